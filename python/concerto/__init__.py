@@ -1,0 +1,1 @@
+"""Concerto: a small, typed language for LLM programs."""

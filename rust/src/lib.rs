@@ -1,0 +1,1 @@
+//! Concerto: the runtime of a small, typed language for LLM programs.
