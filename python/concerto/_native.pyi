@@ -1,0 +1,133 @@
+"""The runtime, written in Rust. Hosts use `concerto.Runtime` and its friends instead of this module."""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, final
+
+__version__: str
+ir_version: int
+
+def instruction_names() -> list[str]:
+    """Names of all IR instructions that the runtime knows, in alphabetical order."""
+
+def native_functions() -> list[tuple[str, int, bool]]:
+    """Name, number of arguments with the receiver, and whether the receiver is changed, of each native function."""
+
+def builtin_records() -> str:
+    """The built-in records and errors with their fields, as JSON."""
+
+@final
+class Program:
+    """A verified program."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Program:
+        """Loads and verifies IR. Raises `IrError`."""
+
+    def to_bytes(self) -> bytes:
+        """The canonical IR; loading and encoding again gives the same bytes."""
+
+    def listing(self) -> str:
+        """A readable listing."""
+
+    def has_main(self) -> bool:
+        """Whether there is something to run: `main` or top-level statements."""
+
+    def entry_points(self) -> list[tuple[str, list[tuple[str, str, bool]], str]]:
+        """Name, parameters (name, type, has default) and result type of each function that a host may call."""
+
+    def permissions(self) -> tuple[list[str], list[str]]:
+        """Environment variables and hosts that the program may ask for."""
+
+    def connections(self) -> list[str]: ...
+    def models(self) -> list[str]: ...
+    def schema(self, name: str) -> str | None:
+        """The JSON Schema of a schema, as text."""
+
+@final
+class Runtime:
+    """A program with its settings, connection pools and metrics."""
+
+    def __new__(
+        cls,
+        program: Program,
+        *,
+        mock: bool = False,
+        env: Mapping[str, str] | None = None,
+        env_allow: list[str] | None = None,
+        execution_timeout: float | None = None,
+        max_call_depth: int = 10_000,
+        proxy: str | None = None,
+        ca_bundle: str | None = None,
+        log_level: str = "warn",
+    ) -> Self: ...
+    def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
+        """`fields` is a JSON object. Raises `ConfigError`."""
+
+    def clear_override(self, name: str | None) -> None: ...
+    def connection_settings(self, name: str) -> str:
+        """Effective settings as JSON, secrets masked. Raises `ConfigError` for an unknown name."""
+
+    def run(
+        self,
+        function: str | None,
+        args: list[Any] | dict[str, Any],
+        on_emit: Callable[[str, Any, float, int], None] | None,
+        on_print: Callable[[str], None] | None,
+    ) -> Any:
+        """Runs `main` (None) or an entry point on this thread; callbacks are called on it."""
+
+    def start(self, function: str | None, args: list[Any] | dict[str, Any]) -> Run:
+        """Starts a run on the runtime's threads."""
+
+    def require_keys(self) -> None:
+        """Evaluates the fields of every connection. Raises `ConfigError` for the first that fails."""
+
+    def metrics(self) -> str:
+        """A snapshot as JSON."""
+
+    def prometheus(self) -> str: ...
+    def reset_metrics(self) -> None: ...
+
+@final
+class Run:
+    """A run in the background."""
+
+    id: str
+
+    def emits(self, timeout: float) -> list[tuple[str, Any, float, int]] | None:
+        """The emits that wait, at most `timeout` seconds later; empty if none came, None if the run is over and all were taken."""
+
+    def result(self, timeout: float | None) -> Any:
+        """Waits for the end. Raises `TimeoutError`, or the run's own error."""
+
+    def cancel(self) -> None: ...
+    def done(self) -> bool: ...
+    def metrics(self) -> str: ...
+
+@final
+class MockServer:
+    """A provider server on loopback, for tests."""
+
+    url: str
+
+    def __new__(
+        cls,
+        *,
+        port: int = 0,
+        script: str | None = None,
+        latency_ms: int = 0,
+        chunk_delay_ms: int = 0,
+        log: str | None = None,
+    ) -> Self: ...
+    def requests(self) -> list[dict[str, Any]]:
+        """Every request so far: method, path, headers without secrets, body."""
+
+    def stop(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...

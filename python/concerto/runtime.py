@@ -1,0 +1,375 @@
+"""The host API: load a program, adjust its connections, run it, read its metrics.
+
+This is the typed face of `concerto._native`, which does the work: it decides nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar, overload
+
+from concerto import _native
+from concerto.connection import ConnectionConfig, config_to_dict
+from concerto.errors import ConfigError
+from concerto.metrics import Metrics
+
+EmitHandler = Callable[[Any], None]
+H = TypeVar("H", bound=EmitHandler)
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """One value that a program sent: `time` is seconds since the Unix epoch, `sequence` counts from 0 within the run."""
+
+    channel: str
+    payload: Any
+    time: float
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a function that a host may call; `type` as the language writes it."""
+
+    name: str
+    type: str
+    has_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPoint:
+    """A `pub fn` of the program's entry file."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    result: str
+
+
+class Program:
+    """A verified program: immutable, cheap to share between threads and runtimes; pickles."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Program) -> None:
+        self._native = native
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Program:
+        """Reads a `.conc-ir` file. Raises `IrError` if it is no such file or of another version."""
+        return cls.from_bytes(Path(path).read_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Program:
+        """Loads compiled bytes. Raises `IrError`."""
+        return cls(_native.Program.from_bytes(data))
+
+    def to_bytes(self) -> bytes:
+        """The compiled form, as `concerto build` writes it."""
+        return self._native.to_bytes()
+
+    def listing(self) -> str:
+        """A readable listing of the compiled program."""
+        return self._native.listing()
+
+    @property
+    def has_main(self) -> bool:
+        """Whether the program has `main` or top-level statements to run."""
+        return self._native.has_main()
+
+    @property
+    def entry_points(self) -> tuple[EntryPoint, ...]:
+        """The functions that `Runtime.call` accepts."""
+        return tuple(
+            EntryPoint(name, tuple(Parameter(*p) for p in parameters), result)
+            for name, parameters, result in self._native.entry_points()
+        )
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """Names of the declared connections."""
+        return tuple(self._native.connections())
+
+    def schema(self, name: str) -> dict[str, Any]:
+        """The JSON Schema of a schema of the program. Raises `KeyError` for an unknown name."""
+        text = self._native.schema(name)
+        if text is None:
+            raise KeyError(name)
+        schema: dict[str, Any] = json.loads(text)
+        return schema
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Program], tuple[bytes]]:
+        return (Program.from_bytes, (self.to_bytes(),))
+
+
+class Run:
+    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended."""
+
+    def __init__(self, native: _native.Run) -> None:
+        self._native = native
+
+    @property
+    def id(self) -> str:
+        """Unique within the process."""
+        return self._native.id
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self._native.done()
+
+    @property
+    def metrics(self) -> Metrics:
+        """What this run alone used so far."""
+        return Metrics(json.loads(self._native.metrics()))
+
+    def __iter__(self) -> Iterator[Emit]:
+        while (batch := self._native.emits(1.0)) is not None:
+            for channel, payload, time, sequence in batch:
+                yield Emit(channel, payload, time, sequence)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Waits for the end and gives the value, or raises what `Runtime.call` would.
+
+        Emits that nobody takes hold the run back, so iterate first, or drop them by cancelling. `TimeoutError` after `timeout` seconds
+        leaves the run as it is.
+        """
+        return self._native.result(timeout)
+
+    def cancel(self) -> None:
+        """Stops the run; requests in flight are dropped. No effect on one that has ended."""
+        self._native.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+
+class Runtime:
+    """A program with its settings, connection pools and metrics; reusable and safe to share between threads.
+
+    Args:
+        program: A `Program`, or the path of a `.conc` or `.conc-ir` file.
+        mock: Answer every model call locally, without network and keys.
+        env: Laid over the process environment for `env(..)`.
+        env_allow: If given, other variables count as not set.
+        execution_timeout: Limit of one run in seconds.
+        max_call_depth: Active calls before a program panics with `StackOverflow`.
+        proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
+        ca_bundle: PEM file with trusted certificates besides Mozilla's.
+        log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
+    """
+
+    def __init__(
+        self,
+        program: Program | str | os.PathLike[str],
+        *,
+        mock: bool = False,
+        env: Mapping[str, str] | None = None,
+        env_allow: Collection[str] | None = None,
+        execution_timeout: float | None = None,
+        max_call_depth: int = 10_000,
+        proxy: str | None = None,
+        ca_bundle: str | None = None,
+        log_level: str = "warn",
+    ) -> None:
+        if not isinstance(program, Program):
+            program = _load(Path(program))
+        self.program = program
+        self._handlers: list[tuple[str, EmitHandler]] = []
+        self._closed = False
+        self._pid = os.getpid()
+        self._native = _native.Runtime(
+            program._native,
+            mock=mock,
+            env=None if env is None else dict(env),
+            env_allow=None if env_allow is None else list(env_allow),
+            execution_timeout=execution_timeout,
+            max_call_depth=max_call_depth,
+            proxy=proxy,
+            ca_bundle=ca_bundle,
+            log_level=log_level,
+        )
+
+    def override_connection(
+        self, name: str, config: ConnectionConfig | None = None, /, **fields: Any
+    ) -> None:
+        """Replaces settings of one connection for model calls that start after this one.
+
+        A second override of the same connection replaces the first. A rejected one also fails the next run, until it is replaced or cleared.
+
+        Args:
+            name: A connection that the program declares.
+            config: Fields to replace, or the same as keyword arguments.
+
+        Raises:
+            ConfigError: No such connection, an unknown field, or a value out of range.
+        """
+        if config is not None and fields:
+            raise TypeError("give a ConnectionConfig or keyword arguments, not both")
+        if config is None:
+            config = _config_from(fields)
+        self._open()._override(name, config)
+
+    def _override(self, name: str, config: ConnectionConfig) -> None:
+        self._native.override_connection(name, json.dumps(config_to_dict(config)))
+
+    def clear_override(self, name: str) -> None:
+        """Restores the program's settings of one connection."""
+        self._open()._native.clear_override(name)
+
+    def clear_overrides(self) -> None:
+        """Restores the program's settings of all connections."""
+        self._open()._native.clear_override(None)
+
+    def connection_settings(self, name: str) -> dict[str, Any]:
+        """The settings in force, each with its origin, secrets masked. Raises `ConfigError` for an unknown name."""
+        settings: dict[str, Any] = json.loads(self._open()._native.connection_settings(name))
+        return settings
+
+    @overload
+    def on(self, channel: str, handler: H) -> H: ...
+    @overload
+    def on(self, channel: str, handler: None = None) -> Callable[[H], H]: ...
+    def on(self, channel: str, handler: H | None = None) -> H | Callable[[H], H]:
+        """Calls `handler(payload)` for each emit on `channel`; without a handler it is a decorator.
+
+        `channel` may end in `*`. All that match are called, the most specific first, on the thread that called `run` or `call`, before the program
+        goes on. An exception of a handler ends the run and is raised there.
+        """
+        if handler is None:
+            return lambda function: self.on(channel, function)
+        if inspect.iscoroutinefunction(handler):
+            raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
+        self._handlers.append((channel, handler))
+        # Most specific first; sorting is stable, so equal ones keep the order of registration.
+        self._handlers.sort(key=lambda entry: (entry[0].endswith("*"), -len(entry[0])))
+        return handler
+
+    def off(self, channel: str) -> None:
+        """Removes the handlers that were registered for exactly this `channel`."""
+        self._handlers = [entry for entry in self._handlers if entry[0] != channel]
+
+    def run(self) -> Any:
+        """Runs the top-level statements and `main` on this thread, to their end.
+
+        Raises:
+            ProgramError: The program ended with an error (`LlmError` for a failed model call).
+            PanicError: The program panicked.
+            ConfigError: A rejected override is still in force.
+        """
+        return self._open()._native.run(None, [], self._dispatcher(), None)
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Calls a `pub fn` of the program with checked arguments and gives its result.
+
+        `Ok(v)` is `v`; `Err(e)` raises. Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
+        """
+        return self._open()._native.run(name, _arguments(args, kwargs), self._dispatcher(), None)
+
+    def observe(
+        self,
+        name: str | None,
+        arguments: dict[str, Any],
+        on_emit: Callable[[Emit], None],
+        on_print: Callable[[str], None] | None = None,
+    ) -> Any:
+        """Runs `main` (None) or a `pub fn` and hands every emit, with channel and time, and all printed text to one callback each.
+
+        For hosts that pass everything on, such as the command line; handlers of `on` are not called.
+        """
+
+        def forward(channel: str, payload: Any, time: float, sequence: int) -> None:
+            on_emit(Emit(channel, payload, time, sequence))
+
+        return self._open()._native.run(name, arguments, forward, on_print)
+
+    def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> Run:
+        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`."""
+        return Run(self._open()._native.start(name, _arguments(args, kwargs)))
+
+    def get_metrics(self) -> Metrics:
+        """What all runs of this runtime used so far: an immutable snapshot."""
+        return Metrics(json.loads(self._native.metrics()), self._native.prometheus())
+
+    @property
+    def metrics(self) -> Metrics:
+        """The same as `get_metrics()`."""
+        return self.get_metrics()
+
+    def reset_metrics(self) -> None:
+        """Sets all counters to zero."""
+        self._open()._native.reset_metrics()
+
+    def close(self) -> None:
+        """Ends the use of this runtime; later calls raise `RuntimeError`. Metrics stay readable."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> Self:
+        if self._closed:
+            raise RuntimeError("this Runtime is closed")
+        if self._pid != os.getpid():
+            raise RuntimeError(
+                "this Runtime belongs to the parent process: make a new one after fork"
+            )
+        return self
+
+    def _dispatcher(self) -> Callable[[str, Any, float, int], None] | None:
+        if not self._handlers:
+            return None
+        handlers = self._handlers
+
+        def dispatch(channel: str, payload: Any, _time: float, _sequence: int) -> None:
+            for pattern, handler in handlers:
+                if pattern == channel or (
+                    pattern.endswith("*") and channel.startswith(pattern[:-1])
+                ):
+                    handler(payload)
+
+        return dispatch
+
+
+def run_file(path: str | os.PathLike[str], **options: Any) -> Any:
+    """Compiles (or loads) a file and runs its `main` once. Options are those of `Runtime`."""
+    with Runtime(path, **options) as runtime:
+        return runtime.run()
+
+
+def _load(path: Path) -> Program:
+    if path.suffix == ".conc":
+        from concerto.compiler import compile_file  # only a source program needs the compiler
+
+        return compile_file(path)
+    return Program.load(path)
+
+
+def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | dict[str, Any]:
+    """Positional arguments as a list, or all by name; a mixture is a list that ends in a dictionary of names."""
+    if args and kwargs:
+        return {"": list(args), **kwargs}
+    return kwargs if kwargs else list(args)
+
+
+def _config_from(given: dict[str, Any]) -> ConnectionConfig:
+    try:
+        return ConnectionConfig(**given)
+    except TypeError:
+        known = list(ConnectionConfig.__dataclass_fields__)
+        unknown = [name for name in given if name not in known]
+        if not unknown:
+            raise
+        raise ConfigError(
+            f"a connection has no field `{unknown[0]}`; it has: {', '.join(known)}"
+        ) from None
