@@ -1,0 +1,73 @@
+# Everything that a developer or CI runs. `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+FILE ?= README.md
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Cargo.lock
+
+.PHONY: help demo test format lint types native rust-test py-test golden tables bench wheel lock clean
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: native .venv/.local ## Summarise FILE (default README.md) with a real model on this machine
+	@$(BIN)/python examples/digest.py $(FILE)
+
+test: lint types rust-test py-test ## Formatting, lints, types, all tests: what CI runs
+
+format: .venv/.dev ## Format all code
+	$(BIN)/ruff format python tests benches examples
+	$(BIN)/ruff check --fix python tests benches examples
+	cargo fmt
+
+lint: .venv/.dev ## Check formatting and lints of both languages
+	$(BIN)/ruff format --check python tests benches examples
+	$(BIN)/ruff check python tests benches examples
+	cargo fmt --check
+	cargo clippy --locked --all-targets --features python,mock -- -D warnings
+
+types: .venv/.dev ## mypy --strict
+	$(BIN)/mypy
+
+native: .venv/.native ## Build the native module into the virtual environment
+
+rust-test: ## Tests and doctests of the crate
+	cargo test --locked --features mock
+
+py-test: native ## Tests of the front end, the hosts and the command line
+	$(BIN)/pytest -n 2
+
+golden: native ## Rewrite the expected files of golden tests (look at the difference before you commit it)
+	$(BIN)/pytest tests --update-golden
+
+tables: .venv/.dev ## Generate the parser tables from the grammar
+	PYTHONPATH=python $(BIN)/python -m concerto.syntax.generate
+
+bench: .venv/.dev ## Run the benchmarks (release build); see benches/README.md
+	$(BIN)/maturin develop --locked --release
+	@rm -f .venv/.native
+	$(BIN)/python benches/run.py
+
+wheel: .venv/.dev ## Build a wheel into dist/
+	$(BIN)/maturin build --locked --release --out dist
+
+lock: .venv/.dev ## Renew the lock files (needs uv)
+	uv pip compile --generate-hashes --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+	uv pip compile --generate-hashes --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 requirements-local.in -o requirements-local.txt
+	cargo update
+
+clean: ## Remove what was built
+	rm -rf .venv target dist
+
+.venv/.dev: requirements-dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv/.local: requirements-local.txt .venv/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-local.txt
+	@touch $@
+
+.venv/.native: .venv/.dev pyproject.toml $(RUST_SOURCES)
+	$(BIN)/maturin develop --locked --quiet
+	@touch $@
