@@ -1,0 +1,171 @@
+//! Answers what the VM asks for: model calls, streams, emits, the environment.
+//!
+//! The only part that knows both the language and the connection layer. One [`Engine`] serves one run; it holds what belongs to
+//! the run (evaluated connection fields, metrics, the number of emits) and borrows what belongs to the runtime.
+
+pub mod emits;
+mod models;
+mod settings;
+mod streams;
+pub mod world;
+
+use std::sync::Arc;
+
+use crate::clock;
+use crate::config::Overrides;
+use crate::error::{RunError, TraceFrame};
+use crate::ir::Verified;
+use crate::llm::Client;
+use crate::metrics::Recorder;
+use crate::value::{Value, builtin};
+use crate::vm::{Effect, Fiber, Resume, Step, Trace};
+
+use emits::{Emit, Outlet};
+use settings::RunSettings;
+use world::Environment;
+
+/// Instructions between two looks at the host: about a millisecond of computation.
+const BUDGET: u32 = 100_000;
+
+/// What all runs of a runtime share.
+pub struct Shared {
+    /// The verified program.
+    pub program: Verified,
+    /// Connection pools and transport.
+    pub client: Client,
+    /// The runtime's counters.
+    pub recorder: Arc<Recorder>,
+    /// Overrides of the host and of the command line.
+    pub overrides: Arc<Overrides>,
+    /// What `env(..)` sees.
+    pub environment: Environment,
+    /// Answer model calls locally (O-15).
+    pub mock: bool,
+    /// Active calls before StackOverflow.
+    pub max_call_depth: usize,
+}
+
+/// One run.
+pub struct Engine<'a> {
+    shared: &'a Shared,
+    settings: RunSettings,
+    recorder: Arc<Recorder>,
+    emitted: u64,
+}
+
+impl<'a> Engine<'a> {
+    /// Prepares a run whose usage is counted in `recorder` besides the runtime's.
+    #[must_use]
+    pub fn new(shared: &'a Shared, recorder: Arc<Recorder>) -> Self {
+        Self { shared, settings: RunSettings::default(), recorder, emitted: 0 }
+    }
+
+    /// Evaluates the fields of every connection, in order (`--require-keys`).
+    ///
+    /// # Errors
+    /// The message of the first that fails.
+    pub fn require_settings(&mut self) -> Result<(), String> {
+        for index in 0..self.shared.program.connections().len() {
+            self.settings.resolve(self.shared, index).map_err(|error| error.message)?;
+        }
+        Ok(())
+    }
+
+    /// Runs one function to its end.
+    ///
+    /// # Errors
+    /// [`RunError`]: an uncaught error or panic of the program, or a failed host.
+    pub async fn run<O: Outlet>(
+        &mut self,
+        function: usize,
+        args: Vec<Value>,
+        outlet: &mut O,
+    ) -> Result<Value, RunError> {
+        let program = self.shared.program.clone();
+        let mut fiber = Fiber::new(program, function, args, self.shared.max_call_depth);
+        let mut answer = Resume::Continue;
+        loop {
+            answer = match fiber.run(answer, BUDGET) {
+                Step::Done(value) => return Ok(value),
+                Step::Failed { error, trace } => return Err(failed(error, &trace)),
+                Step::Panicked(panic) => {
+                    return Err(RunError::Panic {
+                        kind: panic.kind.to_string(),
+                        message: panic.message,
+                        trace: frames(&panic.trace),
+                    });
+                }
+                Step::Broken { what, trace } => {
+                    return Err(RunError::Internal { what: what.to_string(), trace: frames(&trace) });
+                }
+                Step::Yield => {
+                    tokio::task::yield_now().await;
+                    Resume::Continue
+                }
+                Step::Needs(effect) => self.answer(effect, outlet).await?,
+            };
+        }
+    }
+
+    async fn answer<O: Outlet>(
+        &mut self,
+        effect: Effect,
+        outlet: &mut O,
+    ) -> Result<Resume, RunError> {
+        let value = match effect {
+            Effect::Emit { channel, payload } => {
+                let emit = Emit {
+                    channel: channel.to_string(),
+                    payload,
+                    time: clock::unix_seconds(),
+                    sequence: self.emitted,
+                };
+                self.emitted += 1;
+                self.shared.recorder.emitted();
+                self.recorder.emitted();
+                outlet.emit(emit).await.map_err(RunError::Handler)?;
+                Value::Nil
+            }
+            Effect::Print { text, newline } => {
+                let line = if newline { format!("{text}\n") } else { text.to_string() };
+                outlet.print(&line).map_err(RunError::Handler)?;
+                Value::Nil
+            }
+            Effect::Env { name } => match self.shared.environment.read(&name) {
+                Ok(value) => Value::ok(Value::from(value)),
+                Err(missing) => Value::err(builtin::env_error(
+                    &missing.message(&name),
+                    missing.kind(),
+                    &name,
+                )),
+            },
+            Effect::Execute { model, prompt } => self.execute(model, &prompt).await,
+            Effect::ExecuteWithSchema { model, schema, prompt } => {
+                self.execute_with_schema(model, schema, &prompt).await
+            }
+            Effect::Stream { model, prompt } => self.stream(model, &prompt).await,
+            Effect::StreamNext { stream } => return Ok(streams::next(&stream).await),
+            Effect::StreamClose { stream } => {
+                streams::close(&stream);
+                Value::Nil
+            }
+        };
+        Ok(Resume::Value(value))
+    }
+}
+
+fn failed(error: Value, trace: &Trace) -> RunError {
+    RunError::Program { message: error.message(), value: error, trace: frames(trace) }
+}
+
+fn frames(trace: &Trace) -> Vec<TraceFrame> {
+    trace
+        .iter()
+        .map(|frame| TraceFrame {
+            function: frame.function.clone(),
+            path: frame.path.clone(),
+            line: frame.line,
+            column: frame.column,
+        })
+        .collect()
+}

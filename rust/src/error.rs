@@ -1,0 +1,147 @@
+//! What can go wrong, as hosts see it.
+
+use crate::config::ConfigError;
+use crate::ir::IrError;
+use crate::value::Value;
+
+/// Any error of a host's own code.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Everything that an operation of the public API can fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read `{path}`: {source}")]
+    Io {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A compiled program that is malformed or of another version.
+    #[error(transparent)]
+    Ir(#[from] IrError),
+    /// An unknown connection, or a setting that is unknown or out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A connection whose fields cannot be evaluated.
+    #[error("{0}")]
+    Settings(String),
+    /// The program has neither `main` nor top-level statements.
+    #[error("the program has nothing to run: it has neither `fn main()` nor top-level statements")]
+    NothingToRun,
+    /// A call of an unknown function, or with arguments that do not fit.
+    #[error("{message}")]
+    Arguments {
+        /// What is wrong.
+        message: String,
+    },
+    /// A result that does not fit the type that the host asked for.
+    #[error("the result does not fit: {message}")]
+    Decode {
+        /// What is wrong.
+        message: String,
+    },
+    /// A blocking call on a thread that drives an async runtime.
+    #[error("a blocking call inside an async runtime would stop it: await the async form instead")]
+    InsideAsync,
+    /// The run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// How a run can fail.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// An error that the program did not catch.
+    #[error("{message}")]
+    Program {
+        /// The error as text.
+        message: String,
+        /// The error as a value of the program.
+        value: Value,
+        /// Active calls, innermost first.
+        trace: Vec<TraceFrame>,
+    },
+    /// The program panicked.
+    #[error("{kind}: {message}")]
+    Panic {
+        /// Such as `IndexOutOfBounds`.
+        kind: String,
+        /// What happened.
+        message: String,
+        /// Active calls, innermost first.
+        trace: Vec<TraceFrame>,
+    },
+    /// A handler of the host failed.
+    #[error("a handler of the host failed: {0}")]
+    Handler(#[source] BoxError),
+    /// The host cancelled the run.
+    #[error("the run was cancelled")]
+    Cancelled,
+    /// A limit of the run was exceeded.
+    #[error("the run exceeded its limit `{limit}`")]
+    Limit {
+        /// Which limit.
+        limit: String,
+    },
+    /// A bug of the runtime, or a compiled program that was tampered with.
+    #[error("internal error: `{what}` met a value that its compiler rules out")]
+    Internal {
+        /// The instruction.
+        what: String,
+        /// Active calls, innermost first.
+        trace: Vec<TraceFrame>,
+    },
+}
+
+/// An active call of a run that failed. Lines and columns count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceFrame {
+    /// The function's name.
+    pub function: String,
+    /// The file's path.
+    pub path: String,
+    /// Line.
+    pub line: u32,
+    /// Column, in characters.
+    pub column: u32,
+}
+
+impl Error {
+    /// A short word for the kind of error, equal in all hosts.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "io",
+            Self::Ir(_) => "ir",
+            Self::Config(_) | Self::Settings(_) => "config",
+            Self::NothingToRun | Self::Arguments { .. } => "arguments",
+            Self::Decode { .. } => "decode",
+            Self::InsideAsync => "inside_async",
+            Self::Run(error) => match error {
+                RunError::Program { .. } => "program",
+                RunError::Panic { .. } => "panic",
+                RunError::Handler(_) => "handler",
+                RunError::Cancelled => "cancelled",
+                RunError::Limit { .. } => "limit",
+                RunError::Internal { .. } => "internal",
+            },
+        }
+    }
+
+    /// Active calls where the run failed, innermost first; empty for other errors.
+    #[must_use]
+    pub fn trace(&self) -> &[TraceFrame] {
+        match self {
+            Self::Run(
+                RunError::Program { trace, .. }
+                | RunError::Panic { trace, .. }
+                | RunError::Internal { trace, .. },
+            ) => trace,
+            _ => &[],
+        }
+    }
+}

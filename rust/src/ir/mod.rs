@@ -1,0 +1,325 @@
+//! The program that passes from the compiler to the runtime: its format, its verification, its listing.
+//!
+//! [`load`] turns bytes into a [`Verified`] program or says what is wrong with them; no bytes whatever can do harm. After that, every index in
+//! the code is in bounds. Knows nothing of time, threads or the network.
+
+pub mod ops;
+mod print;
+pub mod program;
+mod types;
+mod verify;
+
+use std::sync::Arc;
+
+use crate::value::{EnumType, StructType, Value};
+use ops::Instr;
+use program::{
+    Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Type, VERSION,
+};
+
+pub use print::print;
+
+/// Larger documents are refused.
+const MAX_BYTES: usize = 256 << 20;
+
+/// What is wrong with compiled bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IrError {
+    /// Not a compiled program at all.
+    #[error("this is no compiled Concerto program (`.conc-ir`)")]
+    Foreign,
+    /// Of another format version.
+    #[error("IR format {expected} expected, {found} found; rebuild with `concerto build`")]
+    Version {
+        /// What this runtime reads.
+        expected: u64,
+        /// What the document says.
+        found: u64,
+    },
+    /// Needs something that this runtime lacks.
+    #[error("the program needs the feature `{feature}`, which this runtime does not have; update it")]
+    Feature {
+        /// The first unknown flag.
+        feature: String,
+    },
+    /// Damaged or tampered with.
+    #[error("the compiled program is damaged: {what}; rebuild it with `concerto build`")]
+    Malformed {
+        /// Where and how.
+        what: String,
+    },
+}
+
+/// A verified program. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Verified(Arc<Content>);
+
+#[derive(Debug)]
+struct Content {
+    document: Document,
+    code: Vec<Vec<Instr>>,
+    constants: Vec<Value>,
+    structs: Vec<Option<Arc<StructType>>>,
+    enums: Vec<Option<Arc<EnumType>>>,
+}
+
+/// A position for people: path, and line and column from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The file's path as given to the compiler.
+    pub path: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+/// Reads and verifies a program.
+///
+/// # Errors
+/// [`IrError`].
+pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(IrError::Malformed { what: "it is larger than 256 MiB".to_owned() });
+    }
+    version_first(bytes)?;
+    // serde_json bounds the nesting (128), so hostile depth ends in an error as well.
+    let document: Document = serde_json::from_slice(bytes)
+        .map_err(|error| IrError::Malformed { what: error.to_string() })?;
+    verify::document(&document)?;
+    let code = document
+        .functions
+        .iter()
+        .map(|function| verify::function(&document, function))
+        .collect::<Result<_, _>>()?;
+    let constants = document.constants.iter().map(constant_value).collect();
+    let structs = document.types.iter().map(struct_type).collect();
+    let enums = document.types.iter().map(enum_type).collect();
+    Ok(Verified(Arc::new(Content { document, code, constants, structs, enums })))
+}
+
+/// Another version may have another shape, so the version is read before the rest is expected to fit.
+fn version_first(bytes: &[u8]) -> Result<(), IrError> {
+    #[derive(serde::Deserialize)]
+    struct Header {
+        format: String,
+        version: u64,
+    }
+    let header: Header = serde_json::from_slice(bytes).map_err(|_| IrError::Foreign)?;
+    if header.format != program::FORMAT {
+        return Err(IrError::Foreign);
+    }
+    if header.version != VERSION {
+        return Err(IrError::Version { expected: VERSION, found: header.version });
+    }
+    Ok(())
+}
+
+/// The value of a constant.
+#[must_use]
+pub fn constant_value(constant: &Constant) -> Value {
+    match constant {
+        Constant::Nil => Value::Nil,
+        Constant::Bool(truth) => Value::Bool(*truth),
+        Constant::Int(number) => Value::Int(*number),
+        Constant::Float(number) => Value::Float(*number),
+        Constant::Str(text) => Value::text(text.as_str()),
+        Constant::Array(items) => Value::array(items.iter().map(constant_value).collect()),
+    }
+}
+
+fn struct_type(ty: &Type) -> Option<Arc<StructType>> {
+    let Type::Struct(inner) = ty else { return None };
+    let fields = inner.fields.iter().map(|f| (f.name.clone(), f.json.clone())).collect();
+    let is_error = inner.origin == crate::value::Origin::Error;
+    Some(Arc::new(StructType { name: inner.name.clone(), is_error, fields }))
+}
+
+fn enum_type(ty: &Type) -> Option<Arc<EnumType>> {
+    let Type::Enum(inner) = ty else { return None };
+    let variants = inner
+        .variants
+        .iter()
+        .map(|v| (v.name.clone(), v.form, v.fields.iter().map(|f| f.name.clone()).collect()))
+        .collect();
+    Some(Arc::new(EnumType { name: inner.name.clone(), variants }))
+}
+
+/// A type as the language writes it, cut off where it gets absurdly long.
+fn type_name(types: &[Type], index: u32) -> String {
+    let mut out = String::new();
+    write_type(types, index, &mut out);
+    out
+}
+
+/// A real table refers back only, except through names; a damaged one may not, and may double its length at each step. Both end here.
+fn write_type(types: &[Type], index: u32, out: &mut String) {
+    const LONGEST: usize = 2000;
+    let list = |out: &mut String, items: &[u32], separator: &str| {
+        for (position, item) in items.iter().enumerate() {
+            if position > 0 {
+                out.push_str(separator);
+            }
+            if *item < index && out.len() < LONGEST { write_type(types, *item, out) } else { out.push('?') }
+        }
+    };
+    let mut wrapped = |name: &str, items: &[u32]| {
+        out.push_str(name);
+        out.push('<');
+        list(out, items, ", ");
+        out.push('>');
+    };
+    match types.get(index as usize) {
+        None => out.push('?'),
+        Some(Type::Any) => out.push_str("Any"),
+        Some(Type::Never) => out.push_str("Never"),
+        Some(Type::Nil) => out.push_str("Nil"),
+        Some(Type::Bool) => out.push_str("Bool"),
+        Some(Type::Int) => out.push_str("Int"),
+        Some(Type::Float) => out.push_str("Float"),
+        Some(Type::String) => out.push_str("String"),
+        Some(Type::Range) => out.push_str("Range"),
+        Some(Type::Stream) => out.push_str("Stream"),
+        Some(Type::Array(item)) => wrapped("Array", &[*item]),
+        Some(Type::Option(item)) => wrapped("Option", &[*item]),
+        Some(Type::Map(key, value)) => wrapped("Map", &[*key, *value]),
+        Some(Type::Result(ok, err)) => wrapped("Result", &[*ok, *err]),
+        Some(Type::Tuple(items)) => {
+            out.push('(');
+            list(out, items, ", ");
+            out.push(')');
+        }
+        Some(Type::Function(params, result)) => {
+            out.push_str("fn(");
+            list(out, params, ", ");
+            out.push_str(") -> ");
+            list(out, &[*result], "");
+        }
+        Some(Type::Literal(values)) => {
+            let quoted: Vec<_> = values.iter().map(|value| format!("{value:?}")).collect();
+            out.push_str(&quoted.join(" | "));
+        }
+        Some(Type::Union(items)) => list(out, items, " | "),
+        Some(Type::Struct(inner)) => out.push_str(&inner.name),
+        Some(Type::Enum(inner)) => out.push_str(&inner.name),
+    }
+}
+
+impl Verified {
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // A document that was read can be written: all its keys are text.
+        serde_json::to_vec(&self.0.document).unwrap_or_default()
+    }
+
+    /// Executable code of a function.
+    #[must_use]
+    pub fn code(&self, function: usize) -> &[Instr] {
+        self.0.code.get(function).map_or(&[], Vec::as_slice)
+    }
+
+    /// All functions' code.
+    #[must_use]
+    pub(crate) fn all_code(&self) -> &[Vec<Instr>] {
+        &self.0.code
+    }
+
+    /// All functions.
+    #[must_use]
+    pub fn functions(&self) -> &[Function] {
+        &self.0.document.functions
+    }
+
+    /// A function.
+    #[must_use]
+    pub fn function(&self, index: usize) -> Option<&Function> {
+        self.0.document.functions.get(index)
+    }
+
+    /// The constant pool as values.
+    #[must_use]
+    pub fn constants(&self) -> &[Value] {
+        &self.0.constants
+    }
+
+    /// The type table.
+    #[must_use]
+    pub fn types(&self) -> &[Type] {
+        &self.0.document.types
+    }
+
+    /// The run-time type of a struct type.
+    #[must_use]
+    pub fn struct_type(&self, index: u32) -> Option<&Arc<StructType>> {
+        self.0.structs.get(index as usize)?.as_ref()
+    }
+
+    /// The run-time type of an enum type.
+    #[must_use]
+    pub fn enum_type(&self, index: u32) -> Option<&Arc<EnumType>> {
+        self.0.enums.get(index as usize)?.as_ref()
+    }
+
+    /// A type as the language writes it.
+    #[must_use]
+    pub fn type_name(&self, index: u32) -> String {
+        type_name(&self.0.document.types, index)
+    }
+
+    /// Where a run starts.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.0.document.entry
+    }
+
+    /// Declared connections.
+    #[must_use]
+    pub fn connections(&self) -> &[Connection] {
+        &self.0.document.connections
+    }
+
+    /// Declared models.
+    #[must_use]
+    pub fn models(&self) -> &[Model] {
+        &self.0.document.models
+    }
+
+    /// Declared schemas.
+    #[must_use]
+    pub fn schemas(&self) -> &[Schema] {
+        &self.0.document.schemas
+    }
+
+    /// What the program may ask for.
+    #[must_use]
+    pub fn permissions(&self) -> &Permissions {
+        &self.0.document.permissions
+    }
+
+    /// The whole document.
+    #[must_use]
+    pub fn document(&self) -> &Document {
+        &self.0.document
+    }
+
+    /// The position of an instruction; that of the function if the instruction has none.
+    #[must_use]
+    pub fn position(&self, function: usize, pc: usize) -> Option<Position> {
+        let function = self.function(function)?;
+        let pc = u32::try_from(pc).ok()?;
+        let start = match function.spans.binary_search_by_key(&pc, |span| span.0) {
+            Ok(found) => function.spans.get(found)?.1,
+            Err(_) => function.span.0,
+        };
+        let file = self.0.document.files.get(function.file as usize)?;
+        let line = file.lines.partition_point(|first| *first <= start);
+        let first = file.lines.get(line.checked_sub(1)?)?;
+        Some(Position {
+            path: file.path.clone(),
+            line: u32::try_from(line).ok()?,
+            column: start - first + 1,
+        })
+    }
+}

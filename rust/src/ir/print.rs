@@ -1,0 +1,118 @@
+//! A readable listing of a program, for `concerto ir`.
+
+use std::fmt::Write;
+
+use super::Verified;
+use super::ops::{Kind, Operand};
+use super::program::{Constant, Function};
+
+/// The listing.
+#[must_use]
+pub fn print(program: &Verified) -> String {
+    let mut out = String::new();
+    let document = program.document();
+    // Writing to a String cannot fail.
+    let _ = header(&mut out, program);
+    for (index, function) in document.functions.iter().enumerate() {
+        let _ = print_function(&mut out, program, index, function);
+    }
+    out
+}
+
+fn header(out: &mut String, program: &Verified) -> std::fmt::Result {
+    let document = program.document();
+    writeln!(out, "concerto-ir {} (compiler {})", document.version, document.compiler)?;
+    for file in &document.files {
+        writeln!(out, "file {}", file.path)?;
+    }
+    for connection in &document.connections {
+        let fields = serde_json::to_string(&connection.fields).unwrap_or_default();
+        writeln!(out, "connect {} kind={} {}", connection.name, connection.kind, masked(&fields))?;
+    }
+    for model in &document.models {
+        let on = program.connections().get(model.connection as usize).map_or("?", |c| &c.name);
+        let fields = serde_json::to_string(&model.fields).unwrap_or_default();
+        writeln!(out, "model {} on {on} {fields}", model.name)?;
+    }
+    for schema in &document.schemas {
+        writeln!(out, "schema {} {}", schema.name, schema.json)?;
+    }
+    let permissions = &document.permissions;
+    writeln!(out, "may read env {:?}, reach hosts {:?}", permissions.env, permissions.hosts)
+}
+
+/// A literal key is legal, but no listing shows it.
+fn masked(fields: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(fields) {
+        Ok(mut fields) => {
+            if let Some(key) = fields.get_mut("api_key").filter(|key| key.is_string()) {
+                *key = "***".into();
+            }
+            fields.to_string()
+        }
+        Err(_) => String::new(),
+    }
+}
+
+fn print_function(
+    out: &mut String,
+    program: &Verified,
+    index: usize,
+    function: &Function,
+) -> std::fmt::Result {
+    let params: Vec<_> = function
+        .params
+        .iter()
+        .map(|param| format!("{}: {}", param.name, program.type_name(param.ty)))
+        .collect();
+    let public = if function.public { "pub " } else { "" };
+    writeln!(
+        out,
+        "\n{public}fn {}({}) -> {}  // {index}, {} registers",
+        function.name,
+        params.join(", "),
+        program.type_name(function.result),
+        function.registers
+    )?;
+    for (pc, raw) in function.code.iter().enumerate() {
+        let (name, kinds) = raw.op.signature();
+        write!(out, "  {pc:4}  {name:<20}")?;
+        for (kind, operand) in kinds.iter().zip(&raw.operands) {
+            write!(out, " {}", show(program, *kind, operand))?;
+        }
+        if let Ok(found) = function.spans.binary_search_by_key(&pc, |span| span.0 as usize)
+            && function.spans.get(found).is_some()
+            && let Some(position) = program.position(index, pc)
+        {
+            write!(out, "  // {}:{}", position.line, position.column)?;
+        }
+        out.push('\n');
+    }
+    Ok(())
+}
+
+fn show(program: &Verified, kind: Kind, operand: &Operand) -> String {
+    let number = match operand {
+        Operand::Name(name) => return name.clone(),
+        Operand::Number(number) => *number,
+    };
+    let index = usize::try_from(number).unwrap_or(usize::MAX);
+    let document = program.document();
+    match kind {
+        Kind::Reg | Kind::Pair | Kind::Window | Kind::WindowPairs => format!("r{number}"),
+        Kind::Count => format!("x{number}"),
+        Kind::Jump => format!("->{number}"),
+        Kind::Imm => format!("#{number}"),
+        Kind::Const => match document.constants.get(index) {
+            Some(Constant::Str(text)) => format!("{text:?}"),
+            Some(Constant::Int(value)) => format!("{value}"),
+            Some(Constant::Float(value)) => format!("{value:?}"),
+            _ => "?".to_owned(),
+        },
+        Kind::Type => program.type_name(u32::try_from(number).unwrap_or(u32::MAX)),
+        Kind::Function => document.functions.get(index).map_or("?", |f| &f.name).to_owned(),
+        Kind::Model => document.models.get(index).map_or("?", |m| &m.name).to_owned(),
+        Kind::Schema => document.schemas.get(index).map_or("?", |s| &s.name).to_owned(),
+        Kind::Native => "?".to_owned(),
+    }
+}

@@ -1,0 +1,377 @@
+//! What hosts see: load a program, adjust its connections, run it, read its metrics.
+//!
+//! [`Runtime`] is a program with its settings, connection pools, handlers and counters. Runs may overlap; they share pools and
+//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread; the worker threads here do I/O only.
+
+mod args;
+mod background;
+mod builder;
+mod handlers;
+mod threads;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::config::{ConfigError, ConnectionConfig, Overrides};
+use crate::engine::emits::{Emit, Outlet};
+use crate::engine::{Engine, Shared};
+use crate::error::{BoxError, Error, RunError};
+use crate::ir::Verified;
+use crate::metrics::{Metrics, Recorder};
+use crate::value::Value;
+
+pub use args::{Args, IntoArgs};
+pub use background::Run;
+pub use builder::RuntimeBuilder;
+pub use handlers::{EmitHandler, Subscription};
+
+use handlers::Handlers;
+use threads::{InRuntime, io_runtime};
+
+/// A verified program. Cloning is cheap.
+#[derive(Clone)]
+pub struct Program(pub(crate) Verified);
+
+/// A function that hosts may call, with the types as the language writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryPoint {
+    /// Its name in the entry file.
+    pub name: String,
+    /// Name, type, and whether it has a default, of each parameter.
+    pub parameters: Vec<(String, String, bool)>,
+    /// The type of its result.
+    pub result: String,
+}
+
+impl Program {
+    /// Reads a `.conc-ir` file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, [`Error::Ir`] if it is no program of this format version.
+    pub fn load(path: impl AsRef<std::path::Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path)
+            .map_err(|source| Error::Io { path: path.display().to_string(), source })?;
+        Self::from_bytes(&bytes)
+    }
+
+    /// Loads and verifies compiled bytes.
+    ///
+    /// # Errors
+    /// [`Error::Ir`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Ok(Self(crate::ir::load(bytes)?))
+    }
+
+    /// The canonical encoding; loading and encoding again gives the same bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
+    /// A readable listing.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        crate::ir::print(&self.0)
+    }
+
+    /// Whether there is something to run: `main` or top-level statements.
+    #[must_use]
+    pub fn has_main(&self) -> bool {
+        let entry = self.0.entry();
+        entry.main.is_some() || entry.top.is_some()
+    }
+
+    /// The `pub fn` items of the entry file.
+    #[must_use]
+    pub fn entry_points(&self) -> Vec<EntryPoint> {
+        self.0
+            .entry()
+            .exports
+            .iter()
+            .filter_map(|export| {
+                let function = self.0.function(export.function)?;
+                let parameters = function
+                    .params
+                    .iter()
+                    .map(|p| (p.name.clone(), self.0.type_name(p.ty), p.default.is_some()))
+                    .collect();
+                let result = self.0.type_name(function.result);
+                Some(EntryPoint { name: export.name.clone(), parameters, result })
+            })
+            .collect()
+    }
+
+    /// Environment variables and hosts that the program may ask for.
+    #[must_use]
+    pub fn permissions(&self) -> (Vec<String>, Vec<String>) {
+        let permissions = self.0.permissions();
+        (permissions.env.clone(), permissions.hosts.clone())
+    }
+
+    /// Names of the declared connections.
+    #[must_use]
+    pub fn connections(&self) -> Vec<String> {
+        self.0.connections().iter().map(|c| c.name.clone()).collect()
+    }
+
+    /// Names of the declared models.
+    #[must_use]
+    pub fn models(&self) -> Vec<String> {
+        self.0.models().iter().map(|m| m.name.clone()).collect()
+    }
+
+    /// The JSON Schema of a schema, as text.
+    #[must_use]
+    pub fn schema(&self, name: &str) -> Option<String> {
+        self.0.schemas().iter().find(|s| s.name == name).map(|s| s.json.clone())
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) shared: Shared,
+    handlers: Handlers,
+    execution_timeout: Option<Duration>,
+    recorder: Arc<Recorder>,
+    overrides: Arc<Overrides>,
+}
+
+/// A program with its settings, connection pools, handlers and metrics. Cloning gives another handle to the same runtime.
+#[derive(Clone)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+/// Receives what a run sends to a host that drives it on its own thread.
+pub trait Observer {
+    /// Takes one emit. An error ends the run and is the cause of [`RunError::Handler`].
+    ///
+    /// # Errors
+    /// Whatever the host wants the run to end with.
+    fn emit(&mut self, emit: Emit) -> Result<(), BoxError>;
+
+    /// Takes text that the program printed.
+    ///
+    /// # Errors
+    /// As for [`Observer::emit`].
+    fn print(&mut self, text: &str) -> Result<(), BoxError>;
+
+    /// Asked about every 50 ms, also while the run waits: an error cancels the run.
+    ///
+    /// # Errors
+    /// As for [`Observer::emit`].
+    fn interrupted(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl Runtime {
+    /// Starts to configure a runtime for `program`.
+    #[must_use]
+    pub fn builder(program: Program) -> RuntimeBuilder {
+        RuntimeBuilder::new(program)
+    }
+
+    /// Replaces settings of one connection for model calls that start after this one.
+    ///
+    /// A second override of the same name replaces the first entirely. A rejected one also fails the next run, until it is replaced or
+    /// cleared, so that an ignored error sends no traffic to the real service.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: no such connection, or a field out of range.
+    pub fn override_connection(
+        &self,
+        name: &str,
+        config: ConnectionConfig<'_>,
+    ) -> Result<(), ConfigError> {
+        self.inner.overrides.set_host(name, &config)
+    }
+
+    /// Restores the program's settings of one connection.
+    pub fn clear_override(&self, name: &str) {
+        self.inner.overrides.clear_host(name);
+    }
+
+    /// Restores the program's settings of all connections.
+    pub fn clear_overrides(&self) {
+        self.inner.overrides.clear_all_host();
+    }
+
+    /// Calls `handler` for each emit on `channel`, which may end in `*`, before the program goes on.
+    ///
+    /// All that match are called, the most specific first, then in order of registration. A handler that fails ends the run.
+    pub fn on(&self, channel: &str, handler: impl EmitHandler) -> Subscription {
+        self.inner.handlers.add(channel, handler)
+    }
+
+    /// Runs the top-level statements and `main` to their end. Dropping the future cancels the run.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn run(&self) -> Result<Value, Error> {
+        self.entry(None, Args::default()).await
+    }
+
+    /// Calls a `pub fn` and decodes its result; `Ok(v)` gives `v`, `Err(e)` is [`RunError::Program`].
+    ///
+    /// # Errors
+    /// [`Error::Arguments`] before anything runs, for an unknown function or arguments that do not fit; else as [`Runtime::run`];
+    /// [`Error::Decode`] if the result does not fit `T`.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        args: impl IntoArgs,
+    ) -> Result<T, Error> {
+        let value = self.entry(Some(name), args.into_args()?).await?;
+        args::decode_result(&value)
+    }
+
+    /// Starts `main` (None) or a `pub fn` on the runtime's threads; its emits go to the [`Run`].
+    ///
+    /// # Errors
+    /// [`Error::Arguments`], [`Error::Config`].
+    pub fn start(&self, name: Option<&str>, args: Args) -> Result<Run, Error> {
+        let plan = self.plan(name, &args)?;
+        Ok(Run::start(Arc::clone(&self.inner), plan))
+    }
+
+    /// The same operations for hosts without an async runtime.
+    #[must_use]
+    pub fn blocking(&self) -> Blocking<'_> {
+        Blocking { runtime: self }
+    }
+
+    /// What all runs of this runtime used so far.
+    #[must_use]
+    pub fn get_metrics(&self) -> Metrics {
+        self.inner.recorder.snapshot()
+    }
+
+    /// Sets all counters to zero.
+    pub fn reset_metrics(&self) {
+        self.inner.recorder.reset();
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> Program {
+        Program(self.inner.shared.program.clone())
+    }
+
+    async fn entry(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
+        let plan = self.plan(name, &args)?;
+        let mut outlet = self.inner.handlers.outlet();
+        let recorder = self.inner.recorder.for_run();
+        let run = self.inner.execute(plan, recorder, &mut outlet);
+        Ok(InRuntime::new(io_runtime(), run).await?)
+    }
+
+    fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {
+        self.inner.overrides.check()?;
+        Plan::new(&self.inner.shared.program, name, args)
+    }
+}
+
+/// What a run executes: functions in order, each with its arguments; the last one's value is the result.
+pub(crate) struct Plan(Vec<(usize, Vec<Value>)>);
+
+impl Plan {
+    fn new(program: &Verified, name: Option<&str>, args: &Args) -> Result<Self, Error> {
+        let entry = program.entry();
+        // Top-level statements belong to a run of the whole program, not to a call of one function.
+        let Some(name) = name else {
+            let functions: Vec<_> =
+                entry.top.into_iter().chain(entry.main).map(|f| (f, Vec::new())).collect();
+            if functions.is_empty() {
+                return Err(Error::NothingToRun);
+            }
+            return Ok(Self(functions));
+        };
+        let function = args::find(program, name)?;
+        Ok(Self(vec![(function, args.bind(program, name, function)?)]))
+    }
+}
+
+impl Inner {
+    pub(crate) async fn execute<O: Outlet>(
+        &self,
+        plan: Plan,
+        recorder: Arc<Recorder>,
+        outlet: &mut O,
+    ) -> Result<Value, RunError> {
+        let work = async {
+            let mut engine = Engine::new(&self.shared, recorder);
+            let mut value = Value::Nil;
+            for (function, args) in plan.0 {
+                value = engine.run(function, args, outlet).await?;
+            }
+            match value {
+                Value::Ok(inner) => Ok((*inner).clone()),
+                Value::Err(error) => Err(RunError::Program {
+                    message: error.message(),
+                    value: (*error).clone(),
+                    trace: Vec::new(),
+                }),
+                other => Ok(other),
+            }
+        };
+        match self.execution_timeout {
+            None => work.await,
+            Some(limit) => tokio::time::timeout(limit, work)
+                .await
+                .unwrap_or(Err(RunError::Limit { limit: "execution_timeout".to_owned() })),
+        }
+    }
+}
+
+/// The blocking face of a [`Runtime`]. Calling it on a thread that drives an async runtime is an error, not a panic.
+pub struct Blocking<'a> {
+    runtime: &'a Runtime,
+}
+
+impl Blocking<'_> {
+    /// As [`Runtime::run`].
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
+    pub fn run(&self) -> Result<Value, Error> {
+        threads::block_on(self.runtime.run())?
+    }
+
+    /// As [`Runtime::call`].
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
+    pub fn call<T: DeserializeOwned>(&self, name: &str, args: impl IntoArgs) -> Result<T, Error> {
+        let args = args.into_args()?;
+        threads::block_on(self.runtime.call(name, args))?
+    }
+
+    /// Runs `main` (None) or a `pub fn` on this thread and hands everything it sends to `observer` instead of the handlers.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
+    pub fn observe(
+        &self,
+        name: Option<&str>,
+        args: &Args,
+        observer: &mut dyn Observer,
+    ) -> Result<Value, Error> {
+        let plan = self.runtime.plan(name, args)?;
+        let recorder = self.runtime.inner.recorder.for_run();
+        threads::observe(&self.runtime.inner, plan, recorder, observer)
+    }
+
+    /// Evaluates the fields of every connection, as `--require-keys` asks.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] for the first that fails.
+    pub fn require_keys(&self) -> Result<(), Error> {
+        let inner = &self.runtime.inner;
+        Engine::new(&inner.shared, inner.recorder.for_run())
+            .require_settings()
+            .map_err(Error::Settings)
+    }
+}

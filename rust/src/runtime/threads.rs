@@ -1,0 +1,119 @@
+//! The worker threads that do I/O, and how a caller's thread or task drives a run beside them.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::{Inner, Observer, Plan};
+use crate::engine::emits::{Emit, Outlet};
+use crate::error::{BoxError, Error, RunError};
+use crate::metrics::Recorder;
+use crate::value::Value;
+
+/// How often a waiting run looks whether its host wants it to stop.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// The process-wide I/O threads, started on first use.
+///
+/// Threads do not survive `fork`, so a child process gets its own; the parent's are left alone (never dropped: dropping would wait
+/// for threads that do not exist here).
+pub(crate) fn io_runtime() -> Handle {
+    static CURRENT: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
+    let process = std::process::id();
+    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((owner, runtime)) = *current
+        && owner == process
+    {
+        return runtime.handle().clone();
+    }
+    let built = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("concerto-io")
+        .enable_all()
+        .build();
+    match built {
+        Ok(runtime) => {
+            let runtime: &'static Runtime = Box::leak(Box::new(runtime));
+            *current = Some((process, runtime));
+            runtime.handle().clone()
+        }
+        #[expect(clippy::panic, reason = "no thread can be started: nothing can work")]
+        Err(error) => panic!("cannot start the I/O threads: {error}"),
+    }
+}
+
+/// A future whose timers and sockets belong to the I/O threads, whatever executor polls it.
+pub(super) struct InRuntime<F> {
+    handle: Handle,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> InRuntime<F> {
+    pub(super) fn new(handle: Handle, future: F) -> Self {
+        Self { handle, future: Box::pin(future) }
+    }
+}
+
+impl<F: Future> Future for InRuntime<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let _entered = this.handle.enter();
+        this.future.as_mut().poll(context)
+    }
+}
+
+/// Drives a future on this thread.
+pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
+    if Handle::try_current().is_ok() {
+        return Err(Error::InsideAsync);
+    }
+    Ok(io_runtime().block_on(future))
+}
+
+/// Drives a run on this thread for an observer.
+pub(super) fn observe(
+    inner: &Arc<Inner>,
+    plan: Plan,
+    recorder: Arc<Recorder>,
+    observer: &mut dyn Observer,
+) -> Result<Value, Error> {
+    // The run and the glance at the host take turns on this one thread, so a cell is enough.
+    let observer = std::cell::RefCell::new(observer);
+    let mut outlet = ObserverOutlet { observer: &observer };
+    let outcome = block_on(async {
+        let run = inner.execute(plan, recorder, &mut outlet);
+        tokio::pin!(run);
+        let mut glance = tokio::time::interval(GLANCE);
+        loop {
+            tokio::select! {
+                biased;
+                _ = glance.tick() => {
+                    if let Err(error) = observer.borrow_mut().interrupted() {
+                        return Err(RunError::Handler(error));
+                    }
+                }
+                outcome = &mut run => return outcome,
+            }
+        }
+    })?;
+    Ok(outcome?)
+}
+
+struct ObserverOutlet<'a, 'b> {
+    observer: &'a std::cell::RefCell<&'b mut dyn Observer>,
+}
+
+impl Outlet for ObserverOutlet<'_, '_> {
+    async fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
+        self.observer.borrow_mut().emit(emit)
+    }
+
+    fn print(&mut self, text: &str) -> Result<(), BoxError> {
+        self.observer.borrow_mut().print(text)
+    }
+}

@@ -1,0 +1,196 @@
+//! The records and errors that the runtime itself makes.
+//!
+//! One table names their fields and types, in order; `python/concerto/check/builtins.py` has the same one and a test compares the two. Programs
+//! carry a copy in their type table, which the loader compares too, so that field numbers agree.
+
+use std::sync::{Arc, LazyLock};
+
+use super::{StructType, StructValue, Value};
+
+/// A field's name and its type as the language writes it.
+pub type Field = (&'static str, &'static str);
+
+/// A built-in record or error.
+#[derive(Debug)]
+pub struct Record {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is an error: it displays as its message and converts to String.
+    pub is_error: bool,
+    /// Its fields in order.
+    pub fields: &'static [Field],
+}
+
+const fn record(name: &'static str, fields: &'static [Field]) -> Record {
+    Record { name, is_error: false, fields }
+}
+
+const fn error(name: &'static str, fields: &'static [Field]) -> Record {
+    Record { name, is_error: true, fields }
+}
+
+/// All built-in records.
+pub static RECORDS: &[Record] = &[
+    record(
+        "Response",
+        &[
+            ("text", "String"),
+            ("tokens_in", "Int"),
+            ("tokens_out", "Int"),
+            ("model", "String"),
+            ("provider", "String"),
+            ("latency_ms", "Int"),
+            ("finish_reason", "String"),
+            ("attempts", "Int"),
+            ("rounds", "Int"),
+            ("request_id", "Option<String>"),
+            ("tokens_cached", "Int"),
+            ("usage_estimated", "Bool"),
+            ("cost", "Option<Float>"),
+        ],
+    ),
+    record(
+        "StreamChunk",
+        &[("text", "String"), ("index", "Int"), ("elapsed_ms", "Int"), ("round", "Int")],
+    ),
+    record(
+        "Violation",
+        &[
+            ("path", "String"),
+            ("reason", "String"),
+            ("expected", "String"),
+            ("actual", "String"),
+            ("message", "String"),
+        ],
+    ),
+    // One flat record for all variants of the error; which one it is, `kind` says.
+    error(
+        "LlmError",
+        &[
+            ("message", "String"),
+            ("kind", "String"),
+            ("connection", "String"),
+            ("provider", "String"),
+            ("model", "String"),
+            ("model_id", "String"),
+            ("status", "Option<Int>"),
+            ("request_id", "Option<String>"),
+            ("attempts", "Int"),
+            ("retryable", "Bool"),
+            ("retry_after_ms", "Option<Int>"),
+            ("latency_ms", "Int"),
+            ("phase", "Option<String>"),
+            ("field", "Option<String>"),
+            ("cause", "Option<String>"),
+            ("detail", "Option<String>"),
+            ("partial_text", "String"),
+            ("chunks", "Int"),
+            ("timeout_seconds", "Float"),
+            ("code", "Option<String>"),
+            ("param", "Option<String>"),
+            ("category", "Option<String>"),
+            ("raw_response", "String"),
+            ("rounds", "Int"),
+            ("reason", "Option<String>"),
+            ("violations", "Array<Violation>"),
+        ],
+    ),
+    error("EnvError", &[("message", "String"), ("kind", "String"), ("name", "String")]),
+    error("ParseError", &[("message", "String"), ("kind", "String"), ("input", "String")]),
+    error("NoneError", &[("message", "String"), ("kind", "String")]),
+];
+
+static TYPES: LazyLock<Vec<Arc<StructType>>> = LazyLock::new(|| {
+    RECORDS
+        .iter()
+        .map(|record| {
+            Arc::new(StructType {
+                name: record.name.to_owned(),
+                is_error: record.is_error,
+                fields: record
+                    .fields
+                    .iter()
+                    .map(|(name, _)| ((*name).to_owned(), (*name).to_owned()))
+                    .collect(),
+            })
+        })
+        .collect()
+});
+
+/// The run-time type of a built-in record.
+#[must_use]
+pub fn struct_type(name: &str) -> Option<Arc<StructType>> {
+    TYPES.iter().find(|ty| ty.name == name).cloned()
+}
+
+/// The table as JSON: `[{"name", "is_error", "fields": [[name, type]]}]`.
+#[must_use]
+pub fn describe() -> String {
+    let records: Vec<_> = RECORDS
+        .iter()
+        .map(|r| serde_json::json!({"name": r.name, "is_error": r.is_error, "fields": r.fields}))
+        .collect();
+    serde_json::Value::from(records).to_string()
+}
+
+/// Makes a record from values in the order of the table. The number of values is right by construction; a test holds each caller to it.
+fn make(index: usize, fields: Vec<Value>) -> Value {
+    TYPES.get(index).map_or(Value::Nil, |ty| {
+        debug_assert_eq!(ty.fields.len(), fields.len(), "{}", ty.name);
+        Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields }))
+    })
+}
+
+/// `Response`: fields in the order of the table.
+#[must_use]
+pub fn response(fields: Vec<Value>) -> Value {
+    make(0, fields)
+}
+
+/// `StreamChunk`.
+#[must_use]
+pub fn stream_chunk(text: &str, index: i64, elapsed_ms: i64, round: i64) -> Value {
+    make(1, vec![Value::from(text), index.into(), elapsed_ms.into(), round.into()])
+}
+
+/// `Violation`.
+#[must_use]
+pub fn violation(path: &str, reason: &str, expected: &str, actual: &str, message: &str) -> Value {
+    make(2, [path, reason, expected, actual, message].map(Value::from).to_vec())
+}
+
+/// `LlmError`: fields in the order of the table.
+#[must_use]
+pub fn llm_error(fields: Vec<Value>) -> Value {
+    make(3, fields)
+}
+
+/// `EnvError`.
+#[must_use]
+pub fn env_error(message: &str, kind: &str, name: &str) -> Value {
+    make(4, [message, kind, name].map(Value::from).to_vec())
+}
+
+/// `ParseError`.
+#[must_use]
+pub fn parse_error(message: &str, kind: &str, input: &str) -> Value {
+    make(5, [message, kind, input].map(Value::from).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constructors_make_their_records() {
+        for (value, name) in [
+            (stream_chunk("a", 0, 0, 1), "StreamChunk"),
+            (violation("", "", "", "", ""), "Violation"),
+            (env_error("m", "missing", "X"), "EnvError"),
+            (parse_error("m", "invalid", "x"), "ParseError"),
+        ] {
+            let Value::Struct(made) = value else { panic!("{name}") };
+            assert_eq!((made.ty.name.as_str(), made.fields.len()), (name, made.ty.fields.len()));
+        }
+    }
+}

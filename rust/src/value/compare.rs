@@ -1,0 +1,110 @@
+//! Equality and order as the language defines them.
+
+use std::cmp::Ordering;
+
+use super::Value;
+
+/// The outcome of an ordered comparison.
+pub type Order = Option<Ordering>;
+
+/// Structural equality. Int and Float compare by their exact values, `nil` equals `None`, `Some(v)` equals `v`; values of different types differ.
+#[must_use]
+pub fn equal(left: &Value, right: &Value) -> bool {
+    use Value as V;
+    match (left, right) {
+        (V::Nil | V::None, V::Nil | V::None) => true,
+        (V::Bool(a), V::Bool(b)) => a == b,
+        (V::Int(a), V::Int(b)) => a == b,
+        #[expect(clippy::float_cmp, reason = "the language compares exactly")]
+        (V::Float(a), V::Float(b)) => a == b,
+        (V::Int(a), V::Float(b)) | (V::Float(b), V::Int(a)) => {
+            int_with_float(*a, *b) == Some(Ordering::Equal)
+        }
+        (V::Str(a), V::Str(b)) => a == b,
+        (V::Array(a), V::Array(b)) | (V::Tuple(a), V::Tuple(b)) => all_equal(a, b),
+        (V::Map(a), V::Map(b)) => {
+            a.len() == b.len()
+                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
+        }
+        (V::Struct(a), V::Struct(b)) => a.ty.name == b.ty.name && all_equal(&a.fields, &b.fields),
+        (V::Enum(a), V::Enum(b)) => {
+            a.ty.name == b.ty.name && a.variant == b.variant && all_equal(&a.fields, &b.fields)
+        }
+        (V::Some(a), V::Some(b)) | (V::Ok(a), V::Ok(b)) | (V::Err(a), V::Err(b)) => equal(a, b),
+        (V::Some(a), b) | (b, V::Some(a)) => equal(a, b),
+        (V::Range(a), V::Range(b)) => a == b,
+        _ => false,
+    }
+}
+
+fn all_equal(left: &[Value], right: &[Value]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(a, b)| equal(a, b))
+}
+
+/// Order of numbers, texts, truth values, and tuples and arrays of them; `None` where there is none (NaN, other types).
+#[must_use]
+pub fn order(left: &Value, right: &Value) -> Order {
+    use Value as V;
+    match (left, right) {
+        (V::Int(a), V::Int(b)) => Some(a.cmp(b)),
+        (V::Float(a), V::Float(b)) => a.partial_cmp(b),
+        (V::Int(a), V::Float(b)) => int_with_float(*a, *b),
+        (V::Float(a), V::Int(b)) => int_with_float(*b, *a).map(Ordering::reverse),
+        (V::Str(a), V::Str(b)) => Some(a.cmp(b)),
+        (V::Bool(a), V::Bool(b)) => Some(a.cmp(b)),
+        (V::Array(a), V::Array(b)) | (V::Tuple(a), V::Tuple(b)) => {
+            for (x, y) in a.iter().zip(b.iter()) {
+                match order(x, y) {
+                    Some(Ordering::Equal) => {}
+                    other => return other,
+                }
+            }
+            Some(a.len().cmp(&b.len()))
+        }
+        _ => None,
+    }
+}
+
+/// Compares without rounding the integer to a float.
+fn int_with_float(int: i64, float: f64) -> Order {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    if float.is_nan() {
+        return None;
+    }
+    if float >= LIMIT {
+        return Some(Ordering::Less);
+    }
+    if float < -LIMIT {
+        return Some(Ordering::Greater);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
+    let whole = float.trunc() as i64;
+    Some(int.cmp(&whole).then_with(|| {
+        let rest = float - float.trunc();
+        0.0_f64.partial_cmp(&rest).unwrap_or(Ordering::Equal)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_compare_exactly() {
+        let big = 9_007_199_254_740_993_i64; // 2^53 + 1
+        assert!(!equal(&Value::Int(big), &Value::Float(9_007_199_254_740_992.0)));
+        assert!(equal(&Value::Int(2), &Value::Float(2.0)));
+        assert_eq!(order(&Value::Int(2), &Value::Float(2.5)), Some(Ordering::Less));
+        assert_eq!(order(&Value::Float(-2.5), &Value::Int(-2)), Some(Ordering::Less));
+        assert_eq!(order(&Value::Int(i64::MAX), &Value::Float(1e19)), Some(Ordering::Less));
+        assert_eq!(order(&Value::Int(1), &Value::Float(f64::NAN)), None);
+        assert!(equal(&Value::Float(0.0), &Value::Float(-0.0)));
+    }
+
+    #[test]
+    fn options_equal_their_plain_forms() {
+        assert!(equal(&Value::None, &Value::Nil));
+        assert!(equal(&Value::some(Value::Int(1)), &Value::Int(1)));
+        assert!(!equal(&Value::text("1"), &Value::Int(1)));
+    }
+}

@@ -1,0 +1,169 @@
+//! The display form: what interpolation, `to_string` and `print` show.
+
+use std::fmt::{Display, Formatter, Result, Write};
+
+use super::{Form, Value};
+
+/// Deeper values show as `...`.
+const MAX_DEPTH: usize = 64;
+
+impl Display for Value {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Str(text) => f.write_str(text),
+            other => nested(other, f, 0),
+        }
+    }
+}
+
+fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
+    if depth > MAX_DEPTH {
+        return f.write_str("...");
+    }
+    let wrapped = |f: &mut Formatter<'_>, name: &str, inner: &Value| {
+        write!(f, "{name}(")?;
+        nested(inner, f, depth + 1)?;
+        f.write_char(')')
+    };
+    match value {
+        Value::Nil => f.write_str("nil"),
+        Value::Bool(truth) => write!(f, "{truth}"),
+        Value::Int(number) => write!(f, "{number}"),
+        Value::Float(number) => f.write_str(&float(*number)),
+        Value::Str(text) => quoted(text, f),
+        Value::Array(items) => list(f, "[", items, "]", depth),
+        Value::Tuple(items) => list(f, "(", items, if items.len() == 1 { ",)" } else { ")" }, depth),
+        Value::Map(map) => {
+            f.write_char('{')?;
+            for (position, (key, value)) in map.iter().enumerate() {
+                separate(f, position)?;
+                nested(&key.to_value(), f, depth + 1)?;
+                f.write_str(": ")?;
+                nested(value, f, depth + 1)?;
+            }
+            f.write_char('}')
+        }
+        Value::Struct(value) if value.ty.is_error => match value.get("message") {
+            Some(Value::Str(message)) if depth == 0 => f.write_str(message),
+            Some(message) => nested(message, f, depth + 1),
+            None => f.write_str(&value.ty.name),
+        },
+        Value::Struct(value) if value.ty.name == "Response" && depth == 0 => {
+            write!(f, "{}", value.fields.first().unwrap_or(&Value::Nil))
+        }
+        Value::Struct(value) => {
+            let names = value.ty.fields.iter().map(|(name, _)| name.as_str());
+            fields(f, &value.ty.name, names, &value.fields, depth)
+        }
+        Value::Enum(value) => {
+            let Some((name, form, names)) = value.ty.variants.get(value.variant as usize) else {
+                return f.write_str(&value.ty.name);
+            };
+            match form {
+                Form::Unit => f.write_str(name),
+                Form::Tuple => {
+                    f.write_str(name)?;
+                    list(f, "(", &value.fields, ")", depth)
+                }
+                Form::Struct => {
+                    fields(f, name, names.iter().map(String::as_str), &value.fields, depth)
+                }
+            }
+        }
+        Value::None => f.write_str("None"),
+        Value::Some(inner) => wrapped(f, "Some", inner),
+        Value::Ok(inner) => wrapped(f, "Ok", inner),
+        Value::Err(inner) => wrapped(f, "Err", inner),
+        Value::Range(range) => {
+            write!(f, "{}..{}{}", range.start, if range.inclusive { "=" } else { "" }, range.end)
+        }
+        Value::Foreign(thing) => write!(f, "<{}>", thing.type_name()),
+    }
+}
+
+fn separate(f: &mut Formatter<'_>, position: usize) -> Result {
+    if position > 0 { f.write_str(", ") } else { Ok(()) }
+}
+
+fn list(f: &mut Formatter<'_>, open: &str, items: &[Value], close: &str, depth: usize) -> Result {
+    f.write_str(open)?;
+    for (position, item) in items.iter().enumerate() {
+        separate(f, position)?;
+        nested(item, f, depth + 1)?;
+    }
+    f.write_str(close)
+}
+
+fn fields<'a>(
+    f: &mut Formatter<'_>,
+    name: &str,
+    names: impl Iterator<Item = &'a str>,
+    values: &[Value],
+    depth: usize,
+) -> Result {
+    write!(f, "{name} {{")?;
+    for (position, (name, value)) in names.zip(values).enumerate() {
+        write!(f, "{} {name}: ", if position > 0 { "," } else { "" })?;
+        nested(value, f, depth + 1)?;
+    }
+    f.write_str(" }")
+}
+
+fn quoted(text: &str, f: &mut Formatter<'_>) -> Result {
+    f.write_str(&serde_json::Value::from(text).to_string())
+}
+
+/// The shortest form that reads back to the same number, always recognisable as a Float: decimal for 1e-4 <= |x| < 1e16, else with exponent.
+pub(super) fn float(number: f64) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let size = number.abs();
+    if size != 0.0 && !(1e-4..1e16).contains(&size) {
+        return format!("{number:e}");
+    }
+    let text = format!("{number}");
+    if text.contains('.') { text } else { text + ".0" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_show_their_type() {
+        for (number, text) in [
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (0.1, "0.1"),
+            (1e-5, "1e-5"),
+            (1.5e20, "1.5e20"),
+            (1e16, "1e16"),
+            (123_456.75, "123456.75"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(float(number), text);
+        }
+    }
+
+    #[test]
+    fn text_is_bare_outside_and_quoted_inside() {
+        let text = Value::text("a\"b");
+        assert_eq!(text.to_string(), "a\"b");
+        assert_eq!(Value::array(vec![text, Value::Int(1)]).to_string(), r#"["a\"b", 1]"#);
+        assert_eq!(Value::some(Value::text("x")).to_string(), r#"Some("x")"#);
+        assert_eq!(Value::Tuple(vec![Value::Nil].into()).to_string(), "(nil,)");
+    }
+
+    #[test]
+    fn deep_values_are_cut() {
+        let mut value = Value::Int(0);
+        for _ in 0..100 {
+            value = Value::array(vec![value]);
+        }
+        assert!(value.to_string().contains("..."));
+    }
+}

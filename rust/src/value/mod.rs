@@ -1,0 +1,351 @@
+//! Values of a running program.
+//!
+//! A [`Value`] takes 16 bytes. Numbers stand in it; texts and collections are shared and counted, and changed in place while they have one
+//! owner, so that assignment is cheap and yet behaves as a copy. Nothing here knows the VM.
+
+pub mod builtin;
+mod compare;
+mod display;
+mod json;
+mod text;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+pub use compare::{Order, equal, order};
+pub use json::{from_json, to_json};
+pub use text::Text;
+
+/// Any value of the language.
+#[derive(Clone, Debug, Default)]
+pub enum Value {
+    /// `nil`.
+    #[default]
+    Nil,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A signed 64-bit number.
+    Int(i64),
+    /// An IEEE 754 double.
+    Float(f64),
+    /// Text.
+    Str(Text),
+    /// `Array<T>`.
+    Array(Arc<Vec<Value>>),
+    /// `Map<K, V>`, in order of insertion.
+    Map(Arc<MapValue>),
+    /// A tuple.
+    Tuple(Arc<Vec<Value>>),
+    /// A struct, schema value, built-in record or built-in error.
+    Struct(Arc<StructValue>),
+    /// An enum value.
+    Enum(Arc<EnumValue>),
+    /// `None`.
+    None,
+    /// `Some(v)`.
+    Some(Arc<Value>),
+    /// `Ok(v)`.
+    Ok(Arc<Value>),
+    /// `Err(e)`.
+    Err(Arc<Value>),
+    /// `a..b` or `a..=b`.
+    Range(Arc<RangeValue>),
+    /// Something of the engine, such as a stream.
+    Foreign(Arc<Box<dyn Foreign>>),
+}
+
+/// A thing that the engine owns and a program holds. It ends when the last holder lets go of it.
+pub trait Foreign: Any + Send + Sync + std::fmt::Debug {
+    /// What `typeof` says.
+    fn type_name(&self) -> &'static str;
+    /// For the engine, which knows the type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// The content of a map.
+pub type MapValue = IndexMap<Key, Value>;
+
+/// A value that can be a map key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// Text.
+    Str(Text),
+    /// A number.
+    Int(i64),
+    /// A truth value.
+    Bool(bool),
+    /// A variant without data, by the names of its enum and itself.
+    Unit(Arc<EnumType>, u32),
+    /// A tuple of keys.
+    Tuple(Vec<Key>),
+}
+
+/// Numbers from `start` on, before `end` or up to and with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeValue {
+    /// The first number.
+    pub start: i64,
+    /// The bound.
+    pub end: i64,
+    /// Whether the bound belongs to the range.
+    pub inclusive: bool,
+}
+
+impl RangeValue {
+    /// The bounds with an exclusive end; an inclusive end at the largest number keeps that number out.
+    #[must_use]
+    pub fn exclusive(&self) -> (i64, i64) {
+        (self.start, if self.inclusive { self.end.saturating_add(1) } else { self.end })
+    }
+
+    /// How many numbers it has.
+    #[must_use]
+    pub fn len(&self) -> i64 {
+        let (start, end) = self.exclusive();
+        end.saturating_sub(start).max(0)
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Where a struct type comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A `struct` of the program.
+    Struct,
+    /// A `schema` of the program.
+    Schema,
+    /// A built-in record, such as `Response`.
+    Record,
+    /// A built-in error, such as `LlmError`.
+    Error,
+}
+
+/// The name and fields of a struct type, enough to display and encode its values.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct StructType {
+    /// Its name in the program.
+    pub name: String,
+    /// Whether it is a built-in error.
+    pub is_error: bool,
+    /// Names of the fields with their JSON names, in declared order.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A struct with its fields in declared order.
+#[derive(Clone, Debug)]
+pub struct StructValue {
+    /// Its type.
+    pub ty: Arc<StructType>,
+    /// One value per field of the type.
+    pub fields: Vec<Value>,
+}
+
+impl StructValue {
+    /// A field by name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let index = self.ty.fields.iter().position(|(field, _)| field == name)?;
+        self.fields.get(index)
+    }
+}
+
+/// The shape of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// `V`.
+    Unit,
+    /// `V(a, b)`.
+    Tuple,
+    /// `V { a: 1 }`.
+    Struct,
+}
+
+/// The name and variants of an enum type.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct EnumType {
+    /// Its name in the program.
+    pub name: String,
+    /// Name, form and field names of each variant.
+    pub variants: Vec<(String, Form, Vec<String>)>,
+}
+
+/// An enum value: which variant, and its data.
+#[derive(Clone, Debug)]
+pub struct EnumValue {
+    /// Its type.
+    pub ty: Arc<EnumType>,
+    /// Number of the variant.
+    pub variant: u32,
+    /// Its data in declared order.
+    pub fields: Vec<Value>,
+}
+
+impl Value {
+    /// Text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Str(Text::new(text))
+    }
+
+    /// `Some(value)`.
+    #[must_use]
+    pub fn some(value: Self) -> Self {
+        Self::Some(Arc::new(value))
+    }
+
+    /// `Ok(value)`.
+    #[must_use]
+    pub fn ok(value: Self) -> Self {
+        Self::Ok(Arc::new(value))
+    }
+
+    /// `Err(value)`.
+    #[must_use]
+    pub fn err(value: Self) -> Self {
+        Self::Err(Arc::new(value))
+    }
+
+    /// `Some(v)` or `None`.
+    #[must_use]
+    pub fn option(value: Option<Self>) -> Self {
+        value.map_or(Self::None, Self::some)
+    }
+
+    /// An array.
+    #[must_use]
+    pub fn array(items: Vec<Self>) -> Self {
+        Self::Array(Arc::new(items))
+    }
+
+    /// What `typeof` says.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        match self {
+            Self::Nil => "Nil",
+            Self::Bool(_) => "Bool",
+            Self::Int(_) => "Int",
+            Self::Float(_) => "Float",
+            Self::Str(_) => "String",
+            Self::Array(_) => "Array",
+            Self::Map(_) => "Map",
+            Self::Tuple(_) => "Tuple",
+            Self::Struct(value) => &value.ty.name,
+            Self::Enum(value) => &value.ty.name,
+            Self::None | Self::Some(_) => "Option",
+            Self::Ok(_) | Self::Err(_) => "Result",
+            Self::Range(_) => "Range",
+            Self::Foreign(value) => value.type_name(),
+        }
+    }
+
+    /// The message of an error value: that of a built-in error, else the display form.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.to_string()
+    }
+
+    /// This value as a map key; `None` if its type cannot be one.
+    #[must_use]
+    pub fn to_key(&self) -> Option<Key> {
+        Some(match self {
+            Self::Str(text) => Key::Str(text.clone()),
+            Self::Int(number) => Key::Int(*number),
+            Self::Bool(truth) => Key::Bool(*truth),
+            Self::Enum(value) if value.fields.is_empty() => {
+                Key::Unit(Arc::clone(&value.ty), value.variant)
+            }
+            Self::Tuple(items) => {
+                Key::Tuple(items.iter().map(Self::to_key).collect::<Option<Vec<_>>>()?)
+            }
+            _ => return None,
+        })
+    }
+
+    /// Text, if it is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Key {
+    /// The key as a value.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Str(text) => Value::Str(text.clone()),
+            Self::Int(number) => Value::Int(*number),
+            Self::Bool(truth) => Value::Bool(*truth),
+            Self::Unit(ty, variant) => Value::Enum(Arc::new(EnumValue {
+                ty: Arc::clone(ty),
+                variant: *variant,
+                fields: Vec::new(),
+            })),
+            Self::Tuple(items) => Value::Tuple(Arc::new(items.iter().map(Self::to_value).collect())),
+        }
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Float(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::text(text)
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        equal(self, other)
+    }
+}
+
+impl serde::Serialize for Value {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        to_json(self).serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_takes_sixteen_bytes() {
+        assert_eq!(std::mem::size_of::<Value>(), 16);
+    }
+}

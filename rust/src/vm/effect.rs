@@ -1,0 +1,157 @@
+//! What a fiber may ask for, and how it ends.
+
+use std::fmt;
+
+use crate::value::{Text, Value};
+
+/// Something that only the world can do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send a value to the host. Answer: nil.
+    Emit {
+        /// The channel.
+        channel: Text,
+        /// The value.
+        payload: Value,
+    },
+    /// Write to standard output. Answer: nil.
+    Print {
+        /// What to write.
+        text: Text,
+        /// Whether a line end follows.
+        newline: bool,
+    },
+    /// Read a variable. Answer: `Result<String, EnvError>`.
+    Env {
+        /// Its name.
+        name: Text,
+    },
+    /// Call a model. Answer: `Result<Response, LlmError>`.
+    Execute {
+        /// Index of the model.
+        model: u32,
+        /// The prompt.
+        prompt: Text,
+    },
+    /// Call a model for a typed answer. Answer: `Result<T, LlmError>`.
+    ExecuteWithSchema {
+        /// Index of the model.
+        model: u32,
+        /// Index of the schema.
+        schema: u32,
+        /// The prompt.
+        prompt: Text,
+    },
+    /// Open a stream. Answer: `Result<Stream, LlmError>`.
+    Stream {
+        /// Index of the model.
+        model: u32,
+        /// The prompt.
+        prompt: Text,
+    },
+    /// The next chunk. Answer: a `StreamChunk`, [`Resume::End`] or [`Resume::Error`].
+    StreamNext {
+        /// The stream.
+        stream: Value,
+    },
+    /// Close a stream. Answer: nil.
+    StreamClose {
+        /// The stream.
+        stream: Value,
+    },
+}
+
+/// How a fiber goes on.
+#[derive(Debug)]
+pub enum Resume {
+    /// Start, or go on after [`Step::Yield`].
+    Continue,
+    /// The answer to an effect.
+    Value(Value),
+    /// The stream has ended.
+    End,
+    /// The stream has failed with this error; or, for any effect, the run must panic.
+    Error(Value),
+    /// The effect was used wrongly: the program panics.
+    Panic(PanicKind, String),
+}
+
+/// Where a fiber stopped.
+#[derive(Debug)]
+pub enum Step {
+    /// The function returned.
+    Done(Value),
+    /// An error that nothing caught.
+    Failed {
+        /// The error.
+        error: Value,
+        /// Active calls.
+        trace: Trace,
+    },
+    /// The program panicked.
+    Panicked(Panic),
+    /// An instruction met a value that its compiler promised it would not.
+    Broken {
+        /// The instruction's name.
+        what: &'static str,
+        /// Active calls.
+        trace: Trace,
+    },
+    /// The program needs the world.
+    Needs(Effect),
+    /// The budget is used up; the program goes on with [`Resume::Continue`].
+    Yield,
+}
+
+/// A panic: it ends the run and cannot be caught.
+#[derive(Clone, Debug)]
+pub struct Panic {
+    /// Which one.
+    pub kind: PanicKind,
+    /// What happened.
+    pub message: String,
+    /// Active calls.
+    pub trace: Trace,
+}
+
+/// The kinds of panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the language reference")]
+pub enum PanicKind {
+    Panic,
+    Assertion,
+    ArithmeticOverflow,
+    DivisionByZero,
+    IndexOutOfBounds,
+    KeyNotFound,
+    UnwrapNone,
+    UnwrapErr,
+    TypeMismatch,
+    MatchFailed,
+    InvalidArgument,
+    LimitExceeded,
+    StreamConsumed,
+    StackOverflow,
+}
+
+impl fmt::Display for PanicKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Active calls, innermost first.
+pub type Trace = Vec<Frame>;
+
+/// An active call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The function's name.
+    pub function: String,
+    /// The file's path.
+    pub path: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}

@@ -1,0 +1,769 @@
+//! The step loop.
+//!
+//! Frames are explicit: a call's arguments stand in a window of the caller's registers, and the callee's registers begin there, so a call
+//! moves nothing. Everything above the innermost frame is nil. The verifier has checked every register, jump and index against the
+//! function's own bounds, so the indexing here cannot fail; values of a wrong kind end the run as [`Step::Broken`].
+
+#![expect(clippy::indexing_slicing, reason = "the verifier checked every index")]
+
+use std::sync::Arc;
+
+use super::effect::{Effect, Frame, Panic, PanicKind, Resume, Step, Trace};
+use super::natives::{self, Failure};
+use crate::ir::Verified;
+use crate::ir::ops::{Instr, Op};
+use crate::schema;
+use crate::value::{EnumValue, MapValue, RangeValue, StructValue, Text, Value, equal, order};
+
+/// One execution of one function.
+pub struct Fiber {
+    program: Verified,
+    stack: Vec<Value>,
+    frames: Vec<Active>,
+    current: Active,
+    max_depth: usize,
+    pending: Pending,
+}
+
+#[derive(Clone, Copy)]
+struct Active {
+    function: usize,
+    base: usize,
+    pc: usize,
+    /// The caller's register (counted from the bottom of the stack) that receives the result.
+    result: usize,
+}
+
+/// What happens with the answer to the last effect.
+#[derive(Clone, Copy)]
+enum Pending {
+    Nothing,
+    Store { register: usize },
+    Chunk { register: usize, end: usize, error: usize },
+}
+
+/// Why the loop stopped, before the trace is known.
+enum Stop {
+    Done(Value),
+    Failed(Value),
+    Panic(PanicKind, String),
+    Broken,
+    Needs(Effect),
+    Yield,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Panic(kind, message) => Self::Panic(kind, message),
+            Failure::Broken => Self::Broken,
+        }
+    }
+}
+
+impl Fiber {
+    /// A fiber that will execute `function` with `args`, of which it takes as many as the function has parameters.
+    #[must_use]
+    pub fn new(program: Verified, function: usize, args: Vec<Value>, max_depth: usize) -> Self {
+        let registers = program.function(function).map_or(0, |f| f.registers as usize);
+        let mut stack = args;
+        stack.resize(registers, Value::Nil);
+        let current = Active { function, base: 0, pc: 0, result: 0 };
+        Self { program, stack, frames: Vec::new(), current, max_depth, pending: Pending::Nothing }
+    }
+
+    /// Goes on until the function ends, needs the world, or has executed about `budget` instructions.
+    pub fn run(&mut self, resume: Resume, budget: u32) -> Step {
+        if let Err(stop) = self.take_answer(resume) {
+            return self.stopped(stop);
+        }
+        let stop = self.execute(budget);
+        self.stopped(stop)
+    }
+
+    fn take_answer(&mut self, resume: Resume) -> Result<(), Stop> {
+        let pending = std::mem::replace(&mut self.pending, Pending::Nothing);
+        match (resume, pending) {
+            (Resume::Continue, _) => {}
+            (Resume::Panic(kind, message), _) => {
+                self.current.pc -= 1; // the position of the effect, not of what follows
+                return Err(Stop::Panic(kind, message));
+            }
+            (Resume::Value(value), Pending::Store { register } | Pending::Chunk { register, .. }) => {
+                self.stack[register] = value;
+            }
+            (Resume::End, Pending::Chunk { end, .. }) => self.current.pc = end,
+            (Resume::Error(value), Pending::Chunk { register, error, .. }) => {
+                self.stack[register] = value;
+                self.current.pc = error;
+            }
+            (Resume::Value(_), Pending::Nothing) => {}
+            (Resume::End | Resume::Error(_), _) => return Err(Stop::Broken),
+        }
+        Ok(())
+    }
+
+    fn stopped(&mut self, stop: Stop) -> Step {
+        match stop {
+            Stop::Done(value) => Step::Done(value),
+            Stop::Needs(effect) => Step::Needs(effect),
+            Stop::Yield => Step::Yield,
+            Stop::Failed(error) => Step::Failed { error, trace: self.trace() },
+            Stop::Panic(kind, message) => {
+                Step::Panicked(Panic { kind, message, trace: self.trace() })
+            }
+            Stop::Broken => {
+                let code = self.program.code(self.current.function);
+                let what = code.get(self.current.pc).map_or("call", |i| i.op.signature().0);
+                Step::Broken { what, trace: self.trace() }
+            }
+        }
+    }
+
+    fn trace(&self) -> Trace {
+        // A caller's saved pc is that of the instruction after its call.
+        let callers = self.frames.iter().rev().map(|f| (f.function, f.pc.saturating_sub(1)));
+        std::iter::once((self.current.function, self.current.pc))
+            .chain(callers)
+            .take(64)
+            .filter_map(|(function, pc)| {
+                let position = self.program.position(function, pc)?;
+                Some(Frame {
+                    function: self.program.function(function)?.name.clone(),
+                    path: position.path,
+                    line: position.line,
+                    column: position.column,
+                })
+            })
+            .collect()
+    }
+
+    fn execute(&mut self, budget: u32) -> Stop {
+        let program = self.program.clone();
+        let constants = program.constants();
+        let mut code: &[Instr] = program.code(self.current.function);
+        let mut base = self.current.base;
+        let mut pc = self.current.pc;
+        let mut left = budget;
+
+        macro_rules! reg {
+            ($register:expr) => {
+                self.stack[base + $register as usize]
+            };
+        }
+        // Leaves the loop with `pc` at the instruction that stops it.
+        macro_rules! stop {
+            ($stop:expr) => {{
+                self.current.pc = pc;
+                return $stop;
+            }};
+        }
+        // Leaves the loop for an effect; the fiber goes on behind the instruction.
+        macro_rules! needs {
+            ($pending:expr, $effect:expr) => {{
+                self.pending = $pending;
+                self.current.pc = pc + 1;
+                return Stop::Needs($effect);
+            }};
+        }
+        macro_rules! panic_with {
+            ($kind:ident, $($message:tt)+) => {
+                stop!(Stop::Panic(PanicKind::$kind, format!($($message)+)))
+            };
+        }
+        macro_rules! ints {
+            ($i:ident) => {{
+                let (Value::Int(left), Value::Int(right)) = (&reg!($i.b), &reg!($i.c)) else {
+                    stop!(Stop::Broken)
+                };
+                (*left, *right)
+            }};
+        }
+        macro_rules! floats {
+            ($i:ident) => {{
+                let (Value::Float(left), Value::Float(right)) = (&reg!($i.b), &reg!($i.c)) else {
+                    stop!(Stop::Broken)
+                };
+                (*left, *right)
+            }};
+        }
+        macro_rules! checked {
+            ($i:ident, $operation:ident) => {{
+                let (left, right) = ints!($i);
+                let Some(result) = left.$operation(right) else {
+                    panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
+                };
+                reg!($i.a) = Value::Int(result);
+            }};
+        }
+        macro_rules! divided {
+            ($i:ident, $operation:ident) => {{
+                let (left, right) = ints!($i);
+                if right == 0 {
+                    panic_with!(DivisionByZero, "division by zero")
+                }
+                let Some(result) = left.$operation(right) else {
+                    panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
+                };
+                reg!($i.a) = Value::Int(result);
+            }};
+        }
+        macro_rules! text {
+            ($register:expr) => {
+                match &reg!($register) {
+                    Value::Str(text) => text.clone(),
+                    _ => stop!(Stop::Broken),
+                }
+            };
+        }
+        macro_rules! attempt {
+            ($result:expr) => {
+                match $result {
+                    Ok(value) => value,
+                    Err(failure) => stop!(Stop::from(failure)),
+                }
+            };
+        }
+
+        loop {
+            let i = code[pc];
+            if left == 0 {
+                stop!(Stop::Yield);
+            }
+            left -= 1;
+            match i.op {
+                Op::Const => reg!(i.a) = constants[i.x as usize].clone(),
+                Op::Int => reg!(i.a) = Value::Int(i64::from(i.x.cast_signed())),
+                Op::Bool => reg!(i.a) = Value::Bool(i.x != 0),
+                Op::Nil | Op::Drop => reg!(i.a) = Value::Nil,
+                Op::Copy => {
+                    let value = reg!(i.b).clone();
+                    reg!(i.a) = value;
+                }
+                Op::Move => {
+                    let value = std::mem::take(&mut reg!(i.b));
+                    reg!(i.a) = value;
+                }
+                Op::AddInt => checked!(i, checked_add),
+                Op::SubInt => checked!(i, checked_sub),
+                Op::MulInt => checked!(i, checked_mul),
+                Op::DivInt => divided!(i, checked_div),
+                Op::RemInt => {
+                    let (left, right) = ints!(i);
+                    if right == 0 {
+                        panic_with!(DivisionByZero, "division by zero")
+                    }
+                    // The smallest Int modulo -1 is 0, though the division overflows.
+                    reg!(i.a) = Value::Int(left.wrapping_rem(right));
+                }
+                Op::NegInt => {
+                    let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(result) = number.checked_neg() else {
+                        panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
+                    };
+                    reg!(i.a) = Value::Int(result);
+                }
+                Op::AddIntImm => {
+                    let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(result) = number.checked_add(i64::from(i.x.cast_signed())) else {
+                        panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
+                    };
+                    reg!(i.a) = Value::Int(result);
+                }
+                Op::AddFloat => {
+                    let (left, right) = floats!(i);
+                    reg!(i.a) = Value::Float(left + right);
+                }
+                Op::SubFloat => {
+                    let (left, right) = floats!(i);
+                    reg!(i.a) = Value::Float(left - right);
+                }
+                Op::MulFloat => {
+                    let (left, right) = floats!(i);
+                    reg!(i.a) = Value::Float(left * right);
+                }
+                Op::DivFloat => {
+                    let (left, right) = floats!(i);
+                    reg!(i.a) = Value::Float(left / right);
+                }
+                Op::RemFloat => {
+                    let (left, right) = floats!(i);
+                    reg!(i.a) = Value::Float(left % right);
+                }
+                Op::NegFloat => {
+                    let Value::Float(number) = reg!(i.b) else { stop!(Stop::Broken) };
+                    reg!(i.a) = Value::Float(-number);
+                }
+                Op::IntToFloat => {
+                    let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
+                    #[expect(clippy::cast_precision_loss, reason = "the nearest Float")]
+                    let nearest = number as f64;
+                    reg!(i.a) = Value::Float(nearest);
+                }
+                Op::FloatToInt => {
+                    let Value::Float(number) = reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(whole) = natives::float_to_int(number) else {
+                        panic_with!(ArithmeticOverflow, "{} does not fit into an Int", Value::Float(number))
+                    };
+                    reg!(i.a) = Value::Int(whole);
+                }
+                Op::EqInt => {
+                    let (left, right) = ints!(i);
+                    reg!(i.a) = Value::Bool(left == right);
+                }
+                Op::LtInt => {
+                    let (left, right) = ints!(i);
+                    reg!(i.a) = Value::Bool(left < right);
+                }
+                Op::LeInt => {
+                    let (left, right) = ints!(i);
+                    reg!(i.a) = Value::Bool(left <= right);
+                }
+                Op::EqFloat => {
+                    let (left, right) = floats!(i);
+                    #[expect(clippy::float_cmp, reason = "the language compares exactly")]
+                    let same = left == right;
+                    reg!(i.a) = Value::Bool(same);
+                }
+                Op::LtFloat => {
+                    let (left, right) = floats!(i);
+                    reg!(i.a) = Value::Bool(left < right);
+                }
+                Op::LeFloat => {
+                    let (left, right) = floats!(i);
+                    reg!(i.a) = Value::Bool(left <= right);
+                }
+                Op::Eq => reg!(i.a) = Value::Bool(equal(&reg!(i.b), &reg!(i.c))),
+                Op::Lt => {
+                    let order = order(&reg!(i.b), &reg!(i.c));
+                    reg!(i.a) = Value::Bool(order.is_some_and(std::cmp::Ordering::is_lt));
+                }
+                Op::Le => {
+                    let order = order(&reg!(i.b), &reg!(i.c));
+                    reg!(i.a) = Value::Bool(order.is_some_and(std::cmp::Ordering::is_le));
+                }
+                Op::Not => {
+                    let Value::Bool(truth) = reg!(i.b) else { stop!(Stop::Broken) };
+                    reg!(i.a) = Value::Bool(!truth);
+                }
+                Op::Jump => {
+                    pc = i.x as usize;
+                    continue;
+                }
+                Op::JumpIf => match reg!(i.a) {
+                    Value::Bool(true) => {
+                        pc = i.x as usize;
+                        continue;
+                    }
+                    Value::Bool(false) => {}
+                    _ => stop!(Stop::Broken),
+                },
+                Op::JumpUnless => match reg!(i.a) {
+                    Value::Bool(false) => {
+                        pc = i.x as usize;
+                        continue;
+                    }
+                    Value::Bool(true) => {}
+                    _ => stop!(Stop::Broken),
+                },
+                Op::Concat => {
+                    let first = base + i.b as usize;
+                    let joined = concat(&mut self.stack[first..first + i.x as usize]);
+                    reg!(i.a) = joined;
+                }
+                Op::AppendString => {
+                    let more = std::mem::take(&mut reg!(i.b));
+                    match (&mut reg!(i.a), &more) {
+                        (Value::Str(text), Value::Str(more)) => text.push_str(more),
+                        _ => stop!(Stop::Broken),
+                    }
+                }
+                Op::Array => {
+                    let items = self.window(base + i.b as usize, i.x as usize);
+                    reg!(i.a) = Value::Array(Arc::new(items));
+                }
+                Op::Tuple => {
+                    let items = self.window(base + i.b as usize, i.x as usize);
+                    reg!(i.a) = Value::Tuple(Arc::new(items));
+                }
+                Op::Map => {
+                    let first = base + i.b as usize;
+                    let Some(map) = pairs(&mut self.stack[first..first + 2 * i.x as usize]) else {
+                        stop!(Stop::Broken)
+                    };
+                    reg!(i.a) = Value::Map(Arc::new(map));
+                }
+                Op::Struct => {
+                    let Some(ty) = program.struct_type(i.x) else { stop!(Stop::Broken) };
+                    let fields = self.window(base + i.b as usize, i.y as usize);
+                    reg!(i.a) = Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields }));
+                }
+                Op::Variant => {
+                    let Some(ty) = program.enum_type(i.x) else { stop!(Stop::Broken) };
+                    let fields = self.window(base + i.b as usize, i.c as usize);
+                    let value = EnumValue { ty: Arc::clone(ty), variant: i.y, fields };
+                    reg!(i.a) = Value::Enum(Arc::new(value));
+                }
+                Op::Range | Op::RangeInclusive => {
+                    let (start, end) = ints!(i);
+                    let inclusive = i.op == Op::RangeInclusive;
+                    reg!(i.a) = Value::Range(Arc::new(RangeValue { start, end, inclusive }));
+                }
+                Op::Some => reg!(i.a) = Value::some(std::mem::take(&mut reg!(i.b))),
+                Op::None => reg!(i.a) = Value::None,
+                Op::Ok => reg!(i.a) = Value::ok(std::mem::take(&mut reg!(i.b))),
+                Op::Err => reg!(i.a) = Value::err(std::mem::take(&mut reg!(i.b))),
+                Op::IsSome => reg!(i.a) = Value::Bool(matches!(reg!(i.b), Value::Some(_))),
+                Op::IsOk => reg!(i.a) = Value::Bool(matches!(reg!(i.b), Value::Ok(_))),
+                Op::IsVariant => {
+                    let Value::Enum(value) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    reg!(i.a) = Value::Bool(value.variant == i.x);
+                }
+                Op::Payload => match std::mem::take(&mut reg!(i.b)) {
+                    Value::Some(inner) | Value::Ok(inner) | Value::Err(inner) => {
+                        reg!(i.a) = unshared(inner);
+                    }
+                    _ => stop!(Stop::Broken),
+                },
+                Op::VariantField => {
+                    let Value::Enum(value) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(field) = value.fields.get(i.x as usize).cloned() else {
+                        stop!(Stop::Broken)
+                    };
+                    reg!(i.a) = field;
+                }
+                Op::UnwrapOrJump => match std::mem::take(&mut reg!(i.b)) {
+                    Value::Some(inner) | Value::Ok(inner) => reg!(i.a) = unshared(inner),
+                    other @ (Value::None | Value::Nil | Value::Err(_)) => {
+                        reg!(i.b) = other;
+                        pc = i.x as usize;
+                        continue;
+                    }
+                    _ => stop!(Stop::Broken),
+                },
+                Op::Field => {
+                    let Value::Struct(value) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(field) = value.fields.get(i.x as usize).cloned() else {
+                        stop!(Stop::Broken)
+                    };
+                    reg!(i.a) = field;
+                }
+                Op::SetField => {
+                    let value = std::mem::take(&mut reg!(i.b));
+                    let Value::Struct(whole) = &mut reg!(i.a) else { stop!(Stop::Broken) };
+                    let Some(field) = Arc::make_mut(whole).fields.get_mut(i.x as usize) else {
+                        stop!(Stop::Broken)
+                    };
+                    *field = value;
+                }
+                Op::TakeField => {
+                    let Value::Struct(whole) = &mut reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(field) = Arc::make_mut(whole).fields.get_mut(i.x as usize) else {
+                        stop!(Stop::Broken)
+                    };
+                    let value = std::mem::take(field);
+                    reg!(i.a) = value;
+                }
+                Op::TupleField => {
+                    let Value::Tuple(items) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(item) = items.get(i.x as usize).cloned() else { stop!(Stop::Broken) };
+                    reg!(i.a) = item;
+                }
+                Op::IndexArray => {
+                    let (Value::Array(items), Value::Int(at)) = (&reg!(i.b), &reg!(i.c)) else {
+                        stop!(Stop::Broken)
+                    };
+                    let index = attempt!(within(*at, items.len()));
+                    let item = items[index].clone();
+                    reg!(i.a) = item;
+                }
+                Op::SetIndexArray => {
+                    let value = std::mem::take(&mut reg!(i.c));
+                    let Value::Int(at) = reg!(i.b) else { stop!(Stop::Broken) };
+                    let Value::Array(items) = &mut reg!(i.a) else { stop!(Stop::Broken) };
+                    let index = attempt!(within(at, items.len()));
+                    Arc::make_mut(items)[index] = value;
+                }
+                Op::TakeIndexArray => {
+                    let Value::Int(at) = reg!(i.c) else { stop!(Stop::Broken) };
+                    let Value::Array(items) = &mut reg!(i.b) else { stop!(Stop::Broken) };
+                    let index = attempt!(within(at, items.len()));
+                    let value = std::mem::take(&mut Arc::make_mut(items)[index]);
+                    reg!(i.a) = value;
+                }
+                Op::IndexMap => {
+                    let (Value::Map(map), Some(key)) = (&reg!(i.b), reg!(i.c).to_key()) else {
+                        stop!(Stop::Broken)
+                    };
+                    let Some(value) = map.get(&key).cloned() else { stop!(no_key(&key.to_value())) };
+                    reg!(i.a) = value;
+                }
+                Op::SetIndexMap => {
+                    let value = std::mem::take(&mut reg!(i.c));
+                    let Some(key) = reg!(i.b).to_key() else { stop!(Stop::Broken) };
+                    let Value::Map(map) = &mut reg!(i.a) else { stop!(Stop::Broken) };
+                    Arc::make_mut(map).insert(key, value);
+                }
+                Op::TakeIndexMap => {
+                    let Some(key) = reg!(i.c).to_key() else { stop!(Stop::Broken) };
+                    let Value::Map(map) = &mut reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(value) = Arc::make_mut(map).get_mut(&key) else {
+                        stop!(no_key(&key.to_value()))
+                    };
+                    let value = std::mem::take(value);
+                    reg!(i.a) = value;
+                }
+                Op::IndexString => {
+                    let (Value::Str(text), Value::Int(at)) = (&reg!(i.b), &reg!(i.c)) else {
+                        stop!(Stop::Broken)
+                    };
+                    let index = attempt!(within(*at, text.char_count()));
+                    let character = Value::from(text.slice(index, index + 1));
+                    reg!(i.a) = character;
+                }
+                Op::SliceString => {
+                    let (Value::Str(text), Value::Range(range)) = (&reg!(i.b), &reg!(i.c)) else {
+                        stop!(Stop::Broken)
+                    };
+                    let (start, end) = bounds(range);
+                    let part = Value::from(text.slice(start, end));
+                    reg!(i.a) = part;
+                }
+                Op::SliceArray => {
+                    let (Value::Array(items), Value::Range(range)) = (&reg!(i.b), &reg!(i.c)) else {
+                        stop!(Stop::Broken)
+                    };
+                    let (start, end) = bounds(range);
+                    let part = Value::array(natives::array_slice(items, start, end).to_vec());
+                    reg!(i.a) = part;
+                }
+                Op::Len => {
+                    let count = match &reg!(i.b) {
+                        Value::Str(text) => text.char_count(),
+                        Value::Array(items) | Value::Tuple(items) => items.len(),
+                        Value::Map(map) => map.len(),
+                        Value::Range(range) => usize::try_from(range.len()).unwrap_or(0),
+                        _ => stop!(Stop::Broken),
+                    };
+                    reg!(i.a) = Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
+                }
+                Op::RangeBounds => {
+                    let Value::Range(range) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    let (start, end) = range.exclusive();
+                    reg!(i.a) = Value::Int(start);
+                    reg!(i.a + 1) = Value::Int(end);
+                }
+                Op::RangeNext => {
+                    let (next, end) = ints!(i);
+                    if next >= end {
+                        pc = i.x as usize;
+                        continue;
+                    }
+                    reg!(i.b) = Value::Int(next + 1);
+                    reg!(i.a) = Value::Int(next);
+                }
+                Op::ArrayNext => {
+                    let (Value::Array(items), Value::Int(at)) = (&reg!(i.b), &reg!(i.c)) else {
+                        stop!(Stop::Broken)
+                    };
+                    let at = *at;
+                    let Some(item) = usize::try_from(at).ok().and_then(|at| items.get(at)).cloned()
+                    else {
+                        pc = i.x as usize;
+                        continue;
+                    };
+                    reg!(i.c) = Value::Int(at + 1);
+                    reg!(i.a) = item;
+                }
+                Op::MapNext => {
+                    let (Value::Map(map), Value::Int(at)) = (&reg!(i.b), &reg!(i.c)) else {
+                        stop!(Stop::Broken)
+                    };
+                    let at = *at;
+                    let entry = usize::try_from(at).ok().and_then(|at| map.get_index(at));
+                    let Some((key, value)) = entry.map(|(k, v)| (k.to_value(), v.clone())) else {
+                        pc = i.x as usize;
+                        continue;
+                    };
+                    reg!(i.c) = Value::Int(at + 1);
+                    reg!(i.a) = key;
+                    reg!(i.a + 1) = value;
+                }
+                Op::CheckType => {
+                    let value = std::mem::take(&mut reg!(i.b));
+                    match schema::conform(&program, i.x, value) {
+                        Ok(value) => reg!(i.a) = value,
+                        Err(found) => panic_with!(
+                            TypeMismatch,
+                            "expected `{}`, found `{found}`",
+                            program.type_name(i.x)
+                        ),
+                    }
+                }
+                Op::Call => {
+                    if self.frames.len() + 1 >= self.max_depth {
+                        panic_with!(StackOverflow, "more than {} active calls", self.max_depth)
+                    }
+                    let callee = i.x as usize;
+                    let Some(function) = program.function(callee) else { stop!(Stop::Broken) };
+                    let result = base + i.a as usize;
+                    self.current.pc = pc + 1;
+                    self.frames.push(self.current);
+                    base += i.b as usize;
+                    let top = base + function.registers as usize;
+                    if self.stack.len() < top {
+                        self.stack.resize(top, Value::Nil);
+                    }
+                    self.current = Active { function: callee, base, pc: 0, result };
+                    code = program.code(callee);
+                    pc = 0;
+                    continue;
+                }
+                Op::Native => {
+                    let first = base + i.b as usize;
+                    let window = first..first + i.y as usize;
+                    let result = natives::call(i.x, &mut self.stack[window.clone()]);
+                    let result = attempt!(result);
+                    self.stack[window].fill(Value::Nil);
+                    reg!(i.a) = result;
+                }
+                Op::NativeMut => {
+                    let first = base + i.c as usize;
+                    let window = first..first + i.y as usize;
+                    let mut receiver = std::mem::take(&mut reg!(i.b));
+                    let result =
+                        natives::call_mutating(i.x, &mut receiver, &mut self.stack[window.clone()]);
+                    reg!(i.b) = receiver;
+                    let result = attempt!(result);
+                    self.stack[window].fill(Value::Nil);
+                    reg!(i.a) = result;
+                }
+                Op::Return | Op::ReturnNil => {
+                    let value = if i.op == Op::Return {
+                        std::mem::take(&mut reg!(i.a))
+                    } else {
+                        Value::Nil
+                    };
+                    let registers = program.function(self.current.function).map_or(0, |f| f.registers);
+                    self.stack[base..base + registers as usize].fill(Value::Nil);
+                    let Some(caller) = self.frames.pop() else { return Stop::Done(value) };
+                    let result = self.current.result;
+                    self.current = caller;
+                    base = caller.base;
+                    pc = caller.pc;
+                    code = program.code(caller.function);
+                    self.stack[result] = value;
+                    continue;
+                }
+                Op::Fail => {
+                    let error = std::mem::take(&mut reg!(i.a));
+                    stop!(Stop::Failed(error))
+                }
+                Op::Panic => {
+                    let message = text!(i.a);
+                    panic_with!(Panic, "{message}")
+                }
+                Op::NoMatch => panic_with!(MatchFailed, "no arm matches the value"),
+                Op::Emit => {
+                    let channel = text!(i.a);
+                    if channel.is_empty() {
+                        panic_with!(InvalidArgument, "the name of a channel is empty")
+                    }
+                    let payload = std::mem::take(&mut reg!(i.b));
+                    needs!(Pending::Nothing, Effect::Emit { channel, payload })
+                }
+                Op::Print => {
+                    let effect = Effect::Print { text: text!(i.a), newline: i.x != 0 };
+                    needs!(Pending::Nothing, effect)
+                }
+                Op::Env => {
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Env { name: text!(i.b) })
+                }
+                Op::Execute => {
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Execute { model: i.x, prompt: text!(i.b) })
+                }
+                Op::ExecuteWithSchema => {
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    let prompt = text!(i.b);
+                    needs!(pending, Effect::ExecuteWithSchema { model: i.x, schema: i.y, prompt })
+                }
+                Op::Stream => {
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Stream { model: i.x, prompt: text!(i.b) })
+                }
+                Op::StreamNext => {
+                    let (end, error) = (i.x as usize, i.y as usize);
+                    let pending = Pending::Chunk { register: base + i.a as usize, end, error };
+                    needs!(pending, Effect::StreamNext { stream: reg!(i.b).clone() })
+                }
+                Op::StreamClose => {
+                    let stream = reg!(i.a).clone();
+                    needs!(Pending::Nothing, Effect::StreamClose { stream })
+                }
+            }
+            pc += 1;
+        }
+    }
+
+    /// Moves a window out of the registers.
+    fn window(&mut self, first: usize, count: usize) -> Vec<Value> {
+        self.stack[first..first + count].iter_mut().map(std::mem::take).collect()
+    }
+}
+
+/// The value inside, without a copy where nobody else holds it.
+fn unshared(inner: Arc<Value>) -> Value {
+    Arc::try_unwrap(inner).unwrap_or_else(|shared| (*shared).clone())
+}
+
+/// Joins display forms; appends in place if the first is a text with one owner.
+fn concat(parts: &mut [Value]) -> Value {
+    use std::fmt::Write;
+    let Some((first, rest)) = parts.split_first_mut() else { return Value::from("") };
+    let mut joined = match std::mem::take(first) {
+        Value::Str(text) => text,
+        other => Text::new(other.to_string()),
+    };
+    for part in rest {
+        match std::mem::take(part) {
+            Value::Str(text) => joined.push_str(&text),
+            other => {
+                let mut shown = String::new();
+                let _ = write!(shown, "{other}"); // writing to a String cannot fail
+                joined.push_str(&shown);
+            }
+        }
+    }
+    Value::Str(joined)
+}
+
+fn pairs(window: &mut [Value]) -> Option<MapValue> {
+    let mut map = MapValue::with_capacity(window.len() / 2);
+    for pair in window.chunks_exact_mut(2) {
+        map.insert(pair[0].to_key()?, std::mem::take(&mut pair[1]));
+    }
+    window.fill(Value::Nil);
+    Some(map)
+}
+
+fn within(index: i64, len: usize) -> Result<usize, Failure> {
+    match usize::try_from(index) {
+        Ok(position) if position < len => Ok(position),
+        _ => natives::out_of_bounds(index, len),
+    }
+}
+
+fn no_key(key: &Value) -> Stop {
+    let shown = Value::array(vec![key.clone()]).to_string();
+    let shown = shown.trim_start_matches('[').trim_end_matches(']');
+    Stop::Panic(PanicKind::KeyNotFound, format!("the map has no key {shown}"))
+}
+
+/// Bounds of a slice: negative ones count as 0.
+fn bounds(range: &RangeValue) -> (usize, usize) {
+    let (start, end) = range.exclusive();
+    let clamp = |bound: i64| usize::try_from(bound.max(0)).unwrap_or(usize::MAX);
+    (clamp(start), clamp(end).max(clamp(start)))
+}

@@ -1,0 +1,11 @@
+//! Executes one fiber of a verified program.
+//!
+//! Synchronous and deterministic; owns no resource. [`Fiber::run`] goes on until the program ends or needs the world, and says which
+//! [`Effect`] it wants; the engine answers with [`Resume`]. Dropping a fiber cancels it.
+
+mod effect;
+mod machine;
+pub mod natives;
+
+pub use effect::{Effect, Frame, Panic, PanicKind, Resume, Step, Trace};
+pub use machine::Fiber;

@@ -1,0 +1,127 @@
+//! Native functions: what the built-in types can do without the world.
+//!
+//! A native takes its arguments in a window, which it may consume, the receiver first; one that mutates takes the receiver apart. Signatures and
+//! documentation for programs are in `python/concerto/check/builtins.py`.
+
+mod arrays;
+mod maps;
+mod numbers;
+mod strings;
+mod wrappers;
+
+use super::effect::PanicKind;
+use crate::value::Value;
+
+/// How a native function fails.
+#[derive(Debug)]
+pub enum Failure {
+    /// The program panics.
+    Panic(PanicKind, String),
+    /// A value of a kind that the compiler rules out.
+    Broken,
+}
+
+pub(super) type Outcome = Result<Value, Failure>;
+
+#[derive(Clone, Copy)]
+pub(super) enum Function {
+    Pure(usize, fn(&mut [Value]) -> Outcome),
+    Mutating(usize, fn(&mut Value, &mut [Value]) -> Outcome),
+}
+
+type Table = &'static [(&'static str, Function)];
+
+fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
+    let all: [Table; 5] =
+        [strings::TABLE, numbers::TABLE, arrays::TABLE, maps::TABLE, wrappers::TABLE];
+    all.into_iter().flatten()
+}
+
+/// All functions in the order of their numbers.
+static ALL: std::sync::LazyLock<Vec<(&'static str, Function)>> =
+    std::sync::LazyLock::new(|| tables().copied().collect());
+
+/// The number of a native function.
+#[must_use]
+pub fn find(name: &str) -> Option<u32> {
+    let index = ALL.iter().position(|(own, _)| *own == name)?;
+    u32::try_from(index).ok()
+}
+
+/// Number of arguments, receiver included, and whether the receiver is changed.
+#[must_use]
+pub fn signature(index: u32) -> Option<(usize, bool)> {
+    ALL.get(index as usize).map(|(_, function)| match function {
+        Function::Pure(arity, _) => (*arity, false),
+        Function::Mutating(arity, _) => (*arity + 1, true),
+    })
+}
+
+/// Name, number of arguments with the receiver, and whether the receiver is changed, of each.
+#[must_use]
+pub fn list() -> Vec<(&'static str, usize, bool)> {
+    ALL.iter()
+        .map(|(name, function)| match function {
+            Function::Pure(arity, _) => (*name, *arity, false),
+            Function::Mutating(arity, _) => (*name, *arity + 1, true),
+        })
+        .collect()
+}
+
+/// Calls a native function that does not mutate.
+pub(super) fn call(index: u32, args: &mut [Value]) -> Outcome {
+    match ALL.get(index as usize) {
+        Some((_, Function::Pure(_, function))) => function(args),
+        _ => Err(Failure::Broken),
+    }
+}
+
+/// Calls a native function that mutates its receiver.
+pub(super) fn call_mutating(index: u32, receiver: &mut Value, args: &mut [Value]) -> Outcome {
+    match ALL.get(index as usize) {
+        Some((_, Function::Mutating(_, function))) => function(receiver, args),
+        _ => Err(Failure::Broken),
+    }
+}
+
+fn panic<T>(kind: PanicKind, message: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Panic(kind, message.into()))
+}
+
+fn int(args: &[Value], index: usize) -> Result<i64, Failure> {
+    match args.get(index) {
+        Some(Value::Int(number)) => Ok(*number),
+        _ => Err(Failure::Broken),
+    }
+}
+
+fn float(args: &[Value], index: usize) -> Result<f64, Failure> {
+    match args.get(index) {
+        Some(Value::Float(number)) => Ok(*number),
+        _ => Err(Failure::Broken),
+    }
+}
+
+fn text(args: &[Value], index: usize) -> Result<&crate::value::Text, Failure> {
+    match args.get(index) {
+        Some(Value::Str(text)) => Ok(text),
+        _ => Err(Failure::Broken),
+    }
+}
+
+fn take(args: &mut [Value], index: usize) -> Result<Value, Failure> {
+    args.get_mut(index).map(std::mem::take).ok_or(Failure::Broken)
+}
+
+/// A count or position as the language has them.
+fn length(count: usize) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// A negative number counts as 0.
+fn clamped(number: i64) -> usize {
+    usize::try_from(number.max(0)).unwrap_or(usize::MAX)
+}
+
+pub(super) use arrays::{out_of_bounds, slice as array_slice};
+pub(super) use numbers::to_int as float_to_int;

@@ -1,0 +1,104 @@
+//! Methods of String. Positions and lengths count Unicode scalar values.
+
+use super::{Function, Outcome, Table, clamped, int, length, panic, text};
+use crate::value::{Text, Value, builtin};
+use crate::vm::PanicKind;
+
+/// The longest text that `repeat` makes, in bytes.
+const MAX_BYTES: usize = 256 << 20;
+
+pub(super) static TABLE: Table = &[
+    ("string.len", Function::Pure(1, |a| Ok(length(text(a, 0)?.char_count())))),
+    ("string.byte_len", Function::Pure(1, |a| Ok(length(text(a, 0)?.len())))),
+    ("string.is_empty", Function::Pure(1, |a| Ok(text(a, 0)?.is_empty().into()))),
+    ("string.contains", Function::Pure(2, |a| Ok(text(a, 0)?.contains(&**text(a, 1)?).into()))),
+    ("string.starts_with", Function::Pure(2, |a| Ok(text(a, 0)?.starts_with(&**text(a, 1)?).into()))),
+    ("string.ends_with", Function::Pure(2, |a| Ok(text(a, 0)?.ends_with(&**text(a, 1)?).into()))),
+    ("string.find", Function::Pure(2, find)),
+    ("string.split", Function::Pure(2, split)),
+    ("string.split_whitespace", Function::Pure(1, |a| Ok(texts(text(a, 0)?.split_whitespace())))),
+    ("string.lines", Function::Pure(1, |a| Ok(texts(text(a, 0)?.lines())))),
+    ("string.chars", Function::Pure(1, |a| {
+        Ok(Value::array(text(a, 0)?.chars().map(|c| Value::text(c.to_string())).collect()))
+    })),
+    ("string.trim", Function::Pure(1, |a| Ok(text(a, 0)?.trim().into()))),
+    ("string.trim_start", Function::Pure(1, |a| Ok(text(a, 0)?.trim_start().into()))),
+    ("string.trim_end", Function::Pure(1, |a| Ok(text(a, 0)?.trim_end().into()))),
+    ("string.strip_prefix", Function::Pure(2, |a| {
+        Ok(Value::option(text(a, 0)?.strip_prefix(&**text(a, 1)?).map(Value::from)))
+    })),
+    ("string.strip_suffix", Function::Pure(2, |a| {
+        Ok(Value::option(text(a, 0)?.strip_suffix(&**text(a, 1)?).map(Value::from)))
+    })),
+    ("string.replace", Function::Pure(3, |a| Ok(text(a, 0)?.replace(&**text(a, 1)?, text(a, 2)?).into()))),
+    ("string.to_upper", Function::Pure(1, |a| Ok(text(a, 0)?.to_uppercase().into()))),
+    ("string.to_lower", Function::Pure(1, |a| Ok(text(a, 0)?.to_lowercase().into()))),
+    ("string.repeat", Function::Pure(2, repeat)),
+    ("string.substring", Function::Pure(3, |a| {
+        let (start, end) = (clamped(int(a, 1)?), clamped(int(a, 2)?));
+        Ok(text(a, 0)?.slice(start, end).into())
+    })),
+    ("string.parse_int", Function::Pure(1, parse_int)),
+    ("string.parse_float", Function::Pure(1, parse_float)),
+];
+
+fn texts<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
+    Value::array(parts.map(Value::from).collect())
+}
+
+fn find(args: &mut [Value]) -> Outcome {
+    let (within, what) = (text(args, 0)?, text(args, 1)?);
+    let position = within.find(&**what).and_then(|byte| within.get(..byte));
+    Ok(Value::option(position.map(|before| length(before.chars().count()))))
+}
+
+fn split(args: &mut [Value]) -> Outcome {
+    let (within, separator) = (text(args, 0)?, text(args, 1)?);
+    if separator.is_empty() {
+        return Ok(Value::array(within.chars().map(|c| Value::text(c.to_string())).collect()));
+    }
+    Ok(texts(within.split(&**separator)))
+}
+
+fn repeat(args: &mut [Value]) -> Outcome {
+    let (part, times) = (text(args, 0)?, clamped(int(args, 1)?));
+    if part.len().saturating_mul(times) > MAX_BYTES {
+        return panic(PanicKind::LimitExceeded, "the repeated text is larger than 256 MiB");
+    }
+    Ok(part.repeat(times).into())
+}
+
+fn parse_int(args: &mut [Value]) -> Outcome {
+    use std::num::IntErrorKind as Kind;
+    let input: &Text = text(args, 0)?;
+    Ok(match input.trim().parse::<i64>() {
+        Ok(number) => Value::ok(number.into()),
+        Err(error) => {
+            let kind = match error.kind() {
+                Kind::Empty => "empty",
+                Kind::PosOverflow | Kind::NegOverflow => "overflow",
+                _ => "invalid",
+            };
+            unreadable("Int", kind, input)
+        }
+    })
+}
+
+fn parse_float(args: &mut [Value]) -> Outcome {
+    let input: &Text = text(args, 0)?;
+    let trimmed = input.trim();
+    let plain = trimmed.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    Ok(match trimmed.parse::<f64>() {
+        _ if trimmed.is_empty() => unreadable("Float", "empty", input),
+        Ok(number) if plain && number.is_finite() => Value::ok(number.into()),
+        Ok(_) if plain => unreadable("Float", "overflow", input),
+        _ => unreadable("Float", "invalid", input),
+    })
+}
+
+fn unreadable(ty: &str, kind: &str, input: &str) -> Value {
+    let shown: String = input.chars().take(40).collect();
+    let message = format!("`{}` is no {ty}", shown.escape_debug());
+    Value::err(builtin::parse_error(&message, kind, input))
+}
+
