@@ -1,0 +1,132 @@
+//! A failed call, with everything that a program or a host may want to know.
+
+use std::time::Duration;
+
+use super::Call;
+use crate::clock;
+use crate::providers::{Failure, FailureKind};
+use crate::secret::scrub;
+
+/// The longest message, in characters.
+const MAX_MESSAGE: usize = 600;
+
+/// A failed model call. The message begins with the connection and the cause; secrets are scrubbed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlmError {
+    /// The last attempt's failure.
+    pub failure: Failure,
+    /// One line for people.
+    pub message: String,
+    /// Name of the connection.
+    pub connection: String,
+    /// Name of the model in the program.
+    pub model: String,
+    /// The id that was asked for.
+    pub model_id: String,
+    /// HTTP attempts; 0 if no request was sent.
+    pub attempts: u32,
+    /// From the start of the call.
+    pub latency_ms: u64,
+    /// The time limit that ran out.
+    pub timeout: Option<Duration>,
+    /// The field of a configuration error.
+    pub field: Option<String>,
+    /// For interrupted streams: what broke them, the text so far, and how many chunks it came in.
+    pub interrupted: Option<Interrupted>,
+}
+
+/// How far a stream got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    /// `network`, `timeout`, `server_error`, `rate_limit` or `invalid_response`.
+    pub cause: &'static str,
+    /// Everything that was delivered.
+    pub partial_text: String,
+    /// In how many chunks.
+    pub chunks: u64,
+}
+
+impl std::fmt::Display for LlmError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for LlmError {}
+
+impl LlmError {
+    /// The error of a call whose last attempt failed like this.
+    #[must_use]
+    pub(super) fn new(call: &Call, mut failure: Failure, attempts: u32, started: tokio::time::Instant) -> Self {
+        let secrets = call.settings.secrets();
+        failure.message = scrub(&failure.message, &secrets);
+        failure.raw = scrub(&failure.raw, &secrets);
+        let status = failure.status.map_or(String::new(), |status| format!("{status} "));
+        let cause = failure.kind.phrase();
+        let line = format!("{}: {status}{cause}: {}", call.origin.connection, failure.message);
+        let timed_out = failure.kind == FailureKind::Timeout;
+        Self {
+            message: one_line(&line),
+            connection: call.origin.connection.clone(),
+            model: call.origin.model.clone(),
+            model_id: call.model_id.clone(),
+            attempts,
+            latency_ms: clock::millis(started.elapsed()),
+            timeout: timed_out.then_some(call.timeout),
+            field: None,
+            interrupted: None,
+            failure,
+        }
+    }
+
+    /// A setting that keeps a call from being made.
+    #[must_use]
+    pub fn config(connection: &str, model: &str, model_id: &str, field: &str, message: &str) -> Self {
+        Self {
+            message: one_line(message),
+            failure: Failure::new(FailureKind::Config, message),
+            connection: connection.to_owned(),
+            model: model.to_owned(),
+            model_id: model_id.to_owned(),
+            attempts: 0,
+            latency_ms: 0,
+            timeout: None,
+            field: Some(field.to_owned()),
+            interrupted: None,
+        }
+    }
+
+    /// The same error for a stream that had begun to deliver.
+    #[must_use]
+    pub(super) fn interrupt(mut self, partial_text: String, chunks: u64) -> Self {
+        let cause = match self.failure.kind {
+            FailureKind::Timeout => "timeout",
+            FailureKind::RateLimited => "rate_limit",
+            FailureKind::InvalidResponse => "invalid_response",
+            FailureKind::Network => "network",
+            _ => "server_error",
+        };
+        self.failure.kind = FailureKind::StreamInterrupted;
+        let said = &self.failure.message;
+        let text = format!("{}: stream interrupted after {chunks} chunks: {said}", self.connection);
+        self.message = one_line(&text);
+        self.interrupted = Some(Interrupted { cause, partial_text, chunks });
+        self
+    }
+}
+
+/// Control characters escaped, and not too long.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    if line.chars().count() <= MAX_MESSAGE {
+        return line;
+    }
+    line.chars().take(MAX_MESSAGE - 3).chain("...".chars()).collect()
+}

@@ -1,0 +1,470 @@
+//! What calls used: tokens, counters, distributions, cost. [`Recorder`] counts, [`Metrics`] is a snapshot of it.
+
+mod distribution;
+mod prices;
+mod prometheus;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::chat::Usage;
+use crate::clock;
+use crate::config::ProviderKind;
+
+pub use distribution::{Distribution, Summary};
+pub use prices::{Price, price, table_date as price_table_date};
+
+/// Tokens: `tokens_in` holds the whole prompt, cached tokens included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TokenUsage {
+    /// Prompts.
+    pub tokens_in: u64,
+    /// Answers.
+    pub tokens_out: u64,
+    /// Part of the prompts that came from a cache.
+    pub tokens_cached: u64,
+}
+
+impl TokenUsage {
+    /// Prompts and answers.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.tokens_in.saturating_add(self.tokens_out)
+    }
+
+    fn add(&mut self, usage: &Usage) {
+        self.tokens_in = self.tokens_in.saturating_add(usage.tokens_in);
+        self.tokens_out = self.tokens_out.saturating_add(usage.tokens_out);
+        self.tokens_cached = self.tokens_cached.saturating_add(usage.tokens_cached);
+    }
+}
+
+impl PartialEq<u64> for TokenUsage {
+    fn eq(&self, total: &u64) -> bool {
+        self.total() == *total
+    }
+}
+
+impl std::fmt::Display for TokenUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.total())
+    }
+}
+
+/// What calls cost, as far as prices are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct CostEstimate {
+    /// US dollars for the tokens whose price is known.
+    pub usd: f64,
+    /// Tokens of unknown price; they add nothing to `usd`.
+    pub unpriced_tokens: u64,
+    /// Tokens whose number is an estimate.
+    pub estimated_tokens: u64,
+}
+
+impl CostEstimate {
+    /// Whether all prices and numbers are known.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unpriced_tokens == 0 && self.estimated_tokens == 0
+    }
+
+    fn add(&mut self, cost: Option<f64>, usage: &Usage) {
+        let tokens = usage.tokens_in.saturating_add(usage.tokens_out);
+        match cost {
+            Some(usd) => self.usd += usd,
+            None => self.unpriced_tokens = self.unpriced_tokens.saturating_add(tokens),
+        }
+        if usage.is_estimated {
+            self.estimated_tokens = self.estimated_tokens.saturating_add(tokens);
+        }
+    }
+}
+
+/// Everything that is counted for one connection or one model.
+#[derive(Clone, Debug, Default, Serialize)]
+#[allow(missing_docs, reason = "the names are those of the language reference")]
+pub struct Counters {
+    pub calls: u64,
+    pub attempts: u64,
+    pub retries: u64,
+    pub rounds: u64,
+    pub successes: u64,
+    pub errors: BTreeMap<String, u64>,
+    pub cancelled: u64,
+    pub mocked: u64,
+    pub in_flight: u64,
+    pub queued: u64,
+    pub chunks: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub tokens: TokenUsage,
+    pub cost: CostEstimate,
+}
+
+/// The distributions of one connection, in milliseconds.
+#[derive(Clone, Debug, Default)]
+struct Distributions {
+    queue_time: Distribution,
+    latency: Distribution,
+    attempt: Distribution,
+    first_chunk: Distribution,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    connections: BTreeMap<String, (Counters, Distributions)>,
+    models: BTreeMap<String, Counters>,
+    bases: BTreeMap<String, TokenUsage>,
+    emits: u64,
+}
+
+/// Live counters. Cheap to update from many threads: one short lock per event.
+#[derive(Debug)]
+pub struct Recorder {
+    connections: Vec<String>,
+    models: Vec<String>,
+    started: tokio::time::Instant,
+    state: Mutex<State>,
+}
+
+/// Who a call belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Name of the connection.
+    pub connection: String,
+    /// Name of the model in the program.
+    pub model: String,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With an answer.
+    Success,
+    /// With an error of this kind.
+    Error(&'static str),
+    /// Nobody waits for it any more.
+    Cancelled,
+}
+
+impl Recorder {
+    /// Counters at zero, for a program that declares these names.
+    #[must_use]
+    pub fn new(connections: Vec<String>, models: Vec<String>) -> Self {
+        let recorder = Self { connections, models, started: clock::now(), state: Mutex::default() };
+        recorder.locked(|state| *state = recorder.empty());
+        recorder
+    }
+
+    fn empty(&self) -> State {
+        State {
+            connections: self.connections.iter().map(|n| (n.clone(), Default::default())).collect(),
+            models: self.models.iter().map(|n| (n.clone(), Counters::default())).collect(),
+            ..State::default()
+        }
+    }
+
+    /// A recorder at zero for one run of the same program.
+    #[must_use]
+    pub fn for_run(&self) -> Arc<Self> {
+        Arc::new(Self::new(self.connections.clone(), self.models.clone()))
+    }
+
+    fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn both(&self, origin: &Origin, work: impl Fn(&mut Counters)) {
+        self.locked(|state| {
+            if let Some((counters, _)) = state.connections.get_mut(&origin.connection) {
+                work(counters);
+            }
+            if let Some(counters) = state.models.get_mut(&origin.model) {
+                work(counters);
+            }
+        });
+    }
+
+    fn distributed(&self, origin: &Origin, work: impl FnOnce(&mut Distributions)) {
+        self.locked(|state| {
+            if let Some((_, distributions)) = state.connections.get_mut(&origin.connection) {
+                work(distributions);
+            }
+        });
+    }
+
+    /// An emit was sent.
+    pub fn emitted(&self) {
+        self.locked(|state| state.emits += 1);
+    }
+
+    /// A call begins.
+    pub fn call_started(&self, origin: &Origin) {
+        self.both(origin, |counters| {
+            counters.calls += 1;
+            counters.in_flight += 1;
+        });
+    }
+
+    /// A call ends.
+    pub fn call_ended(&self, origin: &Origin, end: &End, latency_ms: f64, mocked: bool) {
+        self.both(origin, |counters| {
+            counters.in_flight = counters.in_flight.saturating_sub(1);
+            counters.mocked += u64::from(mocked);
+            match end {
+                End::Success => counters.successes += 1,
+                End::Error(kind) => *counters.errors.entry((*kind).to_owned()).or_default() += 1,
+                End::Cancelled => counters.cancelled += 1,
+            }
+        });
+        self.distributed(origin, |d| d.latency.add(latency_ms));
+    }
+
+    /// A round begins: a model turn inside a call.
+    pub fn round_started(&self, origin: &Origin) {
+        self.both(origin, |counters| counters.rounds += 1);
+    }
+
+    /// A request goes out.
+    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool, bytes_out: u64) {
+        self.both(origin, |counters| {
+            counters.attempts += 1;
+            counters.retries += u64::from(!first_of_round);
+            counters.bytes_out = counters.bytes_out.saturating_add(bytes_out);
+        });
+        self.distributed(origin, |d| d.queue_time.add(0.0));
+    }
+
+    /// An attempt is over.
+    pub fn attempt_ended(&self, origin: &Origin, milliseconds: f64) {
+        self.distributed(origin, |d| d.attempt.add(milliseconds));
+    }
+
+    /// Bytes of an answer arrived.
+    pub fn received(&self, origin: &Origin, bytes: u64, chunks: u64) {
+        self.both(origin, |counters| {
+            counters.bytes_in = counters.bytes_in.saturating_add(bytes);
+            counters.chunks += chunks;
+        });
+    }
+
+    /// The first chunk of a stream arrived.
+    pub fn first_chunk(&self, origin: &Origin, milliseconds: f64) {
+        self.distributed(origin, |d| d.first_chunk.add(milliseconds));
+    }
+
+    /// Tokens were used, answered under the id `base` by a provider of `kind`. Gives the cost, if the price is known.
+    pub fn used(&self, origin: &Origin, kind: ProviderKind, base: &str, usage: &Usage) -> Option<f64> {
+        let cost = price(kind, base).map(|price| price.cost(usage));
+        self.both(origin, |counters| {
+            counters.tokens.add(usage);
+            counters.cost.add(cost, usage);
+        });
+        self.locked(|state| state.bases.entry(base.to_owned()).or_default().add(usage));
+        cost
+    }
+
+    /// A consistent snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Metrics {
+        let state = self.locked(|state| state.clone());
+        Metrics { elapsed_ms: clock::millis(self.started.elapsed()), state: Arc::new(state) }
+    }
+
+    /// Sets everything to zero; what is in flight stays in flight.
+    pub fn reset(&self) {
+        self.locked(|state| {
+            let mut fresh = self.empty();
+            for (name, (counters, _)) in &mut fresh.connections {
+                counters.in_flight = state.connections.get(name).map_or(0, |(old, _)| old.in_flight);
+            }
+            for (name, counters) in &mut fresh.models {
+                counters.in_flight = state.models.get(name).map_or(0, |old| old.in_flight);
+            }
+            *state = fresh;
+        });
+    }
+}
+
+/// An immutable snapshot of what calls used.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    elapsed_ms: u64,
+    state: Arc<State>,
+}
+
+impl Metrics {
+    /// Tokens of all calls over a connection; zeros for an unknown name.
+    #[must_use]
+    pub fn tokens_by_connection(&self, name: &str) -> TokenUsage {
+        self.state.connections.get(name).map_or_else(TokenUsage::default, |(c, _)| c.tokens)
+    }
+
+    /// Tokens of a model, by its name in the program; zeros for an unknown name.
+    #[must_use]
+    pub fn tokens_by_model(&self, name: &str) -> TokenUsage {
+        self.state.models.get(name).map_or_else(TokenUsage::default, |c| c.tokens)
+    }
+
+    /// Tokens by the id that the servers reported.
+    #[must_use]
+    pub fn tokens_by_base(&self, id: &str) -> TokenUsage {
+        self.state.bases.get(id).copied().unwrap_or_default()
+    }
+
+    /// What a connection cost.
+    #[must_use]
+    pub fn estimated_cost(&self, name: &str) -> CostEstimate {
+        self.state.connections.get(name).map_or_else(CostEstimate::default, |(c, _)| c.cost)
+    }
+
+    /// What all connections cost.
+    #[must_use]
+    pub fn total_estimated_cost(&self) -> CostEstimate {
+        self.state.connections.values().fold(CostEstimate::default(), |sum, (c, _)| CostEstimate {
+            usd: sum.usd + c.cost.usd,
+            unpriced_tokens: sum.unpriced_tokens + c.cost.unpriced_tokens,
+            estimated_tokens: sum.estimated_tokens + c.cost.estimated_tokens,
+        })
+    }
+
+    /// Counters of a connection or, if there is none of that name, of a model.
+    #[must_use]
+    pub fn counters(&self, name: &str) -> Option<&Counters> {
+        let connection = self.state.connections.get(name).map(|(counters, _)| counters);
+        connection.or_else(|| self.state.models.get(name))
+    }
+
+    /// A distribution of a connection: `queue_time_ms`, `latency_ms`, `attempt_ms` or `time_to_first_chunk_ms`.
+    #[must_use]
+    pub fn distribution(&self, name: &str, which: &str) -> Option<Summary> {
+        let (_, distributions) = self.state.connections.get(name)?;
+        named(distributions).into_iter().find(|(own, _)| *own == which).map(|(_, d)| d.summary())
+    }
+
+    /// Whether the program declares a connection or model of this name.
+    #[must_use]
+    pub fn is_known(&self, name: &str) -> bool {
+        self.counters(name).is_some()
+    }
+
+    /// Tokens of all connections.
+    #[must_use]
+    pub fn total_tokens(&self) -> u64 {
+        self.state.connections.values().map(|(c, _)| c.tokens.total()).sum()
+    }
+
+    /// Calls of all models.
+    #[must_use]
+    pub fn model_calls(&self) -> u64 {
+        self.state.connections.values().map(|(c, _)| c.calls).sum()
+    }
+
+    /// Emits.
+    #[must_use]
+    pub fn emit_count(&self) -> u64 {
+        self.state.emits
+    }
+
+    /// Failed calls.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.state.connections.values().flat_map(|(c, _)| c.errors.values()).sum()
+    }
+
+    /// Everything as JSON with stable keys.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let connections: serde_json::Map<_, _> = self
+            .state
+            .connections
+            .iter()
+            .map(|(name, (counters, distributions))| {
+                let mut entry = serde_json::to_value(counters).unwrap_or_default();
+                for (which, distribution) in named(distributions) {
+                    if let Some(entry) = entry.as_object_mut() {
+                        entry.insert(which.to_owned(), distribution.summary().to_json());
+                    }
+                }
+                (name.clone(), entry)
+            })
+            .collect();
+        serde_json::json!({
+            "connections": connections,
+            "models": self.state.models,
+            "bases": self.state.bases,
+            "emit_count": self.state.emits,
+            "execution_time_ms": self.elapsed_ms,
+            "price_table_date": price_table_date(),
+        })
+    }
+
+    /// The text format of Prometheus.
+    #[must_use]
+    pub fn to_prometheus(&self) -> String {
+        let counters = self.state.connections.iter().map(|(name, (c, _))| (name.as_str(), c));
+        let models = self.state.models.iter().map(|(name, c)| (name.as_str(), c));
+        prometheus::render(counters, models)
+    }
+}
+
+fn named(distributions: &Distributions) -> [(&'static str, &Distribution); 4] {
+    [
+        ("queue_time_ms", &distributions.queue_time),
+        ("latency_ms", &distributions.latency),
+        ("attempt_ms", &distributions.attempt),
+        ("time_to_first_chunk_ms", &distributions.first_chunk),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin { connection: "openai".to_owned(), model: "Fast".to_owned() }
+    }
+
+    #[test]
+    fn usage_is_counted_for_connection_model_and_base() {
+        let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned(), "Slow".to_owned()]);
+        recorder.call_started(&origin());
+        recorder.round_started(&origin());
+        recorder.attempt_started(&origin(), true, 10);
+        let usage = Usage { tokens_in: 1000, tokens_out: 500, tokens_cached: 200, ..Usage::default() };
+        let cost = recorder.used(&origin(), ProviderKind::OpenAi, "gpt-4o-mini-2024-07-18", &usage);
+        recorder.call_ended(&origin(), &End::Success, 12.0, false);
+        let metrics = recorder.snapshot();
+        assert_eq!(metrics.tokens_by_connection("openai"), 1500);
+        assert_eq!(metrics.tokens_by_model("Fast").tokens_cached, 200);
+        assert_eq!(metrics.tokens_by_model("Slow"), 0);
+        assert_eq!(metrics.tokens_by_base("gpt-4o-mini-2024-07-18"), 1500);
+        let expected = (800.0 * 0.15 + 200.0 * 0.075 + 500.0 * 0.6) / 1e6;
+        assert!((cost.unwrap() - expected).abs() < 1e-12);
+        assert!((metrics.estimated_cost("openai").usd - expected).abs() < 1e-12);
+        let counters = metrics.counters("openai").unwrap();
+        assert_eq!((counters.calls, counters.successes, counters.in_flight), (1, 1, 0));
+        assert!(metrics.is_known("Slow") && !metrics.is_known("other"));
+    }
+
+    #[test]
+    fn an_unknown_price_is_unknown_and_not_zero() {
+        let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
+        let usage = Usage { tokens_in: 5, tokens_out: 7, ..Usage::default() };
+        assert_eq!(recorder.used(&origin(), ProviderKind::Custom, "some-model", &usage), None);
+        let cost = recorder.snapshot().estimated_cost("openai");
+        assert_eq!((cost.usd, cost.unpriced_tokens, cost.is_complete()), (0.0, 12, false));
+    }
+
+    #[test]
+    fn a_reset_keeps_what_is_in_flight() {
+        let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
+        recorder.call_started(&origin());
+        recorder.reset();
+        let counters = recorder.snapshot().counters("openai").unwrap().clone();
+        assert_eq!((counters.calls, counters.in_flight), (0, 1));
+    }
+}

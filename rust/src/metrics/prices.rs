@@ -1,0 +1,144 @@
+//! What tokens cost: a dated table that ships with the crate.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde_json::Value as Json;
+
+use crate::chat::Usage;
+use crate::config::ProviderKind;
+
+/// Prices and limits of chat models; source, date and licence stand in the file.
+const TABLE: &str = include_str!("model_prices.json");
+
+/// US dollars per million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Price {
+    /// Prompt.
+    pub input: f64,
+    /// Answer.
+    pub output: f64,
+    /// Prompt from the cache; as `input` if unknown.
+    pub cache_read: f64,
+    /// Prompt into the cache; as `input` if unknown.
+    pub cache_write: f64,
+    above: Option<(u64, [f64; 4])>,
+}
+
+impl Price {
+    /// The cost of an answer in US dollars. Long prompts may cost more, for all their tokens.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "numbers of tokens are below 2^53")]
+    pub fn cost(&self, usage: &Usage) -> f64 {
+        let [input, output, read, write] = match self.above {
+            Some((limit, prices)) if usage.tokens_in > limit => prices,
+            _ => [self.input, self.output, self.cache_read, self.cache_write],
+        };
+        let special = usage.tokens_cached.saturating_add(usage.cache_written);
+        let plain = usage.tokens_in.saturating_sub(special);
+        (plain as f64 * input
+            + usage.tokens_cached as f64 * read
+            + usage.cache_written as f64 * write
+            + usage.tokens_out as f64 * output)
+            / 1e6
+    }
+}
+
+struct Table {
+    date: String,
+    prices: HashMap<String, Price>,
+}
+
+static LOADED: LazyLock<Table> = LazyLock::new(|| {
+    // The file is part of the crate and a test reads it, so this cannot fail in a release.
+    let json: Json = serde_json::from_str(TABLE).unwrap_or_default();
+    let date = json.pointer("/_about/extracted").and_then(Json::as_str).unwrap_or("").to_owned();
+    let mut prices = HashMap::new();
+    for (group, models) in json.as_object().into_iter().flatten() {
+        if group.starts_with('_') {
+            continue;
+        }
+        for (id, row) in models.as_object().into_iter().flatten() {
+            if let Some(price) = read(row) {
+                prices.insert(id.clone(), price);
+            }
+        }
+    }
+    Table { date, prices }
+});
+
+fn read(row: &Json) -> Option<Price> {
+    let number = |row: &Json, key: &str| row.get(key).and_then(Json::as_f64);
+    let four = |row: &Json, base: [f64; 2]| {
+        let input = number(row, "input").unwrap_or(base[0]);
+        let output = number(row, "output").unwrap_or(base[1]);
+        let read = number(row, "cache_read").unwrap_or(input);
+        [input, output, read, number(row, "cache_write").unwrap_or(input)]
+    };
+    let base = [number(row, "input")?, number(row, "output")?];
+    let [input, output, cache_read, cache_write] = four(row, base);
+    let above = row.get("above").and_then(|above| {
+        Some((above.get("input_tokens")?.as_u64()?, four(above, base)))
+    });
+    Some(Price { input, output, cache_read, cache_write, above })
+}
+
+/// The day on which the table was made.
+#[must_use]
+pub fn table_date() -> &'static str {
+    &LOADED.date
+}
+
+/// The price of a model id: exact, else without a trailing date or `-latest`. Ollama is free; an unknown id has no price.
+#[must_use]
+pub fn price(kind: ProviderKind, id: &str) -> Option<Price> {
+    let id = id.strip_prefix("models/").unwrap_or(id);
+    let bare = id.rsplit_once('/').map_or(id, |(_, bare)| bare);
+    let found = [id, bare, undated(bare)].into_iter().find_map(|id| LOADED.prices.get(id).copied());
+    found.or_else(|| (kind == ProviderKind::Ollama).then(Price::default))
+}
+
+/// `gpt-4o-2024-08-06`, `claude-sonnet-4-5-20250929`, `x-latest` without their ends. Never another prefix: `gpt-4o-x` need not cost what `gpt-4o` does.
+fn undated(id: &str) -> &str {
+    if let Some(bare) = id.strip_suffix("-latest") {
+        return bare;
+    }
+    let is_digits = |text: &str, count: usize| {
+        text.len() == count && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    let parts: Vec<&str> = id.rsplitn(4, '-').collect();
+    match parts.as_slice() {
+        [day, month, year, rest] if is_digits(day, 2) && is_digits(month, 2) && is_digits(year, 4) => rest,
+        [date, ..] if is_digits(date, 8) => id.get(..id.len() - 9).unwrap_or(id),
+        _ => id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_read_whole() {
+        assert_eq!(table_date(), "2026-11-23");
+        assert!(LOADED.prices.len() > 150, "{}", LOADED.prices.len());
+    }
+
+    #[test]
+    fn ids_are_found_exactly_or_without_their_date() {
+        let known = |id: &str| price(ProviderKind::OpenAi, id).map(|p| (p.input, p.output));
+        assert_eq!(known("gpt-4o-mini"), Some((0.15, 0.6)));
+        assert_eq!(known("gpt-4o-mini-2024-07-18"), Some((0.15, 0.6)));
+        assert_eq!(known("claude-haiku-4-5-20251001"), Some((1.0, 5.0)));
+        assert_eq!(known("gpt-4o-x"), None);
+        assert_eq!(known("some-model"), None);
+        assert_eq!(price(ProviderKind::Ollama, "some-model"), Some(Price::default()));
+    }
+
+    #[test]
+    fn long_prompts_cost_more() {
+        let price = price(ProviderKind::Google, "gemini-2.5-pro").unwrap();
+        let cost = |tokens_in| price.cost(&Usage { tokens_in, ..Usage::default() });
+        assert!(cost(200_001) > cost(200_000) * 1.5);
+    }
+}

@@ -1,0 +1,211 @@
+//! What each provider's protocol looks like: requests out, answers in. Codecs translate; they never connect, wait, retry or log.
+//!
+//! Here now: `openai`, which serves the kinds openai, ollama and custom. Anthropic Messages and Google Gemini belong beside it, one file each.
+
+pub mod classify;
+pub mod openai;
+mod strict;
+
+use std::time::Duration;
+
+use crate::chat::{ChatRequest, ChatResponse};
+use crate::config::{ConnectionSettings, ProviderKind};
+use crate::wire::{HttpRequest, HttpResponse, SseEvent};
+
+/// What went wrong, in the words of the language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the language reference")]
+pub enum FailureKind {
+    Config,
+    Authentication,
+    PermissionDenied,
+    Network,
+    ServerError,
+    StreamInterrupted,
+    Timeout,
+    RateLimited,
+    QuotaExceeded,
+    ModelNotFound,
+    InvalidRequest,
+    ContextLength,
+    ContentFiltered,
+    InvalidResponse,
+    Schema,
+}
+
+impl FailureKind {
+    /// The `kind` of the `LlmError`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Authentication => "authentication",
+            Self::PermissionDenied => "permission_denied",
+            Self::Network => "network",
+            Self::ServerError => "server_error",
+            Self::StreamInterrupted => "stream_interrupted",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limit",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::ModelNotFound => "model_not_found",
+            Self::InvalidRequest => "invalid_request",
+            Self::ContextLength => "context_length",
+            Self::ContentFiltered => "content_filtered",
+            Self::InvalidResponse => "invalid_response",
+            Self::Schema => "schema",
+        }
+    }
+
+    /// The kind in words for messages.
+    #[must_use]
+    pub fn phrase(self) -> String {
+        self.word().replace('_', " ")
+    }
+}
+
+/// Which retry policy applies to a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryClass {
+    /// Too many requests.
+    RateLimit,
+    /// The service failed.
+    ServerError,
+    /// A time limit.
+    Timeout,
+}
+
+impl RetryClass {
+    /// The word for it in programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RateLimit => "rate_limit",
+            Self::ServerError => "server_error",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// One failed attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// `None` is never retried.
+    pub class: Option<RetryClass>,
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// What the server or the transport said.
+    pub message: String,
+    /// The server's code for it.
+    pub code: Option<String>,
+    /// The field that the server objects to.
+    pub param: Option<String>,
+    /// `overloaded`.
+    pub detail: Option<&'static str>,
+    /// The server's wish how long to wait.
+    pub retry_after: Option<Duration>,
+    /// The server's id of the request.
+    pub request_id: Option<String>,
+    /// Which time limit: `connect`, `response`, `body`, `idle`.
+    pub phase: Option<&'static str>,
+    /// A part of an unusable body.
+    pub raw: String,
+    /// Usage that the server reported in spite of the failure.
+    pub usage: Option<crate::chat::Usage>,
+}
+
+impl Failure {
+    /// A failure that is not retried.
+    #[must_use]
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            class: None,
+            status: None,
+            message: message.into(),
+            code: None,
+            param: None,
+            detail: None,
+            retry_after: None,
+            request_id: None,
+            phase: None,
+            raw: String::new(),
+            usage: None,
+        }
+    }
+
+    /// With a retry class.
+    #[must_use]
+    pub fn retried_as(mut self, class: RetryClass) -> Self {
+        self.class = Some(class);
+        self
+    }
+}
+
+/// What a connection has learned about its server, which changes later requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// Model ids that want the other one of `max_tokens` and `max_completion_tokens`.
+    pub swapped_limit: Vec<String>,
+    /// The server refuses `stream_options`.
+    pub no_stream_options: bool,
+    /// 0: `json_schema`, 1: `json_object` and instructions, 2: instructions only.
+    pub schema_level: u8,
+}
+
+/// Speaks one protocol.
+pub trait Dialect: Send + Sync {
+    /// The request to send, complete with path, headers and body.
+    ///
+    /// # Errors
+    /// A [`Failure`] if the request cannot be expressed.
+    fn encode(
+        &self,
+        chat: &ChatRequest,
+        to: &ConnectionSettings,
+        quirks: &Quirks,
+    ) -> Result<HttpRequest, Failure>;
+
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    /// A [`Failure`]: a status outside 2xx, an error inside 2xx, or an unusable body.
+    fn decode(&self, answer: &HttpResponse) -> Result<ChatResponse, Failure>;
+
+    /// What to change before the same request is sent once more, if the server refused a field that not all servers know.
+    fn learn(&self, chat: &ChatRequest, failure: &Failure, quirks: &Quirks) -> Option<Quirks>;
+
+    /// A fresh reader of one streamed answer.
+    fn stream_decoder(&self) -> Box<dyn StreamDecoder>;
+}
+
+/// Holds the half-read state of one streamed answer.
+pub trait StreamDecoder: Send {
+    /// Reads an event and gives the text that it adds, which may be empty.
+    ///
+    /// # Errors
+    /// An error that stands in the stream, or an event that is not JSON.
+    fn push(&mut self, event: &SseEvent) -> Result<String, Failure>;
+
+    /// Whether the end marker has come, so that nothing else matters.
+    fn is_done(&self) -> bool;
+
+    /// The answer without its text, at the end of the body.
+    ///
+    /// # Errors
+    /// The body ended without an end marker.
+    fn finish(&mut self) -> Result<ChatResponse, Failure>;
+
+    /// The usage so far, for streams that end early.
+    fn usage(&self) -> Option<crate::chat::Usage>;
+}
+
+/// The dialect of a kind; `None` for kinds that this release does not speak yet.
+#[must_use]
+pub fn dialect(kind: ProviderKind) -> Option<&'static dyn Dialect> {
+    match kind {
+        ProviderKind::OpenAi | ProviderKind::Ollama | ProviderKind::Custom => Some(&openai::OpenAi),
+        ProviderKind::Anthropic | ProviderKind::Google => None,
+    }
+}
