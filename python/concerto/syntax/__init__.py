@@ -1,0 +1,1 @@
+"""Text to tree. Knows no types, no files, no environment."""

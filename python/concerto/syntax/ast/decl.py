@@ -1,0 +1,268 @@
+"""Declarations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from concerto.syntax.ast.expr import Argument, Block, Expr
+from concerto.syntax.ast.node import Name, Node, Path
+from concerto.syntax.ast.stmt import Statement
+from concerto.syntax.ast.type_expr import TypeExpr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decorator(Node):
+    """`@name(args)`."""
+
+    name: Name
+    args: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration(Node):
+    """Base of declarations. `doc` is the text of the doc comment before it."""
+
+    decorators: tuple[Decorator, ...] = ()
+    is_pub: bool = False
+    doc: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeParam(Node):
+    """`T: A + B`."""
+
+    name: Name
+    bounds: tuple[TypeExpr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param(Node):
+    """`mut name: T = e`; a receiver has the name `self` and no type."""
+
+    name: Name
+    type: TypeExpr | None
+    default: Expr | None
+    is_mut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function(Declaration):
+    """`fn f<T>(a: A) -> R { }`; the body is None where a `;` stands instead."""
+
+    name: Name
+    type_params: tuple[TypeParam, ...]
+    params: tuple[Param, ...]
+    result: TypeExpr | None
+    body: Block | None
+    is_async: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field(Node):
+    """A field of a struct, schema or variant."""
+
+    decorators: tuple[Decorator, ...]
+    is_pub: bool
+    name: Name
+    is_optional: bool
+    type: TypeExpr
+    default: Expr | None
+    doc: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struct(Declaration):
+    """`struct S { .. }`."""
+
+    name: Name
+    type_params: tuple[TypeParam, ...]
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema(Declaration):
+    """`schema S { .. }`."""
+
+    name: Name
+    type_params: tuple[TypeParam, ...]
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant(Node):
+    """`V`, `V(A, B)` or `V { a: A }`: of the last two at most one is not None."""
+
+    name: Name
+    items: tuple[TypeExpr, ...] | None
+    fields: tuple[Field, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enum(Declaration):
+    """`enum E { .. }`."""
+
+    name: Name
+    type_params: tuple[TypeParam, ...]
+    variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trait(Declaration):
+    """`trait T { .. }`."""
+
+    name: Name
+    type_params: tuple[TypeParam, ...]
+    methods: tuple[Function, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impl(Declaration):
+    """`impl T { }` or `impl Trait for T { }`."""
+
+    type_params: tuple[TypeParam, ...]
+    trait: TypeExpr | None
+    type: TypeExpr
+    methods: tuple[Function, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseTree(Node):
+    """`a::b as c`, `a::*`, `a::{..}`."""
+
+    path: Path
+    alias: Name | None
+    is_glob: bool
+    group: tuple[UseTree, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use(Declaration):
+    """`use tree;`."""
+
+    tree: UseTree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mod(Declaration):
+    """`mod m;` or `mod m { .. }`."""
+
+    name: Name
+    items: tuple[Declaration, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Const(Declaration):
+    """`const N: T = e;`."""
+
+    name: Name
+    type: TypeExpr
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeAlias(Declaration):
+    """`type A<T> = B;`."""
+
+    name: Name
+    type_params: tuple[TypeParam, ...]
+    type: TypeExpr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigField(Node):
+    """`key: value` in a block of settings; `is_plain` is false for a quoted key with an escape or interpolation."""
+
+    key: Name
+    value: Expr
+    is_plain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect(Declaration):
+    """`connect c { .. }`."""
+
+    name: Name
+    fields: tuple[ConfigField, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model(Declaration):
+    """`model M { .. }`."""
+
+    name: Name
+    fields: tuple[ConfigField, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent(Declaration):
+    """`agent A { .. }`."""
+
+    name: Name
+    fields: tuple[ConfigField, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolState(Node):
+    """`name: T = e` in a tool."""
+
+    name: Name
+    type: TypeExpr
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool(Declaration):
+    """`tool T impl Trait { .. }`."""
+
+    name: Name
+    trait: TypeExpr | None
+    fields: tuple[ConfigField | ToolState, ...]
+    methods: tuple[Function, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mcp(Declaration):
+    """`mcp M { .. }`."""
+
+    name: Name
+    fields: tuple[ConfigField, ...]
+    methods: tuple[Function, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(Node):
+    """`stage s(x: A) -> B { .. }`."""
+
+    decorators: tuple[Decorator, ...]
+    name: Name
+    params: tuple[Param, ...]
+    result: TypeExpr | None
+    body: Block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline(Declaration):
+    """`pipeline P(x: A) -> B { stages }`."""
+
+    name: Name
+    param: Param | None
+    result: TypeExpr | None
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store(Declaration):
+    """`hashmap h: T = e;`, `ledger`, `memory`; `kind` is the keyword."""
+
+    kind: str
+    name: Name
+    type: TypeExpr
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module(Node):
+    """A file: declarations and top-level statements, in order."""
+
+    items: tuple[Declaration | Statement, ...]
+    doc: str | None = field(default=None, compare=False)

@@ -1,0 +1,106 @@
+"""How productions are written down, and how an action finds out where its parts stand.
+
+SLY reads rules from one class body; `rule` files each function with the full form of its productions instead, and `parser.py` makes the class from all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from concerto.source import Span
+from concerto.syntax.ast import Name, Node
+
+Action = Callable[[Any, Any], Any]
+A = TypeVar("A", bound=Action)
+
+#: Every action with its productions, in order of definition.
+RULES: list[tuple[tuple[str, ...], Action]] = []
+
+
+def rule(*productions: str) -> Callable[[A], A]:
+    """Files an action for productions of the form `head : symbols`."""
+
+    def register(action: A) -> A:
+        RULES.append((productions, action))
+        return action
+
+    return register
+
+
+def comma_list(name: str, item: str) -> None:
+    """Productions of a possibly empty list with an optional comma at its end; its value is a tuple."""
+    many = f"{item}_many"
+
+    @rule(f"{name} : ")
+    def none(_parser: Any, _p: Any) -> tuple[Any, ...]:
+        return ()
+
+    @rule(f"{name} : {many}", f"{name} : {many} COMMA")
+    def all_of_them(_parser: Any, p: Any) -> tuple[Any, ...]:
+        return tuple(p[0])
+
+    many_rules(many, item, " COMMA ")
+
+
+def many_rules(many: str, item: str, separator: str) -> None:
+    """Productions of a non-empty list; its value is a `list`, to which each step appends."""
+
+    @rule(f"{many} : {item}")
+    def first(_parser: Any, p: Any) -> list[Any]:
+        return [p[0]]
+
+    @rule(f"{many} : {many}{separator}{item}")
+    def more(_parser: Any, p: Any) -> list[Any]:
+        p[0].append(p[len(p) - 1])
+        result: list[Any] = p[0]
+        return result
+
+
+def optional(name: str, production: str, take: int | None = 0) -> None:
+    """`name` is empty (None) or the production, whose value is that of the symbol `take`; None makes it a truth value."""
+
+    @rule(f"{name} : ")
+    def nothing(_parser: Any, _p: Any) -> Any:
+        return None if take is not None else False
+
+    @rule(f"{name} : {production}")
+    def something(_parser: Any, p: Any) -> Any:
+        return p[take] if take is not None else True
+
+
+def span_of(p: Any) -> Span:
+    """From the first to the last symbol of a production that has a place."""
+    start = end = None
+    for symbol in p._slice:
+        here = _place(symbol)
+        if here is not None:
+            start = here.start if start is None else start
+            end = here.end
+    if start is None or end is None:
+        raise AssertionError("an empty production has no place: take it from the delimiters around it")
+    return Span(start, end)
+
+
+def place(p: Any, index: int) -> Span:
+    """The place of one symbol."""
+    here = _place(p._slice[index])
+    assert here is not None
+    return here
+
+
+def name_at(p: Any, index: int) -> Name:
+    """A token as a name."""
+    return Name(span=place(p, index), text=p[index])
+
+
+def _place(symbol: Any) -> Span | None:
+    value = symbol.value
+    # SLY places a symbol by its first and last part, and an empty part has no place: a node knows better.
+    if isinstance(value, Node):
+        return value.span
+    if isinstance(value, list | tuple) and value and all(isinstance(item, Node) for item in value):
+        return Span(value[0].span.start, max(value[-1].span.end, symbol.end or 0))
+    if symbol.index is None or symbol.end is None:
+        return None
+    return Span(symbol.index, symbol.end)

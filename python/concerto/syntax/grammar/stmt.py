@@ -1,0 +1,74 @@
+"""Statements and blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from concerto.source import Span
+from concerto.syntax import ast
+from concerto.syntax.grammar.rules import name_at, optional, place, rule, span_of
+
+optional("opt_mut", "MUT", take=None)
+optional("opt_type", "COLON type", take=1)
+optional("opt_value", "ASSIGN expr", take=1)
+
+
+@rule("block : LBRACE stmts RBRACE", "body : LBRACE_BODY stmts RBRACE")
+def block(_parser: Any, p: Any) -> ast.Block:
+    return _block(p, None)
+
+
+@rule("block : LBRACE stmts expr RBRACE", "body : LBRACE_BODY stmts expr RBRACE")
+def block_with_tail(_parser: Any, p: Any) -> ast.Block:
+    return _block(p, p.expr)
+
+
+def _block(p: Any, tail: ast.Expr | None) -> ast.Block:
+    span = Span(place(p, 0).start, place(p, len(p) - 1).end)
+    return ast.Block(span=span, statements=tuple(p.stmts), tail=tail)
+
+
+@rule("stmts : ")
+def no_statements(_parser: Any, _p: Any) -> list[ast.Statement]:
+    return []
+
+
+@rule("stmts : stmts stmt")
+def more_statements(_parser: Any, p: Any) -> list[ast.Statement]:
+    statements: list[ast.Statement] = p.stmts
+    if p.stmt is not None:
+        statements.append(p.stmt)
+    return statements
+
+
+@rule("stmt : base_stmt", "stmt : local_const")
+def statement(_parser: Any, p: Any) -> ast.Statement | None:
+    inner: ast.Statement | None = p[0]
+    return inner
+
+
+@rule("base_stmt : SEMI")
+def empty(_parser: Any, _p: Any) -> None:
+    return None
+
+
+@rule("base_stmt : LET opt_mut pattern opt_type opt_value SEMI")
+def let(_parser: Any, p: Any) -> ast.Let:
+    return ast.Let(
+        span=span_of(p), is_mut=p.opt_mut, pattern=p.pattern, type=p.opt_type, value=p.opt_value
+    )
+
+
+@rule("base_stmt : expr SEMI")
+def expression(_parser: Any, p: Any) -> ast.ExprStatement:
+    return ast.ExprStatement(span=span_of(p), value=p.expr)
+
+
+@rule("base_stmt : MOCK IDENT config")
+def mock(_parser: Any, p: Any) -> ast.Mock:
+    return ast.Mock(span=span_of(p), name=name_at(p, 1), fields=p.config)
+
+
+@rule("local_const : CONST IDENT COLON type ASSIGN expr SEMI")
+def local_const(_parser: Any, p: Any) -> ast.LocalConst:
+    return ast.LocalConst(span=span_of(p), name=name_at(p, 1), type=p.type, value=p.expr)
