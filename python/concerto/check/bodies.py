@@ -1,0 +1,185 @@
+"""Bodies of functions: statements, and the state that expressions share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from concerto.check import types as t
+from concerto.check.checked import FunctionInfo, Local, Raise
+from concerto.check.checker import Checker
+from concerto.check.constants import constant_value
+from concerto.check.types import Type
+from concerto.diagnostics.model import Label
+from concerto.source import Span
+from concerto.syntax import ast
+
+
+@dataclass
+class LoopState:
+    """A loop around the current place."""
+
+    label: str | None
+    takes_value: bool
+    value: Type = t.NEVER
+    breaks: bool = False
+
+
+@dataclass
+class Body:
+    """The state of the check of one body."""
+
+    checker: Checker
+    result: Type
+    is_entry: bool  # `main` or the top level: an uncaught error ends the run
+    at_top: bool
+    scopes: list[dict[str, Local]] = field(default_factory=list)
+    loops: list[LoopState] = field(default_factory=list)
+    locals: list[Local] = field(default_factory=list)
+
+    def declare(self, local: Local) -> None:
+        """Makes a variable known in the innermost scope; it may shadow another."""
+        self.scopes[-1][local.name] = local
+        self.locals.append(local)
+
+    def find(self, name: str) -> Local | None:
+        """The variable of this name, innermost scope first."""
+        for scope in reversed(self.scopes):
+            if name in scope:
+                return scope[name]
+        return None
+
+    def names(self) -> list[str]:
+        """All variables in scope."""
+        return [name for scope in self.scopes for name in scope]
+
+    def raising(self, error: Type, at: ast.Node) -> Raise | None:
+        """Where an error raised here goes (language reference 11.2); reports it where it cannot go anywhere."""
+        result = t.resolve(self.result)
+        if isinstance(result, t.Result) and not self.is_entry:
+            steps = t.assign(error, result.err)
+            if steps is None:
+                message = f"`{t.show(error)}` does not convert to `{t.show(result.err)}`"
+                self.checker.report("E3035", message, at, f"change the result to `Result<{t.show(result.ok)}, {t.show(error)}>`")
+                return None
+            return Raise("return", steps)
+        if self.is_entry:
+            return Raise("fail")
+        return None
+
+
+def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
+    """All functions, then the top-level statements."""
+    for function in checker.functions.values():
+        if function.node and function.node.body:
+            _function(checker, function, function.node)
+    if top:
+        body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}])
+        statements(body, tuple(top))
+        _unused(body)
+
+
+def _function(checker: Checker, function: FunctionInfo, node: ast.Function) -> None:
+    from concerto.check.exprs import check_expr
+
+    assert node.body is not None
+    body = Body(checker, function.result, is_entry=function.name == "main", at_top=False)
+    body.scopes.append({})
+    for param in function.params:
+        body.declare(param.local)
+    result = t.resolve(function.result)
+    no_value = result == t.NIL or function.name == "main"
+    if no_value:
+        check_expr(body, node.body, None, discarded=True)
+    else:
+        found = check_expr(body, node.body, result, is_body=True)
+        if node.body.tail is None and found != t.NEVER and t.resolve(found) != t.UNKNOWN:
+            end = Span(node.body.span.end - 1, node.body.span.end)
+            message = f"`{function.name}` can end without a value: expected `{t.show(result)}`"
+            checker.report("E3031", message, end, "end it with an expression without `;`, or with `return`")
+    _unused(body)
+
+
+def _unused(body: Body) -> None:
+    for local in body.locals:
+        if local.name.startswith("_"):
+            continue
+        if not local.used and not local.is_param:
+            message = f"`{local.name}` is never used"
+            body.checker.report("W2001", message, local.span, f"remove it, or name it `_{local.name}`")
+        elif local.is_mut and not local.mutated and not local.is_param and local.used:
+            body.checker.report("W2002", f"`{local.name}` is never changed", local.span, "remove `mut`")
+
+
+def statements(body: Body, items: tuple[ast.Statement, ...]) -> bool:
+    """Checks statements in order; gives whether control reaches their end."""
+    reached = True
+    for item in items:
+        if not reached:
+            body.checker.report("W2003", "this is never reached", item)
+            reached = True
+        if _statement(body, item):
+            reached = False
+    return reached
+
+
+def _statement(body: Body, node: ast.Statement) -> bool:
+    """Checks one statement; gives whether it never ends."""
+    from concerto.check.exprs import check_expr
+
+    match node:
+        case ast.Let():
+            return _let(body, node)
+        case ast.ExprStatement(value=value):
+            found = t.resolve(check_expr(body, value, None, discarded=True))
+            if isinstance(found, t.Result):
+                body.checker.report("W3005", "a `Result` is discarded", value, "add `?`, or match on it")
+            return found == t.NEVER
+        case ast.LocalConst():
+            from concerto.check.collect import written_type
+
+            type_ = written_type(body.checker, node.type)
+            constant_value(body.checker, node.value, type_)
+            body.checker.not_yet("a constant inside a function", node.name)
+            body.declare(Local(node.name.text, type_, node.name.span, False, used=True))
+            return False
+        case ast.Mock():
+            body.checker.not_yet("`mock`", node.name)
+            return False
+        case _:
+            raise AssertionError(node)
+
+
+def _let(body: Body, node: ast.Let) -> bool:
+    from concerto.check.collect import written_type
+    from concerto.check.exprs import check_expr
+    from concerto.check.patterns import bind, is_refutable
+
+    checker = body.checker
+    declared = written_type(checker, node.type) if node.type else None
+    if node.value is None:
+        if not isinstance(node.pattern, ast.PathPattern) or declared is None:
+            checker.not_yet("a `let` without value and type", node)
+            declared = t.UNKNOWN
+        bind(body, node.pattern, declared, is_mut=node.is_mut, assigned=False)
+        return False
+    found = check_expr(body, node.value, declared)
+    if t.resolve(found) == t.STREAM and declared is None:
+        pass
+    if is_refutable(body, node.pattern, declared or found):
+        message = "the pattern may fail"
+        checker.report("E3020", message, node.pattern, "use `match`")
+    bind(body, node.pattern, declared if declared is not None else found, is_mut=node.is_mut)
+    return t.resolve(found) == t.NEVER
+
+
+def unknown_label(body: Body, label: ast.Name) -> None:
+    """E2014."""
+    known = [loop.label for loop in body.loops if loop.label]
+    body.checker.report(
+        "E2014", f"there is no loop `'{label}`", label, f"known: {', '.join(known)}" if known else None
+    )
+
+
+def related_declaration(local: Local) -> tuple[Label, ...]:
+    """Points at where a variable was declared."""
+    return (Label(local.span, "declared here"),)

@@ -1,0 +1,321 @@
+"""What is always there: built-in records and errors, and the methods of built-in types, as tables.
+
+The records equal those of `rust/src/value/builtin.rs`, and the native names those of `rust/src/vm/natives.rs`; tests compare them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from concerto.check import types as t
+from concerto.check.types import Type
+
+_LLM_ERROR = (
+    "message: String, kind: String, connection: String, provider: String, model: String, model_id: String, status: Option<Int>, request_id: Option<String>, "
+    "attempts: Int, retryable: Bool, retry_after_ms: Option<Int>, latency_ms: Int, phase: Option<String>, field: Option<String>, cause: Option<String>, "
+    "detail: Option<String>, partial_text: String, chunks: Int, timeout_seconds: Float, code: Option<String>, param: Option<String>, "
+    "category: Option<String>, raw_response: String, rounds: Int, reason: Option<String>, violations: Array<Violation>"
+)
+
+#: Name, origin, and fields as `name: Type`, in order.
+_RECORDS = (
+    (
+        "Response",
+        "record",
+        "text: String, tokens_in: Int, tokens_out: Int, model: String, provider: String, latency_ms: Int, finish_reason: String, attempts: Int, "
+        "rounds: Int, request_id: Option<String>, tokens_cached: Int, usage_estimated: Bool, cost: Option<Float>",
+    ),
+    ("StreamChunk", "record", "text: String, index: Int, elapsed_ms: Int, round: Int"),
+    ("Violation", "record", "path: String, reason: String, expected: String, actual: String, message: String"),
+    ("LlmError", "error", _LLM_ERROR),
+    ("EnvError", "error", "message: String, kind: String, name: String"),
+    ("ParseError", "error", "message: String, kind: String, input: String"),
+    ("NoneError", "error", "message: String, kind: String"),
+)
+
+#: The variants of `LlmError`, by the `kind` that tells them apart.
+LLM_ERROR_KINDS = {
+    "Config": "config",
+    "Authentication": "authentication",
+    "PermissionDenied": "permission_denied",
+    "Network": "network",
+    "ServerError": "server_error",
+    "StreamInterrupted": "stream_interrupted",
+    "Timeout": "timeout",
+    "RateLimited": "rate_limit",
+    "QuotaExceeded": "quota_exceeded",
+    "ModelNotFound": "model_not_found",
+    "InvalidRequest": "invalid_request",
+    "ContextLength": "context_length",
+    "ContentFiltered": "content_filtered",
+    "InvalidResponse": "invalid_response",
+    "ToolLimit": "tool_limit",
+    "Custom": "custom",
+    "Schema": "schema",
+}
+
+#: Wrong names for fields of records that people bring from elsewhere.
+FIELD_HINTS = {
+    ("Response", "content"): "text",
+    ("Response", "usage"): "tokens_in",
+    ("Response", "output"): "text",
+    ("StreamChunk", "content"): "text",
+    ("StreamChunk", "delta"): "text",
+}
+
+#: Wrong names for methods of models.
+METHOD_HINTS = {
+    **dict.fromkeys(("run", "call", "generate", "ask", "prompt", "complete", "invoke"), "execute"),
+    **dict.fromkeys(("execute_schema", "generate_object"), "execute_with_schema"),
+}
+
+LLM_ERROR = t.Struct("LlmError", "error")
+ENV_ERROR = t.Struct("EnvError", "error")
+PARSE_ERROR = t.Struct("ParseError", "error")
+NONE_ERROR = t.Struct("NoneError", "error")
+RESPONSE = t.Struct("Response", "record")
+CHUNK = t.Struct("StreamChunk", "record")
+
+#: Names of types that are always there; `AgentError` is another name for `LlmError` (rule E-6).
+TYPES: dict[str, Type] = {
+    **t.SIMPLE,
+    **{name: t.Struct(name, origin) for name, origin, _ in _RECORDS},
+    "AgentError": LLM_ERROR,
+}
+
+#: Types with arguments, by their number.
+GENERIC = {"Array": 1, "Map": 2, "Option": 1, "Result": 2}
+
+PRELUDE = (
+    "emit", "env", "print", "println", "len", "typeof", "assert", "assert_eq", "assert_ne", "panic", "Some", "None", "Ok", "Err",
+)  # fmt: skip
+
+
+@cache
+def records() -> dict[str, tuple[str, dict[str, Type]]]:
+    """Origin and fields of each built-in record."""
+    found: dict[str, tuple[str, dict[str, Type]]] = {}
+    for name, origin, text in _RECORDS:
+        pairs = (each.split(": ", 1) for each in text.split(", "))
+        found[name] = (origin, {field: _type(written, {}) for field, written in pairs})
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of a built-in type: its native function, parameters without receiver, and result."""
+
+    native: str
+    params: tuple[Type, ...]
+    defaults: tuple[object, ...]
+    result: Type
+    mutates: bool
+
+
+#: `receiver.method(params) -> result`; `T`, `K`, `V`, `E` are the type arguments of the receiver; `!` marks methods that change their receiver.
+_METHODS = """
+String.len() -> Int
+String.byte_len() -> Int
+String.is_empty() -> Bool
+String.contains(String) -> Bool
+String.starts_with(String) -> Bool
+String.ends_with(String) -> Bool
+String.find(String) -> Option<Int>
+String.split(String) -> Array<String>
+String.split_whitespace() -> Array<String>
+String.lines() -> Array<String>
+String.chars() -> Array<String>
+String.trim() -> String
+String.trim_start() -> String
+String.trim_end() -> String
+String.strip_prefix(String) -> Option<String>
+String.strip_suffix(String) -> Option<String>
+String.replace(String, String) -> String
+String.to_upper() -> String
+String.to_lower() -> String
+String.repeat(Int) -> String
+String.substring(Int, Int) -> String
+String.parse_int() -> Result<Int, ParseError>
+String.parse_float() -> Result<Float, ParseError>
+Int.abs() -> Int
+Int.pow(Int) -> Int
+Int.min(Int) -> Int
+Int.max(Int) -> Int
+Int.to_float() -> Float
+Float.abs() -> Float
+Float.floor() -> Float
+Float.ceil() -> Float
+Float.round() -> Float
+Float.trunc() -> Float
+Float.sqrt() -> Float
+Float.min(Float) -> Float
+Float.max(Float) -> Float
+Float.is_nan() -> Bool
+Float.to_int() -> Option<Int>
+Float.to_fixed(Int) -> String
+Range.len() -> Int
+Range.contains(Int) -> Bool
+Range.to_array() -> Array<Int>
+Array.len() -> Int
+Array.is_empty() -> Bool
+Array.get(Int) -> Option<T>
+Array.first() -> Option<T>
+Array.last() -> Option<T>
+Array.contains(T) -> Bool
+Array.index_of(T) -> Option<Int>
+Array.concat(Array<T>) -> Array<T>
+Array.reversed() -> Array<T>
+Array.sorted() -> Array<T>
+Array.slice(Int, Int) -> Array<T>
+Array.take(Int) -> Array<T>
+Array.skip(Int) -> Array<T>
+Array.join(String) -> String
+Array.enumerate() -> Array<(Int, T)>
+Array.min() -> Option<T>
+Array.max() -> Option<T>
+Array.unique() -> Array<T>
+Array.push!(T) -> Nil
+Array.pop!() -> Option<T>
+Array.insert!(Int, T) -> Nil
+Array.remove!(Int) -> T
+Array.extend!(Array<T>) -> Nil
+Array.clear!() -> Nil
+Array.reverse!() -> Nil
+Array.sort!() -> Nil
+Map.len() -> Int
+Map.is_empty() -> Bool
+Map.get(K) -> Option<V>
+Map.get_or(K, V) -> V
+Map.has(K) -> Bool
+Map.contains_key(K) -> Bool
+Map.keys() -> Array<K>
+Map.values() -> Array<V>
+Map.entries() -> Array<(K, V)>
+Map.merge(Map<K, V>) -> Map<K, V>
+Map.set!(K, V) -> Nil
+Map.delete!(K) -> Bool
+Map.take!(K) -> Option<V>
+Map.clear!() -> Nil
+Map.extend!(Map<K, V>) -> Nil
+Option.is_some() -> Bool
+Option.is_none() -> Bool
+Option.unwrap() -> T
+Option.expect(String) -> T
+Option.unwrap_or(T) -> T
+Option.ok_or(Any) -> Result<T, Any>
+Result.is_ok() -> Bool
+Result.is_err() -> Bool
+Result.unwrap() -> T
+Result.expect(String) -> T
+Result.unwrap_err() -> E
+Result.unwrap_or(T) -> T
+Result.ok() -> Option<T>
+Result.err() -> Option<E>
+"""
+
+_ALIASES = {"contains_key": "has"}
+
+
+def _receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
+    """The name under which a type's methods stand in the table, and what its letters mean."""
+    match t.resolve(type_):
+        case t.Array(item):
+            return "Array", {"T": item}
+        case t.Map(key, value):
+            return "Map", {"K": key, "V": value}
+        case t.Option(item):
+            return "Option", {"T": item}
+        case t.Result(ok, err):
+            return "Result", {"T": ok, "E": err}
+        case t.Literals():
+            return "String", {}
+        case t.Simple(name):
+            return name, {}
+        case _:
+            return None
+
+
+@cache
+def _rows() -> dict[str, dict[str, tuple[list[str], str, bool]]]:
+    rows: dict[str, dict[str, tuple[list[str], str, bool]]] = {}
+    for line in _METHODS.split("\n"):
+        if line:
+            head, result = line.split(" -> ")
+            receiver, rest = head.split(".", 1)
+            name, params = rest[:-1].split("(", 1)
+            entry = (_split(params), result, name.endswith("!"))
+            rows.setdefault(receiver, {})[name.rstrip("!")] = entry
+    return rows
+
+
+def method(receiver: Type, name: str) -> Method | None:
+    """A method of a built-in type. `to_string` is there for every value."""
+    if name == "to_string":
+        return Method("any.to_string", (), (), t.STRING, False)
+    found = _receiver(receiver)
+    if found is None:
+        return None
+    table, letters = found
+    row = _rows().get(table, {}).get(name)
+    if row is None:
+        return None
+    params, result, mutates = row
+    native = f"{table.lower()}.{_ALIASES.get(name, name)}"
+    types = tuple(_type(param, letters) for param in params)
+    return Method(native, types, (), _type(result, letters), mutates)
+
+
+def method_names(receiver: Type) -> list[str]:
+    """The methods of a built-in type, for hints."""
+    found = _receiver(receiver)
+    return [*_rows().get(found[0], {}), "to_string"] if found else ["to_string"]
+
+
+def natives() -> set[str]:
+    """All native functions that methods use."""
+    names = {
+        f"{table.lower()}.{_ALIASES.get(name, name)}"
+        for table, rows in _rows().items()
+        for name in rows
+    }
+    return names | {"any.to_string"}
+
+
+def _split(text: str) -> list[str]:
+    """Parts at commas outside of brackets."""
+    parts, depth, start = [], 0, 0
+    for at, character in enumerate(text):
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and depth == 0:
+            parts.append(text[start:at].strip())
+            start = at + 1
+    return [*parts, text[start:].strip()] if text else []
+
+
+def _type(text: str, letters: dict[str, Type]) -> Type:
+    """A type as the tables write it."""
+    if text in letters:
+        return letters[text]
+    if text.startswith("("):
+        return t.Tuple(tuple(_type(part, letters) for part in _split(text[1:-1])))
+    if "<" in text:
+        name, inside = text[:-1].split("<", 1)
+        args = [_type(part, letters) for part in _split(inside)]
+        return generic(name, args)
+    return TYPES[text]
+
+
+def generic(name: str, args: list[Type]) -> Type:
+    """A built-in type with its arguments."""
+    match name, args:
+        case "Array", [item]:
+            return t.Array(item)
+        case "Map", [key, value]:
+            return t.Map(key, value)
+        case "Option", [item]:
+            return t.Option(item)
+        case "Result", [ok, err]:
+            return t.Result(ok, err)
+        case _:
+            raise AssertionError(f"{name} with {len(args)} arguments")

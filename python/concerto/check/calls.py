@@ -1,0 +1,373 @@
+"""Calls and fields: what is called, with which arguments, and what comes back."""
+
+from __future__ import annotations
+
+from concerto.check import builtins
+from concerto.check import types as t
+from concerto.check.bodies import Body
+from concerto.check.checked import (
+    CallBuiltin,
+    CallFunction,
+    CallModel,
+    CallNative,
+    CallVariant,
+    FunctionInfo,
+    Raise,
+)
+from concerto.check.types import Type
+from concerto.diagnostics.model import did_you_mean
+from concerto.syntax import ast
+
+_MODEL_METHODS = ("execute", "execute_with_schema", "stream")
+_LATER_METHODS = (
+    "chat", "chat_with_schema", "with_memory", "with_tools", "without_tools", "with_context", "with_base", "with_system_prompt",
+    "with_temperature", "with_top_p", "with_max_tokens", "with_stop", "with_seed", "with_timeout", "spawn",
+)  # fmt: skip
+_STREAM_METHODS = ("next", "collect", "response", "text_so_far", "is_done")
+_RESERVED_CHANNELS = ("pipeline:", "listen:", "audit:")
+
+
+def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
+    """The type of a call; what it does is recorded for the lowering."""
+    match node.callee:
+        case ast.FieldAccess(object=object_, name=name):
+            return _method(body, node, object_, name, expected)
+        case ast.PathExpr(path=path):
+            return _named(body, node, path, expected)
+        case other:
+            from concerto.check.exprs import check_expr
+
+            found = check_expr(body, other, None)
+            _check_all(body, node)
+            if t.resolve(found) != t.UNKNOWN:
+                body.checker.report("E3009", f"`{t.show(found)}` cannot be called", other)
+            return t.UNKNOWN
+
+
+def _check_all(body: Body, node: ast.Call) -> None:
+    from concerto.check.exprs import check_expr
+
+    for arg in node.args:
+        check_expr(body, arg.value, None)
+
+
+def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) -> Type:
+    checker, name = body.checker, str(path)
+    if len(path.names) == 1:
+        local = body.find(name)
+        if local is not None:
+            local.used = True
+            _check_all(body, node)
+            if t.resolve(local.type) != t.UNKNOWN:
+                checker.report("E3009", f"`{name}` is no function: it is `{t.show(local.type)}`", node.callee)
+            return t.UNKNOWN
+        if name in checker.functions:
+            return _function(body, node, checker.functions[name])
+        if name in builtins.PRELUDE:
+            return _builtin(body, node, name, expected)
+        if name in checker.structs:
+            _check_all(body, node)
+            checker.report("E3009", f"`{name}` is a type", node.callee, f"write `{name} {{ .. }}`")
+            return t.UNKNOWN
+    elif path.names[0].text in checker.enums:
+        return _variant(body, node, path)
+    elif path.names[0].text == "std":
+        _check_all(body, node)
+        checker.not_yet("the standard library's modules", path)
+        return t.UNKNOWN
+    _check_all(body, node)
+    if path.names[0].text not in checker.refused:
+        names = [*checker.functions, *builtins.PRELUDE]
+        checker.report("E2001", f"there is no function `{name}`", path, did_you_mean(name, names))
+    return t.UNKNOWN
+
+
+def _function(body: Body, node: ast.Call, function: FunctionInfo) -> Type:
+    from concerto.check.exprs import check_expr
+
+    checker = body.checker
+    if node.type_args:
+        checker.report("E3017", f"`{function.name}` takes no type arguments", node)
+    slots: list[ast.Expr | None] = [None] * len(function.params)
+    names = [param.name for param in function.params]
+    for position, arg in enumerate(node.args):
+        if arg.name is not None:
+            if arg.name.text not in names:
+                help_ = did_you_mean(arg.name.text, names)
+                checker.report("E3032", f"`{function.name}` has no parameter `{arg.name}`", arg.name, help_)
+                check_expr(body, arg.value, None)
+                continue
+            slot = names.index(arg.name.text)
+        else:
+            slot = position
+        if slot >= len(slots):
+            wanted = f"`{function.name}` takes {len(slots)} argument{'s' if len(slots) != 1 else ''}, found {len(node.args)}"
+            checker.report("E3032", wanted, arg)
+            check_expr(body, arg.value, None)
+            continue
+        if slots[slot] is not None:
+            checker.report("E3032", f"`{names[slot]}` is given twice", arg)
+        slots[slot] = arg.value
+        check_expr(body, arg.value, function.params[slot].type)
+    missing = [p.name for p, slot in zip(function.params, slots, strict=True) if slot is None and not p.has_default]
+    if missing:
+        shown = ", ".join(f"`{name}`" for name in missing)
+        checker.report("E3032", f"`{function.name}` needs {shown}", node)
+    checker.facts.calls[id(node)] = CallFunction(function, tuple(slots))
+    return function.result
+
+
+def _variant(body: Body, node: ast.Call, path: ast.Path) -> Type:
+    from concerto.check.exprs import check_expr
+
+    checker, word = body.checker, path.names[-1].text
+    enum = checker.enums[path.names[0].text]
+    for number, variant in enumerate(enum.variants):
+        if variant.name != word:
+            continue
+        if variant.form != "tuple" or len(node.args) != len(variant.fields):
+            wanted = f"`{path}` has {len(variant.fields)} parts, found {len(node.args)}"
+            checker.report("E3032", wanted, node)
+        for arg, field in zip(node.args, variant.fields, strict=False):
+            check_expr(body, arg.value, field.type)
+        args = tuple(arg.value for arg in node.args)
+        checker.facts.calls[id(node)] = CallVariant(enum, number, args)
+        return t.Enum(enum.name)
+    _check_all(body, node)
+    names = [variant.name for variant in enum.variants]
+    checker.report("E2001", f"`{enum.name}` has no variant `{word}`", path, did_you_mean(word, names))
+    return t.UNKNOWN
+
+
+def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Type:
+    from concerto.check.exprs import check_expr
+
+    checker = body.checker
+    args = tuple(arg.value for arg in node.args)
+    wanted = t.resolve(expected) if expected is not None else None
+    checker.facts.calls[id(node)] = CallBuiltin(name, args)
+    for arg in node.args:
+        if arg.name is not None and name != "emit":
+            checker.report("E3032", f"`{name}` has no named parameters", arg.name)
+    low, high = {"emit": (1, 2), "print": (0, 99), "println": (0, 99), "assert": (1, 2)}.get(name, (1, 1))
+    if not low <= len(args) <= high:
+        takes = f"{low}" if low == high else f"{low} to {high}"
+        checker.report("E3032", f"`{name}` takes {takes} argument{'s' if high != 1 else ''}, found {len(args)}", node)
+        _check_all(body, node)
+        return t.UNKNOWN
+    match name:
+        case "emit":
+            return _emit(body, node, args)
+        case "env":
+            check_expr(body, args[0], t.STRING)
+            if isinstance(args[0], ast.Literal) and isinstance(args[0].value, str):
+                checker.env.add(args[0].value)
+            checker.facts.raises[id(node)] = body.raising(builtins.ENV_ERROR, node) or Raise("fail")
+            return t.STRING
+        case "print" | "println":
+            for arg in args:
+                check_expr(body, arg, None)
+            return t.NIL
+        case "typeof":
+            check_expr(body, args[0], None)
+            return t.STRING
+        case "len":
+            found = t.resolve(check_expr(body, args[0], None))
+            sized = isinstance(found, t.Array | t.Map | t.Tuple | t.Literals) or found in (t.STRING, t.RANGE, t.UNKNOWN)
+            if not sized:
+                checker.report("E3001", f"`{t.show(found)}` has no length", args[0])
+            return t.INT
+        case "panic":
+            check_expr(body, args[0], t.STRING)
+            return t.NEVER
+        case "assert":
+            check_expr(body, args[0], t.BOOL)
+            if len(args) > 1:
+                check_expr(body, args[1], t.STRING)
+            return t.NIL
+        case "Some":
+            inner = check_expr(body, args[0], wanted.item if isinstance(wanted, t.Option) else None)
+            return wanted if isinstance(wanted, t.Option) else t.Option(inner)
+        case "Ok":
+            inner = check_expr(body, args[0], wanted.ok if isinstance(wanted, t.Result) else None)
+            return wanted if isinstance(wanted, t.Result) else t.Result(inner, t.Var())
+        case "Err":
+            inner = check_expr(body, args[0], wanted.err if isinstance(wanted, t.Result) else None)
+            return wanted if isinstance(wanted, t.Result) else t.Result(t.Var(), inner)
+        case _:
+            _check_all(body, node)
+            checker.not_yet(f"`{name}`", node.callee)
+            return t.UNKNOWN
+
+
+def _emit(body: Body, node: ast.Call, args: tuple[ast.Expr, ...]) -> Type:
+    from concerto.check.exprs import check_expr
+
+    checker = body.checker
+    if node.type_args:
+        checker.not_yet("a typed `emit`", node)
+    check_expr(body, args[0], t.STRING)
+    if isinstance(args[0], ast.Literal) and isinstance(args[0].value, str):
+        channel = args[0].value
+        if not channel:
+            checker.report("E4052", "the name of a channel is empty", args[0])
+        elif channel.startswith(_RESERVED_CHANNELS) or channel in ("panic", "task:error"):
+            checker.report("W4020", f"the channel `{channel}` is reserved for the runtime", args[0])
+    if len(args) > 1:
+        found = check_expr(body, args[1], t.ANY)
+        if t.resolve(found) == t.STREAM:
+            checker.report("E4033", "a stream cannot be emitted", args[1], "emit its chunks in a `for` loop")
+    return t.NIL
+
+
+def _method(
+    body: Body, node: ast.Call, object_: ast.Expr, name: ast.Name, expected: Type | None
+) -> Type:
+    from concerto.check.exprs import check_expr, must_be_mutable
+
+    checker = body.checker
+    if isinstance(object_, ast.PathExpr) and body.find(str(object_.path)) is None:
+        model = str(object_.path)
+        if model in checker.models:
+            return _model(body, node, model, name, expected)
+    receiver = t.resolve(check_expr(body, object_, None))
+    if receiver == t.UNKNOWN:
+        _check_all(body, node)
+        return t.UNKNOWN
+    if receiver == t.ANY and name.text != "to_string":
+        _check_all(body, node)
+        checker.not_yet("a method of a value of type `Any`", name)
+        return t.UNKNOWN
+    if receiver == t.STREAM:
+        _check_all(body, node)
+        if name.text == "close" and not node.args:
+            checker.facts.calls[id(node)] = CallBuiltin("stream_close", (object_,))
+            return t.NIL
+        if name.text in _STREAM_METHODS:
+            checker.not_yet(f"`{name}` of a stream", name)
+        else:
+            help_ = did_you_mean(name.text, [*_STREAM_METHODS, "close"])
+            checker.report("E3011", f"a stream has no method `{name}`", name, help_)
+        return t.UNKNOWN
+    method = builtins.method(receiver, name.text)
+    if method is None:
+        _check_all(body, node)
+        help_ = did_you_mean(name.text, builtins.method_names(receiver))
+        checker.report("E3011", f"`{t.show(receiver)}` has no method `{name}`", name, help_)
+        return t.UNKNOWN
+    if len(node.args) != len(method.params):
+        count = len(method.params)
+        takes = f"`{name}` takes {count} argument{'s' if count != 1 else ''}, found {len(node.args)}"
+        checker.report("E3032", takes, node)
+        _check_all(body, node)
+        return method.result
+    for arg, param in zip(node.args, method.params, strict=True):
+        if arg.name is not None:
+            checker.report("E3032", f"`{name}` has no named parameters", arg.name)
+        check_expr(body, arg.value, param)
+    if method.mutates:
+        must_be_mutable(body, object_, "changed")
+    args = tuple(arg.value for arg in node.args)
+    checker.facts.calls[id(node)] = CallNative(method.native, object_, args, method.mutates)
+    return method.result
+
+
+def _model(body: Body, node: ast.Call, model: str, name: ast.Name, expected: Type | None) -> Type:
+    from concerto.check.exprs import check_expr
+
+    checker, method = body.checker, name.text
+    if method not in _MODEL_METHODS:
+        _check_all(body, node)
+        if method in _LATER_METHODS:
+            checker.not_yet(f"`{method}` of a model", name)
+        else:
+            hint = builtins.METHOD_HINTS.get(method)
+            help_ = f"did you mean `{hint}`?" if hint else did_you_mean(method, [*_MODEL_METHODS, *_LATER_METHODS])
+            checker.report("E3011", f"a model has no method `{method}`", name, help_)
+        return t.UNKNOWN
+    if len(node.args) != 1:
+        checker.report("E3032", f"`{method}` takes 1 argument, found {len(node.args)}", node)
+        _check_all(body, node)
+        return t.UNKNOWN
+    prompt = node.args[0].value
+    found = t.resolve(check_expr(body, prompt, None))
+    if found not in (t.STRING, t.UNKNOWN) and not isinstance(found, t.Literals):
+        checker.report("E3001", f"a prompt is a String, found `{t.show(found)}`", prompt, 'write `"${..}"`')
+    schema: str | None = None
+    result: Type = builtins.RESPONSE
+    if method == "execute_with_schema":
+        answer = _schema_type(body, node, expected)
+        schema = answer.name if answer else None
+        result = answer or t.UNKNOWN
+    elif node.type_args:
+        checker.report("E3017", f"`{method}` takes no type arguments", node)
+    if method == "stream":
+        result = t.STREAM
+    checker.facts.calls[id(node)] = CallModel(model, method, prompt, schema)
+    return t.Result(result, builtins.LLM_ERROR)
+
+
+def _schema_type(body: Body, node: ast.Call, expected: Type | None) -> t.Struct | None:
+    from concerto.check.collect import written_type
+
+    checker = body.checker
+    if node.type_args:
+        type_ = t.resolve(written_type(checker, node.type_args[0]))
+        if len(node.type_args) > 1:
+            checker.report("E3017", "`execute_with_schema` takes 1 type argument", node)
+    else:
+        wanted = t.resolve(expected) if expected is not None else None
+        type_ = t.resolve(wanted.ok) if isinstance(wanted, t.Result) else t.Var()
+        if isinstance(type_, t.Var):
+            help_ = "write `execute_with_schema<Name>(..)` with the name of a schema"
+            checker.report("E4038", "the schema of the answer is missing", node, help_)
+            return None
+    if isinstance(type_, t.Struct) and type_.origin in ("schema", "struct"):
+        return type_
+    if type_ != t.UNKNOWN:
+        place = node.type_args[0] if node.type_args else node
+        checker.report("E4037", f"`{t.show(type_)}` is no schema or struct", place)
+    return None
+
+
+def check_field(body: Body, node: ast.FieldAccess) -> Type:
+    """The type of `x.name`."""
+    from concerto.check.exprs import check_expr
+
+    checker, name = body.checker, node.name.text
+    if isinstance(node.object, ast.PathExpr) and body.find(str(node.object.path)) is None:
+        model = str(node.object.path)
+        if model in checker.models:
+            checker.report("E3011", f"a model has no field `{name}`", node.name, "call it: `.execute(..)`")
+            return t.UNKNOWN
+    found = t.resolve(check_expr(body, node.object, None))
+    if isinstance(found, t.Struct):
+        if found.origin in ("record", "error"):
+            fields = builtins.records()[found.name][1]
+            code = "E4032"
+        else:
+            fields = {field.name: field.type for field in checker.structs[found.name].fields}
+            code = "E3011"
+        if name in fields:
+            checker.facts.fields[id(node)] = list(fields).index(name)
+            return fields[name]
+        hint = builtins.FIELD_HINTS.get((found.name, name))
+        help_ = f"did you mean `{hint}`?" if hint else did_you_mean(name, list(fields))
+        checker.report(code, f"`{found.name}` has no field `{name}`", node.name, help_)
+        return t.UNKNOWN
+    if found == t.UNKNOWN:
+        return t.UNKNOWN
+    if found == t.ANY:
+        checker.not_yet("a field of a value of type `Any`", node.name)
+        return t.UNKNOWN
+    help_ = None
+    if isinstance(found, t.Result):
+        help_ = "add `?` to take the value out of the `Result`"
+    elif isinstance(found, t.Option):
+        help_ = "add `?? ..` for the case of `None`, or match on it"
+    elif isinstance(found, t.Map):
+        help_ = f'write `["{name}"]`'
+    elif builtins.method(found, name):
+        help_ = f"it is a method: `.{name}()`"
+    checker.report("E3011", f"`{t.show(found)}` has no field `{name}`", node.name, help_)
+    return t.UNKNOWN

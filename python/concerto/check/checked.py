@@ -1,0 +1,220 @@
+"""What the checker found out: the declarations in their final form, and facts about nodes of the tree.
+
+Facts are keyed by the identity of the node, since two equal nodes are two places; the tree is held here, so identities stay valid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from concerto.check.types import Steps, Type
+from concerto.source import Source, Span
+from concerto.syntax import ast
+
+#: A field of a connection or model as the IR holds it: text, number, truth value, or `{"env"}`, `{"coalesce"}`, `{"concat"}`.
+FieldExpr: TypeAlias = Any
+
+
+@dataclass(eq=False, slots=True)
+class Local:
+    """A variable of a function."""
+
+    name: str
+    type: Type
+    span: Span
+    is_mut: bool
+    is_param: bool = False
+    assigned: bool = True
+    used: bool = False
+    mutated: bool = False
+
+
+@dataclass(slots=True)
+class FieldInfo:
+    """A field of a struct, schema or variant. `default` is a constant as Python value; `has_default` tells None from none."""
+
+    name: str
+    type: Type
+    optional: bool = False
+    has_default: bool = False
+    default: Any = None
+    doc: str | None = None
+
+
+@dataclass(slots=True)
+class StructInfo:
+    """A struct or schema."""
+
+    name: str
+    origin: str
+    fields: list[FieldInfo]
+    span: Span
+    doc: str | None = None
+
+
+@dataclass(slots=True)
+class VariantInfo:
+    """A variant of an enum; `form` is `unit`, `tuple` or `struct`."""
+
+    name: str
+    form: str
+    fields: list[FieldInfo]
+
+
+@dataclass(slots=True)
+class EnumInfo:
+    """An enum."""
+
+    name: str
+    variants: list[VariantInfo]
+    span: Span
+
+
+@dataclass(slots=True)
+class ConnectionInfo:
+    """A connection: kind, and fields as the IR holds them."""
+
+    name: str
+    kind: str
+    fields: dict[str, Any]
+    span: Span
+
+
+@dataclass(slots=True)
+class ModelInfo:
+    """A model on a connection."""
+
+    name: str
+    connection: str
+    fields: dict[str, Any]
+    span: Span
+
+
+@dataclass(slots=True)
+class ParamInfo:
+    """A parameter of a function; `default` is a constant."""
+
+    name: str
+    type: Type
+    has_default: bool
+    default: Any
+    local: Local
+
+
+@dataclass(slots=True)
+class FunctionInfo:
+    """A function with its signature."""
+
+    name: str
+    params: list[ParamInfo]
+    result: Type
+    node: ast.Function | None
+    is_pub: bool
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """Where an error goes: `to` is `return` (as `Err`), `none` (the function returns None), `fail` (it ends the run) or `catch` (a handler of this function)."""
+
+    to: str
+    steps: Steps = ()
+
+
+@dataclass
+class Facts:
+    """What is known about nodes."""
+
+    types: dict[int, Type] = field(default_factory=dict)
+    steps: dict[int, tuple[Steps, Type]] = field(default_factory=dict)
+    names: dict[int, Any] = field(default_factory=dict)
+    calls: dict[int, Any] = field(default_factory=dict)
+    fields: dict[int, int] = field(default_factory=dict)
+    raises: dict[int, Raise] = field(default_factory=dict)
+    patterns: dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass
+class CheckedProgram:
+    """A program without errors, ready to be lowered."""
+
+    source: Source
+    module: ast.Module
+    facts: Facts
+    structs: dict[str, StructInfo]
+    enums: dict[str, EnumInfo]
+    connections: dict[str, ConnectionInfo]
+    models: dict[str, ModelInfo]
+    functions: dict[str, FunctionInfo]
+    constants: dict[str, tuple[Type, Any]]
+    top: list[ast.Statement]
+    env: set[str]
+    hosts: set[str]
+
+
+# What a call does, decided by the checker.
+
+
+@dataclass(frozen=True, slots=True)
+class CallFunction:
+    """A function of the program; `args` are the argument nodes in the order of the parameters, None where the default is taken."""
+
+    function: FunctionInfo
+    args: tuple[ast.Expr | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallNative:
+    """A native function; the receiver comes first."""
+
+    native: str
+    receiver: ast.Expr | None
+    args: tuple[ast.Expr, ...]
+    mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallModel:
+    """`execute`, `execute_with_schema` or `stream`."""
+
+    model: str
+    method: str
+    prompt: ast.Expr
+    schema: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallBuiltin:
+    """A function of the prelude, or a constructor such as `Some`."""
+
+    name: str
+    args: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallVariant:
+    """A variant with data."""
+
+    enum: EnumInfo
+    variant: int
+    args: tuple[ast.Expr, ...]
+
+
+# What a name means, besides `Local`.
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantName:
+    """A constant."""
+
+    type: Type
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class UnitVariant:
+    """A variant without data; for None the enum is None."""
+
+    enum: EnumInfo | None
+    variant: int

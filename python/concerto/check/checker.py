@@ -1,0 +1,87 @@
+"""The check of one file, from its declarations to its function bodies."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.checked import (
+    CheckedProgram,
+    ConnectionInfo,
+    EnumInfo,
+    Facts,
+    FunctionInfo,
+    ModelInfo,
+    StructInfo,
+)
+from concerto.check.types import Type
+from concerto.diagnostics.model import Diagnostic, Label
+from concerto.source import Source, Span
+from concerto.syntax import ast
+
+
+class Checker:
+    """Tables and diagnostics that all parts of the check share."""
+
+    def __init__(self, source: Source, module: ast.Module) -> None:
+        self.source = source
+        self.module = module
+        self.diagnostics: list[Diagnostic] = []
+        self.facts = Facts()
+        self.structs: dict[str, StructInfo] = {}
+        self.enums: dict[str, EnumInfo] = {}
+        self.aliases: dict[str, ast.TypeAlias] = {}
+        self.connections: dict[str, ConnectionInfo] = {}
+        self.models: dict[str, ModelInfo] = {}
+        self.functions: dict[str, FunctionInfo] = {}
+        self.constants: dict[str, tuple[Type, object]] = {}
+        self.env: set[str] = set()
+        self.hosts: set[str] = set()
+        #: Names whose declarations were refused: using them is no second mistake.
+        self.refused: set[str] = set()
+
+    def report(
+        self,
+        code: str,
+        message: str,
+        at: ast.Node | Span,
+        help_: str | None = None,
+        related: tuple[Label, ...] = (),
+        note: str = "",
+    ) -> None:
+        """Adds a diagnostic."""
+        span = at.span if isinstance(at, ast.Node) else at
+        label = Label(span, note)
+        self.diagnostics.append(Diagnostic(code, message, self.source, label, related, help_))
+
+    def not_yet(self, what: str, at: ast.Node | Span) -> None:
+        """A form that the language has and this release does not compile."""
+        self.report("E9001", f"{what} cannot be compiled yet", at, "this release does not have it; see the README")
+
+    def mismatch(self, expected: Type, found: Type, at: ast.Node, help_: str | None = None) -> None:
+        """E3001."""
+        message = f"expected `{t.show(expected)}`, found `{t.show(found)}`"
+        self.report("E3001", message, at, help_)
+
+
+def check(source: Source, module: ast.Module) -> tuple[CheckedProgram, list[Diagnostic]]:
+    """The checked program, which may be lowered if no diagnostic is an error."""
+    from concerto.check.bodies import check_bodies
+    from concerto.check.collect import collect
+
+    checker = Checker(source, module)
+    top = collect(checker)
+    check_bodies(checker, top)
+    program = CheckedProgram(
+        source=source,
+        module=module,
+        facts=checker.facts,
+        structs=checker.structs,
+        enums=checker.enums,
+        connections=checker.connections,
+        models=checker.models,
+        functions=checker.functions,
+        constants=checker.constants,
+        top=top,
+        env=checker.env,
+        hosts=checker.hosts,
+    )
+    return program, checker.diagnostics

@@ -1,0 +1,184 @@
+"""Field expressions: values in blocks of settings, which the runtime evaluates at first use (rules C-20 to C-27)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from concerto.check.checked import FieldExpr
+from concerto.check.checker import Checker
+from concerto.diagnostics.model import Label, closest
+from concerto.source import Span
+from concerto.syntax import ast
+
+#: Stands for a value that was reported.
+BAD = object()
+
+
+def static_type(value: Any) -> str:
+    """The type of a field expression as the language names it."""
+    match value:
+        case bool():
+            return "Bool"
+        case int():
+            return "Int"
+        case float():
+            return "Float"
+        case None:
+            return "nil"
+        case list():
+            return "Array"
+        case dict() if "object" in value:
+            return "an object"
+        case _:
+            return "String"
+
+
+def field_expr(checker: Checker, node: ast.Expr) -> FieldExpr:
+    """The value of a settings expression; `BAD` if it is not constant, which is reported. Objects become `{"object": node}`."""
+    match node:
+        case ast.Literal(value=value):
+            return value
+        case ast.MapLiteral():
+            return {"object": node}
+        case ast.Block(statements=(), tail=None):
+            return {"object": ast.MapLiteral(span=node.span, entries=())}
+        case ast.ArrayLiteral(items=items):
+            return [field_expr(checker, item) for item in items]
+        case ast.Interpolated(pieces=pieces, values=values):
+            parts: list[FieldExpr] = [pieces[0]]
+            for value, piece in zip(values, pieces[1:], strict=True):
+                parts += [field_expr(checker, value), piece]
+            return BAD if BAD in parts else {"concat": [p for p in parts if p != ""]}
+        case ast.PathExpr(path=path) if str(path) in checker.constants:
+            return checker.constants[str(path)][1]
+        case ast.Unary(op="-", operand=ast.Literal(value=int() | float() as number)):
+            return -number
+        case ast.Binary(op="+", left=left, right=right):
+            both = [field_expr(checker, left), field_expr(checker, right)]
+            if BAD in both:
+                return BAD
+            if any(static_type(each) != "String" for each in both):
+                return _not_constant(checker, node)
+            return {"concat": both}
+        case ast.Binary(op="??", left=left, right=right):
+            return _coalesce(checker, left, right)
+        case ast.Call(callee=ast.PathExpr(path=path)) if str(path) == "env":
+            return _env(checker, node)
+        case _:
+            return _not_constant(checker, node)
+
+
+def _not_constant(checker: Checker, node: ast.Expr) -> FieldExpr:
+    message = "a setting is made of literals, constants, `env(..)` and `??`"
+    checker.report("E4008", message, node, "settings are evaluated by the runtime, without the program's functions and variables")
+    return BAD
+
+
+def _coalesce(checker: Checker, left: ast.Expr, right: ast.Expr) -> FieldExpr:
+    first, second = field_expr(checker, left), field_expr(checker, right)
+    if BAD in (first, second):
+        return BAD
+    never_nil = not (isinstance(first, dict) and ("env" in first or "coalesce" in first))
+    if never_nil:
+        checker.report("W3004", "the left side of `??` is never nil", left, "remove the `??`")
+        return first
+    operands = first["coalesce"] if "coalesce" in first else [first]
+    return {"coalesce": [*operands, second]}
+
+
+def _env(checker: Checker, node: ast.Call) -> FieldExpr:
+    values = [arg.value for arg in node.args]
+    if len(values) != 1 or not isinstance(values[0], ast.Literal) or not isinstance(values[0].value, str):
+        checker.report("E4008", "`env` takes the name of a variable as a literal here", node)
+        return BAD
+    checker.env.add(values[0].value)
+    return {"env": values[0].value}
+
+
+Rule = Callable[["Block", ast.ConfigField, Any], Any]
+
+
+class Block:
+    """A block of settings: duplicate, unknown and mistyped fields are found here, by codes that differ from block to block."""
+
+    def __init__(
+        self,
+        checker: Checker,
+        what: str,
+        codes: dict[str, str],
+        known: dict[str, str],
+        hints: dict[str, str],
+    ) -> None:
+        self.checker, self.what, self.codes, self.known, self.hints = checker, what, codes, known, hints
+        #: Field to the place of its key and value.
+        self.given: dict[str, tuple[ast.Name, ast.Expr]] = {}
+
+    def read(self, fields: tuple[ast.ConfigField, ...]) -> dict[str, Any]:
+        """The values of all fields that are known and of the right type."""
+        found: dict[str, Any] = {}
+        for field in fields:
+            name = field.key.text
+            if not field.is_plain:
+                self.checker.report("E4002", "a key is a plain word", field.key, "write it without escapes and `${..}`")
+            elif name in self.given:
+                first = Label(self.given[name][0].span, "first here")
+                self.checker.report(self.codes["duplicate"], f"`{name}` is given twice", field.key, related=(first,))
+            elif name not in self.known:
+                self._unknown(field.key)
+            else:
+                self.given[name] = (field.key, field.value)
+                value = self._typed(name, field.value)
+                if value is not BAD:
+                    found[name] = value
+        return found
+
+    def _unknown(self, key: ast.Name) -> None:
+        name = key.text
+        close = [self.hints[name]] if name in self.hints else closest(name, list(self.known))
+        help_ = f"did you mean `{close[0]}`?" if close else f"it has: {', '.join(self.known)}"
+        self.checker.report(self.codes["unknown"], f"{self.what} has no field `{name}`", key, help_)
+
+    def _typed(self, name: str, node: ast.Expr) -> Any:
+        wanted = self.known[name]
+        if wanted == "name":
+            return node
+        value = field_expr(self.checker, node)
+        if value is BAD:
+            return BAD
+        found = static_type(value)
+        fine = found == wanted or (wanted == "Float" and found == "Int")
+        if not fine:
+            message = f"`{name}` must be {wanted}, found {found}"
+            self.checker.report(self.codes["type"], message, node)
+            return BAD
+        return value
+
+    def in_range(self, name: str, value: Any, low: float, high: float, *, shown: str | None = None) -> bool:
+        """Whether a number is in range; reports it if not."""
+        if not isinstance(value, int | float) or low <= value <= high:
+            return True
+        message = f"`{shown or name}` must be {low} to {high}, found {value}"
+        self.checker.report(self.codes["range"], message, self.place(name))
+        return False
+
+    def place(self, name: str) -> Span:
+        """Where the value of a field stands."""
+        return self.given[name][1].span
+
+
+def object_entries(checker: Checker, node: ast.MapLiteral) -> tuple[ast.ConfigField, ...]:
+    """The entries of an object as fields; keys are bare or quoted words."""
+    found = []
+    for entry in node.entries:
+        match entry.key:
+            case ast.PathExpr(path=path) if len(path.names) == 1:
+                found.append(ast.ConfigField(span=entry.span, key=path.names[0], value=entry.value))
+            case ast.Literal(value=str() as text):
+                key = ast.Name(span=entry.key.span, text=text)
+                raw = checker.source.text[key.span.start : key.span.end]
+                plain = "\\" not in raw
+                found.append(ast.ConfigField(span=entry.span, key=key, value=entry.value, is_plain=plain))
+            case other:
+                checker.report("E4002", "a key is a plain word", other)
+    return tuple(found)

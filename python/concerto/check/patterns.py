@@ -1,0 +1,344 @@
+"""Patterns: what they bind, whether they fit, and whether a match covers everything."""
+
+from __future__ import annotations
+
+from concerto.check import builtins
+from concerto.check import types as t
+from concerto.check.bodies import Body
+from concerto.check.checked import EnumInfo, FieldInfo, Local, UnitVariant
+from concerto.check.types import Type
+from concerto.diagnostics.model import did_you_mean
+from concerto.syntax import ast
+
+
+def bind(body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False, assigned: bool = True) -> None:
+    """Checks a pattern against the type of its subject and declares its names."""
+    checker, type_ = body.checker, t.resolve(type_)
+    match pattern:
+        case ast.PathPattern(path=path):
+            unit = _unit(body, path, type_)
+            if unit is not None:
+                checker.facts.patterns[id(pattern)] = unit
+            elif len(path.names) > 1:
+                _unknown_variant(body, path, type_)
+            elif str(path) != "_":
+                name = path.names[0]
+                if body.scopes[-1].get(name.text, None) and body.scopes[-1][name.text].span == name.span:
+                    return
+                local = Local(name.text, type_, name.span, is_mut, assigned=assigned)
+                body.declare(local)
+                checker.facts.patterns[id(pattern)] = local
+        case ast.LiteralPattern(value=value):
+            _literal(body, pattern, value, type_)
+        case ast.RangePattern():
+            if type_ not in (t.INT, t.UNKNOWN):
+                checker.mismatch(type_, t.INT, pattern)
+        case ast.BindPattern(name=name, inner=inner):
+            local = Local(name.text, type_, name.span, is_mut)
+            body.declare(local)
+            checker.facts.patterns[id(pattern)] = local
+            bind(body, inner, type_, is_mut=is_mut)
+        case ast.VariantPattern(path=path, items=items):
+            _variant(body, pattern, path, items, type_, is_mut)
+        case ast.StructPattern():
+            _struct(body, pattern, type_, is_mut)
+        case ast.TuplePattern(items=items):
+            if isinstance(type_, t.Tuple) and len(type_.items) == len(items):
+                for item, inner_type in zip(items, type_.items, strict=True):
+                    bind(body, item, inner_type, is_mut=is_mut)
+            else:
+                _wrong(body, pattern, type_, f"a tuple of {len(items)}", items, is_mut)
+        case ast.OrPattern(options=options):
+            for option in options:
+                if _binds(option):
+                    checker.not_yet("alternatives that bind names", option)
+                bind(body, option, type_, is_mut=is_mut)
+        case _:
+            checker.not_yet("an array pattern", pattern)
+
+
+def _binds(pattern: ast.Pattern) -> bool:
+    match pattern:
+        case ast.PathPattern(path=path):
+            return len(path.names) == 1 and str(path) not in ("_", "None") and str(path)[0].islower()
+        case ast.VariantPattern(items=items) | ast.TuplePattern(items=items):
+            return any(_binds(item) for item in items)
+        case ast.BindPattern():
+            return True
+        case _:
+            return False
+
+
+def _wrong(
+    body: Body, pattern: ast.Pattern, type_: Type, what: str, items: tuple[ast.Pattern, ...], is_mut: bool
+) -> None:
+    if type_ != t.UNKNOWN:
+        message = f"the pattern is {what}, the value is `{t.show(type_)}`"
+        body.checker.report("E3001", message, pattern)
+    for item in items:
+        bind(body, item, t.UNKNOWN, is_mut=is_mut)
+
+
+def _unit(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None:
+    text = str(path)
+    if text == "None":
+        return UnitVariant(None, 0)
+    if len(path.names) == 2:
+        enum = body.checker.enums.get(path.names[0].text)
+        for number, variant in enumerate(enum.variants if enum else ()):
+            if enum and variant.name == path.names[1].text and variant.form == "unit":
+                if t.resolve(type_) not in (t.Enum(enum.name), t.UNKNOWN):
+                    body.checker.mismatch(type_, t.Enum(enum.name), path)
+                return UnitVariant(enum, number)
+    return None
+
+
+def _unknown_variant(body: Body, path: ast.Path, type_: Type) -> None:
+    checker, enum_name = body.checker, path.names[0].text
+    if enum_name in ("LlmError", "AgentError") and path.names[1].text in builtins.LLM_ERROR_KINDS:
+        return
+    if enum_name in checker.enums:
+        names = [variant.name for variant in checker.enums[enum_name].variants]
+        word = path.names[1].text
+        checker.report("E2001", f"`{enum_name}` has no variant `{word}`", path.names[1], did_you_mean(word, names))
+    elif enum_name not in checker.refused:
+        checker.report("E2002", f"there is no type `{enum_name}`", path, did_you_mean(enum_name, list(checker.enums)))
+
+
+def _literal(body: Body, pattern: ast.Pattern, value: object, type_: Type) -> None:
+    kinds = {bool: t.BOOL, int: t.INT, float: t.FLOAT, str: t.STRING, type(None): t.NIL}
+    found = kinds[type(value)]
+    fine = (
+        type_ in (found, t.UNKNOWN, t.ANY)
+        or (isinstance(type_, t.Literals) and value in type_.values)
+        or (found == t.INT and type_ == t.FLOAT)
+        or (found == t.NIL and isinstance(type_, t.Option))
+    )
+    if not fine:
+        help_ = None
+        if isinstance(type_, t.Literals) and isinstance(value, str):
+            help_ = did_you_mean(value, list(type_.values))
+        body.checker.mismatch(type_, found, pattern, help_)
+
+
+def _variant(
+    body: Body, pattern: ast.Pattern, path: ast.Path, items: tuple[ast.Pattern, ...], type_: Type, is_mut: bool
+) -> None:
+    text = str(path)
+    if text in ("Some", "Ok", "Err"):
+        inner = _payload(text, type_)
+        if inner is None:
+            _wrong(body, pattern, type_, f"`{text}(..)`", items, is_mut)
+            return
+        _count(body, pattern, len(items), 1)
+        for item in items[:1]:
+            bind(body, item, inner, is_mut=is_mut)
+        return
+    found = _find_variant(body, path, type_)
+    if found is None:
+        for item in items:
+            bind(body, item, t.UNKNOWN, is_mut=is_mut)
+        return
+    enum, number = found
+    variant = enum.variants[number]
+    body.checker.facts.patterns[id(pattern)] = UnitVariant(enum, number)
+    _count(body, pattern, len(items), len(variant.fields))
+    for item, field in zip(items, variant.fields, strict=False):
+        bind(body, item, field.type, is_mut=is_mut)
+
+
+def _payload(word: str, type_: Type) -> Type | None:
+    match word, type_:
+        case _, t.Simple("?"):
+            return t.UNKNOWN
+        case "Some", t.Option(item):
+            return item
+        case "Ok", t.Result(ok, _):
+            return ok
+        case "Err", t.Result(_, err):
+            return err
+        case _:
+            return None
+
+
+def _count(body: Body, pattern: ast.Pattern, found: int, wanted: int) -> None:
+    if found != wanted:
+        message = f"the variant has {wanted} part{'s' if wanted != 1 else ''}, the pattern {found}"
+        body.checker.report("E3027", message, pattern)
+
+
+def _find_variant(body: Body, path: ast.Path, type_: Type) -> tuple[EnumInfo, int] | None:
+    if len(path.names) == 2 and path.names[0].text in body.checker.enums:
+        enum = body.checker.enums[path.names[0].text]
+        for number, variant in enumerate(enum.variants):
+            if variant.name == path.names[1].text:
+                if type_ not in (t.Enum(enum.name), t.UNKNOWN):
+                    body.checker.mismatch(type_, t.Enum(enum.name), path)
+                return enum, number
+    if len(path.names) == 1:
+        word = path.names[0].text
+        body.checker.report("E2001", f"there is no variant `{word}`", path, did_you_mean(word, ["Some", "Ok", "Err"]))
+    else:
+        _unknown_variant(body, path, type_)
+    return None
+
+
+def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -> None:
+    checker, name = body.checker, str(pattern.path)
+    fields: dict[str, Type] = {}
+    if len(pattern.path.names) == 2 and pattern.path.names[0].text in ("LlmError", "AgentError"):
+        word = pattern.path.names[1].text
+        if word not in builtins.LLM_ERROR_KINDS:
+            help_ = did_you_mean(word, list(builtins.LLM_ERROR_KINDS))
+            checker.report("E2001", f"`LlmError` has no variant `{word}`", pattern.path.names[1], help_)
+        _expect(body, pattern, type_, builtins.LLM_ERROR)
+        fields = builtins.records()["LlmError"][1]
+        checker.facts.patterns[id(pattern)] = builtins.LLM_ERROR_KINDS.get(word, "")
+    elif name in builtins.records() or name == "AgentError":
+        builtin = builtins.TYPES[name]
+        _expect(body, pattern, type_, builtin)
+        fields = builtins.records()[t.show(builtin)][1]
+    elif name in checker.structs:
+        info = checker.structs[name]
+        _expect(body, pattern, type_, t.Struct(name, info.origin))
+        fields = {each.name: each.type for each in info.fields}
+    elif len(pattern.path.names) == 2:
+        found = _find_variant(body, pattern.path, type_)
+        if found:
+            checker.facts.patterns[id(pattern)] = UnitVariant(*found)
+            fields = {each.name: each.type for each in found[0].variants[found[1]].fields}
+    else:
+        checker.report("E2002", f"there is no type `{name}`", pattern.path, did_you_mean(name, list(checker.structs)))
+        fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
+    _struct_fields(body, pattern, fields, is_mut)
+
+
+def _expect(body: Body, pattern: ast.Pattern, type_: Type, wanted: Type) -> None:
+    if type_ not in (wanted, t.UNKNOWN, t.ANY):
+        body.checker.mismatch(type_, wanted, pattern)
+
+
+def _struct_fields(body: Body, pattern: ast.StructPattern, fields: dict[str, Type], is_mut: bool) -> None:
+    order = list(fields)
+    for field in pattern.fields:
+        name = field.name.text
+        if name not in fields:
+            if fields:
+                help_ = did_you_mean(name, order)
+                body.checker.report("E3011", f"`{pattern.path}` has no field `{name}`", field.name, help_)
+            inner_type: Type = t.UNKNOWN
+        else:
+            inner_type = fields[name]
+            body.checker.facts.fields[id(field)] = order.index(name)
+        inner = field.pattern
+        if inner is None:
+            local = Local(name, inner_type, field.name.span, is_mut)
+            body.declare(local)
+            body.checker.facts.patterns[id(field)] = local
+        else:
+            bind(body, inner, inner_type, is_mut=is_mut)
+    missing = [name for name in order if all(f.name.text != name for f in pattern.fields)]
+    if missing and not pattern.has_rest:
+        help_ = f"add `{missing[0]}`, or `..` for the rest"
+        body.checker.report("E3027", f"the pattern leaves out {len(missing)} fields", pattern, help_)
+
+
+def is_refutable(body: Body, pattern: ast.Pattern, type_: Type) -> bool:
+    """Whether some value does not match."""
+    type_ = t.resolve(type_)
+    match pattern:
+        case ast.PathPattern(path=path):
+            return _unit(body, path, t.UNKNOWN) is not None
+        case ast.BindPattern(inner=inner):
+            return is_refutable(body, inner, type_)
+        case ast.TuplePattern(items=items):
+            return any(is_refutable(body, item, t.UNKNOWN) for item in items)
+        case ast.StructPattern(fields=fields, path=path):
+            inside = any(f.pattern is not None and is_refutable(body, f.pattern, t.UNKNOWN) for f in fields)
+            return inside or len(path.names) > 1
+        case _:
+            return type_ != t.UNKNOWN
+
+
+def missing_patterns(body: Body, patterns: list[ast.Pattern], type_: Type) -> list[str]:
+    """Up to three patterns for values that no arm takes; empty if every value is covered. Guarded arms are left out by the caller."""
+    type_ = t.resolve(type_)
+    options = [o for p in patterns for o in (p.options if isinstance(p, ast.OrPattern) else (p,))]
+    if type_ == t.UNKNOWN or any(not is_refutable(body, option, type_) for option in options):
+        return []
+    match type_:
+        case t.Simple("Bool"):
+            seen = {o.value for o in options if isinstance(o, ast.LiteralPattern)}
+            return [word for word, value in (("true", True), ("false", False)) if value not in seen]
+        case t.Literals(values):
+            seen = {o.value for o in options if isinstance(o, ast.LiteralPattern)}
+            return [f'"{value}"' for value in values if value not in seen][:3]
+        case t.Option(item):
+            return _missing_of(body, options, (("None", None), ("Some", item)))
+        case t.Result(ok, err):
+            return _missing_of(body, options, (("Ok", ok), ("Err", err)))
+        case t.Enum(name):
+            enum = body.checker.enums[name]
+            missing = [m for v in enum.variants for m in _missing_variant(body, options, f"{name}::{v.name}", v.fields)]
+            return missing[:3]
+        case t.Tuple(items):
+            return [] if _columns_cover(body, options, items) else ["(" + ", ".join("_" for _ in items) + ")"]
+        case _:
+            return ["_"]
+
+
+def _columns_cover(body: Body, options: list[ast.Pattern], items: tuple[Type, ...]) -> bool:
+    """Whether tuple patterns cover everything: some column whose other columns are always taken."""
+    rows = [o.items for o in options if isinstance(o, ast.TuplePattern) and len(o.items) == len(items)]
+    for column, type_ in enumerate(items):
+        free = [
+            row
+            for row in rows
+            if all(c == column or not is_refutable(body, p, items[c]) for c, p in enumerate(row))
+        ]
+        if free and not missing_patterns(body, [row[column] for row in free], type_):
+            return True
+    return False
+
+
+def _missing_of(
+    body: Body, options: list[ast.Pattern], wanted: tuple[tuple[str, Type | None], ...]
+) -> list[str]:
+    missing: list[str] = []
+    for word, inner in wanted:
+        if inner is None:
+            covered = any(
+                (isinstance(o, ast.PathPattern) and str(o.path) == word)
+                or (isinstance(o, ast.LiteralPattern) and o.value is None)
+                for o in options
+            )
+            missing += [] if covered else [word]
+            continue
+        inside = [o.items[0] for o in options if isinstance(o, ast.VariantPattern) and str(o.path) == word and o.items]
+        gaps = missing_patterns(body, inside, inner) if inside else ["_"]
+        missing += [f"{word}({gap})" for gap in gaps]
+    return missing[:3]
+
+
+def _missing_variant(
+    body: Body, options: list[ast.Pattern], path: str, fields: list[FieldInfo]
+) -> list[str]:
+    taken: list[ast.Pattern] = [
+        o
+        for o in options
+        if isinstance(o, ast.PathPattern | ast.VariantPattern | ast.StructPattern) and str(o.path) == path
+    ]
+    if not taken:
+        return [path + ("" if not fields else "(..)")]
+    for option in taken:
+        parts: list[ast.Pattern] = []
+        if isinstance(option, ast.VariantPattern):
+            parts = list(option.items)
+        elif isinstance(option, ast.StructPattern):
+            parts = [f.pattern for f in option.fields if f.pattern is not None]
+        if not any(is_refutable(body, part, t.UNKNOWN) for part in parts):
+            return []
+    if len(fields) == 1:
+        inside = [o.items[0] for o in taken if isinstance(o, ast.VariantPattern) and o.items]
+        return [f"{path}({gap})" for gap in missing_patterns(body, inside, fields[0].type)]
+    return [path + "(..)"]

@@ -1,0 +1,289 @@
+"""The types of the language as values, and what may be assigned to what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Simple:
+    """A type without parts."""
+
+    name: str
+
+
+ANY, NEVER, NIL = Simple("Any"), Simple("Never"), Simple("Nil")
+BOOL, INT, FLOAT, STRING = Simple("Bool"), Simple("Int"), Simple("Float"), Simple("String")
+RANGE, STREAM, MODEL = Simple("Range"), Simple("Stream"), Simple("ModelRef")
+#: Of an expression that was reported already: fits everything, so that one mistake gives one message.
+UNKNOWN = Simple("?")
+
+SIMPLE = {t.name: t for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM)}
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """`Array<T>`."""
+
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """`Map<K, V>`."""
+
+    key: Type
+    value: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple:
+    """`(A, B)`."""
+
+    items: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`Option<T>`."""
+
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`Result<T, E>`."""
+
+    ok: Type
+    err: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Literals:
+    """`"a" | "b"`."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """`A | B`."""
+
+    members: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A struct, schema, built-in record or built-in error, by name. `origin` is `struct`, `schema`, `record` or `error`."""
+
+    name: str
+    origin: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Enum:
+    """An enum, by name."""
+
+    name: str
+
+
+@dataclass(eq=False, slots=True)
+class Var:
+    """A type that a later use decides, such as that of the elements of `[]`."""
+
+    bound: Type | None = None
+
+
+Type: TypeAlias = (
+    Simple | Array | Map | Tuple | Option | Result | Literals | Union | Struct | Enum | Var
+)
+
+
+def resolve(type_: Type) -> Type:
+    """The type behind a variable that was decided."""
+    while isinstance(type_, Var) and type_.bound is not None:
+        type_ = type_.bound
+    return type_
+
+
+def settled(type_: Type) -> Type:
+    """The type with all variables replaced; undecided ones are Any."""
+    match resolve(type_):
+        case Var():
+            return ANY
+        case Array(item):
+            return Array(settled(item))
+        case Map(key, value):
+            return Map(settled(key), settled(value))
+        case Tuple(items):
+            return Tuple(tuple(settled(item) for item in items))
+        case Option(item):
+            return Option(settled(item))
+        case Result(ok, err):
+            return Result(settled(ok), settled(err))
+        case other:
+            return other
+
+
+def show(type_: Type) -> str:
+    """As the language writes it."""
+    match resolve(type_):
+        case Simple(name) | Struct(name) | Enum(name):
+            return name
+        case Array(item):
+            return f"Array<{show(item)}>"
+        case Map(key, value):
+            return f"Map<{show(key)}, {show(value)}>"
+        case Tuple(items):
+            inner = ", ".join(show(item) for item in items)
+            return f"({inner},)" if len(items) == 1 else f"({inner})"
+        case Option(item):
+            return f"Option<{show(item)}>"
+        case Result(ok, err):
+            return f"Result<{show(ok)}, {show(err)}>"
+        case Literals(values):
+            return " | ".join(f'"{value}"' for value in values)
+        case Union(members):
+            return " | ".join(show(member) for member in members)
+        case _:
+            return "_"
+
+
+def is_error(type_: Type) -> bool:
+    """Whether it is a built-in error, which converts to String and has a message."""
+    type_ = resolve(type_)
+    return isinstance(type_, Struct) and type_.origin == "error"
+
+
+def is_hashable(type_: Type) -> bool:
+    """Whether values can be map keys."""
+    match resolve(type_):
+        case Tuple(items):
+            return all(is_hashable(item) for item in items)
+        case Enum() | Var() | Literals():
+            return True
+        case other:
+            return other in (STRING, INT, BOOL, UNKNOWN)
+
+
+#: Steps that turn a value of one type into one of another, in order: `int_to_float`, `some`, `none`, `message`, or `check`.
+Steps: TypeAlias = tuple[str, ...]
+
+
+def assign(source: Type, target: Type) -> Steps | None:
+    """How a value of `source` gets into a place of `target`; None if it does not fit. Decides type variables on the way."""
+    source, target = resolve(source), resolve(target)
+    if source is target or UNKNOWN in (source, target) or source == NEVER:
+        return ()
+    if isinstance(target, Var):
+        target.bound = settled_literal(source)
+        return ()
+    if isinstance(source, Var):
+        source.bound = target
+        return ()
+    if target == ANY:
+        return ()
+    if source == ANY:
+        return ("check",)
+    match source, target:
+        case Option(a), Option(b):
+            return _inner(a, b)
+        case _, Option():
+            if source == NIL:
+                return ("none",)
+            steps = assign(source, target.item)
+            return None if steps is None else (*steps, "some")
+        case Array(a), Array(b):
+            return _inner(a, b)
+        case Map(k, a), Map(m, b):
+            return () if _inner(k, m) == () and _inner(a, b) == () else None
+        case Result(a, e), Result(b, f):
+            return () if _inner(a, b) == () and _inner(e, f) == () else None
+        case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
+            return () if all(_inner(x, y) == () for x, y in zip(xs, ys, strict=True)) else None
+        case Literals(), Simple("String"):
+            return ()
+        case Literals(values), Literals(allowed):
+            return () if set(values) <= set(allowed) else None
+        case _, Union(members):
+            return () if any(assign(source, member) == () for member in members) else None
+        case Simple("Int"), Simple("Float"):
+            return ("int_to_float",)
+        case Struct(origin="error"), Simple("String"):
+            return ("message",)
+        case _:
+            return () if source == target else None
+
+
+def settled_literal(type_: Type) -> Type:
+    """What a variable becomes when a value of this type is its first use."""
+    return type_
+
+
+def _inner(source: Type, target: Type) -> Steps | None:
+    """Inside a container that exists already nothing can be converted."""
+    steps = assign(source, target)
+    return steps if steps == () or steps is None else None
+
+
+def join(left: Type, right: Type) -> Type | None:
+    """The common type of two branches or elements; None if there is none."""
+    left, right = resolve(left), resolve(right)
+    if left == right or right in (NEVER, UNKNOWN):
+        return left
+    if left in (NEVER, UNKNOWN):
+        return right
+    if ANY in (left, right):
+        return ANY
+    if {left, right} == {INT, FLOAT}:
+        return FLOAT
+    match left, right:
+        case (Var(), _) | (_, Var()):
+            assign(left, right)
+            return resolve(right) if isinstance(left, Var) else left
+        case Literals(a), Literals(b):
+            return Literals(tuple(dict.fromkeys((*a, *b))))
+        case (Literals(), Simple("String")) | (Simple("String"), Literals()):
+            return STRING
+        case Option(a), Option(b):
+            inner = join(a, b)
+            return None if inner is None else Option(inner)
+        case Option(), _:
+            return left if assign(right, left) is not None else None
+        case _, Option():
+            return right if assign(left, right) is not None else None
+        case Array(a), Array(b):
+            inner = join(a, b)
+            return None if inner is None else Array(inner)
+        case Map(k, a), Map(m, b):
+            key, value = join(k, m), join(a, b)
+            return None if key is None or value is None else Map(key, value)
+        case Result(a, e), Result(b, f):
+            ok, err = join(a, b), join(e, f)
+            return None if ok is None or err is None else Result(ok, err)
+        case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
+            items = [join(x, y) for x, y in zip(xs, ys, strict=True)]
+            return None if None in items else Tuple(tuple(i for i in items if i is not None))
+        case _:
+            return None
+
+
+def parts(type_: Type) -> Iterator[Type]:
+    """The types directly inside."""
+    match resolve(type_):
+        case Array(item) | Option(item):
+            yield item
+        case Map(key, value):
+            yield key
+            yield value
+        case Tuple(items):
+            yield from items
+        case Result(ok, err):
+            yield ok
+            yield err
+        case Union(members):
+            yield from members
+        case _:
+            return
