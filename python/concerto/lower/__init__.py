@@ -1,0 +1,1 @@
+"""Checked program to IR. Has no user errors, only bugs."""

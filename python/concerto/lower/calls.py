@@ -1,0 +1,145 @@
+"""Calls to code: functions, natives, models, and the prelude."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.checked import (
+    CallBuiltin,
+    CallFunction,
+    CallModel,
+    CallNative,
+    CallVariant,
+)
+from concerto.lower.functions import Builder, Label
+from concerto.syntax import ast
+
+
+def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
+    """Puts the result of a call into a register."""
+    from concerto.lower.exprs import load_constant, lower, lower_into, lower_window
+
+    match builder.facts.calls[id(node)]:
+        case CallFunction(function, args):
+            first = builder.temporary(len(args))
+            order = sorted(
+                (i for i, arg in enumerate(args) if arg is not None),
+                key=lambda i: args[i].span.start,  # type: ignore[union-attr]  # evaluated as written
+            )
+            for position in order:
+                argument = args[position]
+                assert argument is not None
+                lower_into(builder, argument, first + position)
+            for position, (argument, param) in enumerate(zip(args, function.params, strict=True)):
+                if argument is None:
+                    load_constant(builder, param.default, param.type, first + position)
+            # The callee's registers begin at the window, above everything that is in use.
+            builder.emit("call", target, function.index, first, len(args), at=node)
+        case CallVariant(enum, variant, args):
+            type_ = builder.tables.type(t.Enum(enum.name))
+            builder.emit("variant", target, type_, variant, lower_window(builder, args), len(args))
+        case CallNative(native, receiver, args, mutates):
+            _native(builder, node, native, receiver, args, mutates, target)
+        case CallModel(model, method, prompt, schema):
+            index = builder.tables.models[model]
+            text = lower(builder, prompt)
+            if schema is not None:
+                builder.emit(method, target, index, builder.tables.schema(schema), text, at=node)
+            else:
+                builder.emit(method, target, index, text, at=node)
+        case CallBuiltin(name, args):
+            _builtin(builder, node, name, args, target)
+        case other:
+            raise AssertionError(other)
+
+
+def _native(
+    builder: Builder,
+    node: ast.Call,
+    native: str,
+    receiver: ast.Expr | None,
+    args: tuple[ast.Expr, ...],
+    mutates: bool,
+    target: int,
+) -> None:
+    from concerto.lower.exprs import lower_window
+    from concerto.lower.places import with_place
+
+    assert receiver is not None
+    if not mutates:
+        parts = (receiver, *args)
+        builder.emit("native", target, native, lower_window(builder, parts), len(parts), at=node)
+        return
+    first = lower_window(builder, args)
+    with with_place(builder, receiver) as register:
+        builder.emit("native_mut", target, native, register, first, len(args), at=node)
+
+
+def _builtin(builder: Builder, node: ast.Call, name: str, args: tuple[ast.Expr, ...], target: int) -> None:
+    from concerto.lower.exprs import lower, lower_into, raise_error
+
+    match name:
+        case "emit":
+            channel = lower(builder, args[0])
+            payload = builder.temporary()
+            if len(args) > 1:
+                lower_into(builder, args[1], payload)
+            else:
+                builder.emit("nil", payload)
+            builder.emit("emit", channel, payload, at=node)
+            builder.emit("nil", target)
+        case "print" | "println":
+            _print(builder, node, args, name == "println")
+            builder.emit("nil", target)
+        case "env":
+            failed, end = Label(), Label()
+            subject = builder.temporary()
+            builder.emit("env", subject, lower(builder, args[0]), at=node)
+            builder.emit("unwrap_or_jump", target, subject, failed)
+            builder.emit("jump", end)
+            builder.place(failed)
+            builder.emit("payload", subject, subject)
+            raise_error(builder, builder.facts.raises[id(node)], subject, node)
+            builder.place(end)
+        case "len":
+            builder.emit("len", target, lower(builder, args[0]))
+        case "typeof":
+            first = builder.temporary()
+            lower_into(builder, args[0], first)
+            builder.emit("native", target, "any.typeof", first, 1)
+        case "panic":
+            builder.emit("panic", lower(builder, args[0]), at=node)
+        case "assert":
+            first = builder.temporary(2)
+            lower_into(builder, args[0], first)
+            if len(args) > 1:
+                lower_into(builder, args[1], first + 1)
+            else:
+                source = builder.tables.checked.source.text
+                text = source[args[0].span.start : args[0].span.end]
+                builder.emit("const", first + 1, builder.tables.constant(text))
+            builder.emit("native", target, "core.assert", first, 2, at=node)
+        case "Some" | "Ok" | "Err":
+            inner = builder.temporary()
+            lower_into(builder, args[0], inner)
+            builder.emit(name.lower(), target, inner)
+        case "stream_close":
+            builder.emit("stream_close", lower(builder, args[0]))
+            builder.emit("nil", target)
+        case _:
+            raise AssertionError(name)
+
+
+def _print(builder: Builder, node: ast.Call, args: tuple[ast.Expr, ...], newline: bool) -> None:
+    """Display forms joined by one space."""
+    from concerto.lower.exprs import lower_into
+
+    count = max(2 * len(args) - 1, 0)
+    first = builder.temporary(count)
+    for position in range(count):
+        if position % 2:
+            builder.emit("const", first + position, builder.tables.constant(" "))
+        else:
+            lower_into(builder, args[position // 2], first + position)
+    text = builder.temporary()
+    builder.emit("concat", text, first, count)
+    builder.emit("print", text, int(newline), at=node)

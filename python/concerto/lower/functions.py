@@ -1,0 +1,156 @@
+"""Functions to code. Registers are a stack: variables stay while their block lasts, temporaries while their expression does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from concerto.check import types as t
+from concerto.check.checked import FunctionInfo, Local
+from concerto.check.types import Type
+from concerto.lower.ir import TERMINATORS, Function, Instruction
+from concerto.lower.liveness import move_last_uses
+from concerto.source import Span
+from concerto.syntax import ast
+
+if TYPE_CHECKING:
+    from concerto.lower.program import Tables
+
+
+class Label:
+    """A place in the code that is not known yet."""
+
+    def __init__(self) -> None:
+        self.at: int | None = None
+
+
+class LoopTarget:
+    """Where `break` and `continue` of a loop go, and the register of its value."""
+
+    def __init__(self, label: str | None, value: int | None) -> None:
+        self.label, self.value = label, value
+        self.end, self.again = Label(), Label()
+
+
+class Builder:
+    """The code of one function as it grows."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.facts = tables.checked.facts
+        self.code: list[Instruction] = []
+        self.spans: list[tuple[int, int, int]] = []
+        self.registers: dict[int, int] = {}
+        self.locals: list[Local] = []  # keeps them alive: registers are keyed by identity
+        self.next = 0
+        self.most = 0
+        self.loops: list[LoopTarget] = []
+        self.returns_nil = False
+
+    def emit(self, name: str, *operands: Any, at: ast.Node | Span | None = None) -> None:
+        """Adds an instruction; with a place if it can fail or suspend."""
+        if at is not None:
+            span = at.span if isinstance(at, ast.Node) else at
+            self.spans.append((len(self.code), *span))
+        self.code.append([name, *operands])
+
+    def temporary(self, count: int = 1) -> int:
+        """The first of `count` fresh registers."""
+        first = self.next
+        self.next += count
+        self.most = max(self.most, self.next)
+        return first
+
+    def local(self, local: Local) -> int:
+        """A register for a variable."""
+        register = self.temporary()
+        self.registers[id(local)] = register
+        self.locals.append(local)
+        return register
+
+    def place(self, label: Label) -> None:
+        """The label stands here."""
+        label.at = len(self.code)
+
+    def reachable(self) -> bool:
+        """Whether control can come to the next instruction from the last one."""
+        return not self.code or self.code[-1][0] not in TERMINATORS
+
+    def finish(self) -> None:
+        """Resolves labels, and moves what is read for the last time."""
+        for instruction in self.code:
+            for position, operand in enumerate(instruction):
+                if isinstance(operand, Label):
+                    assert operand.at is not None, "a label was never placed"
+                    instruction[position] = operand.at
+        move_last_uses(self.code)
+
+
+def lower_function(tables: Tables, info: FunctionInfo) -> Function:
+    """The code of a declared function."""
+    from concerto.lower.exprs import lower_into, lower_unused
+
+    node = info.node
+    assert node is not None
+    assert node.body is not None
+    builder = Builder(tables)
+    params = []
+    for param in info.params:
+        builder.local(param.local)
+        default = None
+        if param.has_default:
+            from concerto.lower.program import constant_entry
+
+            default = constant_entry(param.default)
+        params.append({"name": param.name, "type": tables.type(param.type), "default": default})
+    result = t.resolve(info.result)
+    if result == t.NIL or info.name == "main":
+        builder.returns_nil = result == t.NIL
+        tail = node.body.tail
+        if info.name == "main" and isinstance(result, t.Result) and tail is not None:
+            target = builder.temporary()
+            lower_into(builder, node.body, target)
+            builder.emit("return", target)
+        else:
+            lower_unused(builder, node.body)
+            builder.emit("return_nil")
+    else:
+        target = builder.temporary()
+        lower_into(builder, node.body, target)
+        builder.emit("return", target)
+    return _function(builder, info.name, node.span, info.is_pub, node.doc, params, info.result)
+
+
+def lower_top(tables: Tables) -> Function:
+    """The code of the top-level statements."""
+    from concerto.lower.exprs import lower_statements
+
+    builder = Builder(tables)
+    builder.returns_nil = True
+    lower_statements(builder, tuple(tables.checked.top))
+    builder.emit("return_nil")
+    span = Span(tables.checked.top[0].span.start, tables.checked.top[-1].span.end)
+    return _function(builder, "$top", span, False, None, [], t.NIL)
+
+
+def _function(
+    builder: Builder,
+    name: str,
+    span: Span,
+    public: bool,
+    doc: str | None,
+    params: list[dict[str, Any]],
+    result: Type,
+) -> Function:
+    builder.finish()
+    return Function(
+        name=name,
+        file=0,
+        span=(span.start, span.end),
+        public=public,
+        doc=doc,
+        params=params,
+        result=builder.tables.type(result),
+        registers=builder.most,
+        code=builder.code,
+        spans=builder.spans,
+    )

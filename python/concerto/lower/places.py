@@ -1,0 +1,143 @@
+"""Places: assignment, and methods that change their receiver.
+
+The parts of a nested place are taken out of their owners, the innermost is changed, and they are put back, so that each has one owner while it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from concerto.check import types as t
+from concerto.check.checked import Local
+from concerto.lower.functions import Builder
+from concerto.syntax import ast
+
+_INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
+_FLOAT_OPS = {"+": "add_float", "-": "sub_float", "*": "mul_float", "/": "div_float", "%": "rem_float"}
+
+
+def lower_assign(builder: Builder, node: ast.Assign) -> None:
+    """`place = value` and `place op= value`."""
+    from concerto.lower.exprs import lower_into
+
+    kept = builder.next
+    value = builder.temporary()
+    if isinstance(node.place, ast.PathExpr):
+        local = builder.facts.names[id(node.place)]
+        assert isinstance(local, Local)
+        register = builder.registers[id(local)]
+        if node.op:
+            lower_into(builder, node.value, value)
+            _operate(builder, node, register, value)
+        elif (appended := _appended(builder, node, local)) is not None:
+            lower_into(builder, appended, value)
+            builder.emit("append_string", register, value)
+        else:
+            lower_into(builder, node.value, value)
+            builder.emit("move", register, value)
+        builder.next = kept
+        return
+    if not isinstance(node.place, ast.FieldAccess | ast.Index):
+        raise AssertionError(node.place)
+    keys = _keys(builder, node.place)
+    lower_into(builder, node.value, value)
+    if node.op:
+        with _taken(builder, node.place, keys) as register:
+            _operate(builder, node, register, value)
+    else:
+        with _taken(builder, node.place.object, keys) as owner:
+            _put(builder, node.place, owner, keys, value)
+    builder.next = kept
+
+
+def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | None:
+    """The `s` of `x = x + s` on texts, which appends in place."""
+    value = node.value
+    if not (isinstance(value, ast.Binary) and value.op == "+" and t.resolve(local.type) == t.STRING):
+        return None
+    left = value.left
+    same = isinstance(left, ast.PathExpr) and builder.facts.names.get(id(left)) is local
+    converted = id(value) in builder.facts.steps or id(left) in builder.facts.steps
+    return value.right if same and not converted else None
+
+
+def _operate(builder: Builder, node: ast.Assign, register: int, value: int) -> None:
+    from concerto.lower.exprs import type_of
+
+    target = t.resolve(builder.facts.types[id(node.place)])
+    if target == t.STRING:
+        builder.emit("append_string", register, value)
+        return
+    if target == t.FLOAT and type_of(builder, node.value) == t.INT:
+        builder.emit("int_to_float", value, value)
+    names = _FLOAT_OPS if target == t.FLOAT else _INT_OPS
+    builder.emit(names[node.op], register, register, value, at=node)
+
+
+def _keys(builder: Builder, node: ast.Expr) -> dict[int, int]:
+    """Evaluates the indexes of a place, outermost object first; gives the register of each by the identity of its node."""
+    from concerto.lower.exprs import lower_into
+
+    steps: list[Any] = []
+    while isinstance(node, ast.FieldAccess | ast.Index | ast.TupleAccess):
+        steps.append(node)
+        node = node.object
+    keys: dict[int, int] = {}
+    for step in reversed(steps):
+        if isinstance(step, ast.Index):
+            register = builder.temporary()
+            lower_into(builder, step.index, register)
+            keys[id(step)] = register
+    return keys
+
+
+@contextmanager
+def with_place(builder: Builder, node: ast.Expr) -> Iterator[int]:
+    """The register of a place, to be changed; it is put back afterwards."""
+    keys = _keys(builder, node)
+    with _taken(builder, node, keys) as register:
+        yield register
+
+
+@contextmanager
+def _taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[int]:
+    from concerto.lower.exprs import lower_into
+
+    if isinstance(node, ast.PathExpr):
+        local = builder.facts.names.get(id(node))
+        if isinstance(local, Local):
+            yield builder.registers[id(local)]
+            return
+    if isinstance(node, ast.FieldAccess | ast.Index):
+        with _taken(builder, node.object, keys) as owner:
+            part = builder.temporary()
+            _take(builder, node, owner, keys, part)
+            yield part
+            _put(builder, node, owner, keys, part)
+        return
+    # A value that nobody owns is changed and forgotten.
+    register = builder.temporary()
+    lower_into(builder, node, register)
+    yield register
+
+
+def _take(builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys: dict[int, int], part: int) -> None:
+    if isinstance(node, ast.FieldAccess):
+        builder.emit("take_field", part, owner, builder.facts.fields[id(node)])
+    else:
+        kind = "map" if _is_map(builder, node) else "array"
+        builder.emit(f"take_index_{kind}", part, owner, keys[id(node)], at=node)
+
+
+def _put(builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys: dict[int, int], part: int) -> None:
+    if isinstance(node, ast.FieldAccess):
+        builder.emit("set_field", owner, builder.facts.fields[id(node)], part)
+    else:
+        kind = "map" if _is_map(builder, node) else "array"
+        builder.emit(f"set_index_{kind}", owner, keys[id(node)], part, at=node)
+
+
+def _is_map(builder: Builder, node: ast.Index) -> bool:
+    return isinstance(t.resolve(builder.facts.types[id(node.object)]), t.Map)

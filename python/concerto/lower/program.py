@@ -1,0 +1,182 @@
+"""The whole program: tables of constants, types, schemas, connections and models, and the functions."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from concerto.check import builtins
+from concerto.check import types as t
+from concerto.check.checked import CheckedProgram, FieldInfo
+from concerto.check.types import Type
+from concerto.lower.functions import lower_function, lower_top
+from concerto.lower.ir import Program
+from concerto.lower.schemas import json_schema
+
+
+class Tables:
+    """Pools without repetition; the index of an entry is its name in the code."""
+
+    def __init__(self, checked: CheckedProgram) -> None:
+        self.checked = checked
+        self.constants: dict[tuple[str, Any], int] = {}
+        self.types: list[list[Any]] = []
+        self.type_index: dict[Any, int] = {}
+        self.schemas: dict[str, int] = {}
+        self.models = {name: index for index, name in enumerate(checked.models)}
+
+    def constant(self, value: int | float | str) -> int:
+        """The index of a constant of code."""
+        kind = "string" if isinstance(value, str) else "float" if isinstance(value, float) else "int"
+        key = (kind, repr(value))
+        return self.constants.setdefault(key, len(self.constants))
+
+    def constant_list(self) -> list[list[Any]]:
+        """The pool as it stands in the document."""
+        convert = {"string": str, "float": float, "int": int}
+        out = []
+        for kind, text in self.constants:
+            value: Any = eval(text, {"inf": float("inf")}) if kind == "string" else convert[kind](text)  # noqa: S307 - our own repr
+            out.append([kind, value])
+        return out
+
+    def type(self, type_: Type) -> int:
+        """The index of a type."""
+        type_ = t.settled(type_)
+        if type_ in self.type_index:
+            return self.type_index[type_]
+        match type_:
+            case t.Struct(name, origin):
+                return self._struct(type_, name, origin)
+            case t.Enum(name):
+                return self._enum(type_, name)
+            case t.Array(item):
+                entry: list[Any] = ["array", self.type(item)]
+            case t.Map(key, value):
+                entry = ["map", self.type(key), self.type(value)]
+            case t.Tuple(items):
+                entry = ["tuple", [self.type(item) for item in items]]
+            case t.Option(item):
+                entry = ["option", self.type(item)]
+            case t.Result(ok, err):
+                entry = ["result", self.type(ok), self.type(err)]
+            case t.Literals(values):
+                entry = ["literal", list(values)]
+            case t.Union(members):
+                entry = ["union", [self.type(member) for member in members]]
+            case t.Simple(name):
+                entry = ["any"] if name == "?" else [name.lower()]
+            case _:
+                raise AssertionError(type_)
+        return self._add(type_, entry)
+
+    def _add(self, key: Any, entry: list[Any]) -> int:
+        self.types.append(entry)
+        self.type_index[key] = len(self.types) - 1
+        return self.type_index[key]
+
+    def _struct(self, type_: t.Struct, name: str, origin: str) -> int:
+        entry: list[Any] = ["struct", {}]
+        index = self._add(type_, entry)
+        if origin in ("record", "error"):
+            fields = [FieldInfo(n, ty, isinstance(ty, t.Option)) for n, ty in builtins.records()[name][1].items()]
+        else:
+            fields = self.checked.structs[name].fields
+        entry[1] = {"name": name, "origin": origin, "fields": [self.field(f) for f in fields]}
+        return index
+
+    def _enum(self, type_: t.Enum, name: str) -> int:
+        entry: list[Any] = ["enum", {}]
+        index = self._add(type_, entry)
+        variants = [
+            {"name": v.name, "form": v.form, "fields": [self.field(f) for f in v.fields]}
+            for v in self.checked.enums[name].variants
+        ]
+        entry[1] = {"name": name, "variants": variants}
+        return index
+
+    def field(self, field: FieldInfo) -> dict[str, Any]:
+        """A field as it stands in the document."""
+        return {
+            "name": field.name,
+            "json": field.name,
+            "type": self.type(field.type),
+            "optional": field.optional,
+            "default": constant_entry(field.default) if field.has_default else None,
+        }
+
+    def schema(self, name: str) -> int:
+        """The index of a schema that a model is asked to answer in."""
+        return self.schemas.setdefault(name, len(self.schemas))
+
+
+def constant_entry(value: Any) -> list[Any]:
+    """A constant of a default."""
+    match value:
+        case None:
+            return ["nil"]
+        case bool():
+            return ["bool", value]
+        case int():
+            return ["int", value]
+        case float():
+            return ["float", value]
+        case str():
+            return ["string", value]
+        case _:
+            return ["array", [constant_entry(item) for item in value]]
+
+
+def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
+    """The IR of a checked program without errors."""
+    source = checked.source
+    file = {
+        "path": source.path,
+        "digest": source.digest,
+        "lines": source.line_starts,
+        "text": source.text if embed_source else None,
+    }
+    digest = hashlib.sha256(f"{source.path}\0{source.digest}".encode()).hexdigest()
+    tables = Tables(checked)
+    functions = [lower_function(tables, info) for info in checked.functions.values()]
+    top = None
+    if checked.top:
+        top = len(functions)
+        functions.append(lower_top(tables))
+    for name, info in checked.structs.items():
+        if info.origin == "schema":
+            tables.schema(name)
+    program = Program(compiler=compiler, digest=digest, files=[file], functions=functions)
+    program.schemas = [
+        {
+            "name": name,
+            "type": tables.type(t.Struct(name, checked.structs[name].origin)),
+            "json": json_schema(checked, name),
+        }
+        for name in tables.schemas
+    ]
+    connections = list(checked.connections)
+    program.connections = [
+        {"name": c.name, "kind": c.kind, "origin": "program", "fields": c.fields, "span": [0, *c.span]}
+        for c in checked.connections.values()
+    ]
+    program.models = [
+        {
+            "name": m.name,
+            "connection": connections.index(m.connection),
+            "fields": m.fields,
+            "span": [0, *m.span],
+        }
+        for m in checked.models.values()
+    ]
+    program.constants = tables.constant_list()
+    program.types = tables.types
+    exports = [
+        {"name": f.name, "function": f.index}
+        for f in checked.functions.values()
+        if f.is_pub and f.name != "main"
+    ]
+    main = checked.functions.get("main")
+    program.entry = {"top": top, "main": main.index if main else None, "exports": exports}
+    program.permissions = {"env": sorted(checked.env), "hosts": sorted(checked.hosts)}
+    return program
