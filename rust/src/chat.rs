@@ -7,8 +7,6 @@ pub enum Role {
     System,
     /// The program.
     User,
-    /// The model.
-    Assistant,
 }
 
 impl Role {
@@ -18,7 +16,6 @@ impl Role {
         match self {
             Self::System => "system",
             Self::User => "user",
-            Self::Assistant => "assistant",
         }
     }
 }

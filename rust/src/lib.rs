@@ -1,15 +1,54 @@
 //! Concerto: the runtime of a small, typed language for LLM programs.
-pub mod chat;
-pub mod clock;
-pub mod config;
-pub mod error;
+//!
+//! A compiled program (`concerto build`) is loaded, verified and executed here; Python is not needed. The way of a program through this crate:
+//! [`ir`] (load, verify) → `vm` ⇄ `engine` ⇄ `llm` ⇄ `providers` → the wire. Hosts use [`Program`], [`Runtime`] and [`ConnectionConfig`].
+//!
+//! ```
+//! # fn embed(bytes: &[u8]) -> Result<(), concerto::Error> {
+//! use concerto::{ConnectionConfig, Program, Runtime};
+//!
+//! let runtime = Runtime::builder(Program::from_bytes(bytes)?).build()?;
+//! runtime.override_connection("openai", ConnectionConfig {
+//!     api_key: "sk-test-key",
+//!     base_url: "http://localhost:8080/mock-api",  // Point to mock server for testing
+//!     ..Default::default()
+//! });
+//! runtime.on("result", |emit: &concerto::Emit| println!("{}", emit.payload));
+//! runtime.blocking().run()?;
+//! println!("{}", runtime.get_metrics().tokens_by_connection("openai"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod chat;
+mod clock;
+mod config;
+mod engine;
+mod error;
 pub mod ir;
-pub mod llm;
-pub mod metrics;
-pub mod providers;
-pub mod schema;
-pub mod secret;
-pub mod value;
-pub mod vm;
-pub mod wire;
-pub use config::ConnectionConfig;
+mod llm;
+mod metrics;
+#[cfg(feature = "mock")]
+pub mod mock;
+pub mod mock_reply;
+#[cfg(feature = "python")]
+mod bindings;
+mod providers;
+mod runtime;
+mod schema;
+mod secret;
+mod value;
+mod vm;
+mod wire;
+
+pub use config::{ConfigError, ConnectionConfig, RateLimitConfig, RetryConfig};
+pub use engine::emits::Emit;
+pub use error::{BoxError, Error, RunError, TraceFrame};
+pub use ir::IrError;
+pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
+pub use runtime::{
+    Args, Blocking, EmitHandler, EntryPoint, IntoArgs, Observer, Program, Run, Runtime,
+    RuntimeBuilder, Subscription,
+};
+pub use value::{EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json};
+pub use vm::natives::list as native_functions;

@@ -189,6 +189,29 @@ impl Runtime {
         self.inner.overrides.set_host(name, &config)
     }
 
+    /// The same from JSON fields, as a command line or a host in another language has them; those of a `command_line` lie under the host's.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn override_connection_json(
+        &self,
+        name: &str,
+        fields: &serde_json::Map<String, serde_json::Value>,
+        command_line: bool,
+    ) -> Result<(), ConfigError> {
+        self.inner.overrides.set_json(name, fields, command_line)
+    }
+
+    /// The settings of a connection that a call would use now: each field with its value and origin, secrets masked.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an unknown name, [`Error::Settings`] if a field cannot be evaluated.
+    pub fn connection_settings(&self, name: &str) -> Result<serde_json::Value, Error> {
+        self.inner.overrides.check_name(name)?;
+        let recorder = self.inner.recorder.for_run();
+        Engine::new(&self.inner.shared, recorder).settings_of(name).map_err(Error::Settings)
+    }
+
     /// Restores the program's settings of one connection.
     pub fn clear_override(&self, name: &str) {
         self.inner.overrides.clear_host(name);

@@ -24,14 +24,6 @@ pub struct HttpResponse {
     pub body: Bytes,
 }
 
-impl HttpResponse {
-    /// The first header with this lower-case name.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        find(&self.headers, name)
-    }
-}
-
 /// The first header with this lower-case name.
 #[must_use]
 pub fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use layer::Layer;
 pub use merge::{ConnectionSettings, merge};
 pub use overrides::Overrides;
-pub use url::{default_model, is_loopback, normalised as normalised_url};
+pub use url::{default_model, is_loopback};
 pub(crate) use layer::{check_header, check_header_value, check_key, check_model_id, check_timeout, check_url};
 pub(crate) use url::{host as url_host, join as join_url};
 

@@ -71,6 +71,17 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
+    /// The settings that a call over a connection would use now, as JSON, secrets masked.
+    ///
+    /// # Errors
+    /// The message of a field that cannot be evaluated.
+    pub fn settings_of(&mut self, name: &str) -> Result<serde_json::Value, String> {
+        let connections = self.shared.program.connections();
+        let index = connections.iter().position(|c| c.name == name).unwrap_or(usize::MAX);
+        let settings = self.settings.resolve(self.shared, index).map_err(|error| error.message)?;
+        Ok(settings.to_json())
+    }
+
     /// Runs one function to its end.
     ///
     /// # Errors

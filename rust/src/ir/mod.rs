@@ -220,12 +220,6 @@ impl Verified {
         self.0.code.get(function).map_or(&[], Vec::as_slice)
     }
 
-    /// All functions' code.
-    #[must_use]
-    pub(crate) fn all_code(&self) -> &[Vec<Instr>] {
-        &self.0.code
-    }
-
     /// All functions.
     #[must_use]
     pub fn functions(&self) -> &[Function] {

@@ -31,6 +31,10 @@ pub struct LlmError {
     pub timeout: Option<Duration>,
     /// The field of a configuration error.
     pub field: Option<String>,
+    /// Why an answer does not fit its schema: `truncated`, or the reason of the first violation.
+    pub reason: Option<&'static str>,
+    /// How an answer does not fit its schema.
+    pub violations: Vec<crate::schema::Violation>,
     /// For interrupted streams: what broke them, the text so far, and how many chunks it came in.
     pub interrupted: Option<Interrupted>,
 }
@@ -74,6 +78,8 @@ impl LlmError {
             latency_ms: clock::millis(started.elapsed()),
             timeout: timed_out.then_some(call.timeout),
             field: None,
+            reason: None,
+            violations: Vec::new(),
             interrupted: None,
             failure,
         }
@@ -92,6 +98,8 @@ impl LlmError {
             latency_ms: 0,
             timeout: None,
             field: Some(field.to_owned()),
+            reason: None,
+            violations: Vec::new(),
             interrupted: None,
         }
     }

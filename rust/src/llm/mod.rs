@@ -21,8 +21,8 @@ use crate::metrics::{End, Origin, Recorder};
 use crate::providers::{Dialect, Failure, FailureKind, Quirks, dialect};
 use crate::wire::find;
 
-pub use error::{Interrupted, LlmError};
-pub use stream::{Chunk, ResponseStream};
+pub use error::LlmError;
+pub use stream::ResponseStream;
 pub use transport::TransportOptions;
 
 /// What a program asks of a model.
@@ -47,6 +47,8 @@ pub struct Call {
 /// A good answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
+    /// Name of the connection.
+    pub connection: String,
     /// The answer.
     pub response: ChatResponse,
     /// Tokens, as reported or estimated.
@@ -320,7 +322,7 @@ impl Meter {
         let cost = self.used(call, &model, &usage);
         self.end(End::Success);
         let latency_ms = clock::millis(self.started.elapsed());
-        Answer { response, usage, model, cost, attempts, latency_ms }
+        Answer { connection: self.origin.connection.clone(), response, usage, model, cost, attempts, latency_ms }
     }
 
     fn fail(&mut self, call: &Call, failure: Failure, attempts: u32) -> LlmError {

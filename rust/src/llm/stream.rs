@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Answer, Call, LlmError, Meter, Opened, sse, transport};
+use super::{Call, LlmError, Meter, Opened, sse, transport};
 use crate::chat::{ChatResponse, Usage, estimate_prompt, estimate_tokens};
 use crate::clock;
 use crate::metrics::End;
@@ -43,7 +43,7 @@ pub struct ResponseStream {
     text: String,
     chunks: u64,
     last_event: Instant,
-    answer: Option<Answer>,
+    ended: bool,
 }
 
 impl std::fmt::Debug for ResponseStream {
@@ -83,7 +83,7 @@ impl ResponseStream {
             text: String::new(),
             chunks: 0,
             last_event: clock::now(),
-            answer: None,
+            ended: false,
         }
     }
 
@@ -180,7 +180,7 @@ impl ResponseStream {
                 return Some(Ok(Chunk { text, index, elapsed_ms }));
             }
             match self.ending.take() {
-                None if self.answer.is_some() || self.meter.is_over() => return None,
+                None if self.ended || self.meter.is_over() => return None,
                 None => self.read().await,
                 Some(Ok(response)) => {
                     self.succeed(response);
@@ -205,8 +205,8 @@ impl ResponseStream {
             usage: Some(usage),
             ..response
         };
-        let answer = self.meter.answer(&self.call, response, self.attempts);
-        self.answer = Some(answer);
+        self.meter.answer(&self.call, response, self.attempts);
+        self.ended = true;
     }
 
     /// Tokens of what was sent and received, where the server did not say (S-18).
@@ -229,18 +229,6 @@ impl ResponseStream {
             let id = self.call.model_id.clone();
             self.meter.used(&self.call, &id, &usage);
         }
-    }
-
-    /// Everything that was delivered so far.
-    #[must_use]
-    pub fn text_so_far(&self) -> &str {
-        &self.text
-    }
-
-    /// The whole answer, after the natural end.
-    #[must_use]
-    pub fn answer(&self) -> Option<&Answer> {
-        self.answer.as_ref()
     }
 }
 

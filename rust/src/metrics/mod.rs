@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::ProviderKind;
 
 pub use distribution::{Distribution, Summary};
-pub use prices::{Price, price, table_date as price_table_date};
+pub use prices::{price, table_date as price_table_date};
 
 /// Tokens: `tokens_in` holds the whole prompt, cached tokens included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

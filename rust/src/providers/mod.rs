@@ -74,18 +74,6 @@ pub enum RetryClass {
     Timeout,
 }
 
-impl RetryClass {
-    /// The word for it in programs.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::RateLimit => "rate_limit",
-            Self::ServerError => "server_error",
-            Self::Timeout => "timeout",
-        }
-    }
-}
-
 /// One failed attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {

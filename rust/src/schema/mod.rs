@@ -305,3 +305,33 @@ pub fn conform(program: &Verified, ty: u32, value: Value) -> Result<Value, Strin
     };
     if fits { Ok(value) } else { Err(value.type_name().to_owned()) }
 }
+
+/// The JSON inside an answer that also has other text (M-42): without one code fence around the whole, and without text before the first bracket and after the last.
+#[must_use]
+pub fn json_part(text: &str) -> &str {
+    let mut inner = text.trim();
+    if let Some(fenced) = inner.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) {
+        inner = fenced.split_once('\n').map_or(fenced, |(_, body)| body).trim();
+    }
+    let Some(start) = inner.find(['{', '[']) else { return inner };
+    let closing = if inner.get(start..=start) == Some("{") { '}' } else { ']' };
+    let end = inner.rfind(closing).map_or(inner.len(), |end| end + 1);
+    inner.get(start..end).unwrap_or(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_found_inside_other_text() {
+        for (text, expected) in [
+            ("{\"a\": 1}", "{\"a\": 1}"),
+            ("```json\n{\"a\": 1}\n```", "{\"a\": 1}"),
+            ("Here it is: [1, 2]. Enjoy!", "[1, 2]"),
+            ("no brackets", "no brackets"),
+        ] {
+            assert_eq!(json_part(text), expected);
+        }
+    }
+}

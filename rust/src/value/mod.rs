@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-pub use compare::{Order, equal, order};
+pub use compare::{equal, order};
 pub use json::{from_json, to_json};
 pub use text::Text;
 

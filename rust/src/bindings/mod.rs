@@ -1,0 +1,3 @@
+//! Hosts in other languages: thin faces of the public API.
+
+mod python;

@@ -1,0 +1,81 @@
+//! Errors to Python exceptions, by one match.
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::values::value_to_py;
+use crate::{Error, RunError, TraceFrame, Value};
+
+/// The exception for an error. A handler's own exception comes back as itself.
+pub(super) fn to_py(py: Python<'_>, error: Error) -> PyErr {
+    let message = error.to_string();
+    let made = match error {
+        Error::Io { .. } => return PyOSError::new_err(message),
+        Error::Arguments { .. } => return PyTypeError::new_err(message),
+        Error::InsideAsync => return PyRuntimeError::new_err(message),
+        Error::Ir(_) => make(py, "IrError", (message,)),
+        Error::Config(_) | Error::Settings(_) | Error::NothingToRun => {
+            make(py, "ConfigError", (message,))
+        }
+        Error::Run(error) => return run_error(py, &error),
+        Error::Decode { .. } => make(py, "InternalError", (message,)),
+    };
+    made.unwrap_or_else(|error| error)
+}
+
+/// The exception for a failed run.
+pub(super) fn run_error(py: Python<'_>, error: &RunError) -> PyErr {
+    let message = error.to_string();
+    let made = match error {
+        RunError::Program { value, trace, .. } => program_error(py, &message, value, trace),
+        RunError::Panic { kind, trace, .. } => {
+            frames(py, trace).and_then(|trace| make(py, "PanicError", (message, kind.as_str(), trace)))
+        }
+        RunError::Handler(cause) => match cause.downcast_ref::<PyErr>() {
+            Some(own) => Ok(own.clone_ref(py)),
+            None => make(py, "HandlerError", (message,)),
+        },
+        RunError::Cancelled => make(py, "RunCancelled", (message,)),
+        RunError::Limit { limit } => make(py, "LimitError", (message, limit.as_str())),
+        RunError::Internal { .. } => make(py, "InternalError", (message,)),
+    };
+    made.unwrap_or_else(|error| error)
+}
+
+fn program_error(
+    py: Python<'_>,
+    message: &str,
+    value: &Value,
+    trace: &[TraceFrame],
+) -> PyResult<PyErr> {
+    let errors = py.import("concerto.errors")?;
+    let kind = match value {
+        Value::Struct(held) if held.ty.name == "LlmError" => held.get("kind").map(Value::to_string),
+        _ => None,
+    };
+    let class = match kind {
+        Some(kind) => errors.call_method1("llm_error_class", (kind,))?,
+        None => errors.getattr("ProgramError")?,
+    };
+    let made = class.call1((message, value_to_py(py, value)?, frames(py, trace)?))?;
+    Ok(PyErr::from_value(made))
+}
+
+fn make<'py>(
+    py: Python<'py>,
+    class: &str,
+    args: impl pyo3::call::PyCallArgs<'py>,
+) -> PyResult<PyErr> {
+    let made = py.import("concerto.errors")?.getattr(class)?.call1(args)?;
+    Ok(PyErr::from_value(made))
+}
+
+fn frames<'py>(py: Python<'py>, trace: &[TraceFrame]) -> PyResult<Bound<'py, PyTuple>> {
+    let class = py.import("concerto.errors")?.getattr("TraceFrame")?;
+    let made: PyResult<Vec<_>> = trace
+        .iter()
+        .map(|f| class.call1((f.function.as_str(), f.path.as_str(), f.line, f.column)))
+        .collect();
+    PyTuple::new(py, made?)
+}

@@ -1,0 +1,46 @@
+//! The Python extension `concerto._native`. Converts, releases the interpreter, calls, converts back: nothing is decided here.
+
+mod errors;
+#[cfg(feature = "mock")]
+mod mock;
+mod program;
+mod run;
+mod runtime;
+mod values;
+
+use pyo3::prelude::*;
+
+/// Names of all IR instructions.
+#[pyfunction]
+fn instruction_names() -> Vec<&'static str> {
+    let mut names = crate::ir::ops::names();
+    names.sort_unstable();
+    names
+}
+
+/// Name, number of arguments with the receiver, and whether the receiver is changed, of each native function.
+#[pyfunction]
+fn native_functions() -> Vec<(&'static str, usize, bool)> {
+    crate::native_functions()
+}
+
+/// The built-in records as JSON.
+#[pyfunction]
+fn builtin_records() -> String {
+    crate::builtin::describe()
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("ir_version", crate::ir::program::VERSION)?;
+    module.add_function(wrap_pyfunction!(instruction_names, module)?)?;
+    module.add_function(wrap_pyfunction!(native_functions, module)?)?;
+    module.add_function(wrap_pyfunction!(builtin_records, module)?)?;
+    module.add_class::<program::Program>()?;
+    module.add_class::<runtime::Runtime>()?;
+    module.add_class::<run::Run>()?;
+    #[cfg(feature = "mock")]
+    module.add_class::<mock::MockServer>()?;
+    Ok(())
+}

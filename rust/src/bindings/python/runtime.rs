@@ -1,0 +1,170 @@
+//! `Runtime` for Python.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::errors::to_py;
+use super::program::Program;
+use super::run::Run;
+use super::values::{dict_to_json, py_to_json, value_to_py};
+use crate::{Args, BoxError, Emit, Error, Observer};
+
+#[pyclass(frozen, module = "concerto._native")]
+pub(super) struct Runtime {
+    inner: crate::Runtime,
+}
+
+/// Calls back into Python on the thread that drives the run.
+struct Callbacks {
+    on_emit: Option<Py<PyAny>>,
+    on_print: Option<Py<PyAny>>,
+}
+
+impl Observer for Callbacks {
+    fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
+        let Some(callback) = &self.on_emit else { return Ok(()) };
+        Python::attach(|py| -> PyResult<()> {
+            let payload = value_to_py(py, &emit.payload)?;
+            callback.call1(py, (emit.channel.as_str(), payload, emit.time, emit.sequence))?;
+            Ok(())
+        })
+        .map_err(BoxError::from)
+    }
+
+    fn print(&mut self, text: &str) -> Result<(), BoxError> {
+        Python::attach(|py| -> PyResult<()> {
+            match &self.on_print {
+                Some(callback) => callback.call1(py, (text,))?,
+                // Python's own standard output, so that tests and notebooks see it.
+                None => py.import("sys")?.getattr("stdout")?.call_method1("write", (text,))?.unbind(),
+            };
+            Ok(())
+        })
+        .map_err(BoxError::from)
+    }
+
+    fn interrupted(&mut self) -> Result<(), BoxError> {
+        Python::attach(|py| py.check_signals()).map_err(BoxError::from)
+    }
+}
+
+/// A list by position, a dictionary by name; the key "" of a dictionary holds the positional ones.
+fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
+    if let Ok(list) = args.cast::<PyList>() {
+        let positional: PyResult<_> = list.iter().map(|item| py_to_json(&item, 0)).collect();
+        return Ok(Args { positional: positional?, ..Args::default() });
+    }
+    let dict = args.cast::<PyDict>().map_err(|_| PyTypeError::new_err("arguments are a list or a dictionary"))?;
+    let mut named = dict_to_json(dict, 0)?;
+    let positional = match named.shift_remove("") {
+        Some(serde_json::Value::Array(items)) => items,
+        _ => Vec::new(),
+    };
+    Ok(Args { positional, named })
+}
+
+#[pymethods]
+impl Runtime {
+    #[new]
+    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, log_level = "warn"))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
+    fn new(
+        py: Python<'_>,
+        program: &Bound<'_, Program>,
+        mock: bool,
+        env: Option<HashMap<String, String>>,
+        env_allow: Option<Vec<String>>,
+        execution_timeout: Option<f64>,
+        max_call_depth: usize,
+        proxy: Option<String>,
+        ca_bundle: Option<String>,
+        log_level: &str,
+    ) -> PyResult<Self> {
+        if !["error", "warn", "info", "debug", "trace"].contains(&log_level) {
+            return Err(PyValueError::new_err(format!("`log_level` is one of error, warn, info, debug, trace, not {log_level}")));
+        }
+        let mut builder = crate::Runtime::builder(program.get().inner.clone())
+            .mock(mock)
+            .max_call_depth(max_call_depth)
+            .env(env.unwrap_or_default());
+        if let Some(names) = env_allow {
+            builder = builder.env_allow(names);
+        }
+        if let Some(seconds) = execution_timeout {
+            let limit = Duration::try_from_secs_f64(seconds)
+                .map_err(|_| PyValueError::new_err("`execution_timeout` must be positive seconds"))?;
+            builder = builder.execution_timeout(limit);
+        }
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy);
+        }
+        if let Some(path) = ca_bundle {
+            builder = builder.ca_bundle(path);
+        }
+        builder.build().map(|inner| Self { inner }).map_err(|error| to_py(py, error))
+    }
+
+    #[pyo3(signature = (name, fields, command_line = false))]
+    fn override_connection(&self, py: Python<'_>, name: &str, fields: &str, command_line: bool) -> PyResult<()> {
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(fields)
+            .map_err(|error| PyValueError::new_err(format!("the fields are no JSON object: {error}")))?;
+        let set = self.inner.override_connection_json(name, &fields, command_line);
+        set.map_err(|error| to_py(py, Error::from(error)))
+    }
+
+    fn clear_override(&self, name: Option<&str>) {
+        match name {
+            Some(name) => self.inner.clear_override(name),
+            None => self.inner.clear_overrides(),
+        }
+    }
+
+    fn connection_settings(&self, py: Python<'_>, name: &str) -> PyResult<String> {
+        let settings = self.inner.connection_settings(name);
+        settings.map(|json| json.to_string()).map_err(|error| to_py(py, error))
+    }
+
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        function: Option<&str>,
+        args: &Bound<'py, PyAny>,
+        on_emit: Option<Py<PyAny>>,
+        on_print: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let args = arguments(args)?;
+        let mut callbacks = Callbacks { on_emit, on_print };
+        // The wait may last minutes: other Python threads must run meanwhile.
+        let outcome = py.detach(|| self.inner.blocking().observe(function, &args, &mut callbacks));
+        match outcome {
+            Ok(value) => value_to_py(py, &value),
+            Err(error) => Err(to_py(py, error)),
+        }
+    }
+
+    fn start(&self, py: Python<'_>, function: Option<&str>, args: &Bound<'_, PyAny>) -> PyResult<Run> {
+        let args = arguments(args)?;
+        let started = py.detach(|| self.inner.start(function, args));
+        started.map(Run::new).map_err(|error| to_py(py, error))
+    }
+
+    fn require_keys(&self, py: Python<'_>) -> PyResult<()> {
+        self.inner.blocking().require_keys().map_err(|error| to_py(py, error))
+    }
+
+    fn metrics(&self) -> String {
+        self.inner.get_metrics().to_json().to_string()
+    }
+
+    fn prometheus(&self) -> String {
+        self.inner.get_metrics().to_prometheus()
+    }
+
+    fn reset_metrics(&self) {
+        self.inner.reset_metrics();
+    }
+}

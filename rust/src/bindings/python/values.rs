@@ -1,0 +1,131 @@
+//! Values between the language and Python.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use serde_json::{Map, Value as Json};
+
+use crate::{Form, Value};
+
+/// Arguments nested deeper are refused.
+const MAX_DEPTH: usize = 128;
+
+fn class<'py>(py: Python<'py>, cell: &'static PyOnceLock<Py<PyType>>, name: &str) -> PyResult<&'py Bound<'py, PyType>> {
+    cell.import(py, "concerto.values", name)
+}
+
+static RECORD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static VARIANT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static OK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static ERR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// A value as Python has it.
+pub(super) fn value_to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    let all = |items: &[Value]| -> PyResult<Vec<Bound<'py, PyAny>>> {
+        items.iter().map(|item| value_to_py(py, item)).collect()
+    };
+    Ok(match value {
+        Value::Nil | Value::None => py.None().into_bound(py),
+        Value::Bool(truth) => PyBool::new(py, *truth).to_owned().into_any(),
+        Value::Int(number) => PyInt::new(py, *number).into_any(),
+        Value::Float(number) => PyFloat::new(py, *number).into_any(),
+        Value::Str(text) => PyString::new(py, text).into_any(),
+        Value::Array(items) => PyList::new(py, all(items)?)?.into_any(),
+        Value::Tuple(items) => PyTuple::new(py, all(items)?)?.into_any(),
+        Value::Map(map) => {
+            let dict = PyDict::new(py);
+            for (key, item) in map.iter() {
+                dict.set_item(value_to_py(py, &key.to_value())?, value_to_py(py, item)?)?;
+            }
+            dict.into_any()
+        }
+        Value::Struct(held) => {
+            let fields = PyDict::new(py);
+            for ((name, _), field) in held.ty.fields.iter().zip(&held.fields) {
+                fields.set_item(name, value_to_py(py, field)?)?;
+            }
+            class(py, &RECORD, "Record")?.call1((held.ty.name.as_str(), fields))?
+        }
+        Value::Enum(held) => {
+            let Some((name, form, names)) = held.ty.variants.get(held.variant as usize) else {
+                return Ok(py.None().into_bound(py));
+            };
+            let data = match form {
+                Form::Unit => return Ok(PyString::new(py, name).into_any()),
+                Form::Tuple => PyTuple::new(py, all(&held.fields)?)?.into_any(),
+                Form::Struct => {
+                    let dict = PyDict::new(py);
+                    for (name, field) in names.iter().zip(&held.fields) {
+                        dict.set_item(name, value_to_py(py, field)?)?;
+                    }
+                    dict.into_any()
+                }
+            };
+            class(py, &VARIANT, "Variant")?.call1((name.as_str(), data))?
+        }
+        Value::Some(inner) => value_to_py(py, inner)?,
+        Value::Ok(inner) => class(py, &OK, "Ok")?.call1((value_to_py(py, inner)?,))?,
+        Value::Err(inner) => class(py, &ERR, "Err")?.call1((value_to_py(py, inner)?,))?,
+        Value::Range(range) => {
+            let (start, end) = range.exclusive();
+            py.import("builtins")?.getattr("range")?.call1((start, end))?
+        }
+        Value::Foreign(_) => PyString::new(py, &value.to_string()).into_any(),
+    })
+}
+
+/// An argument as JSON: plain values, lists, tuples, dictionaries with text keys, records and dataclasses.
+pub(super) fn py_to_json(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Json> {
+    if depth > MAX_DEPTH {
+        return Err(PyTypeError::new_err("the argument is nested deeper than 128 levels"));
+    }
+    if value.is_none() {
+        return Ok(Json::Null);
+    }
+    if let Ok(truth) = value.cast::<PyBool>() {
+        return Ok(Json::Bool(truth.is_true()));
+    }
+    if value.is_instance_of::<PyInt>() {
+        let number: i64 = value
+            .extract()
+            .map_err(|_| PyTypeError::new_err(format!("{value} does not fit into 64 bits")))?;
+        return Ok(Json::from(number));
+    }
+    if let Ok(number) = value.cast::<PyFloat>() {
+        return Ok(Json::from(number.extract::<f64>()?));
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(Json::from(text.to_str()?));
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let items: PyResult<Vec<Json>> =
+            value.try_iter()?.map(|item| py_to_json(&item?, depth + 1)).collect();
+        return Ok(Json::Array(items?));
+    }
+    if let Ok(dict) = value.cast::<PyDict>() {
+        return dict_to_json(dict, depth).map(Json::Object);
+    }
+    if value.hasattr("__dataclass_fields__")? {
+        let dict = value.py().import("dataclasses")?.call_method1("asdict", (value,))?;
+        return py_to_json(&dict, depth + 1);
+    }
+    for method in ["_asdict", "model_dump"] {
+        if value.hasattr(method)? {
+            return py_to_json(&value.call_method0(method)?, depth + 1);
+        }
+    }
+    let kind = value.get_type().name()?;
+    Err(PyTypeError::new_err(format!("a `{kind}` cannot be passed to a program")))
+}
+
+pub(super) fn dict_to_json(dict: &Bound<'_, PyDict>, depth: usize) -> PyResult<Map<String, Json>> {
+    dict.iter()
+        .map(|(key, item)| {
+            let key: String = key
+                .extract()
+                .map_err(|_| PyTypeError::new_err(format!("the key {key} is no text")))?;
+            Ok((key, py_to_json(&item, depth + 1)?))
+        })
+        .collect()
+}
