@@ -94,6 +94,11 @@ class Program:
         """Names of the declared connections."""
         return tuple(self._native.connections())
 
+    @property
+    def permissions(self) -> tuple[list[str], list[str]]:
+        """Environment variables and hosts that the program may ask for."""
+        return self._native.permissions()
+
     def schema(self, name: str) -> dict[str, Any]:
         """The JSON Schema of a schema of the program. Raises `KeyError` for an unknown name."""
         text = self._native.schema(name)

@@ -1,0 +1,119 @@
+"""Compiled programs beside their source, in `.concerto/cache/`, so that an unchanged program is not compiled again.
+
+The key holds the source, its path, the version of the compiler and the state of its own files, so an entry is never stale. Entries are written to a
+temporary file and renamed, so concurrent runs do no harm; where nothing can be written, nothing is. `CONCERTO_CACHE=off` turns it off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from concerto import __version__
+from concerto.source import Source
+
+if TYPE_CHECKING:
+    from concerto.diagnostics.model import Diagnostic
+
+#: The oldest entries beyond this number are removed.
+MAX_ENTRIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The outcome of a compilation: IR or None, and the diagnostics, rendered in every form."""
+
+    ir: bytes | None
+    #: `[severity, code, slug, human, coloured, short, json]` of each diagnostic, in order.
+    diagnostics: tuple[tuple[str, str, str, str, str, str, str], ...]
+
+    def render(self, form: str, *, color: bool = False, warnings: bool = True) -> str:
+        """The diagnostics as text."""
+        shown = [d for d in self.diagnostics if warnings or d[0] == "error"]
+        column = {"short": 5, "json": 6}.get(form, 4 if color else 3)
+        return ("\n" if form == "human" else "").join(d[column] for d in shown)
+
+
+def compiled_from(ir: bytes | None, diagnostics: list[Diagnostic]) -> Compiled:
+    """Renders the diagnostics of a compilation."""
+    from concerto.diagnostics.render import in_order, render, render_json, render_short
+
+    rows = tuple(
+        (
+            str(d.severity),
+            d.code,
+            d.slug or "",
+            render([d]),
+            render([d], color=True),
+            render_short([d]),
+            render_json([d]),
+        )
+        for d in in_order(diagnostics)
+    )
+    return Compiled(ir, rows)
+
+
+def compile_cached(source: Source, path: Path | None) -> Compiled:
+    """Compiles, or takes the outcome from the cache beside `path`; None turns the cache off."""
+    entry = _entry(source, path)
+    if entry is not None:
+        found = _read(entry)
+        if found is not None:
+            return found
+    from concerto.compiler import compile_source
+
+    compiled = compiled_from(*compile_source(source))
+    if entry is not None:
+        with contextlib.suppress(OSError):
+            _write(entry, compiled)
+    return compiled
+
+
+def _entry(source: Source, path: Path | None) -> Path | None:
+    if path is None or os.environ.get("CONCERTO_CACHE") == "off":
+        return None
+    key = hashlib.sha256()
+    for part in (source.path, source.digest, __version__, sys.version, _compiler_state()):
+        key.update(part.encode() + b"\0")
+    return path.parent / ".concerto" / "cache" / f"{key.hexdigest()}.json"
+
+
+@cache
+def _compiler_state() -> str:
+    """Changes with every file of the compiler, so that a developer's change is seen at once."""
+    root = Path(__file__).parent
+    folders = ("", "check", "diagnostics", "lower", "syntax", "syntax/ast", "syntax/grammar")
+    entries = [e for f in folders for e in os.scandir(root / f) if e.name.endswith((".py", ".json"))]
+    return str(sorted((e.path, e.stat().st_mtime_ns, e.stat().st_size) for e in entries))
+
+
+def _read(entry: Path) -> Compiled | None:
+    try:
+        data = json.loads(entry.read_bytes())
+        ir = None if data["ir"] is None else data["ir"].encode("utf-8")
+        return Compiled(ir, tuple(tuple(row) for row in data["diagnostics"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # absent or damaged: compile
+
+
+def _write(entry: Path, compiled: Compiled) -> None:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    ignore = entry.parent.parent / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    ir = None if compiled.ir is None else compiled.ir.decode("utf-8")
+    text = json.dumps({"ir": ir, "diagnostics": compiled.diagnostics})
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=entry.parent, suffix=".tmp", delete=False) as file:
+        file.write(text)
+    Path(file.name).replace(entry)
+    entries = sorted(entry.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)
+    for old in entries[:-MAX_ENTRIES]:
+        old.unlink(missing_ok=True)

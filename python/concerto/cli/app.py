@@ -1,0 +1,107 @@
+"""Commands, options that all share, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+#: Command, its one-line help, and an example.
+COMMANDS = {
+    "run": ("compile (or load) a program and run it", "concerto run main.conc --mock"),
+    "check": ("report everything that is wrong with programs", "concerto check main.conc"),
+    "build": ("write the compiled form of a program", "concerto build main.conc -o main.conc-ir"),
+    "ir": ("list the compiled form of a program", "concerto ir main.conc"),
+    "explain": ("explain a diagnostic code", "concerto explain E3001"),
+    "mock": ("serve a mock provider on this machine", "concerto mock --port 8080"),
+    "local": ("serve a small real model on this machine", "concerto local --install"),
+}
+
+OK, FAILED, USAGE, PANIC, INTERRUPTED = 0, 1, 2, 101, 130
+
+
+class Exit(Exception):  # noqa: N818 - it is no error by itself
+    """Ends the command with a status, after a message on standard error."""
+
+    def __init__(self, status: int, message: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Exit(USAGE, f"error: {message}\nsee `{self.prog} --help`")
+
+
+def _parser() -> _Parser:
+    lines = "\n".join(f"  {name:<8} {text}" for name, (text, _) in COMMANDS.items())
+    parser = _Parser(
+        prog="concerto",
+        description="Write, check and run LLM programs.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"commands:\n{lines}\n\n`concerto COMMAND --help` tells more.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("command", nargs="?", metavar="COMMAND")
+    return parser
+
+
+def command_parser(name: str) -> _Parser:
+    """The parser of one command, with the options that all share."""
+    text, example = COMMANDS[name]
+    parser = _Parser(
+        prog=f"concerto {name}",
+        description=text[0].upper() + text[1:] + ".",
+        epilog=f"example: {example}",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no warnings")
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour in diagnostics (default: on a terminal)")
+    parser.add_argument("--format", choices=("human", "short", "json"), default="human", help="form of diagnostics")
+    parser.add_argument("--debug", action="store_true", help="traces of errors, and of bugs of this tool")
+    return parser
+
+
+def run(args: list[str]) -> int:
+    """Runs a command; no mistake of a user ends in a traceback."""
+    debug = "--debug" in args
+    try:
+        if not args or args[0].startswith("-"):
+            options = _parser().parse_args(args[:1] if args and args[0] != "--version" else [])
+            if not args or options.command is None:
+                _parser().print_help()
+                return USAGE if not args else OK
+        if args[0] not in COMMANDS:
+            from concerto.diagnostics.model import did_you_mean
+
+            hint = did_you_mean(args[0], list(COMMANDS)) or f"commands: {', '.join(COMMANDS)}"
+            raise Exit(USAGE, f"error: there is no command `{args[0]}`\n{hint}")
+        command = import_module(f"concerto.cli.{args[0]}")
+        status: int = command.main(args[1:])
+        sys.stdout.flush()
+        return status
+    except Exit as end:
+        if str(end):
+            print(end, file=sys.stderr)
+        return end.status
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        print(f"error: internal error: {kind}: {error}\nthis is a bug of concerto; run again with `--debug` for the trace", file=sys.stderr)
+        return FAILED
+
+
+def wants_color(option: str) -> bool:
+    """Whether diagnostics are coloured: `--color`, else a terminal without `NO_COLOR`."""
+    if option != "auto":
+        return option == "always"
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -1,0 +1,211 @@
+"""`concerto run`: compile or load a program and execute it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from concerto.cli.app import FAILED, INTERRUPTED, OK, PANIC, USAGE, Exit, command_parser
+from concerto.cli.display import display, to_json
+from concerto.cli.sources import default_file, load_program
+from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
+from concerto.runtime import Emit, EntryPoint, Program, Runtime
+
+
+def main(args: list[str]) -> int:
+    """Runs `main`, or a `pub fn` with `--call`."""
+    options = _parse(args)
+    program = load_program(options.file or default_file(), options)
+    if options.call is None and not program.has_main:
+        raise Exit(USAGE, "error[E2016]: the program has nothing to run\nadd `fn main()`, or call a `pub fn` with `--call`")
+    try:
+        runtime = Runtime(
+            program,
+            mock=options.mock,
+            env=_env_file(options.env) if options.env else None,
+            execution_timeout=options.timeout,
+            log_level=options.log_level,
+        )
+        for name, fields in _overrides(options.override).items():
+            runtime._native.override_connection(name, json.dumps(fields), True)
+        if options.require_keys:
+            runtime._native.require_keys()
+        arguments = _arguments(program, options)
+    except (ConfigError, ValueError) as error:
+        raise Exit(USAGE, f"error: {error}") from None
+    try:
+        return _execute(runtime, options, arguments)
+    finally:
+        _print_metrics(runtime, options.metrics)
+
+
+def _parse(args: list[str]) -> argparse.Namespace:
+    parser = command_parser("run")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a source or compiled file; `-` reads source from standard input")
+    parser.add_argument("--call", metavar="NAME", help="call a `pub fn` instead of `main`")
+    parser.add_argument("--arg", action="append", default=[], metavar="K=V", help="an argument: JSON or text, `K=@FILE`, or `K=-` for standard input")
+    parser.add_argument("--emit", choices=("text", "json", "none"), default="text", help="form of emits")
+    parser.add_argument("--override", action="append", default=[], metavar="NAME.FIELD=VALUE", help="replace a setting of a connection")
+    parser.add_argument("--mock", action="store_true", help="answer every model call locally")
+    parser.add_argument("--metrics", nargs="?", const="table", choices=("table", "json"), help="print what was used, after the run")
+    parser.add_argument("--env", metavar="FILE", help="read variables from a file; the real environment wins")
+    parser.add_argument("--require-keys", action="store_true", help="evaluate all connections first")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
+    parser.add_argument("--log-level", choices=("error", "warn", "info", "debug", "trace"), default="warn")
+    # `--metrics FILE` would take the file for its value.
+    if "--metrics" in args:
+        at = args.index("--metrics")
+        if at + 1 >= len(args) or args[at + 1] not in ("table", "json"):
+            args = [*args[:at], "--metrics=table", *args[at + 1 :]]
+    return parser.parse_args(args)
+
+
+def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str, Any]) -> int:
+    def on_emit(emit: Emit) -> None:
+        if options.emit == "text":
+            line = f"[emit:{emit.channel}] {display(emit.payload)}"
+        else:
+            line = json.dumps({"channel": emit.channel, "payload": to_json(emit.payload), "ts": emit.time}, ensure_ascii=False)
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def on_print(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def nothing(_emit: Emit) -> None:
+        return
+
+    try:
+        result = runtime.observe(options.call, arguments, nothing if options.emit == "none" else on_emit, on_print)
+    except PanicError as error:
+        _failure(f"panic: {error}", error.trace, options.debug)
+        return PANIC
+    except ProgramError as error:
+        message = f"error: {error}"
+        if isinstance(error, LlmError) and error.kind == "config" and "environment variable" in str(error):
+            message += "\nhelp: set the variable, or answer every call locally with `--mock`"
+        _failure(message, error.trace, options.debug)
+        return FAILED
+    except LimitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except (ConfigError, TypeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    if options.call is not None and result is not None:
+        print(display(result))
+    return OK
+
+
+def _failure(message: str, trace: tuple[TraceFrame, ...], debug: bool) -> None:
+    print(message, file=sys.stderr)
+    for frame in trace if debug else trace[:1]:
+        print(f"  at {frame}", file=sys.stderr)
+    if trace:
+        _source_line(trace[0])
+
+
+def _source_line(frame: TraceFrame) -> None:
+    """The line in question, if the file is at hand."""
+    try:
+        line = Path(frame.path).read_text(encoding="utf-8").split("\n")[frame.line - 1]
+    except (OSError, IndexError, UnicodeDecodeError):
+        return
+    print(f"  {frame.line} | {line.rstrip()}", file=sys.stderr)
+
+
+def _print_metrics(runtime: Runtime, form: str | None) -> None:
+    if form == "json":
+        print(runtime.get_metrics().to_json(), file=sys.stderr)
+    elif form == "table":
+        from concerto.cli.metrics import render_table
+
+        print(render_table(runtime.get_metrics()), file=sys.stderr, end="")
+
+
+def _env_file(path: str) -> dict[str, str]:
+    """`NAME=value` lines; what the real environment has wins."""
+    import os
+
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise Exit(USAGE, f"error: cannot read `{path}`: {error.strerror}") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("export ")
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise Exit(USAGE, f"error: {path}:{number}: expected `NAME=value`")
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        if name.strip() not in os.environ:
+            found[name.strip()] = value
+    return found
+
+
+def _overrides(given: list[str]) -> dict[str, dict[str, Any]]:
+    """`NAME.FIELD=VALUE` options as fields of each connection."""
+    found: dict[str, dict[str, Any]] = {}
+    for option in given:
+        place, separator, value = option.partition("=")
+        name, dot, field = place.partition(".")
+        if not separator or not dot or not name or not field:
+            raise Exit(USAGE, f"error: `--override` takes NAME.FIELD=VALUE, found `{place}`")
+        fields = found.setdefault(name, {})
+        field, _, key = field.partition(".")
+        if key and field in ("headers", "models"):
+            fields.setdefault(field, {})[key] = value
+        elif field == "remove":
+            fields[field] = [each for each in value.split(",") if each]
+        elif field in ("retry", "rate_limit", "headers", "models"):
+            try:
+                fields[field] = json.loads(value)
+            except ValueError as error:
+                raise Exit(USAGE, f"error: `--override {place}` takes JSON: {error}") from None
+        elif field in ("timeout", "timeout_ms") and value.isascii() and value.isdigit():
+            fields[field] = int(value)
+        else:
+            fields[field] = value
+    return found
+
+
+def _arguments(program: Program, options: argparse.Namespace) -> dict[str, Any]:
+    """`--arg` options by name: JSON where the parameter is no text, else text."""
+    if options.arg and options.call is None:
+        raise Exit(USAGE, "error: `--arg` needs `--call`")
+    entry = next((e for e in program.entry_points if e.name == options.call), None)
+    found: dict[str, Any] = {}
+    for option in options.arg:
+        name, separator, value = option.partition("=")
+        if not separator:
+            raise Exit(USAGE, f"error: `--arg` takes K=V, found `{option}`")
+        found[name] = _argument(name, value, entry)
+    return found
+
+
+def _argument(name: str, value: str, entry: EntryPoint | None) -> Any:
+    if value == "-":
+        value = sys.stdin.read()
+    elif value.startswith("@"):
+        try:
+            value = Path(value[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Exit(USAGE, f"error: cannot read `{value[1:]}`: {error}") from None
+    types = {parameter.name: parameter.type for parameter in entry.parameters} if entry else {}
+    if types.get(name, "String") == "String" or types.get(name, "").startswith('"'):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

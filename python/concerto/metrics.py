@@ -1,0 +1,162 @@
+"""What model calls used, as a Python host sees it: tokens, counters, times, cost. Numbers come from the runtime; nothing is counted here."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from concerto.diagnostics.model import closest
+
+
+class TokenUsage(int):
+    """Tokens; as a number it is the total. `tokens_in` is the whole prompt, `tokens_cached` a part of it."""
+
+    tokens_in: int
+    tokens_out: int
+    tokens_cached: int
+
+    def __new__(cls, tokens_in: int, tokens_out: int, tokens_cached: int) -> TokenUsage:
+        self = super().__new__(cls, tokens_in + tokens_out)
+        self.tokens_in, self.tokens_out, self.tokens_cached = tokens_in, tokens_out, tokens_cached
+        return self
+
+    @property
+    def total(self) -> int:
+        """Prompts and answers."""
+        return int(self)
+
+    def __repr__(self) -> str:
+        inside = f"tokens_in={self.tokens_in}, tokens_out={self.tokens_out}, tokens_cached={self.tokens_cached}"
+        return f"TokenUsage({inside})"
+
+
+class CostEstimate(float):
+    """US dollars for the tokens whose price is known; `unpriced_tokens` counts the others."""
+
+    unpriced_tokens: int
+    estimated_tokens: int
+
+    def __new__(cls, usd: float, unpriced_tokens: int, estimated_tokens: int) -> CostEstimate:
+        self = super().__new__(cls, usd)
+        self.unpriced_tokens, self.estimated_tokens = unpriced_tokens, estimated_tokens
+        return self
+
+    @property
+    def usd(self) -> float:
+        """The same as a plain number."""
+        return float(self)
+
+    def is_complete(self) -> bool:
+        """Whether all prices and token numbers are known."""
+        return not self.unpriced_tokens and not self.estimated_tokens
+
+    def __repr__(self) -> str:
+        inside = f"usd={float(self)}, unpriced_tokens={self.unpriced_tokens}, estimated_tokens={self.estimated_tokens}"
+        return f"CostEstimate({inside})"
+
+
+class Metrics:
+    """An immutable snapshot. Names that the program does not declare raise `KeyError`."""
+
+    def __init__(self, data: dict[str, Any], prometheus: str = "") -> None:
+        self._data = data
+        self._prometheus = prometheus
+
+    def tokens_by_connection(self, name: str) -> TokenUsage:
+        """Tokens of all calls over a connection."""
+        return _usage(self._entry("connections", name)["tokens"])
+
+    def tokens_by_model(self, name: str) -> TokenUsage:
+        """Tokens of a model, by its name in the program."""
+        return _usage(self._entry("models", name)["tokens"])
+
+    def tokens_by_base(self, model_id: str) -> TokenUsage:
+        """Tokens by the id that the servers reported; zeros for one that never answered."""
+        return _usage(self._data["bases"].get(model_id, {}))
+
+    def estimated_cost(self, name: str) -> CostEstimate:
+        """What a connection cost."""
+        return _cost(self._entry("connections", name)["cost"])
+
+    def total_estimated_cost(self) -> CostEstimate:
+        """What all connections cost."""
+        costs = [entry["cost"] for entry in self._data["connections"].values()]
+        names = ("usd", "unpriced_tokens", "estimated_tokens")
+        return _cost({name: sum(cost[name] for cost in costs) for name in names})
+
+    def counters(self, name: str) -> dict[str, Any]:
+        """Calls, attempts, errors by kind and the like, of a connection or a model."""
+        kind = "connections" if name in self._data["connections"] else "models"
+        entry = self._entry(kind, name)
+        return {key: value for key, value in entry.items() if not key.endswith("_ms")}
+
+    def distribution(self, name: str, which: str) -> dict[str, Any]:
+        """`queue_time_ms`, `latency_ms`, `attempt_ms` or `time_to_first_chunk_ms` of a connection: count, sum, extremes, percentiles, buckets."""
+        found: dict[str, Any] = self._entry("connections", name)[which]
+        return found
+
+    def total_tokens(self) -> int:
+        """Tokens of all connections."""
+        return sum(self.tokens_by_connection(name) for name in self.connections())
+
+    def model_calls(self) -> int:
+        """Calls of all models."""
+        return sum(entry["calls"] for entry in self._data["connections"].values())
+
+    def emit_count(self) -> int:
+        """Emits of the program."""
+        return int(self._data["emit_count"])
+
+    def errors(self) -> int:
+        """Failed calls."""
+        return sum(sum(entry["errors"].values()) for entry in self._data["connections"].values())
+
+    def execution_time_ms(self) -> int:
+        """Since the runtime, or the run, began."""
+        return int(self._data["execution_time_ms"])
+
+    def connections(self) -> list[str]:
+        """Names of all declared connections."""
+        return list(self._data["connections"])
+
+    def models(self) -> list[str]:
+        """Names of all declared models."""
+        return list(self._data["models"])
+
+    def is_known(self, name: str) -> bool:
+        """Whether the program declares a connection or model of this name."""
+        return name in self._data["connections"] or name in self._data["models"]
+
+    def price_table_date(self) -> str:
+        """The day on which the built-in prices were collected."""
+        return str(self._data["price_table_date"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        copy: dict[str, Any] = json.loads(json.dumps(self._data))
+        return copy
+
+    def to_json(self) -> str:
+        """Everything, as JSON with stable keys."""
+        return json.dumps(self._data)
+
+    def to_prometheus(self) -> str:
+        """The text format of Prometheus."""
+        return self._prometheus
+
+    def _entry(self, kind: str, name: str) -> dict[str, Any]:
+        entries: dict[str, Any] = self._data[kind]
+        if name not in entries:
+            close = closest(name, list(entries))
+            hint = f"did you mean `{close[0]}`?" if close else f"declared: {', '.join(entries) or 'none'}"
+            raise KeyError(f"no {kind[:-1]} is named `{name}`; {hint}")
+        entry: dict[str, Any] = entries[name]
+        return entry
+
+
+def _usage(tokens: dict[str, int]) -> TokenUsage:
+    return TokenUsage(*(tokens.get(name, 0) for name in ("tokens_in", "tokens_out", "tokens_cached")))
+
+
+def _cost(cost: dict[str, Any]) -> CostEstimate:
+    return CostEstimate(cost["usd"], cost["unpriced_tokens"], cost["estimated_tokens"])
