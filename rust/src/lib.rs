@@ -20,6 +20,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "python")]
+mod bindings;
 mod chat;
 mod clock;
 mod config;
@@ -31,8 +33,6 @@ mod metrics;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod mock_reply;
-#[cfg(feature = "python")]
-mod bindings;
 mod providers;
 mod runtime;
 mod schema;

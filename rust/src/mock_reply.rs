@@ -32,18 +32,24 @@ fn make(schema: &Json, root: &Json, name: &str, depth: usize) -> Json {
     if let Some(value) = schema.get("const") {
         return value.clone();
     }
-    if let Some(members) = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Json::as_array) {
+    if let Some(members) =
+        schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Json::as_array)
+    {
         let is_null = |member: &&Json| member.get("type") == Some(&json!("null"));
         let member = members.iter().find(|member| !is_null(member)).or_else(|| members.first());
         return member.map_or(Json::Null, |member| make(member, root, name, depth + 1));
     }
     let ty = match schema.get("type") {
-        Some(Json::Array(types)) => types.iter().find(|ty| **ty != json!("null")).and_then(Json::as_str),
+        Some(Json::Array(types)) => {
+            types.iter().find(|ty| **ty != json!("null")).and_then(Json::as_str)
+        }
         other => other.and_then(Json::as_str),
     };
     match ty {
         Some("string") => json!(format!("[mock {name}]")),
-        Some("integer") => schema.get("minimum").filter(|n| n.is_i64()).cloned().unwrap_or(json!(0)),
+        Some("integer") => {
+            schema.get("minimum").filter(|n| n.is_i64()).cloned().unwrap_or(json!(0))
+        }
         Some("number") => json!(0.0),
         Some("boolean") => json!(false),
         Some("array") => match schema.get("prefixItems").and_then(Json::as_array) {
@@ -56,7 +62,9 @@ fn make(schema: &Json, root: &Json, name: &str, depth: usize) -> Json {
         Some("null") => Json::Null,
         _ => {
             let mut object = Map::new();
-            for (key, value) in schema.get("properties").and_then(Json::as_object).into_iter().flatten() {
+            for (key, value) in
+                schema.get("properties").and_then(Json::as_object).into_iter().flatten()
+            {
                 object.insert(key.clone(), make(value, root, key, depth + 1));
             }
             Json::Object(object)

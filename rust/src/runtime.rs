@@ -169,7 +169,6 @@ pub trait Observer {
 
 impl Runtime {
     /// Starts to configure a runtime for `program`.
-    #[must_use]
     pub fn builder(program: Program) -> RuntimeBuilder {
         RuntimeBuilder::new(program)
     }

@@ -35,6 +35,7 @@ class Body:
     scopes: list[dict[str, Local]] = field(default_factory=list)
     loops: list[LoopState] = field(default_factory=list)
     locals: list[Local] = field(default_factory=list)
+    tail: ast.Expr | None = None  # of the whole body
 
     def declare(self, local: Local) -> None:
         """Makes a variable known in the innermost scope; it may shadow another."""
@@ -59,7 +60,12 @@ class Body:
             steps = t.assign(error, result.err)
             if steps is None:
                 message = f"`{t.show(error)}` does not convert to `{t.show(result.err)}`"
-                self.checker.report("E3035", message, at, f"change the result to `Result<{t.show(result.ok)}, {t.show(error)}>`")
+                self.checker.report(
+                    "E3035",
+                    message,
+                    at,
+                    f"change the result to `Result<{t.show(result.ok)}, {t.show(error)}>`",
+                )
                 return None
             return Raise("return", steps)
         if self.is_entry:
@@ -91,11 +97,14 @@ def _function(checker: Checker, function: FunctionInfo, node: ast.Function) -> N
     if no_value:
         check_expr(body, node.body, None, discarded=True)
     else:
+        body.tail = node.body.tail
         found = check_expr(body, node.body, result, is_body=True)
         if node.body.tail is None and found != t.NEVER and t.resolve(found) != t.UNKNOWN:
             end = Span(node.body.span.end - 1, node.body.span.end)
             message = f"`{function.name}` can end without a value: expected `{t.show(result)}`"
-            checker.report("E3031", message, end, "end it with an expression without `;`, or with `return`")
+            checker.report(
+                "E3031", message, end, "end it with an expression without `;`, or with `return`"
+            )
     _unused(body)
 
 
@@ -105,9 +114,13 @@ def _unused(body: Body) -> None:
             continue
         if not local.used and not local.is_param:
             message = f"`{local.name}` is never used"
-            body.checker.report("W2001", message, local.span, f"remove it, or name it `_{local.name}`")
+            body.checker.report(
+                "W2001", message, local.span, f"remove it, or name it `_{local.name}`"
+            )
         elif local.is_mut and not local.mutated and not local.is_param and local.used:
-            body.checker.report("W2002", f"`{local.name}` is never changed", local.span, "remove `mut`")
+            body.checker.report(
+                "W2002", f"`{local.name}` is never changed", local.span, "remove `mut`"
+            )
 
 
 def statements(body: Body, items: tuple[ast.Statement, ...]) -> bool:
@@ -132,7 +145,9 @@ def _statement(body: Body, node: ast.Statement) -> bool:
         case ast.ExprStatement(value=value):
             found = t.resolve(check_expr(body, value, None, discarded=True))
             if isinstance(found, t.Result):
-                body.checker.report("W3005", "a `Result` is discarded", value, "add `?`, or match on it")
+                body.checker.report(
+                    "W3005", "a `Result` is discarded", value, "add `?`, or match on it"
+                )
             return found == t.NEVER
         case ast.LocalConst():
             from concerto.check.collect import written_type
@@ -165,7 +180,9 @@ def _let(body: Body, node: ast.Let) -> bool:
     found = check_expr(body, node.value, declared)
     if t.resolve(found) == t.STREAM and declared is None:
         pass
-    if is_refutable(body, node.pattern, declared or found):
+    if not isinstance(node.pattern, ast.OrPattern) and is_refutable(
+        body, node.pattern, declared or found
+    ):
         message = "the pattern may fail"
         checker.report("E3020", message, node.pattern, "use `match`")
     bind(body, node.pattern, declared if declared is not None else found, is_mut=node.is_mut)
@@ -176,7 +193,10 @@ def unknown_label(body: Body, label: ast.Name) -> None:
     """E2014."""
     known = [loop.label for loop in body.loops if loop.label]
     body.checker.report(
-        "E2014", f"there is no loop `'{label}`", label, f"known: {', '.join(known)}" if known else None
+        "E2014",
+        f"there is no loop `'{label}`",
+        label,
+        f"known: {', '.join(known)}" if known else None,
     )
 
 

@@ -27,7 +27,11 @@ _RECORDS = (
         "rounds: Int, request_id: Option<String>, tokens_cached: Int, usage_estimated: Bool, cost: Option<Float>",
     ),
     ("StreamChunk", "record", "text: String, index: Int, elapsed_ms: Int, round: Int"),
-    ("Violation", "record", "path: String, reason: String, expected: String, actual: String, message: String"),
+    (
+        "Violation",
+        "record",
+        "path: String, reason: String, expected: String, actual: String, message: String",
+    ),
     ("LlmError", "error", _LLM_ERROR),
     ("EnvError", "error", "message: String, kind: String, name: String"),
     ("ParseError", "error", "message: String, kind: String, input: String"),

@@ -59,7 +59,9 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             local.used = True
             _check_all(body, node)
             if t.resolve(local.type) != t.UNKNOWN:
-                checker.report("E3009", f"`{name}` is no function: it is `{t.show(local.type)}`", node.callee)
+                checker.report(
+                    "E3009", f"`{name}` is no function: it is `{t.show(local.type)}`", node.callee
+                )
             return t.UNKNOWN
         if name in checker.functions:
             return _function(body, node, checker.functions[name])
@@ -94,7 +96,9 @@ def _function(body: Body, node: ast.Call, function: FunctionInfo) -> Type:
         if arg.name is not None:
             if arg.name.text not in names:
                 help_ = did_you_mean(arg.name.text, names)
-                checker.report("E3032", f"`{function.name}` has no parameter `{arg.name}`", arg.name, help_)
+                checker.report(
+                    "E3032", f"`{function.name}` has no parameter `{arg.name}`", arg.name, help_
+                )
                 check_expr(body, arg.value, None)
                 continue
             slot = names.index(arg.name.text)
@@ -109,7 +113,11 @@ def _function(body: Body, node: ast.Call, function: FunctionInfo) -> Type:
             checker.report("E3032", f"`{names[slot]}` is given twice", arg)
         slots[slot] = arg.value
         check_expr(body, arg.value, function.params[slot].type)
-    missing = [p.name for p, slot in zip(function.params, slots, strict=True) if slot is None and not p.has_default]
+    missing = [
+        p.name
+        for p, slot in zip(function.params, slots, strict=True)
+        if slot is None and not p.has_default
+    ]
     if missing:
         shown = ", ".join(f"`{name}`" for name in missing)
         checker.report("E3032", f"`{function.name}` needs {shown}", node)
@@ -135,7 +143,9 @@ def _variant(body: Body, node: ast.Call, path: ast.Path) -> Type:
         return t.Enum(enum.name)
     _check_all(body, node)
     names = [variant.name for variant in enum.variants]
-    checker.report("E2001", f"`{enum.name}` has no variant `{word}`", path, did_you_mean(word, names))
+    checker.report(
+        "E2001", f"`{enum.name}` has no variant `{word}`", path, did_you_mean(word, names)
+    )
     return t.UNKNOWN
 
 
@@ -149,10 +159,16 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
     for arg in node.args:
         if arg.name is not None and name != "emit":
             checker.report("E3032", f"`{name}` has no named parameters", arg.name)
-    low, high = {"emit": (1, 2), "print": (0, 99), "println": (0, 99), "assert": (1, 2)}.get(name, (1, 1))
+    low, high = {"emit": (1, 2), "print": (0, 99), "println": (0, 99), "assert": (1, 2)}.get(
+        name, (1, 1)
+    )
     if not low <= len(args) <= high:
         takes = f"{low}" if low == high else f"{low} to {high}"
-        checker.report("E3032", f"`{name}` takes {takes} argument{'s' if high != 1 else ''}, found {len(args)}", node)
+        checker.report(
+            "E3032",
+            f"`{name}` takes {takes} argument{'s' if high != 1 else ''}, found {len(args)}",
+            node,
+        )
         _check_all(body, node)
         return t.UNKNOWN
     match name:
@@ -173,7 +189,11 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             return t.STRING
         case "len":
             found = t.resolve(check_expr(body, args[0], None))
-            sized = isinstance(found, t.Array | t.Map | t.Tuple | t.Literals) or found in (t.STRING, t.RANGE, t.UNKNOWN)
+            sized = isinstance(found, t.Array | t.Map | t.Tuple | t.Literals) or found in (
+                t.STRING,
+                t.RANGE,
+                t.UNKNOWN,
+            )
             if not sized:
                 checker.report("E3001", f"`{t.show(found)}` has no length", args[0])
             return t.INT
@@ -216,7 +236,9 @@ def _emit(body: Body, node: ast.Call, args: tuple[ast.Expr, ...]) -> Type:
     if len(args) > 1:
         found = check_expr(body, args[1], t.ANY)
         if t.resolve(found) == t.STREAM:
-            checker.report("E4033", "a stream cannot be emitted", args[1], "emit its chunks in a `for` loop")
+            checker.report(
+                "E4033", "a stream cannot be emitted", args[1], "emit its chunks in a `for` loop"
+            )
     return t.NIL
 
 
@@ -257,7 +279,9 @@ def _method(
         return t.UNKNOWN
     if len(node.args) != len(method.params):
         count = len(method.params)
-        takes = f"`{name}` takes {count} argument{'s' if count != 1 else ''}, found {len(node.args)}"
+        takes = (
+            f"`{name}` takes {count} argument{'s' if count != 1 else ''}, found {len(node.args)}"
+        )
         checker.report("E3032", takes, node)
         _check_all(body, node)
         return method.result
@@ -282,7 +306,11 @@ def _model(body: Body, node: ast.Call, model: str, name: ast.Name, expected: Typ
             checker.not_yet(f"`{method}` of a model", name)
         else:
             hint = builtins.METHOD_HINTS.get(method)
-            help_ = f"did you mean `{hint}`?" if hint else did_you_mean(method, [*_MODEL_METHODS, *_LATER_METHODS])
+            help_ = (
+                f"did you mean `{hint}`?"
+                if hint
+                else did_you_mean(method, [*_MODEL_METHODS, *_LATER_METHODS])
+            )
             checker.report("E3011", f"a model has no method `{method}`", name, help_)
         return t.UNKNOWN
     if len(node.args) != 1:
@@ -292,7 +320,9 @@ def _model(body: Body, node: ast.Call, model: str, name: ast.Name, expected: Typ
     prompt = node.args[0].value
     found = t.resolve(check_expr(body, prompt, None))
     if found not in (t.STRING, t.UNKNOWN) and not isinstance(found, t.Literals):
-        checker.report("E3001", f"a prompt is a String, found `{t.show(found)}`", prompt, 'write `"${..}"`')
+        checker.report(
+            "E3001", f"a prompt is a String, found `{t.show(found)}`", prompt, 'write `"${..}"`'
+        )
     schema: str | None = None
     result: Type = builtins.RESPONSE
     if method == "execute_with_schema":
@@ -338,7 +368,9 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
     if isinstance(node.object, ast.PathExpr) and body.find(str(node.object.path)) is None:
         model = str(node.object.path)
         if model in checker.models:
-            checker.report("E3011", f"a model has no field `{name}`", node.name, "call it: `.execute(..)`")
+            checker.report(
+                "E3011", f"a model has no field `{name}`", node.name, "call it: `.execute(..)`"
+            )
             return t.UNKNOWN
     found = t.resolve(check_expr(body, node.object, None))
     if isinstance(found, t.Struct):

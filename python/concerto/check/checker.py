@@ -36,7 +36,9 @@ class Checker:
         self.env: set[str] = set()
         self.hosts: set[str] = set()
         #: Names whose declarations were refused: using them is no second mistake.
-        self.refused: set[str] = set()
+        self.refused: set[str] = set(module.lost)
+        #: Aliases that are being resolved, to find circles.
+        self.resolving: list[str] = []
 
     def report(
         self,
@@ -54,7 +56,12 @@ class Checker:
 
     def not_yet(self, what: str, at: ast.Node | Span) -> None:
         """A form that the language has and this release does not compile."""
-        self.report("E9001", f"{what} cannot be compiled yet", at, "this release does not have it; see the README")
+        self.report(
+            "E9001",
+            f"{what} cannot be compiled yet",
+            at,
+            "this release does not have it; see the README",
+        )
 
     def mismatch(self, expected: Type, found: Type, at: ast.Node, help_: str | None = None) -> None:
         """E3001."""

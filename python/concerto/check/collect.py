@@ -14,8 +14,8 @@ from concerto.check.checked import (
     VariantInfo,
 )
 from concerto.check.checker import Checker
-from concerto.check.constants import constant_value
 from concerto.check.connections import check_connection
+from concerto.check.constants import constant_value
 from concerto.check.models import check_model
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
@@ -76,7 +76,11 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
     name = getattr(item, "name", None)
     if name is None or isinstance(item, ast.Connect):
         return
-    if name.text in builtins.TYPES or name.text in builtins.GENERIC or name.text in ("Self", "Error"):
+    if (
+        name.text in builtins.TYPES
+        or name.text in builtins.GENERIC
+        or name.text in ("Self", "Error")
+    ):
         checker.report("E2003", f"`{name}` is a built-in type", name, "choose another name")
     if name.text in declared:
         related = (Label(declared[name.text], "declared here first"),)
@@ -101,7 +105,12 @@ def _imported(item: ast.Declaration) -> list[str]:
 
 
 def _not_module_scope(checker: Checker, item: ast.Connect) -> None:
-    checker.report("E4001", "a connection is declared at module scope", item.name, "move it out of the module block")
+    checker.report(
+        "E4001",
+        "a connection is declared at module scope",
+        item.name,
+        "move it out of the module block",
+    )
 
 
 def _types(checker: Checker, item: ast.Declaration) -> None:
@@ -136,6 +145,8 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
                 enum.variants.extend(_variant(checker, variant) for variant in item.variants)
         case ast.Function():
             _function(checker, item)
+        case ast.TypeAlias():
+            written_type(checker, item.type)
         case ast.Const():
             type_ = written_type(checker, item.type)
             checker.constants[item.name.text] = (type_, constant_value(checker, item.value, type_))
@@ -152,12 +163,16 @@ def _fields(checker: Checker, fields: tuple[ast.Field, ...], origin: str) -> lis
         name = field.name.text
         if name in seen:
             related = (Label(seen[name], "first here"),)
-            checker.report("E2004", f"the field `{name}` is declared twice", field.name, related=related)
+            checker.report(
+                "E2004", f"the field `{name}` is declared twice", field.name, related=related
+            )
             continue
         seen[name] = field.name.span
         type_ = written_type(checker, field.type)
         if origin == "schema" and not _has_json_schema(type_):
-            checker.report("E4035", f"`{t.show(type_)}` cannot be expressed as JSON Schema", field.type)
+            checker.report(
+                "E4035", f"`{t.show(type_)}` cannot be expressed as JSON Schema", field.type
+            )
         if field.is_optional and not isinstance(type_, t.Option):
             type_ = t.Option(type_)
         info = FieldInfo(name, type_, isinstance(type_, t.Option), doc=field.doc)
@@ -197,7 +212,9 @@ def _function(checker: Checker, item: ast.Function) -> None:
     if item.is_async:
         checker.not_yet("an `async` function", item.name)
     if item.body is None:
-        checker.report("E1017", f"`{item.name}` has no body", item.name, "write `{ .. }` behind the signature")
+        checker.report(
+            "E1017", f"`{item.name}` has no body", item.name, "write `{ .. }` behind the signature"
+        )
     params: list[ParamInfo] = []
     for param in item.params:
         if param.name.text == "self":
@@ -207,7 +224,12 @@ def _function(checker: Checker, item: ast.Function) -> None:
             checker.report("E2004", f"the parameter `{param.name}` is declared twice", param.name)
         type_: Type = t.UNKNOWN
         if param.type is None:
-            checker.report("E3030", f"the parameter `{param.name}` has no type", param, f"write `{param.name}: Type`")
+            checker.report(
+                "E3030",
+                f"the parameter `{param.name}` has no type",
+                param,
+                f"write `{param.name}: Type`",
+            )
         else:
             type_ = written_type(checker, param.type)
         default = constant_value(checker, param.default, type_) if param.default else None
@@ -218,9 +240,16 @@ def _function(checker: Checker, item: ast.Function) -> None:
     if name == "main":
         fine = t.resolve(result) in (t.NIL, t.UNKNOWN) or isinstance(t.resolve(result), t.Result)
         if params:
-            checker.report("E2015", "`main` has no parameters", item.params[0], "let the host call another `pub fn`")
+            checker.report(
+                "E2015",
+                "`main` has no parameters",
+                item.params[0],
+                "let the host call another `pub fn`",
+            )
         if not fine:
-            checker.report("E2015", "the result of `main` is nothing or a `Result`", item.result or item.name)
+            checker.report(
+                "E2015", "the result of `main` is nothing or a `Result`", item.result or item.name
+            )
     function = FunctionInfo(name, params, result, item, item.is_pub, len(checker.functions))
     checker.functions[name] = function
 
@@ -264,15 +293,29 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
     args = [written_type(checker, arg) for arg in node.args]
     wanted = builtins.GENERIC.get(name, 0)
     known = (
-        name in builtins.GENERIC or name in builtins.TYPES or name in checker.structs or name in checker.enums or name in checker.aliases
+        name in builtins.GENERIC
+        or name in builtins.TYPES
+        or name in checker.structs
+        or name in checker.enums
+        or name in checker.aliases
     )
     if not known:
         if name not in checker.refused:
-            names = [*builtins.GENERIC, *builtins.TYPES, *checker.structs, *checker.enums, *checker.aliases]
-            checker.report("E2002", f"there is no type `{name}`", node.path, did_you_mean(name, names))
+            names = [
+                *builtins.GENERIC,
+                *builtins.TYPES,
+                *checker.structs,
+                *checker.enums,
+                *checker.aliases,
+            ]
+            checker.report(
+                "E2002", f"there is no type `{name}`", node.path, did_you_mean(name, names)
+            )
         return t.UNKNOWN
     if len(args) != wanted:
-        takes = f"`{name}` takes {wanted} type argument{'s' if wanted != 1 else ''}, found {len(args)}"
+        takes = (
+            f"`{name}` takes {wanted} type argument{'s' if wanted != 1 else ''}, found {len(args)}"
+        )
         checker.report("E3017", takes, node)
         return t.UNKNOWN
     if name in builtins.GENERIC:
@@ -284,14 +327,19 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
     if name in checker.enums:
         return t.Enum(name)
     if name in checker.aliases:
-        alias = checker.aliases.pop(name)  # a circle through it finds it missing
+        alias = checker.aliases[name]
+        if name in checker.resolving:
+            circle = " -> ".join([*checker.resolving[checker.resolving.index(name) :], name])
+            checker.report("E2005", f"the aliases form a circle: {circle}", alias.name)
+            return t.UNKNOWN
+        checker.resolving.append(name)
         try:
             if alias.type_params:
                 checker.not_yet("a generic alias", alias.name)
                 return t.UNKNOWN
             return written_type(checker, alias.type)
         finally:
-            checker.aliases[name] = alias
+            checker.resolving.pop()
     return builtins.TYPES[name]
 
 
@@ -310,7 +358,12 @@ def _check_recursion(checker: Checker) -> None:
         while pending:
             here = pending.pop()
             if here == name:
-                checker.report("E3013", f"`{name}` contains itself", info.span, "put an `Option` or `Array` between")
+                checker.report(
+                    "E3013",
+                    f"`{name}` contains itself",
+                    info.span,
+                    "put an `Option` or `Array` between",
+                )
                 break
             if here not in seen:
                 seen.add(here)

@@ -58,7 +58,11 @@ _RETRY = {
     "max_delay_ms": "Int",
     "retry_on": "Array",
 }
-_RETRY_RANGES = {"max_attempts": (1, 100), "initial_delay_ms": (0, 600_000), "max_delay_ms": (0, 3_600_000)}
+_RETRY_RANGES = {
+    "max_attempts": (1, 100),
+    "initial_delay_ms": (0, 600_000),
+    "max_delay_ms": (0, 3_600_000),
+}
 _LIMITS = {
     "requests_per_minute": 1_000_000,
     "tokens_per_minute": 1_000_000_000,
@@ -66,7 +70,16 @@ _LIMITS = {
 }
 _BACKOFFS = ("none", "linear", "exponential")
 _CLASSES = ("rate_limit", "server_error", "timeout")
-_RESERVED = ("host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding", "te", "upgrade")
+_RESERVED = (
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "accept-encoding",
+    "te",
+    "upgrade",
+)
 _AUTH_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -87,7 +100,7 @@ def check_connection(checker: Checker, node: ast.Connect) -> None:
         if field in values:
             fields[field] = values[field]
     block.in_range("timeout", values.get("timeout"), 1, 86_400)
-    _key(checker, block, values, kind)
+    _key(checker, block, values)
     _url(checker, block, values)
     _texts(checker, block, values)
     if "headers" in values:
@@ -104,6 +117,9 @@ def check_connection(checker: Checker, node: ast.Connect) -> None:
                 message = f"`{field}` has no effect on {kind} connections"
                 checker.report("W4003", message, block.given[field][0], "remove it")
                 fields.pop(field, None)
+    if kind == "custom" and "base_url" not in block.given:
+        message = f"the connection `{node.name}` has no base URL"
+        checker.report("E4013", message, node.name, 'add `base_url: "https://.."`')
     if kind and kind in ("openai", "anthropic", "google"):
         _require_key(checker, node, values, fields)
     checker.connections[name] = ConnectionInfo(name, kind or "?", fields, node.name.span)
@@ -145,27 +161,38 @@ def _written_kind(checker: Checker, node: ast.Expr) -> str | None:
         return word
     close = closest(word or "", list(KINDS))
     help_ = f"did you mean `{close[0]}`?" if close else f"one of {', '.join(KINDS)}"
-    checker.report("E4009", f"unknown provider `{word}`" if word else "`provider` is one of five words", node, help_)
+    checker.report(
+        "E4009",
+        f"unknown provider `{word}`" if word else "`provider` is one of five words",
+        node,
+        help_,
+    )
     return None
 
 
-def _key(checker: Checker, block: Block, values: dict[str, Any], kind: str | None) -> None:
+def _key(checker: Checker, block: Block, values: dict[str, Any]) -> None:
     key, url = values.get("api_key"), values.get("base_url")
     local = isinstance(url, str) and _is_loopback(url)
     if isinstance(key, str):
         trimmed = key.strip(" \t\r\n\f")
         if len(trimmed) > 4096 or not all("!" <= c <= "~" for c in trimmed):
-            checker.report("E4007", "`api_key` must be at most 4096 visible ASCII characters", block.place("api_key"))
+            checker.report(
+                "E4007",
+                "`api_key` must be at most 4096 visible ASCII characters",
+                block.place("api_key"),
+            )
         elif trimmed and not local:
             message = "a key stands in the source"
-            checker.report("W4001", message, block.place("api_key"), "use `env(\"..\")`")
+            checker.report("W4001", message, block.place("api_key"), 'use `env("..")`')
     plain = isinstance(url, str) and url.startswith("http://") and not local
     if key not in (None, "") and plain:
         message = "the key goes over plain HTTP to another machine"
         checker.report("W4002", message, block.place("base_url"), "use `https://`")
 
 
-def _require_key(checker: Checker, node: ast.Connect, values: dict[str, Any], fields: dict[str, Any]) -> None:
+def _require_key(
+    checker: Checker, node: ast.Connect, values: dict[str, Any], fields: dict[str, Any]
+) -> None:
     key = values.get("api_key")
     missing = "api_key" not in values and not any(f.key.text == "api_key" for f in node.fields)
     empty = isinstance(key, str) and not key.strip(" \t\r\n\f")
@@ -217,7 +244,9 @@ def _texts(checker: Checker, block: Block, values: dict[str, Any]) -> None:
     for field in ("organization", "project"):
         value = values.get(field)
         if isinstance(value, str) and not _is_header_value(value, least=1):
-            checker.report("E4007", f"`{field}` must be 1 to 8192 visible ASCII characters", block.place(field))
+            checker.report(
+                "E4007", f"`{field}` must be 1 to 8192 visible ASCII characters", block.place(field)
+            )
 
 
 def check_model_id(checker: Checker, block: Block, field: str, value: str) -> None:
@@ -231,7 +260,9 @@ def _is_header_value(value: str, least: int = 0) -> bool:
     return least <= len(value) <= 8192 and all(c == "\t" or " " <= c <= "~" for c in value)
 
 
-def _pairs(checker: Checker, node: ast.MapLiteral, what: str) -> list[tuple[ast.Name, Any, ast.Expr]]:
+def _pairs(
+    checker: Checker, node: ast.MapLiteral, what: str
+) -> list[tuple[ast.Name, Any, ast.Expr]]:
     """Names and values of an object of texts."""
     found = []
     for field in object_entries(checker, node):
@@ -261,7 +292,11 @@ def _headers(checker: Checker, node: ast.MapLiteral) -> list[list[Any]]:
         elif name.lower() in _RESERVED:
             checker.report("E4015", f"the header `{name}` is reserved for the runtime", key)
         elif isinstance(value, str) and not _is_header_value(value):
-            checker.report("E4016", f"the value of `{name}` must be at most 8192 visible ASCII characters", place)
+            checker.report(
+                "E4016",
+                f"the value of `{name}` must be at most 8192 visible ASCII characters",
+                place,
+            )
         else:
             found.append([name, value])
         seen.add(name.lower())
@@ -294,7 +329,9 @@ def _aliases(checker: Checker, node: ast.MapLiteral) -> list[list[Any]]:
 
 def check_retry(checker: Checker, outer: Block, field: str, node: ast.MapLiteral) -> dict[str, Any]:
     """A retry policy, as written."""
-    block = Block(checker, f"`{field}`", outer.codes, _RETRY, {**_HINTS, "attempts": "max_attempts"})
+    block = Block(
+        checker, f"`{field}`", outer.codes, _RETRY, {**_HINTS, "attempts": "max_attempts"}
+    )
     values = block.read(object_entries(checker, node))
     for name, (low, high) in _RETRY_RANGES.items():
         block.in_range(name, values.get(name), low, high)
@@ -305,19 +342,29 @@ def check_retry(checker: Checker, outer: Block, field: str, node: ast.MapLiteral
         checker.report("E4017", f"unknown backoff `{backoff}`", block.place("backoff"), help_)
     first, most = values.get("initial_delay_ms"), values.get("max_delay_ms")
     if isinstance(first, int) and isinstance(most, int) and most < first:
-        checker.report("E4018", "`max_delay_ms` is below `initial_delay_ms`", block.place("max_delay_ms"))
+        checker.report(
+            "E4018", "`max_delay_ms` is below `initial_delay_ms`", block.place("max_delay_ms")
+        )
     if "retry_on" in values:
         _retry_on(checker, block, values["retry_on"])
-    if values.get("max_attempts", 1) == 1 and not any(d.primary.span == node.span for d in checker.diagnostics):
-        place = block.place("max_attempts") if "max_attempts" in values else outer.given[field][0].span
-        checker.report("W4005", f"`{field}` makes no second attempt", place, "set `max_attempts` to 2 or more")
+    if values.get("max_attempts", 1) == 1 and not any(
+        d.primary.span == node.span for d in checker.diagnostics
+    ):
+        place = (
+            block.place("max_attempts") if "max_attempts" in values else outer.given[field][0].span
+        )
+        checker.report(
+            "W4005", f"`{field}` makes no second attempt", place, "set `max_attempts` to 2 or more"
+        )
     return values
 
 
 def _retry_on(checker: Checker, block: Block, classes: list[Any]) -> None:
     place = block.place("retry_on")
     if not classes:
-        checker.report("W4004", "nothing is ever retried", place, f"name some of {', '.join(_CLASSES)}")
+        checker.report(
+            "W4004", "nothing is ever retried", place, f"name some of {', '.join(_CLASSES)}"
+        )
     for each in dict.fromkeys(c for c in classes if isinstance(c, str)):
         if each not in _CLASSES:
             close = closest(each, list(_CLASSES))
@@ -333,7 +380,12 @@ def _rate_limit(checker: Checker, outer: Block, node: ast.MapLiteral) -> dict[st
     block = Block(checker, "`rate_limit`", _CODES, dict.fromkeys(_LIMITS, "Int"), _HINTS)
     values = block.read(object_entries(checker, node))
     if not node.entries:
-        checker.report("W4018", "`rate_limit` limits nothing", outer.given["rate_limit"][0], f"name some of {', '.join(_LIMITS)}")
+        checker.report(
+            "W4018",
+            "`rate_limit` limits nothing",
+            outer.given["rate_limit"][0],
+            f"name some of {', '.join(_LIMITS)}",
+        )
     for name, high in _LIMITS.items():
         block.in_range(name, values.get(name), 1, high)
     return values

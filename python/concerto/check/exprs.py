@@ -77,7 +77,7 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
         case ast.PathExpr():
             return _path(body, node, expected)
         case ast.Binary():
-            return _binary(body, node, expected)
+            return _binary(body, node)
         case ast.Unary(op=op, operand=operand):
             return _unary(body, node, op, operand)
         case ast.Assign():
@@ -171,7 +171,13 @@ def _path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             local.used = True
             checker.facts.names[id(node)] = local
             if not local.assigned:
-                checker.report("E2012", f"`{name}` has no value yet", node, "assign it first", related_declaration(local))
+                checker.report(
+                    "E2012",
+                    f"`{name}` has no value yet",
+                    node,
+                    "assign it first",
+                    related_declaration(local),
+                )
                 local.assigned = True
             return local.type
         if name in checker.constants:
@@ -190,8 +196,14 @@ def _path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             return t.UNKNOWN
     elif node.path.names[0].text in checker.enums:
         return _unit_variant(body, node)
-    if node.path.names[0].text not in checker.refused:
-        names = [*body.names(), *checker.constants, *checker.functions, *checker.models, *builtins.PRELUDE]
+    if node.path.names[0].text not in checker.refused and name != "_":
+        names = [
+            *body.names(),
+            *checker.constants,
+            *checker.functions,
+            *checker.models,
+            *builtins.PRELUDE,
+        ]
         help_ = did_you_mean(name, names)
         checker.report("E2001", f"there is no `{name}`", node, help_)
     return t.UNKNOWN
@@ -203,21 +215,25 @@ def _unit_variant(body: Body, node: ast.PathExpr) -> Type:
     for number, variant in enumerate(enum.variants):
         if variant.name == word:
             if variant.form != "unit":
-                checker.report("E3001", f"`{node.path}` needs its data", node, f"write `{node.path}(..)`")
+                checker.report(
+                    "E3001", f"`{node.path}` needs its data", node, f"write `{node.path}(..)`"
+                )
             checker.facts.names[id(node)] = UnitVariant(enum, number)
             return t.Enum(enum.name)
     names = [variant.name for variant in enum.variants]
-    checker.report("E2001", f"`{enum.name}` has no variant `{word}`", node, did_you_mean(word, names))
+    checker.report(
+        "E2001", f"`{enum.name}` has no variant `{word}`", node, did_you_mean(word, names)
+    )
     return t.UNKNOWN
 
 
-def _binary(body: Body, node: ast.Binary, expected: Type | None) -> Type:
+def _binary(body: Body, node: ast.Binary) -> Type:
     op = node.op
     if op == "|>":
         body.checker.not_yet("`|>`", node)
         return t.UNKNOWN
     if op == "??":
-        return _coalesce(body, node, expected)
+        return _coalesce(body, node)
     if op in ("&&", "||"):
         condition(body, node.left)
         condition(body, node.right)
@@ -240,7 +256,12 @@ def _binary(body: Body, node: ast.Binary, expected: Type | None) -> Type:
 
 def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     numeric = left in _NUMBERS and right in _NUMBERS
-    if not numeric and t.assign(left, right) is None and t.assign(right, left) is None and t.ANY not in (left, right):
+    if (
+        not numeric
+        and t.assign(left, right) is None
+        and t.assign(right, left) is None
+        and t.ANY not in (left, right)
+    ):
         message = f"`{t.show(left)}` and `{t.show(right)}` cannot be compared"
         body.checker.report("E3004", message, node)
     elif t.STREAM in (left, right):
@@ -267,7 +288,11 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
                 body.checker.facts.steps[id(side)] = (("message",), t.STRING)
         return t.STRING
     message = f"`{op}` is not defined for `{t.show(left)}` and `{t.show(right)}`"
-    help_ = 'write values into a string: `"n: ${n}"`' if op == "+" and (left_text or right_text) else None
+    help_ = (
+        'write values into a string: `"n: ${n}"`'
+        if op == "+" and (left_text or right_text)
+        else None
+    )
     body.checker.report("E3002", message, node, help_)
     return t.BOOL if comparing else t.UNKNOWN
 
@@ -282,11 +307,12 @@ def _is_ordered(type_: Type) -> bool:
             return other in (t.INT, t.FLOAT, t.STRING, t.BOOL)
 
 
-def _coalesce(body: Body, node: ast.Binary, expected: Type | None) -> Type:
+def _coalesce(body: Body, node: ast.Binary) -> Type:
     checker = body.checker
-    from_env = isinstance(node.left, ast.Call) and str(getattr(node.left.callee, "path", "")) == "env"
-    wanted = t.Option(expected) if expected is not None and not from_env else None
-    left = t.resolve(check_expr(body, node.left, None if from_env or wanted is None else None))
+    from_env = (
+        isinstance(node.left, ast.Call) and str(getattr(node.left.callee, "path", "")) == "env"
+    )
+    left = t.resolve(check_expr(body, node.left, None))
     if from_env:
         checker.facts.raises[id(node.left)] = Raise("catch")
         return t.STRING if check_expr(body, node.right, t.STRING) != t.UNKNOWN else t.UNKNOWN
@@ -316,7 +342,9 @@ def _coalesce(body: Body, node: ast.Binary, expected: Type | None) -> Type:
             return t.UNKNOWN
         case _:
             check_expr(body, node.right, left)
-            checker.report("W3004", "the left side of `??` is never nil", node.left, "remove the `??`")
+            checker.report(
+                "W3004", "the left side of `??` is never nil", node.left, "remove the `??`"
+            )
             return left
 
 
@@ -351,7 +379,11 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
         return
     local.mutated = True
     if not local.is_mut:
-        help_ = f"declare it with `let mut {local.name}`" if not local.is_param else f"write `mut {local.name}` in the parameters"
+        help_ = (
+            f"declare it with `let mut {local.name}`"
+            if not local.is_param
+            else f"write `mut {local.name}` in the parameters"
+        )
         message = f"`{local.name}` cannot be {what}: it is immutable"
         body.checker.report("E2006", message, node, help_, related_declaration(local))
 
@@ -373,10 +405,13 @@ def _assign(body: Body, node: ast.Assign) -> Type:
         used = (found_local, found_local.used) if found_local else None
     target = t.resolve(check_expr(body, place, None))
     if used and used[0] and not node.op:
-        used[0].used = used[1] or used[0].used and used[1]
+        used[0].used = used[1] or (used[0].used and used[1])
         used[0].used = True
     must_be_mutable(body, place, "assigned")
-    if isinstance(place, ast.Index) and t.resolve(checker.facts.types[id(place.object)]) == t.STRING:
+    if (
+        isinstance(place, ast.Index)
+        and t.resolve(checker.facts.types[id(place.object)]) == t.STRING
+    ):
         checker.report("E1012", "a character of a String cannot be assigned", place)
     if not node.op:
         check_expr(body, node.value, target)
@@ -384,7 +419,9 @@ def _assign(body: Body, node: ast.Assign) -> Type:
     value = t.resolve(check_expr(body, node.value, t.FLOAT if target == t.FLOAT else None))
     if t.UNKNOWN in (target, value):
         return t.NIL
-    numeric = target in _NUMBERS and value in _NUMBERS and not (target == t.INT and value == t.FLOAT)
+    numeric = (
+        target in _NUMBERS and value in _NUMBERS and not (target == t.INT and value == t.FLOAT)
+    )
     text = target == t.STRING and node.op == "+"
     if text and t.is_error(value):
         checker.facts.steps[id(node.value)] = (("message",), t.STRING)
@@ -397,14 +434,22 @@ def _assign(body: Body, node: ast.Assign) -> Type:
 
 def _try(body: Body, node: ast.Try, operand: ast.Expr, expected: Type | None) -> Type:
     checker = body.checker
-    wanted = t.Result(expected, t.Var()) if expected is not None and isinstance(operand, ast.Call) else None
+    wanted = (
+        t.Result(expected, t.Var())
+        if expected is not None and isinstance(operand, ast.Call)
+        else None
+    )
     found = t.resolve(_infer_call(body, operand, wanted))
     match found:
         case t.Result(ok, err):
             place = body.raising(err, node)
             if place is None and not isinstance(t.resolve(body.result), t.Result):
                 result = t.resolve(body.result)
-                help_ = "give the function a `Result`" if not isinstance(result, t.Option) else "use `.ok()?`"
+                help_ = (
+                    "give the function a `Result`"
+                    if not isinstance(result, t.Option)
+                    else "use `.ok()?`"
+                )
                 checker.report("E3034", "`?` cannot pass an error on from here", node, help_)
             checker.facts.raises[id(node)] = place or Raise("fail")
             return ok
@@ -415,7 +460,12 @@ def _try(body: Body, node: ast.Try, operand: ast.Expr, expected: Type | None) ->
             elif body.is_entry:
                 checker.not_yet("`?` on an `Option` here", node)
             else:
-                checker.report("E3034", "`?` cannot pass `None` on from here", node, "use `?? ..`, or let the function return an `Option`")
+                checker.report(
+                    "E3034",
+                    "`?` cannot pass `None` on from here",
+                    node,
+                    "use `?? ..`, or let the function return an `Option`",
+                )
             return item
         case t.Simple("?"):
             return t.UNKNOWN
@@ -445,7 +495,11 @@ def _tuple_part(body: Body, node: ast.Expr, found: Type, index: int) -> Type:
 def _index(body: Body, node: ast.Index) -> Type:
     checker = body.checker
     found = t.resolve(check_expr(body, node.object, None))
-    if isinstance(found, t.Tuple) and isinstance(node.index, ast.Literal) and type(node.index.value) is int:
+    if (
+        isinstance(found, t.Tuple)
+        and isinstance(node.index, ast.Literal)
+        and type(node.index.value) is int
+    ):
         return _tuple_part(body, node, found, node.index.value)
     match found:
         case t.Array() | t.Simple("String") | t.Literals():
@@ -453,7 +507,9 @@ def _index(body: Body, node: ast.Index) -> Type:
             if at == t.RANGE:
                 return found
             if at not in (t.INT, t.UNKNOWN):
-                checker.report("E3025", f"an index is an Int or a range, found `{t.show(at)}`", node.index)
+                checker.report(
+                    "E3025", f"an index is an Int or a range, found `{t.show(at)}`", node.index
+                )
             return found.item if isinstance(found, t.Array) else t.STRING
         case t.Map(key, value):
             check_expr(body, node.index, key)
@@ -479,7 +535,12 @@ def _struct(body: Body, node: ast.StructLiteral) -> Type:
         if len(node.path.names) == 2 and node.path.names[0].text in checker.enums:
             return _struct_variant(body, node)
         if name not in checker.refused:
-            checker.report("E2002", f"there is no struct `{name}`", node.path, did_you_mean(name, list(checker.structs)))
+            checker.report(
+                "E2002",
+                f"there is no struct `{name}`",
+                node.path,
+                did_you_mean(name, list(checker.structs)),
+            )
         return t.UNKNOWN
     info = checker.structs[name]
     fields = {field.name: field for field in info.fields}
@@ -491,11 +552,18 @@ def _struct(body: Body, node: ast.StructLiteral) -> Type:
         given.add(word)
         expected = fields[word].type if word in fields else None
         if expected is None:
-            checker.report("E3011", f"`{name}` has no field `{word}`", field.name, did_you_mean(word, list(fields)))
+            checker.report(
+                "E3011",
+                f"`{name}` has no field `{word}`",
+                field.name,
+                did_you_mean(word, list(fields)),
+            )
         value = field_value(field)
         checker.facts.names[id(field)] = value
         check_expr(body, value, expected)
-    missing = [f.name for f in info.fields if f.name not in given and not f.has_default and not f.optional]
+    missing = [
+        f.name for f in info.fields if f.name not in given and not f.has_default and not f.optional
+    ]
     if missing:
         names = ", ".join(f"`{each}`" for each in missing)
         checker.report("E3012", f"`{name}` lacks {names}", node.path, f"add `{missing[0]}: ..`")
@@ -520,7 +588,9 @@ def _tuple(body: Body, items: tuple[ast.Expr, ...], expected: Type | None) -> Ty
     fits = isinstance(wanted, t.Tuple) and len(wanted.items) == len(items)
     return t.Tuple(
         tuple(
-            check_expr(body, item, wanted.items[i] if fits and isinstance(wanted, t.Tuple) else None)
+            check_expr(
+                body, item, wanted.items[i] if fits and isinstance(wanted, t.Tuple) else None
+            )
             for i, item in enumerate(items)
         )
     )
@@ -586,7 +656,9 @@ def _block(body: Body, node: ast.Block, expected: Type | None, discarded: bool) 
             body.checker.report("W2003", "this is never reached", node.tail)
         found = check_expr(body, node.tail, expected, discarded=discarded)
         if discarded and isinstance(t.resolve(found), t.Result):
-            body.checker.report("W3005", "a `Result` is discarded", node.tail, "add `?`, or match on it")
+            body.checker.report(
+                "W3005", "a `Result` is discarded", node.tail, "add `?`, or match on it"
+            )
         if not reached:
             found = t.NEVER
     body.scopes.pop()
@@ -631,7 +703,11 @@ def _if(body: Body, node: ast.If, expected: Type | None, discarded: bool) -> Typ
     condition(body, node.condition)
     if node.other is None:
         if expected is not None and t.resolve(expected) not in (t.NIL, t.ANY, t.UNKNOWN):
-            body.checker.mismatch(expected, t.NIL, node, "add an `else`")
+            if node is body.tail:
+                message = f"a path ends without a value: expected `{t.show(expected)}`"
+                body.checker.report("E3031", message, node, "add an `else`")
+            else:
+                body.checker.mismatch(expected, t.NIL, node, "add an `else`")
         check_expr(body, node.then, None, discarded=True)
         return t.UNKNOWN if expected is not None and t.resolve(expected) != t.NIL else t.NIL
     return _branches(body, [node.then, node.other], expected, discarded)
@@ -646,7 +722,9 @@ def _match(body: Body, node: ast.Match, expected: Type | None, discarded: bool) 
     types: list[tuple[ast.Expr, Type]] = []
     for arm in node.arms:
         if covering and not missing_patterns(body, covering, subject) and subject != t.UNKNOWN:
-            body.checker.report("W3009", "this arm can never match", arm.pattern, "earlier arms take every value")
+            body.checker.report(
+                "W3009", "this arm can never match", arm.pattern, "earlier arms take every value"
+            )
         body.scopes.append({})
         bind(body, arm.pattern, subject)
         if arm.guard is not None:
@@ -659,7 +737,9 @@ def _match(body: Body, node: ast.Match, expected: Type | None, discarded: bool) 
     if missing:
         shown = ", ".join(f"`{each}`" for each in missing)
         message = f"the match does not cover {shown}"
-        body.checker.report("E3029", message, node.subject, f"add an arm, such as `{missing[0]} => ..`")
+        body.checker.report(
+            "E3029", message, node.subject, f"add an arm, such as `{missing[0]} => ..`"
+        )
     return _join_arms(body, types, expected, discarded)
 
 
@@ -718,15 +798,24 @@ def _iterate(body: Body, node: ast.For) -> None:
         case t.Map(key, value):
             item = t.Tuple((key, value))
             if not isinstance(node.pattern, ast.TuplePattern):
-                checker.report("E3024", "a map has pairs", node.pattern, "write `for (key, value) in ..`, or use `.keys()`")
+                checker.report(
+                    "E3024",
+                    "a map has pairs",
+                    node.pattern,
+                    "write `for (key, value) in ..`, or use `.keys()`",
+                )
                 item = t.UNKNOWN
         case t.Simple("Stream"):
             item = builtins.CHUNK
-            checker.facts.raises[id(node)] = body.raising(builtins.LLM_ERROR, node.iterable) or Raise("fail")
+            checker.facts.raises[id(node)] = body.raising(
+                builtins.LLM_ERROR, node.iterable
+            ) or Raise("fail")
         case t.Result(ok, _) if t.resolve(ok) == t.STREAM:
             checker.report("E4034", "the stream may have failed to open", node.iterable, "add `?`")
         case t.Simple("String") | t.Literals():
-            checker.report("E3024", "a String is not iterable", node.iterable, "use `.chars()` or `.lines()`")
+            checker.report(
+                "E3024", "a String is not iterable", node.iterable, "use `.chars()` or `.lines()`"
+            )
         case t.Simple("Any"):
             checker.not_yet("a loop over a value of type `Any`", node.iterable)
         case t.Simple("?"):
@@ -754,7 +843,12 @@ def _leave(body: Body, node: Any) -> Type:
             found = check_expr(body, value, None)
             place = body.raising(found, node)
             if place is None and not isinstance(t.resolve(body.result), t.Result):
-                checker.report("E3034", "`throw` cannot pass an error on from here", node, "give the function a `Result`")
+                checker.report(
+                    "E3034",
+                    "`throw` cannot pass an error on from here",
+                    node,
+                    "give the function a `Result`",
+                )
             checker.facts.raises[id(node)] = place or Raise("fail")
         case ast.Break() | ast.Continue():
             _leave_loop(body, node)
@@ -776,7 +870,9 @@ def _leave_loop(body: Body, node: ast.Break | ast.Continue) -> None:
     if isinstance(node, ast.Continue):
         return
     if node.value is not None and not loop.takes_value:
-        body.checker.report("E3023", "`break` with a value outside of `loop`", node, "only `loop` has a value")
+        body.checker.report(
+            "E3023", "`break` with a value outside of `loop`", node, "only `loop` has a value"
+        )
         check_expr(body, node.value, None)
         return
     value = check_expr(body, node.value, None) if node.value is not None else t.NIL
@@ -804,7 +900,9 @@ def _cast(body: Body, node: ast.Cast, operand: ast.Expr, written: ast.TypeExpr) 
     help_ = 'use `.to_string()` or `"${x}"`' if target == t.STRING else None
     if found == t.STRING and target in _NUMBERS:
         help_ = "use `.parse_int()` or `.parse_float()`"
-    body.checker.report("E3005", f"`{t.show(found)}` cannot be cast to `{t.show(target)}`", node, help_)
+    body.checker.report(
+        "E3005", f"`{t.show(found)}` cannot be cast to `{t.show(target)}`", node, help_
+    )
     return target
 
 

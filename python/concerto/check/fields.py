@@ -71,7 +71,12 @@ def field_expr(checker: Checker, node: ast.Expr) -> FieldExpr:
 
 def _not_constant(checker: Checker, node: ast.Expr) -> FieldExpr:
     message = "a setting is made of literals, constants, `env(..)` and `??`"
-    checker.report("E4008", message, node, "settings are evaluated by the runtime, without the program's functions and variables")
+    checker.report(
+        "E4008",
+        message,
+        node,
+        "settings are evaluated by the runtime, without the program's functions and variables",
+    )
     return BAD
 
 
@@ -83,13 +88,17 @@ def _coalesce(checker: Checker, left: ast.Expr, right: ast.Expr) -> FieldExpr:
     if never_nil:
         checker.report("W3004", "the left side of `??` is never nil", left, "remove the `??`")
         return first
-    operands = first["coalesce"] if "coalesce" in first else [first]
+    operands = first.get("coalesce", [first])
     return {"coalesce": [*operands, second]}
 
 
 def _env(checker: Checker, node: ast.Call) -> FieldExpr:
     values = [arg.value for arg in node.args]
-    if len(values) != 1 or not isinstance(values[0], ast.Literal) or not isinstance(values[0].value, str):
+    if (
+        len(values) != 1
+        or not isinstance(values[0], ast.Literal)
+        or not isinstance(values[0].value, str)
+    ):
         checker.report("E4008", "`env` takes the name of a variable as a literal here", node)
         return BAD
     checker.env.add(values[0].value)
@@ -110,7 +119,13 @@ class Block:
         known: dict[str, str],
         hints: dict[str, str],
     ) -> None:
-        self.checker, self.what, self.codes, self.known, self.hints = checker, what, codes, known, hints
+        self.checker, self.what, self.codes, self.known, self.hints = (
+            checker,
+            what,
+            codes,
+            known,
+            hints,
+        )
         #: Field to the place of its key and value.
         self.given: dict[str, tuple[ast.Name, ast.Expr]] = {}
 
@@ -120,10 +135,17 @@ class Block:
         for field in fields:
             name = field.key.text
             if not field.is_plain:
-                self.checker.report("E4002", "a key is a plain word", field.key, "write it without escapes and `${..}`")
+                self.checker.report(
+                    "E4002",
+                    "a key is a plain word",
+                    field.key,
+                    "write it without escapes and `${..}`",
+                )
             elif name in self.given:
                 first = Label(self.given[name][0].span, "first here")
-                self.checker.report(self.codes["duplicate"], f"`{name}` is given twice", field.key, related=(first,))
+                self.checker.report(
+                    self.codes["duplicate"], f"`{name}` is given twice", field.key, related=(first,)
+                )
             elif name not in self.known:
                 self._unknown(field.key)
             else:
@@ -154,7 +176,9 @@ class Block:
             return BAD
         return value
 
-    def in_range(self, name: str, value: Any, low: float, high: float, *, shown: str | None = None) -> bool:
+    def in_range(
+        self, name: str, value: Any, low: float, high: float, *, shown: str | None = None
+    ) -> bool:
         """Whether a number is in range; reports it if not."""
         if not isinstance(value, int | float) or low <= value <= high:
             return True
@@ -178,7 +202,9 @@ def object_entries(checker: Checker, node: ast.MapLiteral) -> tuple[ast.ConfigFi
                 key = ast.Name(span=entry.key.span, text=text)
                 raw = checker.source.text[key.span.start : key.span.end]
                 plain = "\\" not in raw
-                found.append(ast.ConfigField(span=entry.span, key=key, value=entry.value, is_plain=plain))
+                found.append(
+                    ast.ConfigField(span=entry.span, key=key, value=entry.value, is_plain=plain)
+                )
             case other:
                 checker.report("E4002", "a key is a plain word", other)
     return tuple(found)

@@ -28,7 +28,12 @@ _FIELDS = {
     "memory": "name",
     "tools": "name",
 }
-_HINTS = {"model": "base", "system": "system_prompt", "stop": "stop_sequences", "connection": "provider"}
+_HINTS = {
+    "model": "base",
+    "system": "system_prompt",
+    "stop": "stop_sequences",
+    "connection": "provider",
+}
 _CODES = {"duplicate": "E4028", "unknown": "E4027", "type": "E4029", "range": "E4030"}
 
 
@@ -52,9 +57,13 @@ def check_model(checker: Checker, node: ast.Model) -> None:
         if unready in values:
             checker.not_yet(what, block.given[unready][0])
     _ranges(checker, block, values)
-    fields = {k: v for k, v in values.items() if k not in ("provider", "memory", "tools", "retry_policy")}
+    fields = {
+        k: v for k, v in values.items() if k not in ("provider", "memory", "tools", "retry_policy")
+    }
     if "retry_policy" in values:
-        fields["retry_policy"] = check_retry(checker, block, "retry_policy", values["retry_policy"]["object"])
+        fields["retry_policy"] = check_retry(
+            checker, block, "retry_policy", values["retry_policy"]["object"]
+        )
     checker.models[name] = ModelInfo(name, connection or "", fields, node.name.span)
     if connection:
         _on_connection(checker, node, block, values, connection)
@@ -63,11 +72,21 @@ def check_model(checker: Checker, node: ast.Model) -> None:
 def _provider(checker: Checker, node: ast.Model, values: dict[str, Any]) -> str | None:
     if "provider" not in values:
         if not any(field.key.text == "provider" for field in node.fields):
-            checker.report("E4024", f"the model `{node.name}` has no provider", node.name, "add `provider:` with the name of a connection")
+            checker.report(
+                "E4024",
+                f"the model `{node.name}` has no provider",
+                node.name,
+                "add `provider:` with the name of a connection",
+            )
         return None
     value = values["provider"]
     if isinstance(value, ast.Literal) and isinstance(value.value, str):
-        checker.report("E4025", "`provider` is a name, not a string", value, f"drop the quotes: `provider: {value.value}`")
+        checker.report(
+            "E4025",
+            "`provider` is a name, not a string",
+            value,
+            f"drop the quotes: `provider: {value.value}`",
+        )
         return None
     if not isinstance(value, ast.PathExpr):
         checker.report("E4029", "`provider` must be the name of a connection", value)
@@ -77,7 +96,11 @@ def _provider(checker: Checker, node: ast.Model, values: dict[str, Any]) -> str 
         declared = list(checker.connections)
         help_ = did_you_mean(name, declared)
         if not help_:
-            help_ = f"declared: {', '.join(declared)}" if declared else f"declare it: `connect {name} {{ .. }}`"
+            help_ = (
+                f"declared: {', '.join(declared)}"
+                if declared
+                else f"declare it: `connect {name} {{ .. }}`"
+            )
         checker.report("E4026", f"no connection is named `{name}`", value, help_)
         return None
     return name
@@ -89,14 +112,22 @@ def _ranges(checker: Checker, block: Block, values: dict[str, Any]) -> None:
     block.in_range("timeout", values.get("timeout"), 1, 86_400)
     top_p = values.get("top_p")
     if isinstance(top_p, int | float) and not 0 < top_p <= 1:
-        checker.report("E4030", f"`top_p` must be above 0 and at most 1, found {top_p}", block.place("top_p"))
+        checker.report(
+            "E4030", f"`top_p` must be above 0 and at most 1, found {top_p}", block.place("top_p")
+        )
     if isinstance(values.get("base"), str):
         check_model_id(checker, block, "base", values["base"])
     stops = values.get("stop_sequences", [])
     if len(stops) > 16 or any(stop == "" for stop in stops):
-        checker.report("E4030", "`stop_sequences` are at most 16, none of them empty", block.place("stop_sequences"))
+        checker.report(
+            "E4030",
+            "`stop_sequences` are at most 16, none of them empty",
+            block.place("stop_sequences"),
+        )
     if any(not isinstance(stop, str | dict) for stop in stops):
-        checker.report("E4029", "`stop_sequences` must be an array of strings", block.place("stop_sequences"))
+        checker.report(
+            "E4029", "`stop_sequences` must be an array of strings", block.place("stop_sequences")
+        )
 
 
 def _on_connection(
@@ -105,17 +136,27 @@ def _on_connection(
     info = checker.connections[connection]
     aliases = {alias: id_ for alias, id_ in info.fields.get("models", [])}
     base = values.get("base", info.fields.get("default_model"))
-    if info.kind == "custom" and base is None and not any(f.key.text == "base" for f in node.fields):
+    if (
+        info.kind == "custom"
+        and base is None
+        and not any(f.key.text == "base" for f in node.fields)
+    ):
         help_ = "add `base:` here or `default_model:` to the connection"
         checker.report("E4031", f"the model `{node.name}` has no model id", node.name, help_)
     if info.kind == "anthropic":
         temperature = values.get("temperature")
         if isinstance(temperature, int | float) and temperature > 1:
-            checker.report("W4006", "anthropic takes temperatures up to 1.0", block.place("temperature"))
+            checker.report(
+                "W4006", "anthropic takes temperatures up to 1.0", block.place("temperature")
+            )
         if "seed" in values:
-            checker.report("W4007", "`seed` has no effect on anthropic", block.given["seed"][0], "remove it")
+            checker.report(
+                "W4007", "`seed` has no effect on anthropic", block.given["seed"][0], "remove it"
+            )
     if info.kind == "openai" and len(values.get("stop_sequences", [])) > 4:
-        checker.report("E4030", "openai takes at most 4 `stop_sequences`", block.place("stop_sequences"))
+        checker.report(
+            "E4030", "openai takes at most 4 `stop_sequences`", block.place("stop_sequences")
+        )
     if not isinstance(base, str):
         return
     place = block.given["base"][1] if "base" in values else node.name
@@ -132,4 +173,10 @@ def _on_connection(
         since, successor = old
         related = (Label(info.span, "on this connection"),)
         help_ = f"use `{successor}`" if successor else None
-        checker.report("W4016", f"the model `{resolved}` is out of service or will be ({since})", place, help_, related)
+        checker.report(
+            "W4016",
+            f"the model `{resolved}` is out of service or will be ({since})",
+            place,
+            help_,
+            related,
+        )

@@ -11,7 +11,9 @@ from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
 
-def bind(body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False, assigned: bool = True) -> None:
+def bind(
+    body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False, assigned: bool = True
+) -> None:
     """Checks a pattern against the type of its subject and declares its names."""
     checker, type_ = body.checker, t.resolve(type_)
     match pattern:
@@ -20,10 +22,13 @@ def bind(body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False,
             if unit is not None:
                 checker.facts.patterns[id(pattern)] = unit
             elif len(path.names) > 1:
-                _unknown_variant(body, path, type_)
+                _unknown_variant(body, path)
             elif str(path) != "_":
                 name = path.names[0]
-                if body.scopes[-1].get(name.text, None) and body.scopes[-1][name.text].span == name.span:
+                if (
+                    body.scopes[-1].get(name.text, None)
+                    and body.scopes[-1][name.text].span == name.span
+                ):
                     return
                 local = Local(name.text, type_, name.span, is_mut, assigned=assigned)
                 body.declare(local)
@@ -60,7 +65,9 @@ def bind(body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False,
 def _binds(pattern: ast.Pattern) -> bool:
     match pattern:
         case ast.PathPattern(path=path):
-            return len(path.names) == 1 and str(path) not in ("_", "None") and str(path)[0].islower()
+            return (
+                len(path.names) == 1 and str(path) not in ("_", "None") and str(path)[0].islower()
+            )
         case ast.VariantPattern(items=items) | ast.TuplePattern(items=items):
             return any(_binds(item) for item in items)
         case ast.BindPattern():
@@ -70,7 +77,12 @@ def _binds(pattern: ast.Pattern) -> bool:
 
 
 def _wrong(
-    body: Body, pattern: ast.Pattern, type_: Type, what: str, items: tuple[ast.Pattern, ...], is_mut: bool
+    body: Body,
+    pattern: ast.Pattern,
+    type_: Type,
+    what: str,
+    items: tuple[ast.Pattern, ...],
+    is_mut: bool,
 ) -> None:
     if type_ != t.UNKNOWN:
         message = f"the pattern is {what}, the value is `{t.show(type_)}`"
@@ -93,16 +105,26 @@ def _unit(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None:
     return None
 
 
-def _unknown_variant(body: Body, path: ast.Path, type_: Type) -> None:
+def _unknown_variant(body: Body, path: ast.Path) -> None:
     checker, enum_name = body.checker, path.names[0].text
     if enum_name in ("LlmError", "AgentError") and path.names[1].text in builtins.LLM_ERROR_KINDS:
         return
     if enum_name in checker.enums:
         names = [variant.name for variant in checker.enums[enum_name].variants]
         word = path.names[1].text
-        checker.report("E2001", f"`{enum_name}` has no variant `{word}`", path.names[1], did_you_mean(word, names))
+        checker.report(
+            "E2001",
+            f"`{enum_name}` has no variant `{word}`",
+            path.names[1],
+            did_you_mean(word, names),
+        )
     elif enum_name not in checker.refused:
-        checker.report("E2002", f"there is no type `{enum_name}`", path, did_you_mean(enum_name, list(checker.enums)))
+        checker.report(
+            "E2002",
+            f"there is no type `{enum_name}`",
+            path,
+            did_you_mean(enum_name, list(checker.enums)),
+        )
 
 
 def _literal(body: Body, pattern: ast.Pattern, value: object, type_: Type) -> None:
@@ -122,7 +144,12 @@ def _literal(body: Body, pattern: ast.Pattern, value: object, type_: Type) -> No
 
 
 def _variant(
-    body: Body, pattern: ast.Pattern, path: ast.Path, items: tuple[ast.Pattern, ...], type_: Type, is_mut: bool
+    body: Body,
+    pattern: ast.Pattern,
+    path: ast.Path,
+    items: tuple[ast.Pattern, ...],
+    type_: Type,
+    is_mut: bool,
 ) -> None:
     text = str(path)
     if text in ("Some", "Ok", "Err"):
@@ -177,9 +204,14 @@ def _find_variant(body: Body, path: ast.Path, type_: Type) -> tuple[EnumInfo, in
                 return enum, number
     if len(path.names) == 1:
         word = path.names[0].text
-        body.checker.report("E2001", f"there is no variant `{word}`", path, did_you_mean(word, ["Some", "Ok", "Err"]))
+        body.checker.report(
+            "E2001",
+            f"there is no variant `{word}`",
+            path,
+            did_you_mean(word, ["Some", "Ok", "Err"]),
+        )
     else:
-        _unknown_variant(body, path, type_)
+        _unknown_variant(body, path)
     return None
 
 
@@ -190,7 +222,9 @@ def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -
         word = pattern.path.names[1].text
         if word not in builtins.LLM_ERROR_KINDS:
             help_ = did_you_mean(word, list(builtins.LLM_ERROR_KINDS))
-            checker.report("E2001", f"`LlmError` has no variant `{word}`", pattern.path.names[1], help_)
+            checker.report(
+                "E2001", f"`LlmError` has no variant `{word}`", pattern.path.names[1], help_
+            )
         _expect(body, pattern, type_, builtins.LLM_ERROR)
         fields = builtins.records()["LlmError"][1]
         checker.facts.patterns[id(pattern)] = builtins.LLM_ERROR_KINDS.get(word, "")
@@ -208,7 +242,12 @@ def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -
             checker.facts.patterns[id(pattern)] = UnitVariant(*found)
             fields = {each.name: each.type for each in found[0].variants[found[1]].fields}
     else:
-        checker.report("E2002", f"there is no type `{name}`", pattern.path, did_you_mean(name, list(checker.structs)))
+        checker.report(
+            "E2002",
+            f"there is no type `{name}`",
+            pattern.path,
+            did_you_mean(name, list(checker.structs)),
+        )
         fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
     _struct_fields(body, pattern, fields, is_mut)
 
@@ -218,14 +257,18 @@ def _expect(body: Body, pattern: ast.Pattern, type_: Type, wanted: Type) -> None
         body.checker.mismatch(type_, wanted, pattern)
 
 
-def _struct_fields(body: Body, pattern: ast.StructPattern, fields: dict[str, Type], is_mut: bool) -> None:
+def _struct_fields(
+    body: Body, pattern: ast.StructPattern, fields: dict[str, Type], is_mut: bool
+) -> None:
     order = list(fields)
     for field in pattern.fields:
         name = field.name.text
         if name not in fields:
             if fields:
                 help_ = did_you_mean(name, order)
-                body.checker.report("E3011", f"`{pattern.path}` has no field `{name}`", field.name, help_)
+                body.checker.report(
+                    "E3011", f"`{pattern.path}` has no field `{name}`", field.name, help_
+                )
             inner_type: Type = t.UNKNOWN
         else:
             inner_type = fields[name]
@@ -240,7 +283,9 @@ def _struct_fields(body: Body, pattern: ast.StructPattern, fields: dict[str, Typ
     missing = [name for name in order if all(f.name.text != name for f in pattern.fields)]
     if missing and not pattern.has_rest:
         help_ = f"add `{missing[0]}`, or `..` for the rest"
-        body.checker.report("E3027", f"the pattern leaves out {len(missing)} fields", pattern, help_)
+        body.checker.report(
+            "E3027", f"the pattern leaves out {len(missing)} fields", pattern, help_
+        )
 
 
 def is_refutable(body: Body, pattern: ast.Pattern, type_: Type) -> bool:
@@ -254,7 +299,9 @@ def is_refutable(body: Body, pattern: ast.Pattern, type_: Type) -> bool:
         case ast.TuplePattern(items=items):
             return any(is_refutable(body, item, t.UNKNOWN) for item in items)
         case ast.StructPattern(fields=fields, path=path):
-            inside = any(f.pattern is not None and is_refutable(body, f.pattern, t.UNKNOWN) for f in fields)
+            inside = any(
+                f.pattern is not None and is_refutable(body, f.pattern, t.UNKNOWN) for f in fields
+            )
             return inside or len(path.names) > 1
         case _:
             return type_ != t.UNKNOWN
@@ -279,17 +326,27 @@ def missing_patterns(body: Body, patterns: list[ast.Pattern], type_: Type) -> li
             return _missing_of(body, options, (("Ok", ok), ("Err", err)))
         case t.Enum(name):
             enum = body.checker.enums[name]
-            missing = [m for v in enum.variants for m in _missing_variant(body, options, f"{name}::{v.name}", v.fields)]
+            missing = [
+                m
+                for v in enum.variants
+                for m in _missing_variant(body, options, f"{name}::{v.name}", v.fields)
+            ]
             return missing[:3]
         case t.Tuple(items):
-            return [] if _columns_cover(body, options, items) else ["(" + ", ".join("_" for _ in items) + ")"]
+            return (
+                []
+                if _columns_cover(body, options, items)
+                else ["(" + ", ".join("_" for _ in items) + ")"]
+            )
         case _:
             return ["_"]
 
 
 def _columns_cover(body: Body, options: list[ast.Pattern], items: tuple[Type, ...]) -> bool:
     """Whether tuple patterns cover everything: some column whose other columns are always taken."""
-    rows = [o.items for o in options if isinstance(o, ast.TuplePattern) and len(o.items) == len(items)]
+    rows = [
+        o.items for o in options if isinstance(o, ast.TuplePattern) and len(o.items) == len(items)
+    ]
     for column, type_ in enumerate(items):
         free = [
             row
@@ -314,7 +371,11 @@ def _missing_of(
             )
             missing += [] if covered else [word]
             continue
-        inside = [o.items[0] for o in options if isinstance(o, ast.VariantPattern) and str(o.path) == word and o.items]
+        inside = [
+            o.items[0]
+            for o in options
+            if isinstance(o, ast.VariantPattern) and str(o.path) == word and o.items
+        ]
         gaps = missing_patterns(body, inside, inner) if inside else ["_"]
         missing += [f"{word}({gap})" for gap in gaps]
     return missing[:3]
@@ -326,7 +387,8 @@ def _missing_variant(
     taken: list[ast.Pattern] = [
         o
         for o in options
-        if isinstance(o, ast.PathPattern | ast.VariantPattern | ast.StructPattern) and str(o.path) == path
+        if isinstance(o, ast.PathPattern | ast.VariantPattern | ast.StructPattern)
+        and str(o.path) == path
     ]
     if not taken:
         return [path + ("" if not fields else "(..)")]

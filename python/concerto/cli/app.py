@@ -57,9 +57,18 @@ def command_parser(name: str) -> _Parser:
         epilog=f"example: {example}",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no warnings")
-    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour in diagnostics (default: on a terminal)")
-    parser.add_argument("--format", choices=("human", "short", "json"), default="human", help="form of diagnostics")
-    parser.add_argument("--debug", action="store_true", help="traces of errors, and of bugs of this tool")
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour in diagnostics (default: on a terminal)",
+    )
+    parser.add_argument(
+        "--format", choices=("human", "short", "json"), default="human", help="form of diagnostics"
+    )
+    parser.add_argument(
+        "--debug", action="store_true", help="traces of errors, and of bugs of this tool"
+    )
     return parser
 
 
@@ -96,7 +105,10 @@ def run(args: list[str]) -> int:
         if debug:
             raise
         kind = type(error).__name__
-        print(f"error: internal error: {kind}: {error}\nthis is a bug of concerto; run again with `--debug` for the trace", file=sys.stderr)
+        print(
+            f"error: internal error: {kind}: {error}\nthis is a bug of concerto; run again with `--debug` for the trace",
+            file=sys.stderr,
+        )
         return FAILED
 
 

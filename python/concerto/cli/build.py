@@ -14,10 +14,21 @@ def main(args: list[str]) -> int:
     """Compiles one file."""
     parser = command_parser("build")
     parser.add_argument("file", nargs="?", metavar="FILE", help="`-` reads standard input")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default: beside the source, `.conc-ir`)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where to write (default: beside the source, `.conc-ir`)",
+    )
     parser.add_argument("--stdout", action="store_true", help="write to standard output")
-    parser.add_argument("--emit", choices=("tokens", "ast", "ir"), help="print another form instead")
-    parser.add_argument("--allow-inline-secrets", action="store_true", help="build although a key stands in the source")
+    parser.add_argument(
+        "--emit", choices=("tokens", "ast", "ir"), help="print another form instead"
+    )
+    parser.add_argument(
+        "--allow-inline-secrets",
+        action="store_true",
+        help="build although a key stands in the source",
+    )
     options = parser.parse_args(args)
     path = options.file or default_file()
     from concerto.cache import compiled_from
@@ -25,7 +36,9 @@ def main(args: list[str]) -> int:
     from concerto.source import Source
 
     try:
-        source, diagnostics = (Source("<stdin>", sys.stdin.read()), []) if path == "-" else read_source(Path(path))
+        source, diagnostics = (
+            (Source("<stdin>", sys.stdin.read()), []) if path == "-" else read_source(Path(path))
+        )
     except OSError as error:
         raise Exit(USAGE, f"error: cannot read `{path}`: {error.strerror}") from None
     if source is not None and options.emit in ("tokens", "ast"):
@@ -38,7 +51,10 @@ def main(args: list[str]) -> int:
     if ir is None:
         return USAGE
     if any(d.code == "W4001" for d in diagnostics) and not options.allow_inline_secrets:
-        raise Exit(USAGE, "error: a key stands in the source and would stand in the output; use `env(..)`, or `--allow-inline-secrets`")
+        raise Exit(
+            USAGE,
+            "error: a key stands in the source and would stand in the output; use `env(..)`, or `--allow-inline-secrets`",
+        )
     if options.emit == "ir":
         print(json.dumps(json.loads(ir), indent=1, ensure_ascii=False))
     elif options.stdout or path == "-":

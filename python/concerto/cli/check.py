@@ -12,25 +12,43 @@ from concerto.cli.sources import compile_path, default_file
 def main(args: list[str]) -> int:
     """Checks files, or all `.conc` files in folders."""
     parser = command_parser("check")
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="files or folders; `-` reads standard input")
-    parser.add_argument("--deny", action="append", default=[], metavar="CODE", help="treat a warning as an error: a code, a slug, or `warnings`")
-    parser.add_argument("--allow", action="append", default=[], metavar="CODE", help="hide a warning: a code or a slug")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="files or folders; `-` reads standard input"
+    )
+    parser.add_argument(
+        "--deny",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="treat a warning as an error: a code, a slug, or `warnings`",
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="hide a warning: a code or a slug",
+    )
     options = parser.parse_args(args)
     files = [file for path in options.paths or [default_file()] for file in _files(path)]
     failed = False
     for file in files:
-        compiled = compile_path(file, options)
+        compiled = compile_path(file)
         kept = []
         for row in compiled.diagnostics:
             severity, code, slug = row[0], row[1], row[2]
             if severity == "warning" and {code, slug} & set(options.allow):
                 continue
             # Age is no fault of the program: `warnings` leaves it out.
-            denied = {code, slug} & set(options.deny) or ("warnings" in options.deny and code != "W4016")
+            denied = {code, slug} & set(options.deny) or (
+                "warnings" in options.deny and code != "W4016"
+            )
             failed = failed or severity == "error" or bool(denied)
             if severity == "error" or denied or not options.quiet:
                 kept.append(row)
-        text = type(compiled)(None, tuple(kept)).render(options.format, color=wants_color(options.color))
+        text = type(compiled)(None, tuple(kept)).render(
+            options.format, color=wants_color(options.color)
+        )
         # With `--format json` the diagnostics are the data that was asked for.
         (sys.stdout if options.format == "json" else sys.stderr).write(text)
     if not failed and options.format == "human":

@@ -37,7 +37,9 @@ def _nested(value: Any) -> str:
             return "{" + ", ".join(f"{_nested(k)}: {_nested(v)}" for k, v in value.items()) + "}"
         case Variant(name, data):
             if isinstance(data, dict):
-                return f"{name} {{ " + ", ".join(f"{k}: {_nested(v)}" for k, v in data.items()) + " }"
+                return (
+                    f"{name} {{ " + ", ".join(f"{k}: {_nested(v)}" for k, v in data.items()) + " }"
+                )
             return f"{name}(" + ", ".join(map(_nested, data)) + ")"
         case Ok(inner):
             return f"Ok({_nested(inner)})"

@@ -12,17 +12,28 @@ from concerto.diagnostics.model import did_you_mean
 def main(args: list[str]) -> int:
     """Takes a code or a slug."""
     parser = command_parser("explain")
-    parser.add_argument("code", metavar="CODE", help="such as E3001 or conn-duplicate; `all` lists them")
+    parser.add_argument(
+        "code", metavar="CODE", help="such as E3001 or conn-duplicate; `all` lists them"
+    )
     options = parser.parse_args(args)
     if options.code == "all":
         for code, entry in CODES.items():
             print(f"{code}  {entry.title}" + (f" ({entry.slug})" if entry.slug else ""))
         return OK
     wanted = options.code.upper()
-    code = wanted if wanted in CODES else next((c for c, e in CODES.items() if e.slug == options.code), None)
+    code = (
+        wanted
+        if wanted in CODES
+        else next((c for c, e in CODES.items() if e.slug == options.code), None)
+    )
     if code is None:
         slugs = [entry.slug for entry in CODES.values() if entry.slug]
         hint = did_you_mean(wanted, list(CODES)) or did_you_mean(options.code, slugs)
-        raise Exit(USAGE, f"error: there is no diagnostic `{options.code}`" + (f"\n{hint}" if hint else ""))
-    print(files("concerto.diagnostics").joinpath("pages", f"{code}.md").read_text(encoding="utf-8"), end="")
+        raise Exit(
+            USAGE, f"error: there is no diagnostic `{options.code}`" + (f"\n{hint}" if hint else "")
+        )
+    print(
+        files("concerto.diagnostics").joinpath("pages", f"{code}.md").read_text(encoding="utf-8"),
+        end="",
+    )
     return OK

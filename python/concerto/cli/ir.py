@@ -14,7 +14,9 @@ def main(args: list[str]) -> int:
     parser.add_argument("file", nargs="?", metavar="FILE", help="a source or compiled file")
     parser.add_argument("--verify", action="store_true", help="only verify")
     parser.add_argument("--json", action="store_true", help="print the document itself, indented")
-    parser.add_argument("--permissions", action="store_true", help="print what the program may ask for")
+    parser.add_argument(
+        "--permissions", action="store_true", help="print what the program may ask for"
+    )
     options = parser.parse_args(args)
     program = load_program(options.file or default_file(), options)
     if options.verify:

@@ -11,7 +11,11 @@ from concerto.cli.mock import wait_for_signal
 def main(args: list[str]) -> int:
     """Installs weights, or serves a model until Ctrl-C."""
     parser = command_parser("local")
-    parser.add_argument("--install", action="store_true", help="fetch the weights of SmolLM2-135M-Instruct (about 90 MB) and stop")
+    parser.add_argument(
+        "--install",
+        action="store_true",
+        help="fetch the weights of SmolLM2-135M-Instruct (about 90 MB) and stop",
+    )
     parser.add_argument("--model", metavar="PATH", help="serve this GGUF file instead")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free one (default)")
     options = parser.parse_args(args)

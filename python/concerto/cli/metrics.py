@@ -31,11 +31,20 @@ def render_table(metrics: Metrics) -> str:
         if entry["calls"]:
             tokens = metrics.tokens_by_model(name)
             failed = sum(entry["errors"].values())
-            counts = (f"{entry['calls']:,}", f"{failed:,}", f"{tokens.tokens_in:,}", f"{tokens.tokens_out:,}", f"{tokens.tokens_cached:,}")
+            counts = (
+                f"{entry['calls']:,}",
+                f"{failed:,}",
+                f"{tokens.tokens_in:,}",
+                f"{tokens.tokens_out:,}",
+                f"{tokens.tokens_cached:,}",
+            )
             rows.append((f"  {name}", *counts, "", "", ""))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
     lines.insert(1, "-" * max(map(len, lines)))

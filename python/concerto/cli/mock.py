@@ -15,7 +15,9 @@ def main(args: list[str]) -> int:
     parser.add_argument("--port", type=int, default=0, help="0 takes any free one (default)")
     parser.add_argument("--script", metavar="FILE", help="rules as JSON; see docs/mock.md")
     parser.add_argument("--latency", type=int, default=0, metavar="MS", help="before each answer")
-    parser.add_argument("--chunk-delay", type=int, default=0, metavar="MS", help="between chunks of a stream")
+    parser.add_argument(
+        "--chunk-delay", type=int, default=0, metavar="MS", help="between chunks of a stream"
+    )
     parser.add_argument("--log", metavar="FILE", help="one JSON line per request, keys removed")
     options = parser.parse_args(args)
     from concerto._native import MockServer

@@ -20,7 +20,10 @@ def main(args: list[str]) -> int:
     options = _parse(args)
     program = load_program(options.file or default_file(), options)
     if options.call is None and not program.has_main:
-        raise Exit(USAGE, "error[E2016]: the program has nothing to run\nadd `fn main()`, or call a `pub fn` with `--call`")
+        raise Exit(
+            USAGE,
+            "error[E2016]: the program has nothing to run\nadd `fn main()`, or call a `pub fn` with `--call`",
+        )
     try:
         runtime = Runtime(
             program,
@@ -44,17 +47,48 @@ def main(args: list[str]) -> int:
 
 def _parse(args: list[str]) -> argparse.Namespace:
     parser = command_parser("run")
-    parser.add_argument("file", nargs="?", metavar="FILE", help="a source or compiled file; `-` reads source from standard input")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="a source or compiled file; `-` reads source from standard input",
+    )
     parser.add_argument("--call", metavar="NAME", help="call a `pub fn` instead of `main`")
-    parser.add_argument("--arg", action="append", default=[], metavar="K=V", help="an argument: JSON or text, `K=@FILE`, or `K=-` for standard input")
-    parser.add_argument("--emit", choices=("text", "json", "none"), default="text", help="form of emits")
-    parser.add_argument("--override", action="append", default=[], metavar="NAME.FIELD=VALUE", help="replace a setting of a connection")
+    parser.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="an argument: JSON or text, `K=@FILE`, or `K=-` for standard input",
+    )
+    parser.add_argument(
+        "--emit", choices=("text", "json", "none"), default="text", help="form of emits"
+    )
+    parser.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="NAME.FIELD=VALUE",
+        help="replace a setting of a connection",
+    )
     parser.add_argument("--mock", action="store_true", help="answer every model call locally")
-    parser.add_argument("--metrics", nargs="?", const="table", choices=("table", "json"), help="print what was used, after the run")
-    parser.add_argument("--env", metavar="FILE", help="read variables from a file; the real environment wins")
-    parser.add_argument("--require-keys", action="store_true", help="evaluate all connections first")
+    parser.add_argument(
+        "--metrics",
+        nargs="?",
+        const="table",
+        choices=("table", "json"),
+        help="print what was used, after the run",
+    )
+    parser.add_argument(
+        "--env", metavar="FILE", help="read variables from a file; the real environment wins"
+    )
+    parser.add_argument(
+        "--require-keys", action="store_true", help="evaluate all connections first"
+    )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
-    parser.add_argument("--log-level", choices=("error", "warn", "info", "debug", "trace"), default="warn")
+    parser.add_argument(
+        "--log-level", choices=("error", "warn", "info", "debug", "trace"), default="warn"
+    )
     # `--metrics FILE` would take the file for its value.
     if "--metrics" in args:
         at = args.index("--metrics")
@@ -68,7 +102,10 @@ def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str,
         if options.emit == "text":
             line = f"[emit:{emit.channel}] {display(emit.payload)}"
         else:
-            line = json.dumps({"channel": emit.channel, "payload": to_json(emit.payload), "ts": emit.time}, ensure_ascii=False)
+            line = json.dumps(
+                {"channel": emit.channel, "payload": to_json(emit.payload), "ts": emit.time},
+                ensure_ascii=False,
+            )
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
@@ -80,13 +117,19 @@ def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str,
         return
 
     try:
-        result = runtime.observe(options.call, arguments, nothing if options.emit == "none" else on_emit, on_print)
+        result = runtime.observe(
+            options.call, arguments, nothing if options.emit == "none" else on_emit, on_print
+        )
     except PanicError as error:
         _failure(f"panic: {error}", error.trace, options.debug)
         return PANIC
     except ProgramError as error:
         message = f"error: {error}"
-        if isinstance(error, LlmError) and error.kind == "config" and "environment variable" in str(error):
+        if (
+            isinstance(error, LlmError)
+            and error.kind == "config"
+            and "environment variable" in str(error)
+        ):
             message += "\nhelp: set the variable, or answer every call locally with `--mock`"
         _failure(message, error.trace, options.debug)
         return FAILED

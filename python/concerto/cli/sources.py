@@ -27,7 +27,7 @@ def default_file() -> str:
     raise Exit(USAGE, f"error: no FILE given, and there is neither {' nor '.join(_DEFAULTS)} here")
 
 
-def compile_path(path: str, options: argparse.Namespace) -> Compiled:
+def compile_path(path: str) -> Compiled:
     """Compiles a file, or takes it from the cache. Raises `Exit` if it cannot be read."""
     from concerto.cache import compile_cached
     from concerto.compiler import read_source
@@ -53,7 +53,7 @@ def load_program(path: str, options: argparse.Namespace) -> Program:
     try:
         if path != "-" and not path.endswith(".conc"):
             return Program.from_bytes(Path(path).read_bytes())
-        compiled = compile_path(path, options)
+        compiled = compile_path(path)
         report(compiled, options)
         if compiled.ir is None:
             raise Exit(USAGE)
@@ -66,7 +66,9 @@ def load_program(path: str, options: argparse.Namespace) -> Program:
 
 def report(compiled: Compiled, options: argparse.Namespace) -> None:
     """Prints the diagnostics of a compilation on standard error."""
-    text = compiled.render(options.format, color=wants_color(options.color), warnings=not options.quiet)
+    text = compiled.render(
+        options.format, color=wants_color(options.color), warnings=not options.quiet
+    )
     sys.stderr.write(text)
 
 

@@ -79,7 +79,10 @@ def _human(diagnostic: Diagnostic, color: bool) -> str:
     slug = f" {diagnostic.slug}" if diagnostic.slug else ""
     head = paint(f"{diagnostic.severity}[{diagnostic.code}{slug}]", strong, _BOLD)
     line, column = diagnostic.source.position(diagnostic.primary.span.start)
-    labels = [(diagnostic.primary, "^", strong), *((each, "-", _BLUE) for each in diagnostic.related)]
+    labels = [
+        (diagnostic.primary, "^", strong),
+        *((each, "-", _BLUE) for each in diagnostic.related),
+    ]
     numbers = [diagnostic.source.position(each.span.start)[0] for each, _, _ in labels]
     width = len(str(max(numbers)))
     bar = paint("|", _BLUE)

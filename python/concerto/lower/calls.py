@@ -74,7 +74,9 @@ def _native(
         builder.emit("native_mut", target, native, register, first, len(args), at=node)
 
 
-def _builtin(builder: Builder, node: ast.Call, name: str, args: tuple[ast.Expr, ...], target: int) -> None:
+def _builtin(
+    builder: Builder, node: ast.Call, name: str, args: tuple[ast.Expr, ...], target: int
+) -> None:
     from concerto.lower.exprs import lower, lower_into, raise_error
 
     match name:

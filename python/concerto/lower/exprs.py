@@ -20,7 +20,13 @@ from concerto.lower.places import lower_assign
 from concerto.syntax import ast
 
 _INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
-_FLOAT_OPS = {"+": "add_float", "-": "sub_float", "*": "mul_float", "/": "div_float", "%": "rem_float"}
+_FLOAT_OPS = {
+    "+": "add_float",
+    "-": "sub_float",
+    "*": "mul_float",
+    "/": "div_float",
+    "%": "rem_float",
+}
 _SMALL = 2**31
 
 
@@ -56,7 +62,9 @@ def _is_plain(node: ast.Expr) -> bool:
     match node:
         case ast.Literal() | ast.PathExpr():
             return True
-        case ast.FieldAccess(object=inner) | ast.TupleAccess(object=inner) | ast.Unary(operand=inner):
+        case (
+            ast.FieldAccess(object=inner) | ast.TupleAccess(object=inner) | ast.Unary(operand=inner)
+        ):
             return _is_plain(inner)
         case ast.Binary(left=left, right=right) | ast.Index(object=left, index=right):
             return _is_plain(left) and _is_plain(right)
@@ -182,7 +190,9 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
         case ast.FieldAccess(object=object_):
             builder.emit("field", target, lower(builder, object_), builder.facts.fields[id(node)])
         case ast.TupleAccess(object=object_):
-            builder.emit("tuple_field", target, lower(builder, object_), builder.facts.fields[id(node)])
+            builder.emit(
+                "tuple_field", target, lower(builder, object_), builder.facts.fields[id(node)]
+            )
         case ast.Index():
             _index(builder, node, target)
         case ast.Call():
@@ -262,7 +272,9 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
         _literal(builder, value, type_, target)
 
 
-def _interpolated(builder: Builder, pieces: tuple[str, ...], values: tuple[ast.Expr, ...], target: int) -> None:
+def _interpolated(
+    builder: Builder, pieces: tuple[str, ...], values: tuple[ast.Expr, ...], target: int
+) -> None:
     parts: list[str | ast.Expr] = [pieces[0]]
     for value, piece in zip(values, pieces[1:], strict=True):
         parts += [value, piece]
@@ -286,7 +298,9 @@ def _path(builder: Builder, node: ast.PathExpr, target: int) -> None:
             builder.emit("none", target)
         case UnitVariant(enum=enum, variant=variant):
             assert enum is not None
-            builder.emit("variant", target, builder.tables.type(t.Enum(enum.name)), variant, builder.next, 0)
+            builder.emit(
+                "variant", target, builder.tables.type(t.Enum(enum.name)), variant, builder.next, 0
+            )
         case other:
             raise AssertionError(other)
 
@@ -315,9 +329,19 @@ def _binary(builder: Builder, node: ast.Binary, target: int) -> None:
     if op in ("==", "!=", "<", ">", "<=", ">="):
         _comparison(builder, node, left_type, right_type, target)
         return
-    small = node.right.value if isinstance(node.right, ast.Literal) and type(node.right.value) is int else None
+    small = (
+        node.right.value
+        if isinstance(node.right, ast.Literal) and type(node.right.value) is int
+        else None
+    )
     if left_type == t.INT and op in "+-" and small is not None and abs(small) < _SMALL:
-        builder.emit("add_int_imm", target, lower(builder, node.left), small if op == "+" else -small, at=node)
+        builder.emit(
+            "add_int_imm",
+            target,
+            lower(builder, node.left),
+            small if op == "+" else -small,
+            at=node,
+        )
         return
     left, right = lower_operands(builder, node.left, node.right)
     name = (_FLOAT_OPS if left_type == t.FLOAT else _INT_OPS)[op]
@@ -334,7 +358,9 @@ def _chain(node: ast.Binary) -> tuple[ast.Expr, ...]:
     return (here, *reversed(parts))
 
 
-def _comparison(builder: Builder, node: ast.Binary, left_type: Type, right_type: Type, target: int) -> None:
+def _comparison(
+    builder: Builder, node: ast.Binary, left_type: Type, right_type: Type, target: int
+) -> None:
     left, right = lower_operands(builder, node.left, node.right)
     op = node.op
     if op in (">", ">="):
@@ -363,7 +389,9 @@ def _coalesce(builder: Builder, node: ast.Binary, target: int) -> None:
         option = builder.temporary()
         lower_into(builder, node.left, option)
         builder.emit("unwrap_or_jump", target, option, other)
-        if isinstance(type_of(builder, node), t.Option) and isinstance(type_of(builder, node.right), t.Option):
+        if isinstance(type_of(builder, node), t.Option) and isinstance(
+            type_of(builder, node.right), t.Option
+        ):
             builder.emit("some", target, target)
     builder.emit("jump", end)
     builder.place(other)
@@ -403,7 +431,9 @@ def raise_error(builder: Builder, place: Raise, error: int, node: ast.Node) -> N
 def _index(builder: Builder, node: ast.Index, target: int) -> None:
     object_type = type_of(builder, node.object)
     if isinstance(object_type, t.Tuple):
-        builder.emit("tuple_field", target, lower(builder, node.object), builder.facts.fields[id(node)])
+        builder.emit(
+            "tuple_field", target, lower(builder, node.object), builder.facts.fields[id(node)]
+        )
         return
     subject, at = lower_operands(builder, node.object, node.index)
     ranged = type_of(builder, node.index) == t.RANGE
@@ -541,7 +571,9 @@ def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
     pair = builder.temporary(2) if isinstance(found, t.Map) else 0
     item = pair if isinstance(found, t.Map) else builder.temporary()
     builder.place(loop.again)
-    builder.emit("map_next" if isinstance(found, t.Map) else "array_next", item, subject, index, loop.end)
+    builder.emit(
+        "map_next" if isinstance(found, t.Map) else "array_next", item, subject, index, loop.end
+    )
     if isinstance(found, t.Map):
         assert isinstance(node.pattern, ast.TuplePattern)
         for position, part in enumerate(node.pattern.items):

@@ -31,7 +31,9 @@ def _effects(instruction: Instruction) -> tuple[int, int]:
             case "r" | "m" | "x":
                 uses |= 1 << value
             case "w":
-                count = operands[position + 1] * (2 if OPERANDS[instruction[0]][position + 1] == "p" else 1)
+                count = operands[position + 1] * (
+                    2 if OPERANDS[instruction[0]][position + 1] == "p" else 1
+                )
                 uses |= ((1 << count) - 1) << value
             case _:
                 pass

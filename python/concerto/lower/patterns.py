@@ -92,7 +92,12 @@ def _test_unit(builder: Builder, unit: UnitVariant, subject: int, otherwise: Lab
 
 
 def _test_variant(
-    builder: Builder, pattern: ast.Pattern, path: str, items: tuple[ast.Pattern, ...], subject: int, otherwise: Label
+    builder: Builder,
+    pattern: ast.Pattern,
+    path: str,
+    items: tuple[ast.Pattern, ...],
+    subject: int,
+    otherwise: Label,
 ) -> None:
     holds = builder.temporary()
     if path in ("Some", "Ok", "Err"):
@@ -119,7 +124,9 @@ def _payload(builder: Builder, subject: int) -> int:
     return part
 
 
-def _test_struct(builder: Builder, pattern: ast.StructPattern, subject: int, otherwise: Label) -> None:
+def _test_struct(
+    builder: Builder, pattern: ast.StructPattern, subject: int, otherwise: Label
+) -> None:
     found = builder.facts.patterns.get(id(pattern))
     read = "field"
     holds = builder.temporary()

@@ -15,7 +15,13 @@ from concerto.lower.functions import Builder
 from concerto.syntax import ast
 
 _INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
-_FLOAT_OPS = {"+": "add_float", "-": "sub_float", "*": "mul_float", "/": "div_float", "%": "rem_float"}
+_FLOAT_OPS = {
+    "+": "add_float",
+    "-": "sub_float",
+    "*": "mul_float",
+    "/": "div_float",
+    "%": "rem_float",
+}
 
 
 def lower_assign(builder: Builder, node: ast.Assign) -> None:
@@ -55,7 +61,9 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
 def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | None:
     """The `s` of `x = x + s` on texts, which appends in place."""
     value = node.value
-    if not (isinstance(value, ast.Binary) and value.op == "+" and t.resolve(local.type) == t.STRING):
+    if not (
+        isinstance(value, ast.Binary) and value.op == "+" and t.resolve(local.type) == t.STRING
+    ):
         return None
     left = value.left
     same = isinstance(left, ast.PathExpr) and builder.facts.names.get(id(left)) is local
@@ -123,7 +131,9 @@ def _taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[i
     yield register
 
 
-def _take(builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys: dict[int, int], part: int) -> None:
+def _take(
+    builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys: dict[int, int], part: int
+) -> None:
     if isinstance(node, ast.FieldAccess):
         builder.emit("take_field", part, owner, builder.facts.fields[id(node)])
     else:
@@ -131,7 +141,9 @@ def _take(builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys:
         builder.emit(f"take_index_{kind}", part, owner, keys[id(node)], at=node)
 
 
-def _put(builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys: dict[int, int], part: int) -> None:
+def _put(
+    builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys: dict[int, int], part: int
+) -> None:
     if isinstance(node, ast.FieldAccess):
         builder.emit("set_field", owner, builder.facts.fields[id(node)], part)
     else:

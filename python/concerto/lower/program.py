@@ -27,7 +27,9 @@ class Tables:
 
     def constant(self, value: int | float | str) -> int:
         """The index of a constant of code."""
-        kind = "string" if isinstance(value, str) else "float" if isinstance(value, float) else "int"
+        kind = (
+            "string" if isinstance(value, str) else "float" if isinstance(value, float) else "int"
+        )
         key = (kind, repr(value))
         return self.constants.setdefault(key, len(self.constants))
 
@@ -36,7 +38,9 @@ class Tables:
         convert = {"string": str, "float": float, "int": int}
         out = []
         for kind, text in self.constants:
-            value: Any = eval(text, {"inf": float("inf")}) if kind == "string" else convert[kind](text)  # noqa: S307 - our own repr
+            value: Any = (
+                eval(text, {"inf": float("inf")}) if kind == "string" else convert[kind](text)
+            )
             out.append([kind, value])
         return out
 
@@ -79,7 +83,10 @@ class Tables:
         entry: list[Any] = ["struct", {}]
         index = self._add(type_, entry)
         if origin in ("record", "error"):
-            fields = [FieldInfo(n, ty, isinstance(ty, t.Option)) for n, ty in builtins.records()[name][1].items()]
+            fields = [
+                FieldInfo(n, ty, isinstance(ty, t.Option))
+                for n, ty in builtins.records()[name][1].items()
+            ]
         else:
             fields = self.checked.structs[name].fields
         entry[1] = {"name": name, "origin": origin, "fields": [self.field(f) for f in fields]}
@@ -157,7 +164,13 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     ]
     connections = list(checked.connections)
     program.connections = [
-        {"name": c.name, "kind": c.kind, "origin": "program", "fields": c.fields, "span": [0, *c.span]}
+        {
+            "name": c.name,
+            "kind": c.kind,
+            "origin": "program",
+            "fields": c.fields,
+            "span": [0, *c.span],
+        }
         for c in checked.connections.values()
     ]
     program.models = [

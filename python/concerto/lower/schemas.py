@@ -43,7 +43,13 @@ def _field(program: CheckedProgram, field: FieldInfo, defs: dict[str, Any]) -> d
 def _type(program: CheckedProgram, type_: Type, defs: dict[str, Any]) -> dict[str, Any]:
     match t.resolve(type_):
         case t.Simple(name):
-            words = {"String": "string", "Int": "integer", "Float": "number", "Bool": "boolean", "Nil": "null"}
+            words = {
+                "String": "string",
+                "Int": "integer",
+                "Float": "number",
+                "Bool": "boolean",
+                "Nil": "null",
+            }
             return {"type": words[name]} if name in words else {}
         case t.Literals(values):
             return {"type": "string", "enum": list(values)}
@@ -84,5 +90,11 @@ def _enum(program: CheckedProgram, name: str, defs: dict[str, Any]) -> dict[str,
             properties = {field.name: _type(program, field.type, defs) for field in variant.fields}
             data = {"type": "object", "properties": properties, "required": list(properties)}
         tag = {"type": "string", "enum": [variant.name]}
-        forms.append({"type": "object", "properties": {"variant": tag, "data": data}, "required": ["variant", "data"]})
+        forms.append(
+            {
+                "type": "object",
+                "properties": {"variant": tag, "data": data},
+                "required": ["variant", "data"],
+            }
+        )
     return {"anyOf": forms}

@@ -33,11 +33,21 @@ _Problem = tuple[str, str, ast.Node, str | None]
 def _check(node: ast.Node, in_settings: bool, parenthesised: set[int]) -> Iterator[_Problem]:
     match node:
         case ast.Assign() if not _is_place(node.place):
-            yield "E1012", "this cannot be assigned to", node.place, "assign to a variable, a field or an element"
+            yield (
+                "E1012",
+                "this cannot be assigned to",
+                node.place,
+                "assign to a variable, a field or an element",
+            )
         case ast.Entry() if not in_settings:
             key = node.key
             if isinstance(key, ast.PathExpr) and id(key) not in parenthesised:
-                yield "E1013", f"the key `{key.path}` is not quoted", key, f'write `"{key.path}"`, or `({key.path})` for its value'
+                yield (
+                    "E1013",
+                    f"the key `{key.path}` is not quoted",
+                    key,
+                    f'write `"{key.path}"`, or `({key.path})` for its value',
+                )
         case ast.Call():
             yield from _arguments(node.args)
         case ast.Decorator():
@@ -62,7 +72,12 @@ def _arguments(args: tuple[ast.Argument, ...]) -> Iterator[_Problem]:
     seen: set[str] = set()
     for arg in args:
         if arg.name is None and seen:
-            yield "E1015", "a positional argument after a named one", arg, "put positional arguments first"
+            yield (
+                "E1015",
+                "a positional argument after a named one",
+                arg,
+                "put positional arguments first",
+            )
             return
         if arg.name is not None:
             if arg.name.text in seen:
@@ -76,5 +91,10 @@ def _parameters(params: tuple[ast.Param, ...]) -> Iterator[_Problem]:
         if param.name.text == "self" and index:
             yield "E1016", "`self` must be the first parameter", param, None
         elif param.default is None and optional:
-            yield "E1016", f"`{param.name}` has no default but stands after one that has", param, "put it first, or give it a default"
+            yield (
+                "E1016",
+                f"`{param.name}` has no default but stands after one that has",
+                param,
+                "put it first, or give it a default",
+            )
         optional = optional or param.default is not None

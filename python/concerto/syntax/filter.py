@@ -16,20 +16,88 @@ from concerto.syntax.tokens import HARD_KEYWORDS, SOFT_KEYWORDS
 
 _CLOSERS = {"LPAREN": "RPAREN", "LBRACKET": "RBRACKET", "LBRACE": "RBRACE"}
 _OPERAND_END = frozenset(
-    "IDENT INT FLOAT STRING IEND SELF TRUE FALSE NIL RPAREN RBRACKET RBRACE QUEST AWAIT DOTDOT_OPEN RANGLE".split()
+    [
+        "IDENT",
+        "INT",
+        "FLOAT",
+        "STRING",
+        "IEND",
+        "SELF",
+        "TRUE",
+        "FALSE",
+        "NIL",
+        "RPAREN",
+        "RBRACKET",
+        "RBRACE",
+        "QUEST",
+        "AWAIT",
+        "DOTDOT_OPEN",
+        "RANGLE",
+    ]
 )
 _DECLARING = frozenset(
-    "STRUCT ENUM TRAIT IMPL SCHEMA MODEL AGENT TOOL MCP CONNECT PIPELINE MOD MOCK CATCH ARROW".split()
+    [
+        "STRUCT",
+        "ENUM",
+        "TRAIT",
+        "IMPL",
+        "SCHEMA",
+        "MODEL",
+        "AGENT",
+        "TOOL",
+        "MCP",
+        "CONNECT",
+        "PIPELINE",
+        "MOD",
+        "MOCK",
+        "CATCH",
+        "ARROW",
+    ]
 )
-_WITH_FIELDS = frozenset("STRUCT SCHEMA CONNECT MODEL AGENT TOOL MCP MOCK ENUM".split())
-_TYPE_LIST = frozenset("IDENT COLONCOLON COMMA LPAREN RPAREN ARROW FN NIL STRING BAR".split())
+_WITH_FIELDS = frozenset(
+    ["STRUCT", "SCHEMA", "CONNECT", "MODEL", "AGENT", "TOOL", "MCP", "MOCK", "ENUM"]
+)
+_TYPE_LIST = frozenset(
+    ["IDENT", "COLONCOLON", "COMMA", "LPAREN", "RPAREN", "ARROW", "FN", "NIL", "STRING", "BAR"]
+)
 _AFTER_TYPE_LIST = frozenset(
-    "LPAREN RPAREN RBRACKET RBRACE LBRACE COMMA SEMI COLON ASSIGN GT BAR OROR COLONCOLON DOT QUEST QQ EQ NE ANDAND FATARROW PIPE PLUS AS FOR AT PUB "
-    "$end".split()
+    [
+        "LPAREN",
+        "RPAREN",
+        "RBRACKET",
+        "RBRACE",
+        "LBRACE",
+        "COMMA",
+        "SEMI",
+        "COLON",
+        "ASSIGN",
+        "GT",
+        "BAR",
+        "OROR",
+        "COLONCOLON",
+        "DOT",
+        "QUEST",
+        "QQ",
+        "EQ",
+        "NE",
+        "ANDAND",
+        "FATARROW",
+        "PIPE",
+        "PLUS",
+        "AS",
+        "FOR",
+        "AT",
+        "PUB",
+        "$end",
+    ]
 )
-_NAMES_TYPE_PARAMS = frozenset("FN STRUCT ENUM TRAIT SCHEMA TYPE".split())
-_BEFORE_EMPTY_MAP = frozenset("ASSIGN ADDEQ LPAREN COMMA LBRACKET COLON RETURN BREAK QQ".split())
-_BLOCK_LIKE = frozenset("IF MATCH FOR WHILE LOOP PARALLEL TRY LISTEN LABEL".split())
+_NAMES_TYPE_PARAMS = frozenset(["FN", "STRUCT", "ENUM", "TRAIT", "SCHEMA", "TYPE"])
+_BEFORE_EMPTY_MAP = frozenset(
+    ["ASSIGN", "ADDEQ", "LPAREN", "COMMA", "LBRACKET", "COLON", "RETURN", "BREAK", "QQ"]
+)
+_BLOCK_LIKE = frozenset(
+    ["IF", "MATCH", "FOR", "WHILE", "LOOP", "PARALLEL", "TRY", "LISTEN", "LABEL"]
+)
 _NAME_END = frozenset(("IDENT", "SELF"))
 
 
@@ -180,7 +248,9 @@ class _Frame:
     """An open bracket, or the file."""
 
     kind: str  # file, block, match, fields, paren
-    heads: list[str] = field(default_factory=list)  # of if, while, match, for, whose body has not begun
+    heads: list[str] = field(
+        default_factory=list
+    )  # of if, while, match, for, whose body has not begun
     is_arm_body: bool = False
     has_fields: bool = False
     has_methods: bool = False
@@ -254,7 +324,9 @@ class _Layout:
             case "LBRACE":
                 self._open_brace(at, token, starts_statement)
             case "LPAREN" | "LBRACKET" | "ISTART":
-                decorator = len(self.out) > 1 and self.previous == "IDENT" and self.out[-2].type == "AT"
+                decorator = (
+                    len(self.out) > 1 and self.previous == "IDENT" and self.out[-2].type == "AT"
+                )
                 self.out.append(token)
                 self.frames.append(_Frame("paren", closes_decorator=decorator))
             case "RPAREN" | "RBRACKET" | "IEND":
@@ -286,7 +358,9 @@ class _Layout:
     def _ends_value(self) -> bool:
         """Whether the last token ends an operand or type, and is neither part of a decorator nor the end of a body."""
         frame = self.frame
-        names_decorator = self.previous == "IDENT" and len(self.out) > 1 and self.out[-2].type == "AT"
+        names_decorator = (
+            self.previous == "IDENT" and len(self.out) > 1 and self.out[-2].type == "AT"
+        )
         return (
             self.previous in _OPERAND_END
             and not names_decorator
@@ -319,8 +393,14 @@ class _Layout:
             if kind == "ASSIGN":
                 token.type = "STATE"
                 return
-            named = kind in ("IDENT", "STRING") and self.kinds[here + 1] == "COLON" and here > at + 2
-            if kind in ("SEMI", "AT", "PUB", "RBRACE") or (kind == "COMMA" and angles == 0) or named:
+            named = (
+                kind in ("IDENT", "STRING") and self.kinds[here + 1] == "COLON" and here > at + 2
+            )
+            if (
+                kind in ("SEMI", "AT", "PUB", "RBRACE")
+                or (kind == "COMMA" and angles == 0)
+                or named
+            ):
                 return
             here += 1
 
@@ -342,7 +422,9 @@ class _Layout:
 
     def _open_brace(self, at: int, token: Any, starts_statement: bool) -> None:
         frame, previous = self.frame, self.previous
-        before, ends_path = self._path_before() if previous in (*_NAME_END, "RANGLE") else ("", False)
+        before, ends_path = (
+            self._path_before() if previous in (*_NAME_END, "RANGLE") else ("", False)
+        )
         new = _Frame("block")
         in_head = bool(frame.heads)
         declares = ends_path and (before in _DECLARING or (before == "FOR" and not in_head))

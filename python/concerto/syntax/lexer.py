@@ -22,6 +22,7 @@ _ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "r": "\r", "t": "\t", "0": "\0", "$
 _ESCAPE = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|(.)|$)", re.DOTALL)
 _STRING_STOP = re.compile(r'["\\\n$]')
 _COMMENT_STOP = re.compile(r"/\*|\*/")
+_DIGITS = re.compile(r"\d+")
 _DECIMAL = re.compile(r"\d[\d_]*(\.\d[\d_]*)?([eE][+-]?\d[\d_]*)?")
 _BASED = re.compile(r"0(?:[xX][0-9A-Fa-f_]*|[bB][01_]*|[oO][0-7_]*)")
 _GLUED = re.compile(r"[A-Za-z0-9_]+")
@@ -127,7 +128,9 @@ class _Scanner:
         self.strings: list[_OpenString] = []
         self.doc_lines: list[str] = []
 
-    def report(self, code: str, message: str, start: int, end: int, help_: str | None = None) -> None:
+    def report(
+        self, code: str, message: str, start: int, end: int, help_: str | None = None
+    ) -> None:
         label = Label(Span(start, end))
         self.diagnostics.append(Diagnostic(code, message, self.source, label, help=help_))
 
@@ -202,7 +205,9 @@ class _Scanner:
         while depth:
             found = _COMMENT_STOP.search(self.text, at)
             if not found:
-                self.report("E0003", "the comment does not end", start, start + 2, "close it with `*/`")
+                self.report(
+                    "E0003", "the comment does not end", start, start + 2, "close it with `*/`"
+                )
                 return len(self.text)
             depth += 1 if found.group() == "/*" else -1
             at = found.end()
@@ -210,11 +215,11 @@ class _Scanner:
 
     def number(self, token: Any) -> int:
         text, start = self.text, token.index
-        after_dot = bool(self.tokens) and self.tokens[-1].type == "DOT" and self.tokens[-1].end == start
-        if after_dot:
-            found = re.compile(r"\d+").match(text, start)
-        else:
-            found = _BASED.match(text, start) or _DECIMAL.match(text, start)
+        after_dot = (
+            bool(self.tokens) and self.tokens[-1].type == "DOT" and self.tokens[-1].end == start
+        )
+        based = None if after_dot else _BASED.match(text, start)
+        found = based or (_DIGITS if after_dot else _DECIMAL).match(text, start)
         assert found is not None  # the token began with a digit
         word = found.group()
         end = found.end()
@@ -229,7 +234,11 @@ class _Scanner:
             self.report("E0004", f"misplaced `_` in `{word}`", start, end, help_)
         elif len(digits) == 2 and digits[1] in "xXbBoO":
             self.report("E0005", f"`{word}` has no digits", start, end)
-        elif not after_dot and digits[1:2] not in set("xXbBoO") and ("." in word or "e" in word.lower()):
+        elif (
+            not after_dot
+            and digits[1:2] not in set("xXbBoO")
+            and ("." in word or "e" in word.lower())
+        ):
             token.type, token.value = "FLOAT", float(digits)
             if token.value == float("inf"):
                 self.report("E0006", f"`{word}` is too large for a Float", start, end)
@@ -248,7 +257,13 @@ class _Scanner:
         closing = '"' + "#" * (len(token.value) - 2)
         end = self.text.find(closing, token.end)
         if end < 0:
-            self.report("E0007", "the string does not end", token.index, token.end, f"close it with `{closing}`")
+            self.report(
+                "E0007",
+                "the string does not end",
+                token.index,
+                token.end,
+                f"close it with `{closing}`",
+            )
             end = after = len(self.text)
         else:
             after = end + len(closing)
@@ -264,7 +279,13 @@ class _Scanner:
             found = _STRING_STOP.search(text, at)
             if not found or (found.group() == "\n" and string.quote == '"'):
                 end = found.start() if found else len(text)
-                self.report("E0007", "the string does not end", string.start, string.start + 1, "close it with `\"`")
+                self.report(
+                    "E0007",
+                    "the string does not end",
+                    string.start,
+                    string.start + 1,
+                    'close it with `"`',
+                )
                 return self.end_string(string, token, start, end, end, first)
             at = found.start()
             match found.group():
@@ -272,7 +293,10 @@ class _Scanner:
                     return self.end_string(string, token, start, at, at + len(string.quote), first)
                 case "$" if text.startswith("{", at + 1):
                     if len(self.strings) >= _MAX_NESTING:
-                        self.report("E0010", "interpolation is nested deeper than 64 levels", at, at + 2)
+                        self.report(
+                            "E0010", "interpolation is nested deeper than 64 levels", at, at + 2
+                        )
+                        self.strings.clear()
                         return len(text)
                     token.type = "ISTART" if first else "IMID"
                     token.value, token.end = (start, at), at + 2

@@ -8,6 +8,7 @@ gives one diagnostic and everything else is still checked.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -57,12 +58,37 @@ PRECEDENCE = (
     ("left", "DOT", "LPAREN", "LBRACKET", "LANGLE", "COLONCOLON"),
 )
 
-_COMPARISONS = frozenset("EQ NE LT GT LE GE".split())
+_COMPARISONS = frozenset(["EQ", "NE", "LT", "GT", "LE", "GE"])
 _DECLARATION_WORDS = frozenset(
-    "FN STRUCT ENUM TRAIT IMPL USE MOD CONST TYPE CONNECT MODEL AGENT SCHEMA TOOL MCP PIPELINE HASHMAP LEDGER MEMORY PUB AT ASYNC".split()
+    [
+        "FN",
+        "STRUCT",
+        "ENUM",
+        "TRAIT",
+        "IMPL",
+        "USE",
+        "MOD",
+        "CONST",
+        "TYPE",
+        "CONNECT",
+        "MODEL",
+        "AGENT",
+        "SCHEMA",
+        "TOOL",
+        "MCP",
+        "PIPELINE",
+        "HASHMAP",
+        "LEDGER",
+        "MEMORY",
+        "PUB",
+        "AT",
+        "ASYNC",
+    ]
 )
-_OPENERS = frozenset("LPAREN LBRACKET LBRACE LBRACE_BODY LBRACE_STRUCT LBRACE_MAP ISTART".split())
-_CLOSERS = frozenset("RPAREN RBRACKET RBRACE IEND".split())
+_OPENERS = frozenset(
+    ["LPAREN", "LBRACKET", "LBRACE", "LBRACE_BODY", "LBRACE_STRUCT", "LBRACE_MAP", "ISTART"]
+)
+_CLOSERS = frozenset(["RPAREN", "RBRACKET", "RBRACE", "IEND"])
 
 
 class _SyntaxError(Exception):
@@ -76,7 +102,12 @@ class _SyntaxError(Exception):
 def grammar_digest(grammar: Any) -> str:
     """Identifies the grammar that tables were built from: productions, precedence, tokens and the version of SLY."""
     productions = [f"{p.name} -> {' '.join(p.prod)} {p.prec}" for p in grammar.Productions]
-    parts = [sly.__version__, *productions, repr(sorted(grammar.Terminals)), repr(sorted(grammar.Precedence.items()))]
+    parts = [
+        sly.__version__,
+        *productions,
+        repr(sorted(grammar.Terminals)),
+        repr(sorted(grammar.Precedence.items())),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -147,6 +178,8 @@ def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
     parser.docs, parser.length, parser.text = docs, len(source.text), source.text
     module = empty
     removed: set[int] = set()
+    lost: set[str] = set()
+    bad_lines = {source.position(d.primary.span.start)[0] for d in diagnostics}
     for _ in range(MAX_ERRORS):
         parser.parenthesised = set()
         try:
@@ -156,15 +189,18 @@ def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
             at = _index_of(tokens, error.token)
             diagnostic = _explain(source, tokens, at, error)
             # What is left of a statement after its mistake was cut out may not parse either: one message is enough.
-            if not removed & {at, at - 1}:
+            line = source.position(diagnostic.primary.span.start)[0]
+            if not removed & {at, at - 1} and line not in bad_lines:
                 diagnostics.append(diagnostic)
             start, end = _region(tokens, at)
             if start == end:
                 return module, diagnostics
+            lost.update(str(t.value) for t in tokens[start:end] if t.type == "IDENT")
             del tokens[start:end]
             removed = {start, start - 1}
     else:
         parser.parenthesised = set()
+    module = replace(module, lost=frozenset(lost))
     return module, [*diagnostics, *check_tree(source, module, parser.parenthesised)]
 
 
@@ -178,11 +214,19 @@ def _too_deep(source: Source, tokens: list[Any]) -> Diagnostic | None:
     depth = chain = 0
     for token in tokens:
         depth += (token.type in _OPENERS) - (token.type in _CLOSERS)
-        chain = chain + 1 if token.type in ("ELSE", "MINUS", "NOT", "AWAIT") else 0 if token.type == "SEMI" else chain
+        chain = (
+            chain + 1
+            if token.type in ("ELSE", "MINUS", "NOT", "AWAIT")
+            else 0
+            if token.type == "SEMI"
+            else chain
+        )
         if depth > MAX_NESTING or chain > 4 * MAX_NESTING:
             label = Label(Span(token.index, token.end))
             message = f"the program is nested deeper than {MAX_NESTING} levels"
-            return Diagnostic("E1001", message, source, label, help="give a part of it a name of its own")
+            return Diagnostic(
+                "E1001", message, source, label, help="give a part of it a name of its own"
+            )
     return None
 
 
@@ -244,7 +288,9 @@ def _explain(source: Source, tokens: list[Any], at: int, error: _SyntaxError) ->
     before = previous.type if previous else ""
     expected = {name for name, action in error.expected.items() if action is not None}
 
-    def diagnostic(code: str, message: str, help_: str | None = None, where: Span = span) -> Diagnostic:
+    def diagnostic(
+        code: str, message: str, help_: str | None = None, where: Span = span
+    ) -> Diagnostic:
         return Diagnostic(code, message, source, Label(where), help=help_)
 
     if kind in _COMPARISONS and kind in error.expected and error.expected[kind] is None:
@@ -256,12 +302,19 @@ def _explain(source: Source, tokens: list[Any], at: int, error: _SyntaxError) ->
         return diagnostic("E1009", "`else` without `if`")
     if before in ("STRUCT", "ENUM", "TRAIT", "FN", "SCHEMA", "MOD", "CONST") and kind != "IDENT":
         return diagnostic("E1006", f"expected a name after `{previous.value}`")  # type: ignore[union-attr]
+    if kind in ("IEND", "IMID") and before in ("ISTART", "IMID"):
+        return diagnostic(
+            "E1011", "the interpolation is empty", "write an expression between the braces"
+        )
     found = _describe(token) if token else DESCRIPTIONS["$end"]
+    if "COMMA" in expected and previous and _in_match(tokens, at):
+        after = Span(previous.end, previous.end + 1)
+        return diagnostic(
+            "E1007", "missing `,` between match arms", "put a comma after the arm", after
+        )
     if "SEMI" in expected and previous and _starts_statement(kind):
         after = Span(previous.end, previous.end + 1)
         return diagnostic("E1003", "missing `;`", "end the statement with `;`", after)
-    if kind == "FATARROW" and "COMMA" in expected:
-        return diagnostic("E1007", "missing `,` between match arms", "put a comma after the arm before this one")
     if kind in ("CONNECT", "MODEL", "SCHEMA", "TOOL", "STRUCT", "ENUM", "FN"):
         code = "E4001" if kind == "CONNECT" else "E1001"
         word = str(token.value)
@@ -273,6 +326,22 @@ def _explain(source: Source, tokens: list[Any], at: int, error: _SyntaxError) ->
     wanted = _wanted(expected)
     help_ = "expected " + wanted if wanted else None
     return diagnostic("E1001", f"unexpected {found}", help_)
+
+
+def _in_match(tokens: list[Any], at: int) -> bool:
+    """Whether the innermost bracket is that of a `match`, behind the `=>` of an arm."""
+    depth = 0
+    has_arrow = False
+    for here in range(at - 1, -1, -1):
+        kind = tokens[here].type
+        has_arrow = has_arrow or (kind == "FATARROW" and depth == 0)
+        if kind in _CLOSERS:
+            depth += 1
+        elif kind in _OPENERS:
+            if depth == 0:
+                return kind == "LBRACE_BODY" and has_arrow
+            depth -= 1
+    return False
 
 
 def _describe(token: Any) -> str:

@@ -6,13 +6,61 @@ from typing import Protocol
 
 #: Never identifiers, except after `.` and as field names (filter rule F2).
 HARD_KEYWORDS = frozenset(
-    "as async await break catch const continue else enum false fn for if impl in let loop match mod mut nil pub return self struct throw trait true try "
-    "use while".split()
+    [
+        "as",
+        "async",
+        "await",
+        "break",
+        "catch",
+        "const",
+        "continue",
+        "else",
+        "enum",
+        "false",
+        "fn",
+        "for",
+        "if",
+        "impl",
+        "in",
+        "let",
+        "loop",
+        "match",
+        "mod",
+        "mut",
+        "nil",
+        "pub",
+        "return",
+        "self",
+        "struct",
+        "throw",
+        "trait",
+        "true",
+        "try",
+        "use",
+        "while",
+    ]
 )
 
 #: Identifiers, except where filter rule F1 promotes them.
 SOFT_KEYWORDS = frozenset(
-    "agent connect hashmap ledger listen mcp memory mock model parallel pipeline schema spawn stage tool type".split()
+    [
+        "agent",
+        "connect",
+        "hashmap",
+        "ledger",
+        "listen",
+        "mcp",
+        "memory",
+        "mock",
+        "model",
+        "parallel",
+        "pipeline",
+        "schema",
+        "spawn",
+        "stage",
+        "tool",
+        "type",
+    ]
 )
 
 #: Signs by the names of their tokens, longer ones first where one begins another.

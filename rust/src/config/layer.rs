@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::{ConfigError, ConnectionConfig, ProviderKind, RateLimitConfig, RetryConfig, closest, url};
+use super::{
+    ConfigError, ConnectionConfig, ProviderKind, RateLimitConfig, RetryConfig, closest, url,
+};
 use crate::secret::Secret;
 
 /// The fields of a connection, in the order of the reference.
@@ -91,7 +93,17 @@ impl Layer {
                 self.remove.retain(|name| name != stringify!($field));
             })* };
         }
-        over!(provider, api_key, base_url, default_model, organization, project, timeout, retry, rate_limit);
+        over!(
+            provider,
+            api_key,
+            base_url,
+            default_model,
+            organization,
+            project,
+            timeout,
+            retry,
+            rate_limit
+        );
         for (name, value) in &upper.headers {
             self.headers.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
             self.headers.push((name.clone(), value.clone()));
@@ -123,7 +135,10 @@ impl Layer {
     ///
     /// # Errors
     /// [`ConfigError::Field`].
-    pub fn from_config(connection: &str, config: &ConnectionConfig<'_>) -> Result<Self, ConfigError> {
+    pub fn from_config(
+        connection: &str,
+        config: &ConnectionConfig<'_>,
+    ) -> Result<Self, ConfigError> {
         let text = |text: &str| (!text.is_empty()).then(|| Json::from(text));
         let number = |number: Option<u64>| number.map(Json::from);
         let object = |pairs: &[(&str, &str)]| {
@@ -157,7 +172,10 @@ impl Layer {
     pub fn from_json(connection: &str, fields: &Map<String, Json>) -> Result<Self, ConfigError> {
         let mut layer = Self::default();
         if fields.contains_key("timeout") && fields.contains_key("timeout_ms") {
-            return Err(field_error(connection, problem("timeout", "and `timeout_ms` exclude each other")));
+            return Err(field_error(
+                connection,
+                problem("timeout", "and `timeout_ms` exclude each other"),
+            ));
         }
         for (field, value) in fields {
             if field != "remove" && !FIELDS.contains(&field.as_str()) {
@@ -189,7 +207,9 @@ impl Layer {
             "default_model" => {
                 self.default_model = Some(check_model_id(field, text(field, value)?)?);
             }
-            "organization" => self.organization = Some(check_header_value(field, text(field, value)?)?),
+            "organization" => {
+                self.organization = Some(check_header_value(field, text(field, value)?)?);
+            }
             "project" => self.project = Some(check_header_value(field, text(field, value)?)?),
             "timeout" => {
                 self.timeout = Some(Duration::from_secs(number(field, value, 1, 86_400)?));
@@ -201,7 +221,8 @@ impl Layer {
             "rate_limit" => self.rate_limit = Some(check_rate_limit(value)?),
             "headers" => {
                 for (name, value) in object(field, value)? {
-                    let (name, value) = check_header(name, text(&format!("headers.{name}"), value)?)?;
+                    let (name, value) =
+                        check_header(name, text(&format!("headers.{name}"), value)?)?;
                     self.headers.push((name, Secret::new(value)));
                 }
             }
@@ -336,7 +357,10 @@ fn check_retry(value: &Json) -> Result<RetryConfig, Problem> {
         max_attempts: part("max_attempts", 1, 100)?,
         initial_delay_ms: part("initial_delay_ms", 0, 600_000)?,
         max_delay_ms: part("max_delay_ms", 0, 3_600_000)?,
-        backoff: value.get("backoff").map(|b| word("retry.backoff", b, &["none", "linear", "exponential"])).transpose()?,
+        backoff: value
+            .get("backoff")
+            .map(|b| word("retry.backoff", b, &["none", "linear", "exponential"]))
+            .transpose()?,
         retry_on: match value.get("retry_on") {
             None => None,
             Some(Json::Array(classes)) => Some(
@@ -365,7 +389,11 @@ fn word(field: &str, value: &Json, words: &[&str]) -> Result<String, Problem> {
 }
 
 fn check_rate_limit(value: &Json) -> Result<RateLimitConfig, Problem> {
-    known("rate_limit", value, &["requests_per_minute", "tokens_per_minute", "concurrent_requests"])?;
+    known(
+        "rate_limit",
+        value,
+        &["requests_per_minute", "tokens_per_minute", "concurrent_requests"],
+    )?;
     let part = |name: &str, high| match value.get(name) {
         None => Ok(None),
         Some(part) => number(&format!("rate_limit.{name}"), part, 1, high).map(Some),
@@ -392,16 +420,43 @@ mod tests {
             (r#"{"timeout": "60"}"#, "connection `c`: `timeout` must be Int, found String"),
             (r#"{"timeout": 0}"#, "connection `c`: `timeout` must be 1 to 86400, found 0"),
             (r#"{"timeout": 1.5}"#, "connection `c`: `timeout` must be Int, found Float"),
-            (r#"{"timout": 3}"#, "connection `c`: a connection has no field `timout`; did you mean `timeout`?"),
-            (r#"{"provider": "opnai"}"#, "connection `c`: `provider` must be one of openai, anthropic, google, ollama, custom"),
-            (r#"{"headers": {"Host": "x"}}"#, "connection `c`: `headers.Host` is reserved for the runtime"),
-            (r#"{"headers": {"X": "a\nb"}}"#, "connection `c`: `headers.X` must be at most 8192 visible ASCII characters"),
-            (r#"{"retry": {"backoff": "exp"}}"#, "connection `c`: `retry.backoff` must be one of none, linear, exponential, found `exp`"),
-            (r#"{"retry": {"initial_delay_ms": 9, "max_delay_ms": 5}}"#, "connection `c`: `retry.max_delay_ms` is below `initial_delay_ms`"),
+            (
+                r#"{"timout": 3}"#,
+                "connection `c`: a connection has no field `timout`; did you mean `timeout`?",
+            ),
+            (
+                r#"{"provider": "opnai"}"#,
+                "connection `c`: `provider` must be one of openai, anthropic, google, ollama, custom",
+            ),
+            (
+                r#"{"headers": {"Host": "x"}}"#,
+                "connection `c`: `headers.Host` is reserved for the runtime",
+            ),
+            (
+                r#"{"headers": {"X": "a\nb"}}"#,
+                "connection `c`: `headers.X` must be at most 8192 visible ASCII characters",
+            ),
+            (
+                r#"{"retry": {"backoff": "exp"}}"#,
+                "connection `c`: `retry.backoff` must be one of none, linear, exponential, found `exp`",
+            ),
+            (
+                r#"{"retry": {"initial_delay_ms": 9, "max_delay_ms": 5}}"#,
+                "connection `c`: `retry.max_delay_ms` is below `initial_delay_ms`",
+            ),
             (r#"{"rate_limit": {"rpm": 5}}"#, "connection `c`: `rate_limit` has no field `rpm`"),
-            (r#"{"base_url": "ftp://h"}"#, "connection `c`: `base_url` must begin with http:// or https://"),
-            (r#"{"api_key": "k", "remove": ["api_key"]}"#, "connection `c`: `api_key` is both given and removed"),
-            (r#"{"timeout": 1, "timeout_ms": 5}"#, "connection `c`: `timeout` and `timeout_ms` exclude each other"),
+            (
+                r#"{"base_url": "ftp://h"}"#,
+                "connection `c`: `base_url` must begin with http:// or https://",
+            ),
+            (
+                r#"{"api_key": "k", "remove": ["api_key"]}"#,
+                "connection `c`: `api_key` is both given and removed",
+            ),
+            (
+                r#"{"timeout": 1, "timeout_ms": 5}"#,
+                "connection `c`: `timeout` and `timeout_ms` exclude each other",
+            ),
         ] {
             assert_eq!(refusal(json), expected);
         }
@@ -409,8 +464,10 @@ mod tests {
 
     #[test]
     fn upper_layers_win_field_by_field() {
-        let layer = |json: &str| Layer::from_json("c", &serde_json::from_str(json).unwrap()).unwrap();
-        let low = layer(r#"{"timeout": 5, "headers": {"X-A": "1", "X-B": "2"}, "organization": "o"}"#);
+        let layer =
+            |json: &str| Layer::from_json("c", &serde_json::from_str(json).unwrap()).unwrap();
+        let low =
+            layer(r#"{"timeout": 5, "headers": {"X-A": "1", "X-B": "2"}, "organization": "o"}"#);
         let high = layer(r#"{"headers": {"x-a": "9"}, "remove": ["organization"]}"#);
         let both = low.under(&high);
         assert_eq!(both.timeout, Some(Duration::from_secs(5)));

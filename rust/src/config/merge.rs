@@ -50,9 +50,10 @@ pub fn merge(
 ) -> Result<ConnectionSettings, (String, String)> {
     let whole = layers.iter().fold(Layer::default(), |low, (_, high)| low.under(high));
     let kind = whole.provider.unwrap_or(declared_kind);
-    let base_url = whole.base_url.as_deref().or_else(|| url::default_url(kind)).ok_or_else(|| {
-        ("base_url".to_owned(), "is missing: this kind has no default".to_owned())
-    })?;
+    let base_url =
+        whole.base_url.as_deref().or_else(|| url::default_url(kind)).ok_or_else(|| {
+            ("base_url".to_owned(), "is missing: this kind has no default".to_owned())
+        })?;
     let api_key = whole.api_key.filter(|key| !key.expose().is_empty());
     let has_auth_header = whole.headers.iter().any(|(name, _)| {
         ["authorization", "x-api-key", "x-goog-api-key", "api-key"]
@@ -169,7 +170,8 @@ mod tests {
         let program = layer(r#"{"api_key": "k-program", "timeout": 5}"#);
         let host = layer(r#"{"base_url": "http://127.0.0.1:9", "api_key": "k-host-1"}"#);
         let merged =
-            merge("c", ProviderKind::OpenAi, &[("program", &program), ("override", &host)]).unwrap();
+            merge("c", ProviderKind::OpenAi, &[("program", &program), ("override", &host)])
+                .unwrap();
         assert_eq!(merged.base_url, "http://127.0.0.1:9/v1");
         assert_eq!(merged.api_key.as_ref().unwrap().expose(), "k-host-1");
         let shown = merged.to_json();
@@ -184,7 +186,8 @@ mod tests {
         let program = layer(r#"{"base_url": "https://a.example/v1", "api_key": "k-program"}"#);
         let host = layer(r#"{"provider": "ollama"}"#);
         let merged =
-            merge("c", ProviderKind::OpenAi, &[("program", &program), ("override", &host)]).unwrap();
+            merge("c", ProviderKind::OpenAi, &[("program", &program), ("override", &host)])
+                .unwrap();
         assert_eq!(merged.base_url, "http://localhost:11434/v1");
     }
 

@@ -13,10 +13,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use layer::Layer;
+pub(crate) use layer::{
+    check_header, check_header_value, check_key, check_model_id, check_timeout, check_url,
+};
 pub use merge::{ConnectionSettings, merge};
 pub use overrides::Overrides;
 pub use url::{default_model, is_loopback};
-pub(crate) use layer::{check_header, check_header_value, check_key, check_model_id, check_timeout, check_url};
 pub(crate) use url::{host as url_host, join as join_url};
 
 /// Which provider's protocol a connection speaks.
@@ -223,9 +225,12 @@ fn distance(left: &str, right: &str) -> usize {
     for (i, a) in left.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, b) in right.iter().enumerate() {
-            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&last, j) + usize::from(a != b)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
-            let swapped = i > 0 && j > 0 && left.get(i - 1) == Some(b) && right.get(j - 1) == Some(a);
+            let at =
+                |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+            let mut best =
+                (at(&last, j) + usize::from(a != b)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
+            let swapped =
+                i > 0 && j > 0 && left.get(i - 1) == Some(b) && right.get(j - 1) == Some(a);
             if swapped && a != b {
                 best = best.min(at(&before, j - 1) + 1);
             }

@@ -112,7 +112,10 @@ impl Overrides {
         self.locked(|state| {
             let mut names: Vec<_> = state.rejected.keys().collect();
             names.sort();
-            names.first().and_then(|name| state.rejected.get(*name)).map_or(Ok(()), |e| Err(e.clone()))
+            names
+                .first()
+                .and_then(|name| state.rejected.get(*name))
+                .map_or(Ok(()), |e| Err(e.clone()))
         })
     }
 

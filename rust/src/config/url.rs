@@ -94,7 +94,11 @@ mod tests {
     fn request_urls_follow_the_base() {
         use ProviderKind as K;
         for (kind, base, expected) in [
-            (K::OpenAi, "http://localhost:8080/mock-api", "http://localhost:8080/mock-api/chat/completions"),
+            (
+                K::OpenAi,
+                "http://localhost:8080/mock-api",
+                "http://localhost:8080/mock-api/chat/completions",
+            ),
             (K::OpenAi, "http://127.0.0.1:9000", "http://127.0.0.1:9000/v1/chat/completions"),
             (K::OpenAi, "http://127.0.0.1:9000/", "http://127.0.0.1:9000/v1/chat/completions"),
             (K::Ollama, "http://localhost:11434/v1", "http://localhost:11434/v1/chat/completions"),

@@ -107,7 +107,10 @@ impl<'a> Engine<'a> {
                     });
                 }
                 Step::Broken { what, trace } => {
-                    return Err(RunError::Internal { what: what.to_string(), trace: frames(&trace) });
+                    return Err(RunError::Internal {
+                        what: what.to_string(),
+                        trace: frames(&trace),
+                    });
                 }
                 Step::Yield => {
                     tokio::task::yield_now().await;
@@ -144,11 +147,9 @@ impl<'a> Engine<'a> {
             }
             Effect::Env { name } => match self.shared.environment.read(&name) {
                 Ok(value) => Value::ok(Value::from(value)),
-                Err(missing) => Value::err(builtin::env_error(
-                    &missing.message(&name),
-                    missing.kind(),
-                    &name,
-                )),
+                Err(missing) => {
+                    Value::err(builtin::env_error(&missing.message(&name), missing.kind(), &name))
+                }
             },
             Effect::Execute { model, prompt } => self.execute(model, &prompt).await,
             Effect::ExecuteWithSchema { model, schema, prompt } => {

@@ -26,13 +26,20 @@ impl Engine<'_> {
     pub(super) async fn execute(&mut self, model: u32, prompt: &str) -> Value {
         let outcome = match self.call(model, prompt, None) {
             Ok(call) if self.shared.mock => Ok(self.mocked(&call, mock_reply::text(prompt))),
-            Ok(call) => self.shared.client.execute(call, self.recorders()).await.map(|a| response(&a)),
+            Ok(call) => {
+                self.shared.client.execute(call, self.recorders()).await.map(|a| response(&a))
+            }
             Err(error) => Err(error),
         };
         result(outcome)
     }
 
-    pub(super) async fn execute_with_schema(&mut self, model: u32, index: u32, prompt: &str) -> Value {
+    pub(super) async fn execute_with_schema(
+        &mut self,
+        model: u32,
+        index: u32,
+        prompt: &str,
+    ) -> Value {
         let Some(wanted) = self.shared.program.schemas().get(index as usize).cloned() else {
             return Value::Nil;
         };
@@ -42,8 +49,9 @@ impl Engine<'_> {
             Ok(call) if self.shared.mock => {
                 let _ = self.mocked(&call, String::new());
                 let made = mock_reply::for_schema(&json);
-                schema::decode(&self.shared.program, wanted.ty, &made)
-                    .map_err(|violations| schema_error(&call, &wanted.name, &made.to_string(), "stop", violations, None))
+                schema::decode(&self.shared.program, wanted.ty, &made).map_err(|violations| {
+                    schema_error(&call, &wanted.name, &made.to_string(), "stop", violations, None)
+                })
             }
             Ok(call) => {
                 let kept = call.clone();
@@ -65,7 +73,9 @@ impl Engine<'_> {
         answer: &Answer,
     ) -> Result<Value, LlmError> {
         let text = &answer.response.text;
-        let violations = match schema::parse(text).or_else(|plain| schema::parse(schema::json_part(text)).map_err(|_| plain)) {
+        let violations = match schema::parse(text)
+            .or_else(|plain| schema::parse(schema::json_part(text)).map_err(|_| plain))
+        {
             Ok(json) => match schema::decode(&self.shared.program, wanted.ty, &json) {
                 Ok(value) => return Ok(value),
                 Err(violations) => violations,
@@ -96,14 +106,20 @@ impl Engine<'_> {
     }
 
     /// Everything about a call that is known before it is made.
-    fn call(&mut self, index: u32, prompt: &str, output: Option<OutputSchema>) -> Result<Call, LlmError> {
+    fn call(
+        &mut self,
+        index: u32,
+        prompt: &str,
+        output: Option<OutputSchema>,
+    ) -> Result<Call, LlmError> {
         let program = self.shared.program.clone();
         let Some(model) = program.models().get(index as usize) else {
             return Err(LlmError::config("", "", "", "", "no such model"));
         };
         let connection = model.connection as usize;
         let name = program.connections().get(connection).map_or("", |c| c.name.as_str());
-        let config = |field: &str, message: &str| LlmError::config(name, &model.name, "", field, message);
+        let config =
+            |field: &str, message: &str| LlmError::config(name, &model.name, "", field, message);
         if self.shared.mock {
             return Ok(self.mock_call(model, name, prompt, output));
         }
@@ -113,20 +129,30 @@ impl Engine<'_> {
             .map_err(|error| config(&error.field, &error.message))?;
         let owner = MODELS + index as usize;
         let mut text = |field: &str, expr: &FieldExpr| {
-            self.settings.text(&self.shared.environment, (owner, field), expr).map_err(|(field, problem)| {
-                config(&field, &format!("model `{}`: field `{field}`: {problem}", model.name))
-            })
+            self.settings.text(&self.shared.environment, (owner, field), expr).map_err(
+                |(field, problem)| {
+                    config(&field, &format!("model `{}`: field `{field}`: {problem}", model.name))
+                },
+            )
         };
         let base = match &model.fields.base {
             Some(expr) => Some(text("base", expr)?),
             None => settings.default_model.clone(),
         };
-        let base = base.or_else(|| config::default_model(settings.kind).map(str::to_owned)).ok_or_else(|| {
-            config("base", &format!("model `{}`: it has no `base` and its connection no `default_model`", model.name))
+        let base = base
+            .or_else(|| config::default_model(settings.kind).map(str::to_owned))
+            .ok_or_else(|| {
+                config(
+                    "base",
+                    &format!(
+                        "model `{}`: it has no `base` and its connection no `default_model`",
+                        model.name
+                    ),
+                )
+            })?;
+        let model_id = settings.resolve_model(&base).map_err(|circle| {
+            config("models", &format!("connection `{name}`: aliases form a circle: {circle}"))
         })?;
-        let model_id = settings
-            .resolve_model(&base)
-            .map_err(|circle| config("models", &format!("connection `{name}`: aliases form a circle: {circle}")))?;
         let mut messages = Vec::new();
         if let Some(expr) = &model.fields.system_prompt {
             messages.push(Message { role: Role::System, content: text("system_prompt", expr)? });
@@ -151,12 +177,21 @@ impl Engine<'_> {
     }
 
     /// A call that never leaves the process needs no key and no variables.
-    fn mock_call(&self, model: &Model, name: &str, prompt: &str, output: Option<OutputSchema>) -> Call {
+    fn mock_call(
+        &self,
+        model: &Model,
+        name: &str,
+        prompt: &str,
+        output: Option<OutputSchema>,
+    ) -> Call {
         let id = match &model.fields.base {
             Some(FieldExpr::Text(id)) => id.clone(),
             _ => "mock".to_owned(),
         };
-        let local = config::Layer { base_url: Some("http://localhost/v1".to_owned()), ..config::Layer::default() };
+        let local = config::Layer {
+            base_url: Some("http://localhost/v1".to_owned()),
+            ..config::Layer::default()
+        };
         // These settings are complete, so merging them cannot fail.
         let settings = config::merge(name, ProviderKind::Custom, &[("program", &local)]);
         Call {
@@ -241,11 +276,15 @@ fn refuse_prompt(call: &Call, prompt: &str) -> Result<(), LlmError> {
 }
 
 fn refuse_retry_policy(model: &Model, connection: &str) -> Result<(), LlmError> {
-    let repeats = model.fields.retry_policy.as_ref().is_some_and(|p| p.max_attempts.unwrap_or(1) > 1);
+    let repeats =
+        model.fields.retry_policy.as_ref().is_some_and(|p| p.max_attempts.unwrap_or(1) > 1);
     if !repeats {
         return Ok(());
     }
-    let message = format!("model `{}`: field `retry_policy`: this release does not repeat failed requests yet", model.name);
+    let message = format!(
+        "model `{}`: field `retry_policy`: this release does not repeat failed requests yet",
+        model.name
+    );
     Err(LlmError::config(connection, &model.name, "", "retry_policy", &message))
 }
 
@@ -293,7 +332,8 @@ pub(super) fn error_value(error: &LlmError) -> Value {
         FailureKind::Network => Some(failure.message.as_str()),
         _ => interrupted.map(|i| i.cause),
     };
-    let category = (failure.kind == FailureKind::ContentFiltered).then(|| failure.code.as_deref().unwrap_or("content_filter"));
+    let category = (failure.kind == FailureKind::ContentFiltered)
+        .then(|| failure.code.as_deref().unwrap_or("content_filter"));
     builtin::llm_error(vec![
         error.message.as_str().into(),
         failure.kind.word().into(),
@@ -340,20 +380,28 @@ fn schema_error(
 ) -> LlmError {
     let truncated = finish == "length";
     let why = if truncated {
-        let limit = call.sampling.max_tokens.map_or("the model's own limit".to_owned(), |n| format!("max_tokens: {n}"));
+        let limit = call
+            .sampling
+            .max_tokens
+            .map_or("the model's own limit".to_owned(), |n| format!("max_tokens: {n}"));
         format!("the answer was cut off ({limit}); raise `max_tokens`")
     } else {
         violations.iter().take(3).map(Violation::message).collect::<Vec<_>>().join("; ")
     };
     let message = format!("{}: schema `{name}` after 1 answer: {why}", call.origin.connection);
-    let mut error = LlmError::config(&call.origin.connection, &call.origin.model, &call.model_id, "", &message);
+    let mut error =
+        LlmError::config(&call.origin.connection, &call.origin.model, &call.model_id, "", &message);
     error.field = None;
     error.failure.kind = FailureKind::Schema;
     error.failure.raw = raw.chars().take(64 << 10).collect();
     error.failure.request_id = answer.and_then(|a| a.response.request_id.clone());
     error.attempts = answer.map_or(0, |a| a.attempts);
     error.latency_ms = answer.map_or(0, |a| a.latency_ms);
-    error.reason = Some(if truncated { "truncated" } else { violations.first().map_or("parse", |v| v.reason) });
+    error.reason = Some(if truncated {
+        "truncated"
+    } else {
+        violations.first().map_or("parse", |v| v.reason)
+    });
     error.violations = violations;
     error
 }

@@ -31,7 +31,10 @@ impl RunSettings {
         index: usize,
     ) -> Result<Arc<ConnectionSettings>, SettingsError> {
         let Some(connection) = shared.program.connections().get(index) else {
-            return Err(SettingsError { field: String::new(), message: "no such connection".to_owned() });
+            return Err(SettingsError {
+                field: String::new(),
+                message: "no such connection".to_owned(),
+            });
         };
         let failed = |(field, problem): (String, String)| SettingsError {
             message: format!("connection `{}`: field `{field}`: {problem}", connection.name),
@@ -41,8 +44,7 @@ impl RunSettings {
         let over = command_line.clone().under(&host);
         let kind = connection.kind.parse().unwrap_or(ProviderKind::Custom);
         let declared = self.declared(shared, index, connection, &over).map_err(failed)?;
-        let layers =
-            [("program", &declared), ("override", &command_line), ("override", &host)];
+        let layers = [("program", &declared), ("override", &command_line), ("override", &host)];
         config::merge(&connection.name, kind, &layers).map(Arc::new).map_err(failed)
     }
 
@@ -54,14 +56,15 @@ impl RunSettings {
         over: &Layer,
     ) -> Result<Layer, (String, String)> {
         let fields = &connection.fields;
-        let mut text = |field: &str, expr: &Option<FieldExpr>| -> Result<Option<String>, (String, String)> {
-            match expr {
-                Some(expr) if !over.covers(field) => {
-                    self.text(&shared.environment, (index, field), expr).map(Some)
+        let mut text =
+            |field: &str, expr: &Option<FieldExpr>| -> Result<Option<String>, (String, String)> {
+                match expr {
+                    Some(expr) if !over.covers(field) => {
+                        self.text(&shared.environment, (index, field), expr).map(Some)
+                    }
+                    _ => Ok(None),
                 }
-                _ => Ok(None),
-            }
-        };
+            };
         let mut layer = Layer {
             retry: fields.retry.clone(),
             rate_limit: fields.rate_limit.clone(),
@@ -130,7 +133,9 @@ fn evaluate(environment: &Environment, expr: &FieldExpr) -> Result<String, Strin
         FieldExpr::Float(number) => Ok(number.to_string()),
         FieldExpr::Bool(truth) => Ok(truth.to_string()),
         FieldExpr::Env { env } => environment.read(env).map_err(|missing| missing.message(env)),
-        FieldExpr::Concat { concat } => concat.iter().map(|part| evaluate(environment, part)).collect(),
+        FieldExpr::Concat { concat } => {
+            concat.iter().map(|part| evaluate(environment, part)).collect()
+        }
         FieldExpr::Coalesce { coalesce } => {
             let (last, first) = coalesce.split_last().ok_or("nothing to evaluate")?;
             for operand in first {

@@ -41,7 +41,9 @@ impl Missing {
     pub fn message(self, name: &str) -> String {
         match self {
             Self::Unset => format!("environment variable `{name}` is not set"),
-            Self::InvalidName => format!("`{}` is no name of an environment variable", name.escape_default()),
+            Self::InvalidName => {
+                format!("`{}` is no name of an environment variable", name.escape_default())
+            }
             Self::InvalidUtf8 => format!("environment variable `{name}` is not valid UTF-8"),
         }
     }
@@ -77,7 +79,10 @@ mod tests {
 
     #[test]
     fn own_variables_come_first_and_the_allow_list_hides_the_others() {
-        let own = HashMap::from([("A_KEY".to_owned(), String::new()), ("B_KEY".to_owned(), "b".to_owned())]);
+        let own = HashMap::from([
+            ("A_KEY".to_owned(), String::new()),
+            ("B_KEY".to_owned(), "b".to_owned()),
+        ]);
         let all = Environment { own: own.clone(), allowed: None };
         assert_eq!(all.read("A_KEY"), Ok(String::new()), "an empty variable is set");
         assert_eq!(all.read("NO_SUCH_VARIABLE_HERE"), Err(Missing::Unset));

@@ -38,7 +38,9 @@ pub enum IrError {
         found: u64,
     },
     /// Needs something that this runtime lacks.
-    #[error("the program needs the feature `{feature}`, which this runtime does not have; update it")]
+    #[error(
+        "the program needs the feature `{feature}`, which this runtime does not have; update it"
+    )]
     Feature {
         /// The first unknown flag.
         feature: String,
@@ -161,7 +163,11 @@ fn write_type(types: &[Type], index: u32, out: &mut String) {
             if position > 0 {
                 out.push_str(separator);
             }
-            if *item < index && out.len() < LONGEST { write_type(types, *item, out) } else { out.push('?') }
+            if *item < index && out.len() < LONGEST {
+                write_type(types, *item, out);
+            } else {
+                out.push('?');
+            }
         }
     };
     let mut wrapped = |name: &str, items: &[u32]| {

@@ -43,7 +43,8 @@ impl<'de> Deserialize<'de> for Type {
 fn read(parts: &[Json]) -> Result<Type, String> {
     let wrong = || format!("`{}` is no type", Json::from(parts.to_vec()));
     let index = |json: &Json| json.as_u64().and_then(|n| u32::try_from(n).ok());
-    let indices = |json: &Json| -> Option<Vec<u32>> { json.as_array()?.iter().map(index).collect() };
+    let indices =
+        |json: &Json| -> Option<Vec<u32>> { json.as_array()?.iter().map(index).collect() };
     let (tag, operands) = match parts {
         [Json::String(tag), operands @ ..] => (tag.as_str(), operands),
         _ => return Err(wrong()),

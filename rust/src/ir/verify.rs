@@ -220,7 +220,8 @@ fn instruction(
         if kind.is_register() {
             let end = bits + u32::from(*kind == Kind::Pair);
             // A window may be empty and then start anywhere up to the end of the frame.
-            let may_end = matches!(kind, Kind::Window | Kind::WindowPairs) && bits == function.registers;
+            let may_end =
+                matches!(kind, Kind::Window | Kind::WindowPairs) && bits == function.registers;
             if end >= function.registers && !may_end {
                 return wrong("register out of range");
             }
@@ -317,7 +318,9 @@ fn arity(document: &Document, instr: Instr, raw: &Raw) -> Result<(), String> {
                 return Err("wrong fields".to_owned());
             }
         }
-        Op::Const if matches!(document.constants.get(instr.x as usize), Some(Constant::Array(_))) => {
+        Op::Const
+            if matches!(document.constants.get(instr.x as usize), Some(Constant::Array(_))) =>
+        {
             return Err("an array is no constant of code".to_owned());
         }
         _ => {}

@@ -61,7 +61,12 @@ impl std::error::Error for LlmError {}
 impl LlmError {
     /// The error of a call whose last attempt failed like this.
     #[must_use]
-    pub(super) fn new(call: &Call, mut failure: Failure, attempts: u32, started: tokio::time::Instant) -> Self {
+    pub(super) fn new(
+        call: &Call,
+        mut failure: Failure,
+        attempts: u32,
+        started: tokio::time::Instant,
+    ) -> Self {
         let secrets = call.settings.secrets();
         failure.message = scrub(&failure.message, &secrets);
         failure.raw = scrub(&failure.raw, &secrets);
@@ -87,7 +92,13 @@ impl LlmError {
 
     /// A setting that keeps a call from being made.
     #[must_use]
-    pub fn config(connection: &str, model: &str, model_id: &str, field: &str, message: &str) -> Self {
+    pub fn config(
+        connection: &str,
+        model: &str,
+        model_id: &str,
+        field: &str,
+        message: &str,
+    ) -> Self {
         Self {
             message: one_line(message),
             failure: Failure::new(FailureKind::Config, message),

@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::chat::{ChatRequest, ChatResponse, Message, OutputSchema, Sampling, Usage, estimate_prompt, estimate_tokens};
+use crate::chat::{
+    ChatRequest, ChatResponse, Message, OutputSchema, Sampling, Usage, estimate_prompt,
+    estimate_tokens,
+};
 use crate::clock;
 use crate::config::ConnectionSettings;
 use crate::metrics::{End, Origin, Recorder};
@@ -81,7 +84,11 @@ impl Client {
     ///
     /// # Errors
     /// [`LlmError`].
-    pub async fn execute(&self, call: Call, recorders: Vec<Arc<Recorder>>) -> Result<Answer, LlmError> {
+    pub async fn execute(
+        &self,
+        call: Call,
+        recorders: Vec<Arc<Recorder>>,
+    ) -> Result<Answer, LlmError> {
         let mut meter = Meter::start(&call, recorders);
         let attempts = u32::from(not_there_yet(&call).is_none());
         match self.whole_answer(&call, &mut meter).await {
@@ -98,7 +105,8 @@ impl Client {
             let request = self.request(call, dialect, false)?;
             meter.attempt(request.body.len() as u64);
             let answer = async {
-                let response = self.transport.send(&call.settings, request, false, deadline).await?;
+                let response =
+                    self.transport.send(&call.settings, request, false, deadline).await?;
                 transport::read_body(response, deadline).await
             };
             let answer = answer.await;
@@ -123,13 +131,18 @@ impl Client {
     ///
     /// # Errors
     /// [`LlmError`]: everything that goes wrong before the first text.
-    pub async fn stream(&self, call: Call, recorders: Vec<Arc<Recorder>>) -> Result<ResponseStream, LlmError> {
+    pub async fn stream(
+        &self,
+        call: Call,
+        recorders: Vec<Arc<Recorder>>,
+    ) -> Result<ResponseStream, LlmError> {
         let mut meter = Meter::start(&call, recorders);
         let attempts = u32::from(not_there_yet(&call).is_none());
         let call = Arc::new(call);
         match self.open_stream(&call, &mut meter).await {
             Ok((opened, id, dialect)) => {
-                let mut stream = ResponseStream::new(Arc::clone(&call), meter, attempts, opened, id, dialect);
+                let mut stream =
+                    ResponseStream::new(Arc::clone(&call), meter, attempts, opened, id, dialect);
                 match stream.open().await {
                     Ok(()) => Ok(stream),
                     // The failure is what `next` would say first.
@@ -158,7 +171,8 @@ impl Client {
             meter.attempt_ended();
             let response = response?;
             let (status, headers) = transport::head(&response);
-            let is_stream = find(&headers, "content-type").is_none_or(|ty| !ty.starts_with("application/json"));
+            let is_stream =
+                find(&headers, "content-type").is_none_or(|ty| !ty.starts_with("application/json"));
             if (200..300).contains(&status) && is_stream {
                 return Ok((Opened::Stream(response), request_id(&headers), dialect));
             }
@@ -172,7 +186,12 @@ impl Client {
         }
     }
 
-    fn request(&self, call: &Call, dialect: &dyn Dialect, stream: bool) -> Result<crate::wire::HttpRequest, Failure> {
+    fn request(
+        &self,
+        call: &Call,
+        dialect: &dyn Dialect,
+        stream: bool,
+    ) -> Result<crate::wire::HttpRequest, Failure> {
         let quirks = self.quirks_of(&call.settings.name);
         dialect.encode(&chat(call, stream), &call.settings, &quirks)
     }
@@ -219,20 +238,31 @@ fn not_there_yet(call: &Call) -> Option<(&'static str, String)> {
     let settings = &call.settings;
     if dialect(settings.kind).is_none() {
         let kind = settings.kind.word();
-        return Some(("provider", format!("this release does not speak the protocol of `{kind}` yet; it speaks openai, ollama and custom")));
+        return Some((
+            "provider",
+            format!(
+                "this release does not speak the protocol of `{kind}` yet; it speaks openai, ollama and custom"
+            ),
+        ));
     }
     if settings.retry.as_ref().is_some_and(|retry| retry.max_attempts.unwrap_or(1) > 1) {
         return Some(("retry", "this release does not repeat failed requests yet; remove `retry` or set `max_attempts: 1`".to_owned()));
     }
     let limit = settings.rate_limit.as_ref()?;
-    let limited = limit.requests_per_minute.or(limit.tokens_per_minute).or(limit.concurrent_requests);
-    limited.map(|_| ("rate_limit", "this release does not keep rate limits yet; remove `rate_limit`".to_owned()))
+    let limited =
+        limit.requests_per_minute.or(limit.tokens_per_minute).or(limit.concurrent_requests);
+    limited.map(|_| {
+        ("rate_limit", "this release does not keep rate limits yet; remove `rate_limit`".to_owned())
+    })
 }
 
 fn usable_dialect(call: &Call) -> Result<&'static dyn Dialect, Failure> {
     if let Some((field, message)) = not_there_yet(call) {
         let message = format!("field `{field}`: {message}");
-        return Err(Failure { param: Some(field.to_owned()), ..Failure::new(FailureKind::Config, message) });
+        return Err(Failure {
+            param: Some(field.to_owned()),
+            ..Failure::new(FailureKind::Config, message)
+        });
     }
     dialect(call.settings.kind).ok_or_else(|| Failure::new(FailureKind::Config, "no protocol"))
 }
@@ -259,7 +289,7 @@ impl Meter {
             attempts: 0,
             over: false,
         };
-        meter.each(|recorder, origin| recorder.call_started(origin));
+        meter.each(Recorder::call_started);
         meter
     }
 
@@ -270,7 +300,7 @@ impl Meter {
     }
 
     fn round(&self) {
-        self.each(|recorder, origin| recorder.round_started(origin));
+        self.each(Recorder::round_started);
     }
 
     fn attempt(&mut self, bytes: u64) {
@@ -300,10 +330,10 @@ impl Meter {
         costs.collect::<Vec<_>>().into_iter().next().flatten()
     }
 
-    fn end(&mut self, end: End) {
+    fn end(&mut self, end: &End) {
         if !std::mem::replace(&mut self.over, true) {
             let latency = self.started.elapsed().as_secs_f64() * 1000.0;
-            self.each(|recorder, origin| recorder.call_ended(origin, &end, latency, false));
+            self.each(|recorder, origin| recorder.call_ended(origin, end, latency, false));
         }
     }
 
@@ -320,9 +350,17 @@ impl Meter {
         });
         let model = response.model.clone().unwrap_or_else(|| call.model_id.clone());
         let cost = self.used(call, &model, &usage);
-        self.end(End::Success);
+        self.end(&End::Success);
         let latency_ms = clock::millis(self.started.elapsed());
-        Answer { connection: self.origin.connection.clone(), response, usage, model, cost, attempts, latency_ms }
+        Answer {
+            connection: self.origin.connection.clone(),
+            response,
+            usage,
+            model,
+            cost,
+            attempts,
+            latency_ms,
+        }
     }
 
     fn fail(&mut self, call: &Call, failure: Failure, attempts: u32) -> LlmError {
@@ -330,11 +368,17 @@ impl Meter {
         if let Some(usage) = failure.usage {
             self.used(call, &call.model_id, &usage);
         }
-        self.end(End::Error(failure.kind.word()));
+        self.end(&End::Error(failure.kind.word()));
         if failure.kind == FailureKind::Config {
             let field = failure.param.clone().unwrap_or_default();
             let message = format!("connection `{}`: {}", call.origin.connection, failure.message);
-            return LlmError::config(&call.origin.connection, &call.origin.model, &call.model_id, &field, &message);
+            return LlmError::config(
+                &call.origin.connection,
+                &call.origin.model,
+                &call.model_id,
+                &field,
+                &message,
+            );
         }
         LlmError::new(call, failure, attempts, self.started)
     }
@@ -342,6 +386,6 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        self.end(End::Cancelled);
+        self.end(&End::Cancelled);
     }
 }

@@ -59,7 +59,11 @@ impl Decoder {
 
     fn check_size(&self) -> Result<(), TooLarge> {
         let data = self.data.as_ref().map_or(0, String::len);
-        if self.line.len().max(data).max(self.other.len()) > MAX_EVENT { Err(TooLarge) } else { Ok(()) }
+        if self.line.len().max(data).max(self.other.len()) > MAX_EVENT {
+            Err(TooLarge)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the stream: the last event need not be followed by an empty line. Also gives the lines that were no SSE, as one block.

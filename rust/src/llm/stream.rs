@@ -127,7 +127,8 @@ impl ResponseStream {
             Ok(Some(bytes)) => {
                 self.meter.received(bytes.len() as u64, 0);
                 if self.sse.push(&bytes, &mut events).is_err() {
-                    let large = Failure::new(FailureKind::InvalidResponse, "an event is larger than 4 MiB");
+                    let large =
+                        Failure::new(FailureKind::InvalidResponse, "an event is larger than 4 MiB");
                     return self.end(Err(large));
                 }
             }
@@ -187,10 +188,15 @@ impl ResponseStream {
                     return None;
                 }
                 Some(Err(failure)) => {
-                    let error = LlmError::new(&self.call, failure, self.attempts, self.meter.started);
-                    let error = if self.chunks > 0 { error.interrupt(self.text.clone(), self.chunks) } else { error };
+                    let error =
+                        LlmError::new(&self.call, failure, self.attempts, self.meter.started);
+                    let error = if self.chunks > 0 {
+                        error.interrupt(self.text.clone(), self.chunks)
+                    } else {
+                        error
+                    };
                     self.account();
-                    self.meter.end(End::Error(error.failure.kind.word()));
+                    self.meter.end(&End::Error(error.failure.kind.word()));
                     return Some(Err(error));
                 }
             }
@@ -236,7 +242,7 @@ impl Drop for ResponseStream {
     fn drop(&mut self) {
         if !self.meter.is_over() {
             self.account();
-            self.meter.end(End::Cancelled);
+            self.meter.end(&End::Cancelled);
         }
     }
 }

@@ -63,7 +63,10 @@ impl Transport {
         let client = self.client(settings)?;
         let mut headers = HashMap::from([
             ("content-type".to_owned(), "application/json".to_owned()),
-            ("accept".to_owned(), if stream { "text/event-stream" } else { "application/json" }.to_owned()),
+            (
+                "accept".to_owned(),
+                if stream { "text/event-stream" } else { "application/json" }.to_owned(),
+            ),
             ("user-agent".to_owned(), concat!("concerto/", env!("CARGO_PKG_VERSION")).to_owned()),
         ]);
         headers.extend(request.headers);
@@ -161,7 +164,10 @@ pub(super) async fn read_body(
             Ok(Ok(None)) => break,
             Ok(Ok(Some(chunk))) if body.len() + chunk.len() > MAX_BODY => {
                 let _ = chunk;
-                return Err(Failure::new(FailureKind::InvalidResponse, "the answer is larger than 64 MiB"));
+                return Err(Failure::new(
+                    FailureKind::InvalidResponse,
+                    "the answer is larger than 64 MiB",
+                ));
             }
             Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
         }

@@ -4,8 +4,8 @@ use serde_json::json;
 
 /// Upper bounds of the cumulative buckets, in milliseconds.
 pub(super) const BUCKETS: [f64; 14] = [
-    5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 30_000.0, 60_000.0,
-    120_000.0,
+    5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0, 30_000.0,
+    60_000.0, 120_000.0,
 ];
 
 /// Cells per factor of two: their width is 1.6 %.

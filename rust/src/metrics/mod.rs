@@ -257,7 +257,13 @@ impl Recorder {
     }
 
     /// Tokens were used, answered under the id `base` by a provider of `kind`. Gives the cost, if the price is known.
-    pub fn used(&self, origin: &Origin, kind: ProviderKind, base: &str, usage: &Usage) -> Option<f64> {
+    pub fn used(
+        &self,
+        origin: &Origin,
+        kind: ProviderKind,
+        base: &str,
+        usage: &Usage,
+    ) -> Option<f64> {
         let cost = price(kind, base).map(|price| price.cost(usage));
         self.both(origin, |counters| {
             counters.tokens.add(usage);
@@ -279,7 +285,8 @@ impl Recorder {
         self.locked(|state| {
             let mut fresh = self.empty();
             for (name, (counters, _)) in &mut fresh.connections {
-                counters.in_flight = state.connections.get(name).map_or(0, |(old, _)| old.in_flight);
+                counters.in_flight =
+                    state.connections.get(name).map_or(0, |(old, _)| old.in_flight);
             }
             for (name, counters) in &mut fresh.models {
                 counters.in_flight = state.models.get(name).map_or(0, |old| old.in_flight);
@@ -430,11 +437,13 @@ mod tests {
 
     #[test]
     fn usage_is_counted_for_connection_model_and_base() {
-        let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned(), "Slow".to_owned()]);
+        let recorder =
+            Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned(), "Slow".to_owned()]);
         recorder.call_started(&origin());
         recorder.round_started(&origin());
         recorder.attempt_started(&origin(), true, 10);
-        let usage = Usage { tokens_in: 1000, tokens_out: 500, tokens_cached: 200, ..Usage::default() };
+        let usage =
+            Usage { tokens_in: 1000, tokens_out: 500, tokens_cached: 200, ..Usage::default() };
         let cost = recorder.used(&origin(), ProviderKind::OpenAi, "gpt-4o-mini-2024-07-18", &usage);
         recorder.call_ended(&origin(), &End::Success, 12.0, false);
         let metrics = recorder.snapshot();

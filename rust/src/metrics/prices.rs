@@ -77,9 +77,9 @@ fn read(row: &Json) -> Option<Price> {
     };
     let base = [number(row, "input")?, number(row, "output")?];
     let [input, output, cache_read, cache_write] = four(row, base);
-    let above = row.get("above").and_then(|above| {
-        Some((above.get("input_tokens")?.as_u64()?, four(above, base)))
-    });
+    let above = row
+        .get("above")
+        .and_then(|above| Some((above.get("input_tokens")?.as_u64()?, four(above, base))));
     Some(Price { input, output, cache_read, cache_write, above })
 }
 
@@ -103,12 +103,15 @@ fn undated(id: &str) -> &str {
     if let Some(bare) = id.strip_suffix("-latest") {
         return bare;
     }
-    let is_digits = |text: &str, count: usize| {
-        text.len() == count && text.bytes().all(|b| b.is_ascii_digit())
-    };
+    let is_digits =
+        |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
     let parts: Vec<&str> = id.rsplitn(4, '-').collect();
     match parts.as_slice() {
-        [day, month, year, rest] if is_digits(day, 2) && is_digits(month, 2) && is_digits(year, 4) => rest,
+        [day, month, year, rest]
+            if is_digits(day, 2) && is_digits(month, 2) && is_digits(year, 4) =>
+        {
+            rest
+        }
         [date, ..] if is_digits(date, 8) => id.get(..id.len() - 9).unwrap_or(id),
         _ => id,
     }

@@ -16,7 +16,9 @@ const COLUMNS: [Column; 9] = [
     ("concerto_chunks_total", "Chunks of streams.", |c| c.chunks as f64),
     ("concerto_tokens_in_total", "Tokens of prompts.", |c| c.tokens.tokens_in as f64),
     ("concerto_tokens_out_total", "Tokens of answers.", |c| c.tokens.tokens_out as f64),
-    ("concerto_tokens_cached_total", "Tokens of prompts from a cache.", |c| c.tokens.tokens_cached as f64),
+    ("concerto_tokens_cached_total", "Tokens of prompts from a cache.", |c| {
+        c.tokens.tokens_cached as f64
+    }),
     ("concerto_cost_usd_total", "Estimated cost.", |c| c.cost.usd),
 ];
 
@@ -36,10 +38,15 @@ pub(super) fn render<'a>(
             let _ = writeln!(out, "{metric}{{{label}=\"{name}\"}} {}", value(counters));
         }
     }
-    out.push_str("# HELP concerto_errors_total Failed calls.\n# TYPE concerto_errors_total counter\n");
+    out.push_str(
+        "# HELP concerto_errors_total Failed calls.\n# TYPE concerto_errors_total counter\n",
+    );
     for (label, name, counters) in &rows {
         for (kind, count) in &counters.errors {
-            let _ = writeln!(out, "concerto_errors_total{{{label}=\"{name}\",kind=\"{kind}\"}} {count}");
+            let _ = writeln!(
+                out,
+                "concerto_errors_total{{{label}=\"{name}\",kind=\"{kind}\"}} {count}"
+            );
         }
     }
     out

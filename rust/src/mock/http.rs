@@ -59,7 +59,11 @@ impl Connection {
             }
         };
         self.buffer.drain(..head);
-        if request.headers.iter().any(|(n, v)| n == "expect" && v.eq_ignore_ascii_case("100-continue")) {
+        if request
+            .headers
+            .iter()
+            .any(|(n, v)| n == "expect" && v.eq_ignore_ascii_case("100-continue"))
+        {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         if chunked {
@@ -90,8 +94,11 @@ impl Connection {
                 }
             };
             let size = self.buffer.get(..line_end).and_then(|line| std::str::from_utf8(line).ok());
-            let size = size.and_then(|text| usize::from_str_radix(text.split(';').next()?.trim(), 16).ok());
-            let size = size.filter(|size| body.len() + size <= MAX_BODY).ok_or_else(|| invalid("a bad chunk"))?;
+            let size = size
+                .and_then(|text| usize::from_str_radix(text.split(';').next()?.trim(), 16).ok());
+            let size = size
+                .filter(|size| body.len() + size <= MAX_BODY)
+                .ok_or_else(|| invalid("a bad chunk"))?;
             while self.buffer.len() < line_end + 2 + size + 2 {
                 if !self.fill().await? {
                     return Err(invalid("the body ends early"));
@@ -120,7 +127,11 @@ impl Connection {
     }
 
     /// Begins a streamed answer.
-    pub(super) async fn begin_stream(&mut self, status: u16, headers: &[(String, String)]) -> io::Result<()> {
+    pub(super) async fn begin_stream(
+        &mut self,
+        status: u16,
+        headers: &[(String, String)],
+    ) -> io::Result<()> {
         let mut out = head(status, "text/event-stream; charset=utf-8", headers);
         out.extend(b"transfer-encoding: chunked\r\n\r\n");
         self.stream.write_all(&out).await
@@ -150,7 +161,8 @@ impl Connection {
 }
 
 fn head(status: u16, content_type: &str, headers: &[(String, String)]) -> Vec<u8> {
-    let mut out = format!("HTTP/1.1 {status} {}\r\ncontent-type: {content_type}\r\n", reason(status));
+    let mut out =
+        format!("HTTP/1.1 {status} {}\r\ncontent-type: {content_type}\r\n", reason(status));
     for (name, value) in headers {
         out.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -81,7 +81,7 @@ impl MockServer {
     ///
     /// # Errors
     /// [`MockError`].
-    pub fn start(options: MockOptions) -> Result<Self, MockError> {
+    pub fn start(options: &MockOptions) -> Result<Self, MockError> {
         let failed = |what: String| move |source: io::Error| MockError::Io { what, source };
         let script = match &options.script {
             Some(text) => Script::parse(text)?,
@@ -147,7 +147,11 @@ impl Drop for MockServer {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listener: std::net::TcpListener,
+    shared: Arc<Shared>,
+    stopped: oneshot::Receiver<()>,
+) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let accepting = async {
         loop {
@@ -169,7 +173,9 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
     let mut connection = Connection::new(stream);
     while let Ok(Some(request)) = connection.read_request().await {
         shared.record(&request);
-        if openai::answer(&shared, &request, &mut connection).await.is_err() || connection.is_closed() {
+        if openai::answer(&shared, &request, &mut connection).await.is_err()
+            || connection.is_closed()
+        {
             return;
         }
     }

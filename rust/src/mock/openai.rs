@@ -14,7 +14,11 @@ use crate::mock_reply;
 const BATCH: usize = 64;
 
 /// Answers one request.
-pub(super) async fn answer(shared: &Shared, request: &Request, out: &mut Connection) -> io::Result<()> {
+pub(super) async fn answer(
+    shared: &Shared,
+    request: &Request,
+    out: &mut Connection,
+) -> io::Result<()> {
     if request.method == "GET" && request.path.ends_with("/models") {
         let list = json!({"object": "list", "data": [{"id": "mock", "object": "model", "created": 0, "owned_by": "concerto"}]});
         return out.send(200, "application/json", &[], list.to_string().as_bytes()).await;
@@ -27,7 +31,16 @@ pub(super) async fn answer(shared: &Shared, request: &Request, out: &mut Connect
         let given = request.headers.iter().find(|(name, _)| name == "authorization");
         if given.map(|(_, value)| value.as_str()) != Some(format!("Bearer {wanted}").as_str()) {
             let text = "Incorrect API key provided.";
-            return refuse(out, 401, text, "invalid_request_error", Some("invalid_api_key"), None, &[]).await;
+            return refuse(
+                out,
+                401,
+                text,
+                "invalid_request_error",
+                Some("invalid_api_key"),
+                None,
+                &[],
+            )
+            .await;
         }
     }
     let body: Json = match serde_json::from_slice(&request.body) {
@@ -38,7 +51,18 @@ pub(super) async fn answer(shared: &Shared, request: &Request, out: &mut Connect
         }
     };
     match problem(&body) {
-        Some((text, param)) => refuse(out, 400, &text, "invalid_request_error", Some("unsupported_value"), Some(param), &[]).await,
+        Some((text, param)) => {
+            refuse(
+                out,
+                400,
+                &text,
+                "invalid_request_error",
+                Some("unsupported_value"),
+                Some(param),
+                &[],
+            )
+            .await
+        }
         None => complete(shared, &body, out).await,
     }
 }
@@ -94,15 +118,29 @@ async fn complete(shared: &Shared, body: &Json, out: &mut Connection) -> io::Res
         tokio::time::sleep(latency).await;
     }
     if let Some(error) = &reply.error {
-        let message = error.message.clone().unwrap_or_else(|| format!("mock error {}", error.status));
+        let message =
+            error.message.clone().unwrap_or_else(|| format!("mock error {}", error.status));
         if let Some(body) = &error.body {
-            return out.send(error.status, "application/json", &reply.headers, body.to_string().as_bytes()).await;
+            return out
+                .send(error.status, "application/json", &reply.headers, body.to_string().as_bytes())
+                .await;
         }
         return refuse(out, error.status, &message, "mock_error", None, None, &reply.headers).await;
     }
     match reply.fault {
-        Some(Fault::NotJson) => return out.send(200, "application/json", &reply.headers, b"this is not JSON").await,
-        Some(Fault::Html) => return out.send(502, "text/html", &reply.headers, b"<html><body>502 Bad Gateway</body></html>").await,
+        Some(Fault::NotJson) => {
+            return out.send(200, "application/json", &reply.headers, b"this is not JSON").await;
+        }
+        Some(Fault::Html) => {
+            return out
+                .send(
+                    502,
+                    "text/html",
+                    &reply.headers,
+                    b"<html><body>502 Bad Gateway</body></html>",
+                )
+                .await;
+        }
         _ => {}
     }
     let pieces = pieces(body, &prompt, &reply, stream);
@@ -113,7 +151,11 @@ async fn complete(shared: &Shared, body: &Json, out: &mut Connection) -> io::Res
     });
     let finish = reply.finish_reason.clone().unwrap_or_else(|| "stop".to_owned());
     let plan = Plan { model, pieces, finish, usage };
-    if stream { send_stream(shared, body, &reply, &plan, out).await } else { send_whole(&reply, &plan, out).await }
+    if stream {
+        send_stream(shared, body, &reply, &plan, out).await
+    } else {
+        send_whole(&reply, &plan, out).await
+    }
 }
 
 fn last_user_message(body: &Json) -> String {
@@ -130,7 +172,11 @@ fn last_user_message(body: &Json) -> String {
 
 fn pieces(body: &Json, prompt: &str, reply: &Reply, stream: bool) -> Vec<String> {
     let words = |text: &str| -> Vec<String> {
-        if stream { text.split_inclusive(' ').map(str::to_owned).collect() } else { vec![text.to_owned()] }
+        if stream {
+            text.split_inclusive(' ').map(str::to_owned).collect()
+        } else {
+            vec![text.to_owned()]
+        }
     };
     if let Some(chunks) = &reply.chunks {
         return chunks.clone();
@@ -194,10 +240,13 @@ async fn send_stream(
 ) -> io::Result<()> {
     let model = Json::from(plan.model.as_str()).to_string();
     // The frame of a chunk is the same for all: only the delta differs.
-    let head = format!(r#"data: {{"id":"chatcmpl-mock","object":"chat.completion.chunk","created":0,"model":{model},"choices":[{{"index":0,"delta":"#);
+    let head = format!(
+        r#"data: {{"id":"chatcmpl-mock","object":"chat.completion.chunk","created":0,"model":{model},"choices":[{{"index":0,"delta":"#
+    );
     let tail = ",\"logprobs\":null,\"finish_reason\":null}]}\n\n";
     out.begin_stream(200, &reply.headers).await?;
-    out.send_piece(format!(r#"{head}{{"role":"assistant","content":""}}{tail}"#).as_bytes()).await?;
+    out.send_piece(format!(r#"{head}{{"role":"assistant","content":""}}{tail}"#).as_bytes())
+        .await?;
     let delay = reply.chunk_delay_ms.map_or(shared.chunk_delay, Duration::from_millis);
     let mut waiting = String::new();
     for (count, piece) in plan.pieces.iter().enumerate() {
@@ -225,7 +274,10 @@ async fn send_stream(
         }
         None => {}
     }
-    let mut end = format!("{head}{{}},\"logprobs\":null,\"finish_reason\":{}}}]}}\n\n", Json::from(plan.finish.as_str()));
+    let mut end = format!(
+        "{head}{{}},\"logprobs\":null,\"finish_reason\":{}}}]}}\n\n",
+        Json::from(plan.finish.as_str())
+    );
     if body.pointer("/stream_options/include_usage") == Some(&json!(true)) {
         let usage = usage_json(&plan.usage);
         end.push_str(&format!(r#"data: {{"id":"chatcmpl-mock","object":"chat.completion.chunk","created":0,"model":{model},"choices":[],"usage":{usage}}}"#));

@@ -135,7 +135,8 @@ impl Script {
 
     /// The answer for a request.
     pub(super) fn reply(&self, model: &str, prompt: &str, stream: bool) -> Reply {
-        let fitting = self.rules.iter().find(|rule| rule.fits(model, prompt, stream) && rule.take());
+        let fitting =
+            self.rules.iter().find(|rule| rule.fits(model, prompt, stream) && rule.take());
         fitting.map_or_else(Reply::default, |rule| rule.reply.clone())
     }
 }

@@ -44,7 +44,8 @@ const CONTEXT: [&str; 14] = [
 ];
 const FILTER_CODES: [&str; 3] =
     ["content_policy_violation", "content_filter", "responsibleaipolicyviolation"];
-const FILTER: [&str; 2] = ["rejected as a result of our safety system", "content management policy"];
+const FILTER: [&str; 2] =
+    ["rejected as a result of our safety system", "content management policy"];
 const QUOTA_CODES: [&str; 12] = [
     "insufficient_quota",
     "credit_balance_exhausted",
@@ -69,23 +70,33 @@ pub fn http_error(status: u16, headers: &[(String, String)], body: &[u8]) -> Fai
     let body = String::from_utf8_lossy(body.get(..body.len().min(MAX_BODY)).unwrap_or(body));
     let json: Option<Json> = serde_json::from_str(body.trim_start_matches('\u{feff}').trim()).ok();
     let said = json.as_ref().map(read).unwrap_or_default();
-    let message = if said.message.is_empty() { plain_message(status, &body, json.is_some()) } else { said.message.clone() };
+    let message = if said.message.is_empty() {
+        plain_message(status, &body, json.is_some())
+    } else {
+        said.message.clone()
+    };
     let mut failure = classify(status, said, message);
     failure.retry_after = failure.retry_after.or_else(|| header_wish(headers));
-    failure.retry_after = explicit_wish(headers).or(failure.retry_after).or_else(|| text_wish(&failure.message));
+    failure.retry_after =
+        explicit_wish(headers).or(failure.retry_after).or_else(|| text_wish(&failure.message));
     if failure.class.is_none() {
         failure.retry_after = None;
     }
-    failure.request_id = ["x-request-id", "request-id", "mistral-correlation-id", "x-generation-id"]
-        .iter()
-        .find_map(|name| wire::find(headers, name))
-        .map(str::to_owned)
-        .or(failure.request_id);
+    failure.request_id =
+        ["x-request-id", "request-id", "mistral-correlation-id", "x-generation-id"]
+            .iter()
+            .find_map(|name| wire::find(headers, name))
+            .map(str::to_owned)
+            .or(failure.request_id);
     // The server knows best whether another try can help, except about money, size, keys and content.
     let decided = matches!(
         failure.kind,
-        Kind::ContextLength | Kind::ContentFiltered | Kind::QuotaExceeded | Kind::Authentication
-            | Kind::PermissionDenied | Kind::ModelNotFound
+        Kind::ContextLength
+            | Kind::ContentFiltered
+            | Kind::QuotaExceeded
+            | Kind::Authentication
+            | Kind::PermissionDenied
+            | Kind::ModelNotFound
     );
     match wire::find(headers, "x-should-retry") {
         Some("false") if !decided => failure.class = None,
@@ -120,8 +131,7 @@ pub fn inside_ok(json: &Json) -> Option<Failure> {
         _ => 500,
     };
     let said = read(json);
-    let message =
-        if said.message.is_empty() { error.to_string() } else { said.message.clone() };
+    let message = if said.message.is_empty() { error.to_string() } else { said.message.clone() };
     let mut failure = classify(numeric.unwrap_or(by_type), said, message);
     failure.status = numeric;
     Some(failure)
@@ -186,7 +196,8 @@ fn classify(status: u16, said: Said, message: String) -> Failure {
     let codes = [said.ty.to_lowercase(), said.code.to_lowercase(), said.inner_code.to_lowercase()];
     let has_code = |wanted: &[&str]| codes.iter().any(|code| wanted.contains(&code.as_str()));
     let has_text = |wanted: &[&str]| wanted.iter().any(|sign| text.contains(sign));
-    let too_large = status == 429 && text.contains("request too large") && text.contains("tokens per min");
+    let too_large =
+        status == 429 && text.contains("request too large") && text.contains("tokens per min");
     let context = has_code(&["context_length_exceeded", "exceed_context_size_error"])
         || has_text(&CONTEXT)
         || (text.contains("current length is") && text.contains("while limit is"));

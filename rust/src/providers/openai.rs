@@ -58,7 +58,8 @@ impl Dialect for OpenAi {
                 || (failure.param.is_none() && failure.message.contains(word))
         };
         let limit = names("max_completion_tokens") || names("max_tokens");
-        if limit && chat.sampling.max_tokens.is_some() && !next.swapped_limit.contains(&chat.model) {
+        if limit && chat.sampling.max_tokens.is_some() && !next.swapped_limit.contains(&chat.model)
+        {
             next.swapped_limit.push(chat.model.clone());
             return Some(next);
         }
@@ -140,7 +141,8 @@ fn wants_completion_tokens(to: &ConnectionSettings, model: &str) -> bool {
 fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
     let mut messages: Vec<Message> = chat.messages.clone();
     // Where the server gets no schema, the model must be told.
-    let told = chat.output.as_ref().filter(|_| kind == ProviderKind::Custom && quirks.schema_level > 0);
+    let told =
+        chat.output.as_ref().filter(|_| kind == ProviderKind::Custom && quirks.schema_level > 0);
     if let Some(output) = told {
         let content = format!(
             "Answer with one JSON value only, without any other text. It must fit this JSON Schema:\n{}",
@@ -157,7 +159,8 @@ fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
     messages
         .into_iter()
         .map(|message| {
-            let role = if no_system && message.role == Role::System { Role::User } else { message.role };
+            let role =
+                if no_system && message.role == Role::System { Role::User } else { message.role };
             json!({"role": role.word(), "content": message.content})
         })
         .collect()
@@ -181,7 +184,8 @@ fn response_format(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> O
         (ProviderKind::Custom, 2..) => return None,
         _ => {}
     }
-    let (schema, is_strict) = strict(&output.json).map_or((output.json.clone(), false), |s| (s, true));
+    let (schema, is_strict) =
+        strict(&output.json).map_or((output.json.clone(), false), |s| (s, true));
     let format = json!({"name": output.name, "strict": is_strict, "schema": schema});
     Some(json!({"type": "json_schema", "json_schema": format}))
 }
@@ -285,11 +289,17 @@ fn conclude(
 ) -> Result<ChatResponse, Failure> {
     let filtered = refusal.is_some() || finish_reason == "content_filter";
     if filtered && text.is_empty() {
-        let message = refusal.unwrap_or_else(|| "the provider's content filter stopped the answer".to_owned());
-        return Err(Failure { usage, request_id, ..Failure::new(FailureKind::ContentFiltered, message) });
+        let message = refusal
+            .unwrap_or_else(|| "the provider's content filter stopped the answer".to_owned());
+        return Err(Failure {
+            usage,
+            request_id,
+            ..Failure::new(FailureKind::ContentFiltered, message)
+        });
     }
     if finish_reason == "error" && text.is_empty() {
-        let failure = Failure::new(FailureKind::InvalidResponse, "the server ended the answer with an error");
+        let failure =
+            Failure::new(FailureKind::InvalidResponse, "the server ended the answer with an error");
         return Err(Failure { usage, request_id, ..failure });
     }
     let finish_reason = if filtered { "content_filter".to_owned() } else { finish_reason };
@@ -303,7 +313,11 @@ fn usage(json: &Json) -> Option<Usage> {
         let number = json.pointer(pointer)?;
         let whole = number.as_u64().or_else(|| {
             let float = number.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0)?;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and not negative")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "whole and not negative"
+            )]
             Some(float as u64)
         });
         whole.filter(|n| *n <= MAX_TOKENS)
@@ -377,7 +391,8 @@ impl StreamDecoder for Reader {
 
     fn finish(&mut self) -> Result<ChatResponse, Failure> {
         if !self.done && self.finish.is_none() {
-            let failure = Failure::new(FailureKind::Network, "the stream ended without its end marker");
+            let failure =
+                Failure::new(FailureKind::Network, "the stream ended without its end marker");
             return Err(failure.retried_as(RetryClass::ServerError));
         }
         let reason = finish(self.finish.as_deref(), self.has_calls);

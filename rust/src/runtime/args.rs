@@ -80,7 +80,9 @@ pub(super) fn find(program: &Verified, name: &str) -> Result<usize, Error> {
     } else {
         format!("; it has: {}", names.join(", "))
     };
-    Err(Error::Arguments { message: format!("the program has no function `{name}` for hosts{hint}") })
+    Err(Error::Arguments {
+        message: format!("the program has no function `{name}` for hosts{hint}"),
+    })
 }
 
 impl Args {
@@ -91,16 +93,22 @@ impl Args {
         name: &str,
         function: usize,
     ) -> Result<Vec<Value>, Error> {
-        let refuse = |message: String| Err(Error::Arguments { message: format!("`{name}`: {message}") });
+        let refuse =
+            |message: String| Err(Error::Arguments { message: format!("`{name}`: {message}") });
         let params = program.function(function).map_or(&[][..], |f| f.params.as_slice());
         if self.positional.len() > params.len() {
-            return refuse(format!("takes {} arguments, found {}", params.len(), self.positional.len()));
+            return refuse(format!(
+                "takes {} arguments, found {}",
+                params.len(),
+                self.positional.len()
+            ));
         }
         for key in self.named.keys() {
             match params.iter().position(|param| param.name == *key) {
                 None => {
                     let close = closest(key, params.iter().map(|param| param.name.as_str()));
-                    let hint = close.map_or(String::new(), |close| format!("; did you mean `{close}`?"));
+                    let hint =
+                        close.map_or(String::new(), |close| format!("; did you mean `{close}`?"));
                     return refuse(format!("has no parameter `{key}`{hint}"));
                 }
                 Some(position) if position < self.positional.len() => {
@@ -123,7 +131,13 @@ impl Args {
                     }
                 },
                 (None, Some(default)) => values.push(constant_value(default)),
-                (None, None) => return refuse(format!("needs `{}: {}`", param.name, program.type_name(param.ty))),
+                (None, None) => {
+                    return refuse(format!(
+                        "needs `{}: {}`",
+                        param.name,
+                        program.type_name(param.ty)
+                    ));
+                }
             }
         }
         Ok(values)
@@ -136,5 +150,6 @@ fn place(path: &str) -> String {
 
 /// A result as a type of the host.
 pub(super) fn decode_result<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
-    serde_json::from_value(to_json(value)).map_err(|error| Error::Decode { message: error.to_string() })
+    serde_json::from_value(to_json(value))
+        .map_err(|error| Error::Decode { message: error.to_string() })
 }

@@ -85,7 +85,8 @@ impl RuntimeBuilder {
     pub fn build(mut self) -> Result<Runtime, Error> {
         let process = Environment::default();
         self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| {
-            let named = ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|n| process.read(n).ok());
+            let named =
+                ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|n| process.read(n).ok());
             named.filter(|path| !path.is_empty())
         });
         let (connections, models) = (self.program.connections(), self.program.models());

@@ -116,7 +116,11 @@ impl Decoder<'_> {
                     return Some(Value::text(text.as_str()));
                 }
                 let expected = values.iter().map(|v| format!("{v:?}")).collect::<Vec<_>>();
-                self.violated("enum_violation", format!("one of {}", expected.join(", ")), shown(json))
+                self.violated(
+                    "enum_violation",
+                    format!("one of {}", expected.join(", ")),
+                    shown(json),
+                )
             }
             (Type::Option(_), Json::Null) => Some(Value::None),
             (Type::Option(inner), _) => self.value(*inner, json).map(Value::some),
@@ -136,7 +140,9 @@ impl Decoder<'_> {
                     .iter()
                     .zip(items)
                     .enumerate()
-                    .map(|(index, (ty, json))| self.at(index.to_string(), |own| own.value(*ty, json)))
+                    .map(|(index, (ty, json))| {
+                        self.at(index.to_string(), |own| own.value(*ty, json))
+                    })
                     .collect();
                 let decoded: Option<Vec<_>> = decoded.into_iter().collect();
                 decoded.map(|items| Value::Tuple(Arc::new(items)))
@@ -209,7 +215,11 @@ impl Decoder<'_> {
         let found = inner.variants.iter().position(|v| Some(v.name.as_str()) == name);
         let Some((index, variant)) = found.and_then(|i| Some((i, inner.variants.get(i)?))) else {
             let names: Vec<_> = inner.variants.iter().map(|v| format!("{:?}", v.name)).collect();
-            return self.violated("enum_violation", format!("one of {}", names.join(", ")), shown(json));
+            return self.violated(
+                "enum_violation",
+                format!("one of {}", names.join(", ")),
+                shown(json),
+            );
         };
         let data = json.get("data");
         let fields = match (variant.form, data) {
@@ -218,7 +228,9 @@ impl Decoder<'_> {
                 let pairs = variant.fields.iter().zip(items).enumerate();
                 let decoded: Vec<_> = pairs
                     .map(|(i, (field, json))| {
-                        self.at("data", |own| own.at(i.to_string(), |own| own.value(field.ty, json)))
+                        self.at("data", |own| {
+                            own.at(i.to_string(), |own| own.value(field.ty, json))
+                        })
                     })
                     .collect();
                 decoded.into_iter().collect()

@@ -32,7 +32,9 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         Value::Float(number) => f.write_str(&float(*number)),
         Value::Str(text) => quoted(text, f),
         Value::Array(items) => list(f, "[", items, "]", depth),
-        Value::Tuple(items) => list(f, "(", items, if items.len() == 1 { ",)" } else { ")" }, depth),
+        Value::Tuple(items) => {
+            list(f, "(", items, if items.len() == 1 { ",)" } else { ")" }, depth)
+        }
         Value::Map(map) => {
             f.write_char('{')?;
             for (position, (key, value)) in map.iter().enumerate() {

@@ -19,7 +19,9 @@ pub fn to_json(value: &Value) -> Json {
         Value::Map(map) => {
             Json::Object(map.iter().map(|(key, value)| (key_text(key), to_json(value))).collect())
         }
-        Value::Struct(value) if value.ty.is_error => Json::String(Value::Struct(Arc::clone(value)).to_string()),
+        Value::Struct(value) if value.ty.is_error => {
+            Json::String(Value::Struct(Arc::clone(value)).to_string())
+        }
         Value::Struct(value) => Json::Object(
             value
                 .ty
@@ -67,10 +69,9 @@ pub fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::Nil,
         Json::Bool(truth) => Value::Bool(*truth),
-        Json::Number(number) => number.as_i64().map_or_else(
-            || Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-            Value::Int,
-        ),
+        Json::Number(number) => number
+            .as_i64()
+            .map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::Int),
         Json::String(text) => Value::text(text.as_str()),
         Json::Array(items) => Value::array(items.iter().map(from_json).collect()),
         Json::Object(entries) => Value::Map(Arc::new(

@@ -293,7 +293,9 @@ impl Key {
                 variant: *variant,
                 fields: Vec::new(),
             })),
-            Self::Tuple(items) => Value::Tuple(Arc::new(items.iter().map(Self::to_value).collect())),
+            Self::Tuple(items) => {
+                Value::Tuple(Arc::new(items.iter().map(Self::to_value).collect()))
+            }
         }
     }
 }

@@ -89,7 +89,10 @@ impl Fiber {
                 self.current.pc -= 1; // the position of the effect, not of what follows
                 return Err(Stop::Panic(kind, message));
             }
-            (Resume::Value(value), Pending::Store { register } | Pending::Chunk { register, .. }) => {
+            (
+                Resume::Value(value),
+                Pending::Store { register } | Pending::Chunk { register, .. },
+            ) => {
                 self.stack[register] = value;
             }
             (Resume::End, Pending::Chunk { end, .. }) => self.current.pc = end,
@@ -303,7 +306,11 @@ impl Fiber {
                 Op::FloatToInt => {
                     let Value::Float(number) = reg!(i.b) else { stop!(Stop::Broken) };
                     let Some(whole) = natives::float_to_int(number) else {
-                        panic_with!(ArithmeticOverflow, "{} does not fit into an Int", Value::Float(number))
+                        panic_with!(
+                            ArithmeticOverflow,
+                            "{} does not fit into an Int",
+                            Value::Float(number)
+                        )
                     };
                     reg!(i.a) = Value::Int(whole);
                 }
@@ -495,7 +502,9 @@ impl Fiber {
                     let (Value::Map(map), Some(key)) = (&reg!(i.b), reg!(i.c).to_key()) else {
                         stop!(Stop::Broken)
                     };
-                    let Some(value) = map.get(&key).cloned() else { stop!(no_key(&key.to_value())) };
+                    let Some(value) = map.get(&key).cloned() else {
+                        stop!(no_key(&key.to_value()))
+                    };
                     reg!(i.a) = value;
                 }
                 Op::SetIndexMap => {
@@ -530,7 +539,8 @@ impl Fiber {
                     reg!(i.a) = part;
                 }
                 Op::SliceArray => {
-                    let (Value::Array(items), Value::Range(range)) = (&reg!(i.b), &reg!(i.c)) else {
+                    let (Value::Array(items), Value::Range(range)) = (&reg!(i.b), &reg!(i.c))
+                    else {
                         stop!(Stop::Broken)
                     };
                     let (start, end) = bounds(range);
@@ -644,7 +654,8 @@ impl Fiber {
                     } else {
                         Value::Nil
                     };
-                    let registers = program.function(self.current.function).map_or(0, |f| f.registers);
+                    let registers =
+                        program.function(self.current.function).map_or(0, |f| f.registers);
                     self.stack[base..base + registers as usize].fill(Value::Nil);
                     let Some(caller) = self.frames.pop() else { return Stop::Done(value) };
                     let result = self.current.result;

@@ -266,3 +266,5 @@ class Module(Node):
 
     items: tuple[Declaration | Statement, ...]
     doc: str | None = field(default=None, compare=False)
+    #: Words in what could not be read: nothing is to be said about them.
+    lost: frozenset[str] = field(default=frozenset(), compare=False, repr=False)

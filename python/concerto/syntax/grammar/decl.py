@@ -7,7 +7,15 @@ from typing import Any
 
 from concerto.source import Span
 from concerto.syntax import ast
-from concerto.syntax.grammar.rules import comma_list, many_rules, name_at, optional, place, rule, span_of
+from concerto.syntax.grammar.rules import (
+    comma_list,
+    many_rules,
+    name_at,
+    optional,
+    place,
+    rule,
+    span_of,
+)
 
 comma_list("dec_args", "dec_arg")
 comma_list("params", "param")
@@ -312,7 +320,11 @@ def computed_key(_parser: Any, p: Any) -> ast.ConfigField:
     return ast.ConfigField(span=span_of(p), key=key, value=p.expr, is_plain=False)
 
 
-@rule("configured : CONNECT IDENT config", "configured : MODEL IDENT config", "configured : AGENT IDENT config")
+@rule(
+    "configured : CONNECT IDENT config",
+    "configured : MODEL IDENT config",
+    "configured : AGENT IDENT config",
+)
 def configured(_parser: Any, p: Any) -> ast.Declaration:
     kind = {"connect": ast.Connect, "model": ast.Model, "agent": ast.Agent}[p[0]]
     return kind(span=span_of(p), name=name_at(p, 1), fields=p.config)

@@ -16,8 +16,26 @@ comma_list("arms", "arm")
 comma_list("handlers", "handler")
 many_rules("closure_params", "closure_param", " COMMA ")
 
-_BINARY = ("PIPE QQ OROR ANDAND EQ NE LT GT LE GE DOTDOT DOTDOTEQ PLUS MINUS STAR SLASH PERCENT").split()
-_ASSIGNING = "ASSIGN ADDEQ SUBEQ MULEQ DIVEQ MODEQ".split()
+_BINARY = [
+    "PIPE",
+    "QQ",
+    "OROR",
+    "ANDAND",
+    "EQ",
+    "NE",
+    "LT",
+    "GT",
+    "LE",
+    "GE",
+    "DOTDOT",
+    "DOTDOTEQ",
+    "PLUS",
+    "MINUS",
+    "STAR",
+    "SLASH",
+    "PERCENT",
+]
+_ASSIGNING = ["ASSIGN", "ADDEQ", "SUBEQ", "MULEQ", "DIVEQ", "MODEQ"]
 
 
 @rule(*(f"expr : expr {kind} expr" for kind in _BINARY))
@@ -158,7 +176,9 @@ def closure_head(_parser: Any, p: Any) -> tuple[tuple[ast.ClosureParam, ...], in
     return tuple(p[1]) if len(p) == 3 else (), p._slice[0].index
 
 
-@rule("closure_param : opt_mut pattern_atom", "closure_param : opt_mut pattern_atom COLON type_atom")
+@rule(
+    "closure_param : opt_mut pattern_atom", "closure_param : opt_mut pattern_atom COLON type_atom"
+)
 def closure_param(_parser: Any, p: Any) -> ast.ClosureParam:
     type_ = p[3] if len(p) == 4 else None
     return ast.ClosureParam(span=span_of(p), pattern=p[1], type=type_, is_mut=p[0])
@@ -268,7 +288,11 @@ def block_like(_parser: Any, p: Any) -> ast.Expr:
     return inner
 
 
-@rule("if_expr : IF expr body", "if_expr : IF expr body ELSE block", "if_expr : IF expr body ELSE if_expr")
+@rule(
+    "if_expr : IF expr body",
+    "if_expr : IF expr body ELSE block",
+    "if_expr : IF expr body ELSE if_expr",
+)
 def if_(_parser: Any, p: Any) -> ast.If:
     other = p[4] if len(p) == 5 else None
     return ast.If(span=span_of(p), condition=p.expr, then=p.body, other=other)

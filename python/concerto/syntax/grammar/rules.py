@@ -78,7 +78,9 @@ def span_of(p: Any) -> Span:
             start = here.start if start is None else start
             end = here.end
     if start is None or end is None:
-        raise AssertionError("an empty production has no place: take it from the delimiters around it")
+        raise AssertionError(
+            "an empty production has no place: take it from the delimiters around it"
+        )
     return Span(start, end)
 
 

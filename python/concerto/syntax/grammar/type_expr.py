@@ -62,7 +62,10 @@ def tuple_(_parser: Any, p: Any) -> ast.TupleType:
     return ast.TupleType(span=span_of(p), items=(p.type, *p.opt_types))
 
 
-@rule("type_atom : FN LPAREN opt_types RPAREN", "type_atom : FN LPAREN opt_types RPAREN ARROW type_atom")
+@rule(
+    "type_atom : FN LPAREN opt_types RPAREN",
+    "type_atom : FN LPAREN opt_types RPAREN ARROW type_atom",
+)
 def function(_parser: Any, p: Any) -> ast.FunctionType:
     result = p[5] if len(p) > 4 else None
     return ast.FunctionType(span=span_of(p), params=p.opt_types, result=result)

@@ -29,9 +29,8 @@ pub(super) fn run_error(py: Python<'_>, error: &RunError) -> PyErr {
     let message = error.to_string();
     let made = match error {
         RunError::Program { value, trace, .. } => program_error(py, &message, value, trace),
-        RunError::Panic { kind, trace, .. } => {
-            frames(py, trace).and_then(|trace| make(py, "PanicError", (message, kind.as_str(), trace)))
-        }
+        RunError::Panic { kind, trace, .. } => frames(py, trace)
+            .and_then(|trace| make(py, "PanicError", (message, kind.as_str(), trace))),
         RunError::Handler(cause) => match cause.downcast_ref::<PyErr>() {
             Some(own) => Ok(own.clone_ref(py)),
             None => make(py, "HandlerError", (message,)),

@@ -32,7 +32,7 @@ impl MockServer {
             chunk_delay: Duration::from_millis(chunk_delay_ms),
             log,
         };
-        match crate::mock::MockServer::start(options) {
+        match crate::mock::MockServer::start(&options) {
             Ok(inner) => Ok(Self { inner: Mutex::new(inner) }),
             Err(error @ MockError::Io { .. }) => Err(PyOSError::new_err(error.to_string())),
             Err(error) => Err(PyValueError::new_err(error.to_string())),

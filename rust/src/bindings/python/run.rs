@@ -45,7 +45,14 @@ impl Run {
             }
             let items: PyResult<Vec<_>> = batch
                 .iter()
-                .map(|emit| Ok((emit.channel.as_str(), value_to_py(py, &emit.payload)?, emit.time, emit.sequence)))
+                .map(|emit| {
+                    Ok((
+                        emit.channel.as_str(),
+                        value_to_py(py, &emit.payload)?,
+                        emit.time,
+                        emit.sequence,
+                    ))
+                })
                 .collect();
             return PyList::new(py, items?).map(Some);
         }

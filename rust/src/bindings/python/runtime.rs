@@ -40,7 +40,9 @@ impl Observer for Callbacks {
             match &self.on_print {
                 Some(callback) => callback.call1(py, (text,))?,
                 // Python's own standard output, so that tests and notebooks see it.
-                None => py.import("sys")?.getattr("stdout")?.call_method1("write", (text,))?.unbind(),
+                None => {
+                    py.import("sys")?.getattr("stdout")?.call_method1("write", (text,))?.unbind()
+                }
             };
             Ok(())
         })
@@ -48,7 +50,12 @@ impl Observer for Callbacks {
     }
 
     fn interrupted(&mut self) -> Result<(), BoxError> {
-        Python::attach(|py| py.check_signals()).map_err(BoxError::from)
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method alone is not general enough"
+        )]
+        let signals = Python::attach(|py| py.check_signals());
+        signals.map_err(BoxError::from)
     }
 }
 
@@ -58,7 +65,9 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
         let positional: PyResult<_> = list.iter().map(|item| py_to_json(&item, 0)).collect();
         return Ok(Args { positional: positional?, ..Args::default() });
     }
-    let dict = args.cast::<PyDict>().map_err(|_| PyTypeError::new_err("arguments are a list or a dictionary"))?;
+    let dict = args
+        .cast::<PyDict>()
+        .map_err(|_| PyTypeError::new_err("arguments are a list or a dictionary"))?;
     let mut named = dict_to_json(dict, 0)?;
     let positional = match named.shift_remove("") {
         Some(serde_json::Value::Array(items)) => items,
@@ -85,7 +94,9 @@ impl Runtime {
         log_level: &str,
     ) -> PyResult<Self> {
         if !["error", "warn", "info", "debug", "trace"].contains(&log_level) {
-            return Err(PyValueError::new_err(format!("`log_level` is one of error, warn, info, debug, trace, not {log_level}")));
+            return Err(PyValueError::new_err(format!(
+                "`log_level` is one of error, warn, info, debug, trace, not {log_level}"
+            )));
         }
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
@@ -95,8 +106,9 @@ impl Runtime {
             builder = builder.env_allow(names);
         }
         if let Some(seconds) = execution_timeout {
-            let limit = Duration::try_from_secs_f64(seconds)
-                .map_err(|_| PyValueError::new_err("`execution_timeout` must be positive seconds"))?;
+            let limit = Duration::try_from_secs_f64(seconds).map_err(|_| {
+                PyValueError::new_err("`execution_timeout` must be positive seconds")
+            })?;
             builder = builder.execution_timeout(limit);
         }
         if let Some(proxy) = proxy {
@@ -109,9 +121,17 @@ impl Runtime {
     }
 
     #[pyo3(signature = (name, fields, command_line = false))]
-    fn override_connection(&self, py: Python<'_>, name: &str, fields: &str, command_line: bool) -> PyResult<()> {
+    fn override_connection(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        fields: &str,
+        command_line: bool,
+    ) -> PyResult<()> {
         let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(fields)
-            .map_err(|error| PyValueError::new_err(format!("the fields are no JSON object: {error}")))?;
+            .map_err(|error| {
+                PyValueError::new_err(format!("the fields are no JSON object: {error}"))
+            })?;
         let set = self.inner.override_connection_json(name, &fields, command_line);
         set.map_err(|error| to_py(py, Error::from(error)))
     }
@@ -146,7 +166,12 @@ impl Runtime {
         }
     }
 
-    fn start(&self, py: Python<'_>, function: Option<&str>, args: &Bound<'_, PyAny>) -> PyResult<Run> {
+    fn start(
+        &self,
+        py: Python<'_>,
+        function: Option<&str>,
+        args: &Bound<'_, PyAny>,
+    ) -> PyResult<Run> {
         let args = arguments(args)?;
         let started = py.detach(|| self.inner.start(function, args));
         started.map(Run::new).map_err(|error| to_py(py, error))

@@ -11,7 +11,11 @@ use crate::{Form, Value};
 /// Arguments nested deeper are refused.
 const MAX_DEPTH: usize = 128;
 
-fn class<'py>(py: Python<'py>, cell: &'static PyOnceLock<Py<PyType>>, name: &str) -> PyResult<&'py Bound<'py, PyType>> {
+fn class<'py>(
+    py: Python<'py>,
+    cell: &'static PyOnceLock<Py<PyType>>,
+    name: &str,
+) -> PyResult<&'py Bound<'py, PyType>> {
     cell.import(py, "concerto.values", name)
 }
 

@@ -10,119 +10,182 @@ use crate::vm::PanicKind;
 pub(super) static TABLE: Table = &[
     ("array.len", Function::Pure(1, |a| Ok(length(array(a, 0)?.len())))),
     ("array.is_empty", Function::Pure(1, |a| Ok(array(a, 0)?.is_empty().into()))),
-    ("array.get", Function::Pure(2, |a| {
-        let index = usize::try_from(int(a, 1)?).ok();
-        Ok(Value::option(index.and_then(|i| array(a, 0).ok()?.get(i).cloned())))
-    })),
+    (
+        "array.get",
+        Function::Pure(2, |a| {
+            let index = usize::try_from(int(a, 1)?).ok();
+            Ok(Value::option(index.and_then(|i| array(a, 0).ok()?.get(i).cloned())))
+        }),
+    ),
     ("array.first", Function::Pure(1, |a| Ok(Value::option(array(a, 0)?.first().cloned())))),
     ("array.last", Function::Pure(1, |a| Ok(Value::option(array(a, 0)?.last().cloned())))),
-    ("array.contains", Function::Pure(2, |a| {
-        let wanted = take(a, 1)?;
-        Ok(array(a, 0)?.iter().any(|item| equal(item, &wanted)).into())
-    })),
-    ("array.index_of", Function::Pure(2, |a| {
-        let wanted = take(a, 1)?;
-        Ok(Value::option(array(a, 0)?.iter().position(|item| equal(item, &wanted)).map(length)))
-    })),
-    ("array.concat", Function::Pure(2, |a| {
-        let mut joined = owned(a, 0)?;
-        joined.extend_from_slice(array(a, 1)?);
-        Ok(Value::array(joined))
-    })),
-    ("array.reversed", Function::Pure(1, |a| {
-        let mut items = owned(a, 0)?;
-        items.reverse();
-        Ok(Value::array(items))
-    })),
-    ("array.sorted", Function::Pure(1, |a| {
-        let mut items = owned(a, 0)?;
-        items.sort_by(sort_order);
-        Ok(Value::array(items))
-    })),
-    ("array.slice", Function::Pure(3, |a| {
-        let (start, end) = (clamped(int(a, 1)?), clamped(int(a, 2)?));
-        Ok(Value::array(slice(array(a, 0)?, start, end).to_vec()))
-    })),
-    ("array.take", Function::Pure(2, |a| {
-        Ok(Value::array(slice(array(a, 0)?, 0, clamped(int(a, 1)?)).to_vec()))
-    })),
-    ("array.skip", Function::Pure(2, |a| {
-        Ok(Value::array(slice(array(a, 0)?, clamped(int(a, 1)?), usize::MAX).to_vec()))
-    })),
-    ("array.join", Function::Pure(2, |a| {
-        let parts: Vec<String> = array(a, 0)?.iter().map(Value::to_string).collect();
-        Ok(parts.join(text(a, 1)?).into())
-    })),
-    ("array.enumerate", Function::Pure(1, |a| {
-        let pairs = array(a, 0)?.iter().enumerate();
-        Ok(Value::array(pairs.map(|(i, v)| pair(length(i), v.clone())).collect()))
-    })),
-    ("array.zip", Function::Pure(2, |a| {
-        let pairs = array(a, 0)?.iter().zip(array(a, 1)?.iter());
-        Ok(Value::array(pairs.map(|(x, y)| pair(x.clone(), y.clone())).collect()))
-    })),
+    (
+        "array.contains",
+        Function::Pure(2, |a| {
+            let wanted = take(a, 1)?;
+            Ok(array(a, 0)?.iter().any(|item| equal(item, &wanted)).into())
+        }),
+    ),
+    (
+        "array.index_of",
+        Function::Pure(2, |a| {
+            let wanted = take(a, 1)?;
+            Ok(Value::option(array(a, 0)?.iter().position(|item| equal(item, &wanted)).map(length)))
+        }),
+    ),
+    (
+        "array.concat",
+        Function::Pure(2, |a| {
+            let mut joined = owned(a, 0)?;
+            joined.extend_from_slice(array(a, 1)?);
+            Ok(Value::array(joined))
+        }),
+    ),
+    (
+        "array.reversed",
+        Function::Pure(1, |a| {
+            let mut items = owned(a, 0)?;
+            items.reverse();
+            Ok(Value::array(items))
+        }),
+    ),
+    (
+        "array.sorted",
+        Function::Pure(1, |a| {
+            let mut items = owned(a, 0)?;
+            items.sort_by(sort_order);
+            Ok(Value::array(items))
+        }),
+    ),
+    (
+        "array.slice",
+        Function::Pure(3, |a| {
+            let (start, end) = (clamped(int(a, 1)?), clamped(int(a, 2)?));
+            Ok(Value::array(slice(array(a, 0)?, start, end).to_vec()))
+        }),
+    ),
+    (
+        "array.take",
+        Function::Pure(2, |a| {
+            Ok(Value::array(slice(array(a, 0)?, 0, clamped(int(a, 1)?)).to_vec()))
+        }),
+    ),
+    (
+        "array.skip",
+        Function::Pure(2, |a| {
+            Ok(Value::array(slice(array(a, 0)?, clamped(int(a, 1)?), usize::MAX).to_vec()))
+        }),
+    ),
+    (
+        "array.join",
+        Function::Pure(2, |a| {
+            let parts: Vec<String> = array(a, 0)?.iter().map(Value::to_string).collect();
+            Ok(parts.join(text(a, 1)?).into())
+        }),
+    ),
+    (
+        "array.enumerate",
+        Function::Pure(1, |a| {
+            let pairs = array(a, 0)?.iter().enumerate();
+            Ok(Value::array(pairs.map(|(i, v)| pair(length(i), v.clone())).collect()))
+        }),
+    ),
+    (
+        "array.zip",
+        Function::Pure(2, |a| {
+            let pairs = array(a, 0)?.iter().zip(array(a, 1)?.iter());
+            Ok(Value::array(pairs.map(|(x, y)| pair(x.clone(), y.clone())).collect()))
+        }),
+    ),
     ("array.sum_int", Function::Pure(1, sum_int)),
-    ("array.sum_float", Function::Pure(1, |a| {
-        let mut sum = 0.0;
-        for item in array(a, 0)?.iter() {
-            let Value::Float(number) = item else { return Err(Failure::Broken) };
-            sum += number;
-        }
-        Ok(Value::Float(sum))
-    })),
+    (
+        "array.sum_float",
+        Function::Pure(1, |a| {
+            let mut sum = 0.0;
+            for item in array(a, 0)?.iter() {
+                let Value::Float(number) = item else { return Err(Failure::Broken) };
+                sum += number;
+            }
+            Ok(Value::Float(sum))
+        }),
+    ),
     ("array.min", Function::Pure(1, |a| extreme(array(a, 0)?, Ordering::Less))),
     ("array.max", Function::Pure(1, |a| extreme(array(a, 0)?, Ordering::Greater))),
-    ("array.unique", Function::Pure(1, |a| {
-        let mut unique: Vec<Value> = Vec::new();
-        for item in array(a, 0)?.iter() {
-            if !unique.iter().any(|seen| equal(seen, item)) {
-                unique.push(item.clone());
+    (
+        "array.unique",
+        Function::Pure(1, |a| {
+            let mut unique: Vec<Value> = Vec::new();
+            for item in array(a, 0)?.iter() {
+                if !unique.iter().any(|seen| equal(seen, item)) {
+                    unique.push(item.clone());
+                }
             }
-        }
-        Ok(Value::array(unique))
-    })),
-    ("array.push", Function::Mutating(1, |r, a| {
-        let item = take(a, 0)?;
-        items(r)?.push(item);
-        Ok(Value::Nil)
-    })),
+            Ok(Value::array(unique))
+        }),
+    ),
+    (
+        "array.push",
+        Function::Mutating(1, |r, a| {
+            let item = take(a, 0)?;
+            items(r)?.push(item);
+            Ok(Value::Nil)
+        }),
+    ),
     ("array.pop", Function::Mutating(0, |r, _| Ok(Value::option(items(r)?.pop())))),
-    ("array.insert", Function::Mutating(2, |r, a| {
-        let (at, item) = (int(a, 0)?, take(a, 1)?);
-        let items = items(r)?;
-        match usize::try_from(at) {
-            Ok(index) if index <= items.len() => {
-                items.insert(index, item);
-                Ok(Value::Nil)
+    (
+        "array.insert",
+        Function::Mutating(2, |r, a| {
+            let (at, item) = (int(a, 0)?, take(a, 1)?);
+            let items = items(r)?;
+            match usize::try_from(at) {
+                Ok(index) if index <= items.len() => {
+                    items.insert(index, item);
+                    Ok(Value::Nil)
+                }
+                _ => out_of_bounds(at, items.len()),
             }
-            _ => out_of_bounds(at, items.len()),
-        }
-    })),
-    ("array.remove", Function::Mutating(1, |r, a| {
-        let at = int(a, 0)?;
-        let items = items(r)?;
-        match usize::try_from(at) {
-            Ok(index) if index < items.len() => Ok(items.remove(index)),
-            _ => out_of_bounds(at, items.len()),
-        }
-    })),
-    ("array.extend", Function::Mutating(1, |r, a| {
-        let more = owned(a, 0)?;
-        items(r)?.extend(more);
-        Ok(Value::Nil)
-    })),
-    ("array.clear", Function::Mutating(0, |r, _| {
-        items(r)?.clear();
-        Ok(Value::Nil)
-    })),
-    ("array.reverse", Function::Mutating(0, |r, _| {
-        items(r)?.reverse();
-        Ok(Value::Nil)
-    })),
-    ("array.sort", Function::Mutating(0, |r, _| {
-        items(r)?.sort_by(sort_order);
-        Ok(Value::Nil)
-    })),
+        }),
+    ),
+    (
+        "array.remove",
+        Function::Mutating(1, |r, a| {
+            let at = int(a, 0)?;
+            let items = items(r)?;
+            match usize::try_from(at) {
+                Ok(index) if index < items.len() => Ok(items.remove(index)),
+                _ => out_of_bounds(at, items.len()),
+            }
+        }),
+    ),
+    (
+        "array.extend",
+        Function::Mutating(1, |r, a| {
+            let more = owned(a, 0)?;
+            items(r)?.extend(more);
+            Ok(Value::Nil)
+        }),
+    ),
+    (
+        "array.clear",
+        Function::Mutating(0, |r, _| {
+            items(r)?.clear();
+            Ok(Value::Nil)
+        }),
+    ),
+    (
+        "array.reverse",
+        Function::Mutating(0, |r, _| {
+            items(r)?.reverse();
+            Ok(Value::Nil)
+        }),
+    ),
+    (
+        "array.sort",
+        Function::Mutating(0, |r, _| {
+            items(r)?.sort_by(sort_order);
+            Ok(Value::Nil)
+        }),
+    ),
 ];
 
 fn array(args: &[Value], index: usize) -> Result<&Vec<Value>, Failure> {
@@ -134,7 +197,9 @@ fn array(args: &[Value], index: usize) -> Result<&Vec<Value>, Failure> {
 
 fn owned(args: &mut [Value], index: usize) -> Result<Vec<Value>, Failure> {
     match take(args, index)? {
-        Value::Array(items) => Ok(Arc::try_unwrap(items).unwrap_or_else(|shared| (*shared).clone())),
+        Value::Array(items) => {
+            Ok(Arc::try_unwrap(items).unwrap_or_else(|shared| (*shared).clone()))
+        }
         _ => Err(Failure::Broken),
     }
 }
@@ -156,7 +221,10 @@ pub(crate) fn slice(items: &[Value], start: usize, end: usize) -> &[Value] {
 }
 
 pub(crate) fn out_of_bounds<T>(index: i64, len: usize) -> Result<T, Failure> {
-    panic(PanicKind::IndexOutOfBounds, format!("index {index} is out of bounds: the length is {len}"))
+    panic(
+        PanicKind::IndexOutOfBounds,
+        format!("index {index} is out of bounds: the length is {len}"),
+    )
 }
 
 /// A total order for sorting: NaN comes last.

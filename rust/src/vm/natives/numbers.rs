@@ -6,19 +6,31 @@ use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
     ("int.abs", Function::Pure(1, |a| checked(int(a, 0)?.checked_abs()))),
-    ("int.pow", Function::Pure(2, |a| {
-        let Ok(exponent) = u32::try_from(int(a, 1)?) else {
-            return panic(PanicKind::ArithmeticOverflow, "the exponent is negative or too large");
-        };
-        checked(int(a, 0)?.checked_pow(exponent))
-    })),
+    (
+        "int.pow",
+        Function::Pure(2, |a| {
+            let Ok(exponent) = u32::try_from(int(a, 1)?) else {
+                return panic(
+                    PanicKind::ArithmeticOverflow,
+                    "the exponent is negative or too large",
+                );
+            };
+            checked(int(a, 0)?.checked_pow(exponent))
+        }),
+    ),
     ("int.min", Function::Pure(2, |a| Ok(int(a, 0)?.min(int(a, 1)?).into()))),
     ("int.max", Function::Pure(2, |a| Ok(int(a, 0)?.max(int(a, 1)?).into()))),
-    ("int.to_float", Function::Pure(1, |a| {
-        #[expect(clippy::cast_precision_loss, reason = "the nearest Float is what is asked for")]
-        let nearest = int(a, 0)? as f64;
-        Ok(nearest.into())
-    })),
+    (
+        "int.to_float",
+        Function::Pure(1, |a| {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "the nearest Float is what is asked for"
+            )]
+            let nearest = int(a, 0)? as f64;
+            Ok(nearest.into())
+        }),
+    ),
     ("float.abs", Function::Pure(1, |a| Ok(float(a, 0)?.abs().into()))),
     ("float.floor", Function::Pure(1, |a| Ok(float(a, 0)?.floor().into()))),
     ("float.ceil", Function::Pure(1, |a| Ok(float(a, 0)?.ceil().into()))),
@@ -28,32 +40,48 @@ pub(super) static TABLE: Table = &[
     ("float.min", Function::Pure(2, |a| Ok(float(a, 0)?.min(float(a, 1)?).into()))),
     ("float.max", Function::Pure(2, |a| Ok(float(a, 0)?.max(float(a, 1)?).into()))),
     ("float.is_nan", Function::Pure(1, |a| Ok(float(a, 0)?.is_nan().into()))),
-    ("float.to_int", Function::Pure(1, |a| Ok(Value::option(to_int(float(a, 0)?).map(Value::Int))))),
-    ("float.to_fixed", Function::Pure(2, |a| match usize::try_from(int(a, 1)?) {
-        Ok(decimals @ 0..=17) => Ok(format!("{:.decimals$}", float(a, 0)?).into()),
-        _ => panic(PanicKind::InvalidArgument, "decimals must be 0 to 17"),
-    })),
-    ("range.len", Function::Pure(1, |a| match a.first() {
-        Some(Value::Range(range)) => Ok(range.len().into()),
-        _ => Err(Failure::Broken),
-    })),
-    ("range.contains", Function::Pure(2, |a| match a.first() {
-        Some(Value::Range(range)) => {
-            let (start, end) = range.exclusive();
-            Ok((start..end).contains(&int(a, 1)?).into())
-        }
-        _ => Err(Failure::Broken),
-    })),
-    ("range.to_array", Function::Pure(1, |a| match a.first() {
-        Some(Value::Range(range)) if range.len() > 100_000_000 => {
-            panic(PanicKind::LimitExceeded, "the array would have more than 100,000,000 elements")
-        }
-        Some(Value::Range(range)) => {
-            let (start, end) = range.exclusive();
-            Ok(Value::array((start..end).map(Value::Int).collect()))
-        }
-        _ => Err(Failure::Broken),
-    })),
+    (
+        "float.to_int",
+        Function::Pure(1, |a| Ok(Value::option(to_int(float(a, 0)?).map(Value::Int)))),
+    ),
+    (
+        "float.to_fixed",
+        Function::Pure(2, |a| match usize::try_from(int(a, 1)?) {
+            Ok(decimals @ 0..=17) => Ok(format!("{:.decimals$}", float(a, 0)?).into()),
+            _ => panic(PanicKind::InvalidArgument, "decimals must be 0 to 17"),
+        }),
+    ),
+    (
+        "range.len",
+        Function::Pure(1, |a| match a.first() {
+            Some(Value::Range(range)) => Ok(range.len().into()),
+            _ => Err(Failure::Broken),
+        }),
+    ),
+    (
+        "range.contains",
+        Function::Pure(2, |a| match a.first() {
+            Some(Value::Range(range)) => {
+                let (start, end) = range.exclusive();
+                Ok((start..end).contains(&int(a, 1)?).into())
+            }
+            _ => Err(Failure::Broken),
+        }),
+    ),
+    (
+        "range.to_array",
+        Function::Pure(1, |a| match a.first() {
+            Some(Value::Range(range)) if range.len() > 100_000_000 => panic(
+                PanicKind::LimitExceeded,
+                "the array would have more than 100,000,000 elements",
+            ),
+            Some(Value::Range(range)) => {
+                let (start, end) = range.exclusive();
+                Ok(Value::array((start..end).map(Value::Int).collect()))
+            }
+            _ => Err(Failure::Broken),
+        }),
+    ),
 ];
 
 fn checked(result: Option<i64>) -> Outcome {

@@ -12,32 +12,50 @@ pub(super) static TABLE: Table = &[
     ("string.byte_len", Function::Pure(1, |a| Ok(length(text(a, 0)?.len())))),
     ("string.is_empty", Function::Pure(1, |a| Ok(text(a, 0)?.is_empty().into()))),
     ("string.contains", Function::Pure(2, |a| Ok(text(a, 0)?.contains(&**text(a, 1)?).into()))),
-    ("string.starts_with", Function::Pure(2, |a| Ok(text(a, 0)?.starts_with(&**text(a, 1)?).into()))),
+    (
+        "string.starts_with",
+        Function::Pure(2, |a| Ok(text(a, 0)?.starts_with(&**text(a, 1)?).into())),
+    ),
     ("string.ends_with", Function::Pure(2, |a| Ok(text(a, 0)?.ends_with(&**text(a, 1)?).into()))),
     ("string.find", Function::Pure(2, find)),
     ("string.split", Function::Pure(2, split)),
     ("string.split_whitespace", Function::Pure(1, |a| Ok(texts(text(a, 0)?.split_whitespace())))),
     ("string.lines", Function::Pure(1, |a| Ok(texts(text(a, 0)?.lines())))),
-    ("string.chars", Function::Pure(1, |a| {
-        Ok(Value::array(text(a, 0)?.chars().map(|c| Value::text(c.to_string())).collect()))
-    })),
+    (
+        "string.chars",
+        Function::Pure(1, |a| {
+            Ok(Value::array(text(a, 0)?.chars().map(|c| Value::text(c.to_string())).collect()))
+        }),
+    ),
     ("string.trim", Function::Pure(1, |a| Ok(text(a, 0)?.trim().into()))),
     ("string.trim_start", Function::Pure(1, |a| Ok(text(a, 0)?.trim_start().into()))),
     ("string.trim_end", Function::Pure(1, |a| Ok(text(a, 0)?.trim_end().into()))),
-    ("string.strip_prefix", Function::Pure(2, |a| {
-        Ok(Value::option(text(a, 0)?.strip_prefix(&**text(a, 1)?).map(Value::from)))
-    })),
-    ("string.strip_suffix", Function::Pure(2, |a| {
-        Ok(Value::option(text(a, 0)?.strip_suffix(&**text(a, 1)?).map(Value::from)))
-    })),
-    ("string.replace", Function::Pure(3, |a| Ok(text(a, 0)?.replace(&**text(a, 1)?, text(a, 2)?).into()))),
+    (
+        "string.strip_prefix",
+        Function::Pure(2, |a| {
+            Ok(Value::option(text(a, 0)?.strip_prefix(&**text(a, 1)?).map(Value::from)))
+        }),
+    ),
+    (
+        "string.strip_suffix",
+        Function::Pure(2, |a| {
+            Ok(Value::option(text(a, 0)?.strip_suffix(&**text(a, 1)?).map(Value::from)))
+        }),
+    ),
+    (
+        "string.replace",
+        Function::Pure(3, |a| Ok(text(a, 0)?.replace(&**text(a, 1)?, text(a, 2)?).into())),
+    ),
     ("string.to_upper", Function::Pure(1, |a| Ok(text(a, 0)?.to_uppercase().into()))),
     ("string.to_lower", Function::Pure(1, |a| Ok(text(a, 0)?.to_lowercase().into()))),
     ("string.repeat", Function::Pure(2, repeat)),
-    ("string.substring", Function::Pure(3, |a| {
-        let (start, end) = (clamped(int(a, 1)?), clamped(int(a, 2)?));
-        Ok(text(a, 0)?.slice(start, end).into())
-    })),
+    (
+        "string.substring",
+        Function::Pure(3, |a| {
+            let (start, end) = (clamped(int(a, 1)?), clamped(int(a, 2)?));
+            Ok(text(a, 0)?.slice(start, end).into())
+        }),
+    ),
     ("string.parse_int", Function::Pure(1, parse_int)),
     ("string.parse_float", Function::Pure(1, parse_float)),
 ];
@@ -101,4 +119,3 @@ fn unreadable(ty: &str, kind: &str, input: &str) -> Value {
     let message = format!("`{}` is no {ty}", shown.escape_debug());
     Value::err(builtin::parse_error(&message, kind, input))
 }
-

@@ -7,58 +7,96 @@ use crate::vm::PanicKind;
 pub(super) static TABLE: Table = &[
     ("any.to_string", Function::Pure(1, |a| Ok(take(a, 0)?.to_string().into()))),
     ("any.typeof", Function::Pure(1, |a| Ok(take(a, 0)?.type_name().into()))),
-    ("core.assert", Function::Pure(2, |a| match a.first() {
-        Some(Value::Bool(true)) => Ok(Value::Nil),
-        Some(Value::Bool(false)) => {
-            panic(PanicKind::Assertion, format!("assertion failed: {}", text(a, 1)?))
-        }
-        _ => Err(Failure::Broken),
-    })),
+    (
+        "core.assert",
+        Function::Pure(2, |a| match a.first() {
+            Some(Value::Bool(true)) => Ok(Value::Nil),
+            Some(Value::Bool(false)) => {
+                panic(PanicKind::Assertion, format!("assertion failed: {}", text(a, 1)?))
+            }
+            _ => Err(Failure::Broken),
+        }),
+    ),
     ("option.is_some", Function::Pure(1, |a| Ok(matches!(a.first(), Some(Value::Some(_))).into()))),
-    ("option.is_none", Function::Pure(1, |a| Ok((!matches!(a.first(), Some(Value::Some(_)))).into()))),
-    ("option.unwrap", Function::Pure(1, |a| match take(a, 0)? {
-        Value::Some(inner) => Ok((*inner).clone()),
-        _ => panic(PanicKind::UnwrapNone, "`unwrap` on `None`"),
-    })),
-    ("option.expect", Function::Pure(2, |a| match take(a, 0)? {
-        Value::Some(inner) => Ok((*inner).clone()),
-        _ => panic(PanicKind::UnwrapNone, text(a, 1)?.to_string()),
-    })),
-    ("option.unwrap_or", Function::Pure(2, |a| match take(a, 0)? {
-        Value::Some(inner) => Ok((*inner).clone()),
-        _ => take(a, 1),
-    })),
-    ("option.ok_or", Function::Pure(2, |a| match take(a, 0)? {
-        Value::Some(inner) => Ok(Value::Ok(inner)),
-        _ => Ok(Value::err(take(a, 1)?)),
-    })),
+    (
+        "option.is_none",
+        Function::Pure(1, |a| Ok((!matches!(a.first(), Some(Value::Some(_)))).into())),
+    ),
+    (
+        "option.unwrap",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Some(inner) => Ok((*inner).clone()),
+            _ => panic(PanicKind::UnwrapNone, "`unwrap` on `None`"),
+        }),
+    ),
+    (
+        "option.expect",
+        Function::Pure(2, |a| match take(a, 0)? {
+            Value::Some(inner) => Ok((*inner).clone()),
+            _ => panic(PanicKind::UnwrapNone, text(a, 1)?.to_string()),
+        }),
+    ),
+    (
+        "option.unwrap_or",
+        Function::Pure(2, |a| match take(a, 0)? {
+            Value::Some(inner) => Ok((*inner).clone()),
+            _ => take(a, 1),
+        }),
+    ),
+    (
+        "option.ok_or",
+        Function::Pure(2, |a| match take(a, 0)? {
+            Value::Some(inner) => Ok(Value::Ok(inner)),
+            _ => Ok(Value::err(take(a, 1)?)),
+        }),
+    ),
     ("result.is_ok", Function::Pure(1, |a| Ok(matches!(a.first(), Some(Value::Ok(_))).into()))),
     ("result.is_err", Function::Pure(1, |a| Ok(matches!(a.first(), Some(Value::Err(_))).into()))),
-    ("result.unwrap", Function::Pure(1, |a| match take(a, 0)? {
-        Value::Ok(inner) => Ok((*inner).clone()),
-        Value::Err(error) => panic(PanicKind::UnwrapErr, format!("`unwrap` on `Err`: {error}")),
-        _ => Err(Failure::Broken),
-    })),
-    ("result.expect", Function::Pure(2, |a| match take(a, 0)? {
-        Value::Ok(inner) => Ok((*inner).clone()),
-        Value::Err(error) => panic(PanicKind::UnwrapErr, format!("{}: {error}", text(a, 1)?)),
-        _ => Err(Failure::Broken),
-    })),
-    ("result.unwrap_err", Function::Pure(1, |a| match take(a, 0)? {
-        Value::Err(error) => Ok((*error).clone()),
-        Value::Ok(inner) => panic(PanicKind::UnwrapErr, format!("`unwrap_err` on `Ok`: {inner}")),
-        _ => Err(Failure::Broken),
-    })),
-    ("result.unwrap_or", Function::Pure(2, |a| match take(a, 0)? {
-        Value::Ok(inner) => Ok((*inner).clone()),
-        _ => take(a, 1),
-    })),
-    ("result.ok", Function::Pure(1, |a| match take(a, 0)? {
-        Value::Ok(inner) => Ok(Value::Some(inner)),
-        _ => Ok(Value::None),
-    })),
-    ("result.err", Function::Pure(1, |a| match take(a, 0)? {
-        Value::Err(error) => Ok(Value::Some(error)),
-        _ => Ok(Value::None),
-    })),
+    (
+        "result.unwrap",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Ok(inner) => Ok((*inner).clone()),
+            Value::Err(error) => panic(PanicKind::UnwrapErr, format!("`unwrap` on `Err`: {error}")),
+            _ => Err(Failure::Broken),
+        }),
+    ),
+    (
+        "result.expect",
+        Function::Pure(2, |a| match take(a, 0)? {
+            Value::Ok(inner) => Ok((*inner).clone()),
+            Value::Err(error) => panic(PanicKind::UnwrapErr, format!("{}: {error}", text(a, 1)?)),
+            _ => Err(Failure::Broken),
+        }),
+    ),
+    (
+        "result.unwrap_err",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Err(error) => Ok((*error).clone()),
+            Value::Ok(inner) => {
+                panic(PanicKind::UnwrapErr, format!("`unwrap_err` on `Ok`: {inner}"))
+            }
+            _ => Err(Failure::Broken),
+        }),
+    ),
+    (
+        "result.unwrap_or",
+        Function::Pure(2, |a| match take(a, 0)? {
+            Value::Ok(inner) => Ok((*inner).clone()),
+            _ => take(a, 1),
+        }),
+    ),
+    (
+        "result.ok",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Ok(inner) => Ok(Value::Some(inner)),
+            _ => Ok(Value::None),
+        }),
+    ),
+    (
+        "result.err",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Err(error) => Ok(Value::Some(error)),
+            _ => Ok(Value::None),
+        }),
+    ),
 ];
