@@ -22,7 +22,8 @@ SUMMARY_CHARACTERS, SECTION_CHARACTERS, MOST_SECTIONS = 4500, 1200, 8
 def split_sections(text: str) -> list[dict[str, str]]:
     """The parts of a Markdown text between its `##` headings; a text without any is one section."""
     sections: list[dict[str, str]] = []
-    title, lines = "(start)", []
+    title = "(start)"
+    lines: list[str] = []
     for line in [*text.splitlines(), "## "]:
         if line.startswith("## "):
             body = "\n".join(lines).strip()

@@ -181,8 +181,8 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             checker.facts.raises[id(node)] = body.raising(builtins.ENV_ERROR, node) or Raise("fail")
             return t.STRING
         case "print" | "println":
-            for arg in args:
-                check_expr(body, arg, None)
+            for value in args:
+                check_expr(body, value, None)
             return t.NIL
         case "typeof":
             check_expr(body, args[0], None)

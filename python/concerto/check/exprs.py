@@ -71,8 +71,8 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
         case ast.Literal(value=value):
             return _literal(value, expected)
         case ast.Interpolated(values=values):
-            for value in values:
-                _displayable(body, value, check_expr(body, value, None))
+            for inner in values:
+                _displayable(body, inner, check_expr(body, inner, None))
             return t.STRING
         case ast.PathExpr():
             return _path(body, node, expected)

@@ -47,8 +47,8 @@ def field_expr(checker: Checker, node: ast.Expr) -> FieldExpr:
             return [field_expr(checker, item) for item in items]
         case ast.Interpolated(pieces=pieces, values=values):
             parts: list[FieldExpr] = [pieces[0]]
-            for value, piece in zip(values, pieces[1:], strict=True):
-                parts += [field_expr(checker, value), piece]
+            for inner, piece in zip(values, pieces[1:], strict=True):
+                parts += [field_expr(checker, inner), piece]
             return BAD if BAD in parts else {"concat": [p for p in parts if p != ""]}
         case ast.PathExpr(path=path) if str(path) in checker.constants:
             return checker.constants[str(path)][1]

@@ -172,11 +172,11 @@ def _on_connection(
     if old:
         since, successor = old
         related = (Label(info.span, "on this connection"),)
-        help_ = f"use `{successor}`" if successor else None
+        instead = f"use `{successor}`" if successor else None
         checker.report(
             "W4016",
             f"the model `{resolved}` is out of service or will be ({since})",
             place,
-            help_,
+            instead,
             related,
         )

@@ -21,19 +21,17 @@ def main(args: list[str]) -> int:
             print(f"{code}  {entry.title}" + (f" ({entry.slug})" if entry.slug else ""))
         return OK
     wanted = options.code.upper()
-    code = (
-        wanted
-        if wanted in CODES
-        else next((c for c, e in CODES.items() if e.slug == options.code), None)
-    )
-    if code is None:
+    found = [c for c, entry in CODES.items() if c == wanted or entry.slug == options.code]
+    if not found:
         slugs = [entry.slug for entry in CODES.values() if entry.slug]
         hint = did_you_mean(wanted, list(CODES)) or did_you_mean(options.code, slugs)
         raise Exit(
             USAGE, f"error: there is no diagnostic `{options.code}`" + (f"\n{hint}" if hint else "")
         )
     print(
-        files("concerto.diagnostics").joinpath("pages", f"{code}.md").read_text(encoding="utf-8"),
+        files("concerto.diagnostics")
+        .joinpath("pages", f"{found[0]}.md")
+        .read_text(encoding="utf-8"),
         end="",
     )
     return OK

@@ -128,7 +128,7 @@ def lower_unused(builder: Builder, node: ast.Expr) -> None:
 def lower_statements(builder: Builder, statements: tuple[ast.Statement, ...]) -> None:
     """Statements in order; what follows a statement that never ends is left out."""
     for statement in statements:
-        if not builder.reachable() and not _is_target(builder):
+        if not builder.reachable():
             return
         match statement:
             case ast.Let(pattern=pattern, value=value):
@@ -137,16 +137,6 @@ def lower_statements(builder: Builder, statements: tuple[ast.Statement, ...]) ->
                 lower_unused(builder, value)
             case _:
                 raise AssertionError(statement)
-
-
-def _is_target(builder: Builder) -> bool:
-    """Whether some jump lands on the next instruction."""
-    here = len(builder.code)
-    return any(
-        isinstance(operand, Label) and operand.at == here
-        for instruction in builder.code
-        for operand in instruction
-    )
 
 
 def _let(builder: Builder, pattern: ast.Pattern, value: ast.Expr | None) -> None:

@@ -44,7 +44,7 @@ class Builder:
         self.next = 0
         self.most = 0
         self.loops: list[LoopTarget] = []
-        self.returns_nil = False
+        self.landing = -1  # where the last label was placed
 
     def emit(self, name: str, *operands: Any, at: ast.Node | Span | None = None) -> None:
         """Adds an instruction; with a place if it can fail or suspend."""
@@ -69,11 +69,12 @@ class Builder:
 
     def place(self, label: Label) -> None:
         """The label stands here."""
-        label.at = len(self.code)
+        label.at = self.landing = len(self.code)
 
     def reachable(self) -> bool:
-        """Whether control can come to the next instruction from the last one."""
-        return not self.code or self.code[-1][0] not in TERMINATORS
+        """Whether control can come to the next instruction: from the last one, or by a jump."""
+        here = len(self.code)
+        return here in (0, self.landing) or self.code[-1][0] not in TERMINATORS
 
     def finish(self) -> None:
         """Resolves labels, and moves what is read for the last time."""
@@ -104,7 +105,6 @@ def lower_function(tables: Tables, info: FunctionInfo) -> Function:
         params.append({"name": param.name, "type": tables.type(param.type), "default": default})
     result = t.resolve(info.result)
     if result == t.NIL or info.name == "main":
-        builder.returns_nil = result == t.NIL
         tail = node.body.tail
         if info.name == "main" and isinstance(result, t.Result) and tail is not None:
             target = builder.temporary()
@@ -125,7 +125,6 @@ def lower_top(tables: Tables) -> Function:
     from concerto.lower.exprs import lower_statements
 
     builder = Builder(tables)
-    builder.returns_nil = True
     lower_statements(builder, tuple(tables.checked.top))
     builder.emit("return_nil")
     span = Span(tables.checked.top[0].span.start, tables.checked.top[-1].span.end)

@@ -476,17 +476,18 @@ class _Layout:
         return False
 
     def _is_map(self, at: int) -> bool:
-        first = self.kinds[at + 1]
+        first: str = self.kinds[at + 1]
         if first == "RBRACE":
             return self.previous in _BEFORE_EMPTY_MAP
         here = at + 1
         if first == "MINUS":
             here += 1
+        after = ""
         if self.kinds[here] in ("STRING", "IDENT", "INT", "FLOAT", "TRUE", "FALSE", "NIL"):
-            return self.kinds[here + 1] == "COLON"
-        if self.kinds[here] in ("ISTART", "LPAREN"):
-            return self.kinds[self.partner[here] + 1] == "COLON"
-        return False
+            after = self.kinds[here + 1]
+        elif self.kinds[here] in ("ISTART", "LPAREN"):
+            after = self.kinds[self.partner[here] + 1]
+        return after == "COLON"
 
     def _close_brace(self, at: int, token: Any) -> None:
         closed = self.frames.pop()

@@ -55,7 +55,7 @@ PRECEDENCE = (
     ("right", "UNARY", "NOT"),
     ("left", "QUEST"),
     ("right", "AWAIT", "SPAWN"),
-    ("left", "DOT", "LPAREN", "LBRACKET", "LANGLE", "COLONCOLON"),
+    ("left", "DOT", "LPAREN", "LBRACKET", "LANGLE"),
 )
 
 _COMPARISONS = frozenset(["EQ", "NE", "LT", "GT", "LE", "GE"])

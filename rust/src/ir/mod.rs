@@ -323,3 +323,6 @@ impl Verified {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

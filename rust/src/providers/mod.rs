@@ -2,6 +2,8 @@
 //!
 //! Here now: `openai`, which serves the kinds openai, ollama and custom. Anthropic Messages and Google Gemini belong beside it, one file each.
 
+#[cfg(test)]
+mod cassettes;
 pub mod classify;
 pub mod openai;
 mod strict;

@@ -256,20 +256,24 @@ def use(_parser: Any, p: Any) -> ast.Use:
     return ast.Use(span=span_of(p), tree=p.use_tree)
 
 
-@rule("use_tree : path", "use_tree : path AS IDENT")
+@rule("use_tree : path_names", "use_tree : path_names AS IDENT")
 def use_tree(_parser: Any, p: Any) -> ast.UseTree:
     alias = name_at(p, 2) if len(p) == 3 else None
-    return ast.UseTree(span=span_of(p), path=p.path, alias=alias, is_glob=False, group=None)
+    return ast.UseTree(span=span_of(p), path=_path(p), alias=alias, is_glob=False, group=None)
 
 
-@rule("use_tree : path COLONCOLON STAR")
+@rule("use_tree : path_names COLONCOLON STAR")
 def use_all(_parser: Any, p: Any) -> ast.UseTree:
-    return ast.UseTree(span=span_of(p), path=p.path, alias=None, is_glob=True, group=None)
+    return ast.UseTree(span=span_of(p), path=_path(p), alias=None, is_glob=True, group=None)
 
 
-@rule("use_tree : path COLONCOLON LBRACE uses RBRACE")
+@rule("use_tree : path_names COLONCOLON LBRACE uses RBRACE")
 def use_group(_parser: Any, p: Any) -> ast.UseTree:
-    return ast.UseTree(span=span_of(p), path=p.path, alias=None, is_glob=False, group=p.uses)
+    return ast.UseTree(span=span_of(p), path=_path(p), alias=None, is_glob=False, group=p.uses)
+
+
+def _path(p: Any) -> ast.Path:
+    return ast.Path(span=place(p, 0), names=tuple(p.path_names))
 
 
 @rule("mod : MOD IDENT SEMI", "mod : MOD IDENT LBRACE declarations RBRACE")

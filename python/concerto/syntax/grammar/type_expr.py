@@ -17,7 +17,7 @@ def path_name(_parser: Any, p: Any) -> ast.Name:
     return name_at(p, 0)
 
 
-@rule("path : path_names %prec LOWEST")
+@rule("path : path_names")
 def path(_parser: Any, p: Any) -> ast.Path:
     return ast.Path(span=span_of(p), names=tuple(p.path_names))
 
