@@ -180,6 +180,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`ConfigError`]: no such connection, or a field out of range.
+    #[expect(clippy::needless_pass_by_value, reason = "callers build the configuration in place")]
     pub fn override_connection(
         &self,
         name: &str,
@@ -254,6 +255,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Error::Arguments`], [`Error::Config`].
+    #[expect(clippy::needless_pass_by_value, reason = "the same form as `call`")]
     pub fn start(&self, name: Option<&str>, args: Args) -> Result<Run, Error> {
         let plan = self.plan(name, &args)?;
         Ok(Run::start(Arc::clone(&self.inner), plan))

@@ -291,16 +291,17 @@ def test_what_is_not_there_yet_is_refused_by_name() -> None:
 
 def test_arguments_are_checked_before_anything_runs(program: concerto.Program) -> None:
     rt = concerto.Runtime(program, mock=True)
-    for call, words in (
-        (lambda: rt.call("txt", "a"), "did you mean `text`"),
-        (lambda: rt.call("text"), "needs `prompt: String`"),
-        (lambda: rt.call("text", "a", "b"), "takes 1 arguments, found 2"),
-        (lambda: rt.call("text", 3), "argument `prompt`: expected a string, got 3"),
-        (lambda: rt.call("text", promt="a"), "did you mean `prompt`"),
-        (lambda: rt.call("text", "a", prompt="b"), "given twice"),
-    ):
+    calls: list[tuple[str, tuple[object, ...], dict[str, object], str]] = [
+        ("txt", ("a",), {}, "did you mean `text`"),
+        ("text", (), {}, "needs `prompt: String`"),
+        ("text", ("a", "b"), {}, "takes 1 arguments, found 2"),
+        ("text", (3,), {}, "argument `prompt`: expected a string, got 3"),
+        ("text", (), {"promt": "a"}, "did you mean `prompt`"),
+        ("text", ("a",), {"prompt": "b"}, "given twice"),
+    ]
+    for name, args, named, words in calls:
         with pytest.raises(TypeError, match=words):
-            call()
+            rt.call(name, *args, **named)
     with pytest.raises(concerto.ConfigError, match="nothing to run"):
         rt.run()
 

@@ -161,7 +161,7 @@ def _let(builder: Builder, pattern: ast.Pattern, value: ast.Expr | None) -> None
 def _value(builder: Builder, node: ast.Expr, target: int) -> None:
     match node:
         case ast.Literal(value=value):
-            _literal(builder, value, type_of(builder, node), target)
+            _literal(builder, value, t.resolve(builder.facts.types[id(node)]), target)
         case ast.Interpolated(pieces=pieces, values=values):
             _interpolated(builder, pieces, values, target)
         case ast.PathExpr():
@@ -379,7 +379,7 @@ def _coalesce(builder: Builder, node: ast.Binary, target: int) -> None:
         option = builder.temporary()
         lower_into(builder, node.left, option)
         builder.emit("unwrap_or_jump", target, option, other)
-        if isinstance(type_of(builder, node), t.Option) and isinstance(
+        if isinstance(t.resolve(builder.facts.types[id(node)]), t.Option) and isinstance(
             type_of(builder, node.right), t.Option
         ):
             builder.emit("some", target, target)

@@ -109,7 +109,7 @@ impl Run {
     /// Whether the run has ended.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.task.is_finished()
+        self.task.is_finished() || self.outcome.borrow().is_some()
     }
 
     /// What this run alone used so far.

@@ -102,7 +102,7 @@ pub(super) static TABLE: Table = &[
         "array.sum_float",
         Function::Pure(1, |a| {
             let mut sum = 0.0;
-            for item in array(a, 0)?.iter() {
+            for item in array(a, 0)? {
                 let Value::Float(number) = item else { return Err(Failure::Broken) };
                 sum += number;
             }
@@ -115,7 +115,7 @@ pub(super) static TABLE: Table = &[
         "array.unique",
         Function::Pure(1, |a| {
             let mut unique: Vec<Value> = Vec::new();
-            for item in array(a, 0)?.iter() {
+            for item in array(a, 0)? {
                 if !unique.iter().any(|seen| equal(seen, item)) {
                     unique.push(item.clone());
                 }

@@ -95,5 +95,5 @@ fn checked(result: Option<i64>) -> Outcome {
 pub(crate) fn to_int(number: f64) -> Option<i64> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0; // 2^63
     #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
-    (number >= -LIMIT && number < LIMIT).then_some(number as i64)
+    (-LIMIT..LIMIT).contains(&number).then_some(number as i64)
 }

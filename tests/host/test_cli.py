@@ -1,0 +1,300 @@
+"""The command line as a user meets it: output, standard error, exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import concerto
+import pytest
+
+from tests.conftest import ROOT
+
+PROGRAM = """connect c { base_url: env("URL"), default_model: "m" }
+model M { provider: c }
+pub fn ask(prompt: String, times: Int = 1) -> Result<String, LlmError> {
+    for _i in 0..times { emit("asked", prompt); }
+    Ok(M.execute(prompt)?.text)
+}
+fn main() { emit("list", [1, "a"]); println("hello"); emit("answer", M.execute("Hi")?); }
+"""
+
+
+def run(*args: str, cwd: Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "python"),
+        "PYTHONIOENCODING": "utf-8",
+        **env,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "concerto", *args],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=variables,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "main.conc").write_text(PROGRAM, encoding="utf-8")
+    return tmp_path
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert run("--version", cwd=tmp_path).stdout == f"concerto {concerto.__version__}\n"
+    assert "commands:" in run("--help", cwd=tmp_path).stdout
+    for command in ("run", "check", "build", "ir", "explain", "mock", "local"):
+        assert "example: concerto" in run(command, "--help", cwd=tmp_path).stdout
+    wrong = run("chekc", cwd=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "did you mean `check`?" in wrong.stderr
+    assert run("run", "--fly", cwd=tmp_path).returncode == 2
+
+
+def test_run_prints_emits_and_metrics(folder: Path) -> None:
+    with concerto.MockServer() as server:
+        done = run("run", "--metrics", cwd=folder, URL=server.url)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ['[emit:list] [1, "a"]', "hello"]
+    assert lines[2].startswith(
+        '[emit:answer] Response { text: "[mock response to: Hi]", tokens_in: 2,'
+    )
+    assert "tokens in" in done.stderr
+    assert "44 unpriced" in done.stderr
+
+
+def test_run_as_json_and_mocked(folder: Path) -> None:
+    done = run("run", "main.conc", "--mock", "--emit", "json", "--metrics", "json", cwd=folder)
+    first = json.loads(done.stdout.splitlines()[0])
+    assert (first["channel"], first["payload"]) == ("list", [1, "a"])
+    assert first["ts"] > 1_700_000_000
+    assert json.loads(done.stderr)["connections"]["c"]["mocked"] == 1
+
+
+def test_calls_take_arguments_from_text_files_and_standard_input(folder: Path) -> None:
+    (folder / "p.txt").write_text("from a file", encoding="utf-8")
+    for value, stdin, shown in (
+        ("plain", "", "plain"),
+        ("@p.txt", "", "from a file"),
+        ("-", "piped", "piped"),
+        ("7", "", "7"),
+    ):
+        done = run(
+            "run",
+            "--mock",
+            "--call",
+            "ask",
+            "--arg",
+            f"prompt={value}",
+            "--arg",
+            "times=2",
+            cwd=folder,
+            stdin=stdin,
+        )
+        assert done.stdout.splitlines() == [f"[emit:asked] {shown}"] * 2 + [
+            f"[mock response to: {shown}]"
+        ], done.stderr
+    wrong = run("run", "--mock", "--call", "ask", "--arg", "promt=x", cwd=folder)
+    assert wrong.returncode == 2
+    assert "did you mean `prompt`" in wrong.stderr
+
+
+def test_overrides_replace_settings(folder: Path) -> None:
+    with concerto.MockServer(script='{"api_key": "sk-canary-1"}') as server:
+        done = run(
+            "run",
+            "--override",
+            f"c.base_url={server.url}",
+            "--override",
+            "c.api_key=sk-canary-1",
+            cwd=folder,
+        )
+    assert done.returncode == 0, done.stderr
+    for option, words in (
+        ("d.timeout=3", "did you mean `c`"),
+        ("c.timeout=0", "must be 1 to 86400"),
+        ("c", "NAME.FIELD=VALUE"),
+        ("c.retry={", "takes JSON"),
+    ):
+        wrong = run("run", "--override", option, cwd=folder)
+        assert wrong.returncode == 2
+        assert words in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "words"),
+    [
+        ('fn main() { panic("no"); }', 101, "panic: Panic: no"),
+        ('fn main() { throw "bad"; }', 1, "error: bad"),
+        ("struct P { x: Int }", 2, "E2016"),
+        ('fn main() { let n: Int = "a"; emit("n", n); }', 2, "E3001"),
+        (
+            PROGRAM,
+            1,
+            "environment variable `URL` is not set\nhelp: set the variable, or answer every call locally with `--mock`",
+        ),
+        (PROGRAM.replace('env("URL")', '"http://127.0.0.1:9"'), 1, "c: network"),
+    ],
+)
+def test_failures_have_their_status_and_no_traceback(
+    tmp_path: Path, source: str, status: int, words: str
+) -> None:
+    (tmp_path / "main.conc").write_text(source, encoding="utf-8")
+    done = run("run", cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failed_run_shows_the_line(tmp_path: Path) -> None:
+    (tmp_path / "main.conc").write_text(
+        'fn main() {\n    let xs = [1];\n    emit("n", xs[3]);\n}\n', encoding="utf-8"
+    )
+    done = run("run", cwd=tmp_path)
+    assert 'at main main.conc:3:15\n  3 |     emit("n", xs[3]);' in done.stderr
+
+
+def test_check_forms_and_switches(tmp_path: Path) -> None:
+    (tmp_path / "a.conc").write_text("fn main() { let a = 1; }\n", encoding="utf-8")
+    (tmp_path / "b.conc").write_text(
+        'fn main() { let n: Int = "\u4e2d"; emit("n", n); }\n', encoding="utf-8"
+    )
+    assert run("check", "a.conc", cwd=tmp_path).returncode == 0
+    assert run("check", "a.conc", "--deny", "W2001", cwd=tmp_path).returncode == 2
+    assert (
+        run("check", "a.conc", "--deny", "warnings", "--allow", "W2001", cwd=tmp_path).returncode
+        == 0
+    )
+    both = run("check", ".", "--format", "short", cwd=tmp_path)
+    assert both.returncode == 2
+    assert both.stderr.splitlines() == [
+        "a.conc:1:17: warning[W2001]: `a` is never used",
+        "b.conc:1:26: error[E3001]: expected `Int`, found `String`",
+    ]
+    found = json.loads(run("check", "b.conc", "--format", "json", cwd=tmp_path).stdout)
+    assert (found["code"], found["start"], found["end"]["offset"]) == (
+        "E3001",
+        {"offset": 25, "line": 1, "column": 26},
+        30,
+    )
+    (tmp_path / "c.conc").write_bytes(b"fn main() { \xff }")
+    assert "E0001" in run("check", "c.conc", cwd=tmp_path).stderr
+    assert run("check", "none.conc", cwd=tmp_path).returncode == 2
+    assert run("check", "-", cwd=tmp_path, stdin="fn main() {}").returncode == 0
+
+
+def test_build_ir_and_run_the_compiled_form(folder: Path) -> None:
+    assert run("build", "main.conc", cwd=folder).returncode == 0
+    first = (folder / "main.conc-ir").read_bytes()
+    assert run("build", "main.conc", "-o", "again.conc-ir", cwd=folder).returncode == 0
+    assert (folder / "again.conc-ir").read_bytes() == first
+    assert concerto.Program.from_bytes(first).to_bytes() == first
+    assert "fn main()" in run("ir", "main.conc-ir", cwd=folder).stdout
+    assert run("run", "main.conc-ir", "--mock", cwd=folder).stdout.count("[emit:") == 2
+    assert json.loads(run("ir", "main.conc", "--permissions", cwd=folder).stdout) == {
+        "env": ["URL"],
+        "hosts": [],
+    }
+    damaged = folder / "bad.conc-ir"
+    damaged.write_bytes(first[:-5])
+    done = run("run", "bad.conc-ir", cwd=folder)
+    assert done.returncode == 2
+    assert "no compiled Concerto program" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_key_in_the_source_is_not_built_into_a_file(tmp_path: Path) -> None:
+    (tmp_path / "main.conc").write_text('connect openai { api_key: "sk-1" }\n', encoding="utf-8")
+    done = run("build", cwd=tmp_path)
+    assert done.returncode == 2
+    assert not (tmp_path / "main.conc-ir").exists()
+    assert run("build", "--allow-inline-secrets", cwd=tmp_path).returncode == 0
+
+
+def test_a_compiled_program_needs_no_compiler(folder: Path) -> None:
+    run("build", cwd=folder)
+    script = (
+        "import sys, concerto\n"
+        "runtime = concerto.Runtime('main.conc-ir', mock=True); runtime.run()\n"
+        "heavy = [m for m in sys.modules if m.startswith(('sly', 'concerto.syntax', 'concerto.check'))]\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_cache_is_used_and_never_stale(folder: Path) -> None:
+    first = run("check", "main.conc", cwd=folder, CONCERTO_CACHE="on")
+    entries = list((folder / ".concerto/cache").glob("*.json"))
+    assert len(entries) == 1
+    assert run("check", "main.conc", cwd=folder, CONCERTO_CACHE="on").stderr == first.stderr
+    (folder / "main.conc").write_text(PROGRAM.replace("Hi", "Ho"), encoding="utf-8")
+    assert "[mock response to: Ho]" in run("run", "--mock", cwd=folder, CONCERTO_CACHE="on").stdout
+    assert len(list((folder / ".concerto/cache").glob("*.json"))) == 2
+    entries[0].write_text("damaged", encoding="utf-8")
+    assert run("check", "main.conc", cwd=folder, CONCERTO_CACHE="on").returncode == 0
+
+
+def test_explain_has_a_page(tmp_path: Path) -> None:
+    assert run("explain", "E3001", cwd=tmp_path).stdout.startswith("# E3001: type mismatch")
+    assert run("explain", "conn-duplicate", cwd=tmp_path).stdout.startswith("# E4003")
+    assert run("explain", "E3999", cwd=tmp_path).returncode == 2
+
+
+def test_require_keys(folder: Path) -> None:
+    done = run("run", "--require-keys", cwd=folder)
+    assert (done.returncode, "`URL` is not set" in done.stderr) == (2, True)
+
+
+def test_interrupting_a_run_cancels_it(folder: Path) -> None:
+    with concerto.MockServer(script='{"rules": [{"reply": {"fault": "stall"}}]}') as server:
+        variables = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "URL": server.url}
+        command = [sys.executable, "-m", "concerto", "run", "--metrics"]
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("[emit:list]")
+        assert process.stdout.readline() == "hello\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "tokens in" in err
+    assert "Traceback" not in err
+
+
+def test_mock_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    variables = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    command = [sys.executable, "-m", "concerto", "mock"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        runtime = concerto.Runtime(concerto.compile(PROGRAM), env={"URL": url})
+        assert runtime.call("ask", "Hi") == "[mock response to: Hi]"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def test_local_says_what_is_missing(tmp_path: Path) -> None:
+    done = run("local", "--model", "none.gguf", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "concerto[local]" in done.stderr or "no model at" in done.stderr

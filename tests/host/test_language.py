@@ -1,0 +1,90 @@
+"""What programs do: each expectation stands on the line that produces it. `expect: CHANNEL VALUE`, `expect-output: TEXT`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import concerto
+import pytest
+from concerto.cli.display import display
+from concerto.runtime import Emit
+
+from tests.conftest import ROOT
+
+PROGRAMS = sorted((ROOT / "tests/golden/run").glob("*.conc"))
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_programs_do_what_they_say(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    found: list[str] = []
+    printed: list[str] = []
+
+    def on_emit(emit: Emit) -> None:
+        found.append(f"{emit.channel} {display(emit.payload)}".replace("\n", "\\n"))
+
+    concerto.Runtime(concerto.compile(text)).observe(None, {}, on_emit, printed.append)
+    assert found == re.findall(r"// expect: (.*)", text)
+    assert "".join(printed) == "".join(re.findall(r"// expect-output: (.*)", text))
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "words"),
+    [
+        ('let n = 9223372036854775807; emit("n", n + 1);', "ArithmeticOverflow", "64 bits"),
+        ('let n = 0; emit("n", 1 / n);', "DivisionByZero", "division by zero"),
+        (
+            'let xs = [1]; emit("n", xs[1]);',
+            "IndexOutOfBounds",
+            "index 1 is out of bounds: the length is 1",
+        ),
+        ('let xs = [1]; emit("n", xs[-1]);', "IndexOutOfBounds", "index -1"),
+        ('emit("n", "abc"[3]);', "IndexOutOfBounds", "the length is 3"),
+        ('let m = {"a": 1}; emit("n", m["b"]);', "KeyNotFound", 'no key "b"'),
+        ('let o: Option<Int> = None; emit("n", o.unwrap());', "UnwrapNone", "unwrap"),
+        ('emit("n", "x".parse_int().unwrap());', "UnwrapErr", "`x` is no Int"),
+        ('panic("on purpose");', "Panic", "on purpose"),
+        ("assert(1 > 2);", "Assertion", "assertion failed: 1 > 2"),
+        ('emit("n", 1e300 as Int);', "ArithmeticOverflow", "does not fit"),
+        ('let c = ""; emit(c, 1);', "InvalidArgument", "channel is empty"),
+    ],
+)
+def test_panics_have_a_kind_and_a_place(line: str, kind: str, words: str) -> None:
+    program = concerto.compile(
+        f"fn main() {{\n    {line}\n}}\n",
+    )
+    with pytest.raises(concerto.PanicError, match=re.escape(words)) as caught:
+        concerto.Runtime(program).run()
+    assert caught.value.kind == kind
+    assert (caught.value.trace[0].function, caught.value.trace[0].line) == ("main", 2)
+
+
+def test_deep_recursion_ends_in_a_panic_with_a_trace() -> None:
+    source = "fn down(n: Int) -> Int { if n == 0 { 0 } else { 1 + down(n - 1) } }\npub fn go(n: Int) -> Int { down(n) }"
+    runtime = concerto.Runtime(concerto.compile(source))
+    assert runtime.call("go", 9_990) == 9_990
+    with pytest.raises(concerto.PanicError, match="10000 active calls") as caught:
+        runtime.call("go", 10_001)
+    assert caught.value.kind == "StackOverflow"
+    assert len(caught.value.trace) > 10
+
+
+def test_an_uncaught_error_ends_the_run_with_its_value_and_place() -> None:
+    source = 'struct Bad { why: String }\nfn f() -> Result<Int, Bad> { Err(Bad { why: "x" }) }\nfn main() {\n    f()?;\n}\n'
+    with pytest.raises(concerto.ProgramError) as caught:
+        concerto.Runtime(concerto.compile(source)).run()
+    assert caught.value.value._asdict() == {"why": "x"}
+    assert str(caught.value.trace[0]).endswith(":4:5")
+
+
+def test_a_time_limit_ends_a_busy_run() -> None:
+    runtime = concerto.Runtime(concerto.compile("fn main() { loop { } }"), execution_timeout=0.05)
+    with pytest.raises(concerto.LimitError) as caught:
+        runtime.run()
+    assert caught.value.limit == "execution_timeout"
+
+
+def test_a_million_pieces_are_appended() -> None:
+    source = 'pub fn go(n: Int) -> Int { let mut text = ""; let mut all = []; for i in 0..n { text += "ab"; all.push(i); } text.len() + all.len() }'
+    assert concerto.Runtime(concerto.compile(source)).call("go", 1_000_000) == 3_000_000

@@ -1,0 +1,213 @@
+"""Statements of ARCHITECTURE.md that a machine can check."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import concerto
+from concerto import _native
+from concerto.check import builtins
+from concerto.check import types as t
+from concerto.diagnostics.codes import CODES
+from concerto.lower.ir import OPERANDS
+
+from tests.conftest import ROOT
+
+PYTHON = ROOT / "python" / "concerto"
+RUST = ROOT / "rust" / "src"
+
+#: Which part of the front end may use which others, besides itself.
+MAY_USE = {
+    "source": set(),
+    "diagnostics": {"source"},
+    "syntax": {"source", "diagnostics"},
+    "check": {"syntax", "source", "diagnostics"},
+    "lower": {"check", "syntax", "source"},
+    "compiler": {"source", "diagnostics", "syntax", "check", "lower", "errors", "runtime", ""},
+    "cache": {"compiler", "diagnostics", "source", ""},
+    "errors": {"diagnostics"},
+    "values": set(),
+    "connection": set(),
+    "metrics": {"diagnostics"},
+    "runtime": {"_native", "connection", "errors", "metrics", "compiler"},
+    "local": set(),
+}
+
+#: Which part of the runtime may use which others, besides itself and the leaves.
+LEAVES = {"error", "secret", "clock", "wire", "mock_reply"}
+RUST_MAY_USE = {
+    "ir": {
+        "value",
+        "vm",
+        "config",
+    },  # `vm` for the names of natives, `config` for the shapes of retry and limits
+    "value": set(),
+    "schema": {"ir", "value"},
+    "vm": {"ir", "value", "schema"},
+    "config": set(),
+    "chat": set(),
+    "providers": {"chat", "config"},
+    "metrics": {"chat", "config"},
+    "llm": {
+        "chat",
+        "providers",
+        "metrics",
+        "config",
+        "schema",
+    },  # `schema` for the violations that an error carries
+    "engine": {"vm", "ir", "value", "llm", "schema", "metrics", "config", "chat", "providers"},
+    "runtime": {"ir", "engine", "llm", "config", "metrics", "value", "schema"},
+    "mock": set(),
+    "error": {"config", "ir", "value"},  # the public error gathers those of all parts
+}
+
+
+def python_part(path: Path) -> str:
+    relative = path.relative_to(PYTHON)
+    return relative.parts[0].removesuffix(".py")
+
+
+def test_the_front_end_keeps_its_layers() -> None:
+    for path in PYTHON.rglob("*.py"):
+        part = python_part(path)
+        if part not in MAY_USE or path.name == "_tables.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and node.module.split(".")[0] == "concerto"
+            ):
+                inner = node.module.split(".")[1:]
+                used = [inner[0]] if inner else [a.name for a in node.names]
+                for each in used:
+                    name = "" if each.startswith("__") else each
+                    assert name == part or name in MAY_USE[part], (
+                        f"{path}: `{part}` may not use `{each}`"
+                    )
+
+
+def test_the_runtime_keeps_its_layers() -> None:
+    for path in RUST.rglob("*.rs"):
+        part = path.relative_to(RUST).parts[0].removesuffix(".rs")
+        if part not in RUST_MAY_USE or path.stem in ("tests", "cassettes"):
+            continue
+        code = path.read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests {")[0]
+        for used in set(re.findall(r"crate::(\w+)", code)) | set(
+            re.findall(r"\n\s+(\w+)::[^;]*};", "")
+        ):
+            if used in LEAVES or used == part or used[0].isupper():
+                continue
+            assert used in RUST_MAY_USE[part], f"{path}: `{part}` may not use `{used}`"
+
+
+def test_only_one_file_uses_the_http_library_and_one_folder_python() -> None:
+    for path in RUST.rglob("*.rs"):
+        text = path.read_text(encoding="utf-8")
+        relative = path.relative_to(RUST).as_posix()
+        if "reqwest::" in text:
+            # `Url` of the HTTP library also checks base URLs; `llm/mod.rs` and the stream hold its response.
+            assert relative in (
+                "llm/transport.rs",
+                "llm/mod.rs",
+                "llm/stream.rs",
+                "config/url.rs",
+            ), relative
+        if "pyo3" in text:
+            assert relative.startswith("bindings/python/"), relative
+        assert "unsafe {" not in text, relative
+
+
+def test_files_are_of_readable_size() -> None:
+    exempt = {"machine.rs", "_tables.py", "exprs.py"}
+    for path in [*PYTHON.rglob("*.py"), *RUST.rglob("*.rs")]:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= 720 or path.name in exempt, f"{path} has {lines} lines"
+
+
+def test_twins_agree() -> None:
+    assert _native.instruction_names() == sorted(OPERANDS)
+    natives = {name: (arity, mutates) for name, arity, mutates in _native.native_functions()}
+    for table, letters in (
+        (t.STRING, {}), (t.INT, {}), (t.FLOAT, {}), (t.RANGE, {}), (t.Array(t.INT), {}), (t.Map(t.STRING, t.INT), {}),
+        (t.Option(t.INT), {}), (t.Result(t.INT, t.STRING), {}),
+    ):  # fmt: skip
+        assert letters == {}
+        for name in builtins.method_names(table):
+            method = builtins.method(table, name)
+            assert method is not None
+            assert natives[method.native] == (len(method.params) + 1, method.mutates), method.native
+    native_records = {
+        record["name"]: (record["is_error"], [tuple(f) for f in record["fields"]])
+        for record in json.loads(_native.builtin_records())
+    }
+    ours = {
+        name: (origin == "error", [(field, t.show(type_)) for field, type_ in fields.items()])
+        for name, (origin, fields) in builtins.records().items()
+    }
+    assert native_records == ours
+
+
+def test_every_code_has_a_page_and_every_page_a_code() -> None:
+    pages = {path.stem for path in (PYTHON / "diagnostics/pages").glob("*.md")}
+    assert pages == set(CODES)
+
+
+def test_versions_agree() -> None:
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
+    assert cargo["package"]["version"] == concerto.__version__ == _native.__version__
+
+
+def test_public_names_exist_and_are_all_listed() -> None:
+    for name in concerto.__all__:
+        assert getattr(concerto, name) is not None
+    assert sorted(concerto.__all__) == sorted(
+        n for names in concerto._HOMES.values() for n in names
+    )
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    script = "import sys, concerto; print([m for m in sys.modules if m.startswith(('sly', 'concerto.'))])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_stub_names_what_the_native_module_has() -> None:
+    stub = ast.parse((PYTHON / "_native.pyi").read_text(encoding="utf-8"))
+    for node in stub.body:
+        if isinstance(node, ast.ClassDef):
+            real = getattr(_native, node.name)
+            for item in node.body:
+                if isinstance(item, ast.FunctionDef):
+                    assert hasattr(real, item.name), f"{node.name}.{item.name}"
+        elif isinstance(node, ast.FunctionDef):
+            assert hasattr(_native, node.name), node.name
+
+
+def test_the_readme_example_checks() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = text.split("```concerto\n")[1].split("```")[0]
+    runtime = concerto.Runtime(concerto.compile(program), mock=True)
+    assert runtime.call("sort", "I cannot log in!").area == "billing"
+    assert concerto.compile_file(ROOT / "examples/digest.conc").entry_points[0].name == "digest"
+
+
+def test_nothing_points_outside_of_the_project() -> None:
+    for path in [
+        *PYTHON.rglob("*.py"),
+        *RUST.rglob("*.rs"),
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "README.md",
+        ROOT / "Makefile",
+    ]:
+        text = path.read_text(encoding="utf-8")
+        for word in ("/work/", "../shared", "artifactory"):
+            assert word not in text, f"{path} mentions {word}"
