@@ -14,7 +14,7 @@ from concerto.check.checked import ConstantName, Local, Raise, UnitVariant
 from concerto.check.exprs import field_value
 from concerto.check.types import Steps, Type
 from concerto.lower.calls import lower_call
-from concerto.lower.functions import Builder, Label, LoopTarget
+from concerto.lower.functions import SMALL_INT, Builder, Label, LoopTarget
 from concerto.lower.patterns import bind_pattern, test_pattern
 from concerto.lower.places import lower_assign
 from concerto.syntax import ast
@@ -27,7 +27,6 @@ _FLOAT_OPS = {
     "/": "div_float",
     "%": "rem_float",
 }
-_SMALL = 2**31
 
 
 def type_of(builder: Builder, node: ast.Expr) -> Type:
@@ -237,7 +236,7 @@ def _literal(builder: Builder, value: Any, type_: Type, target: int) -> None:
             builder.emit("bool", target, int(value))
         case int() if t.FLOAT in (type_, inner):
             builder.emit("const", target, builder.tables.constant(float(value)))
-        case int() if -_SMALL <= value < _SMALL:
+        case int() if -SMALL_INT <= value < SMALL_INT:
             builder.emit("int", target, value)
         case _:
             builder.emit("const", target, builder.tables.constant(value))
@@ -324,7 +323,7 @@ def _binary(builder: Builder, node: ast.Binary, target: int) -> None:
         if isinstance(node.right, ast.Literal) and type(node.right.value) is int
         else None
     )
-    if left_type == t.INT and op in "+-" and small is not None and abs(small) < _SMALL:
+    if left_type == t.INT and op in "+-" and small is not None and abs(small) < SMALL_INT:
         builder.emit(
             "add_int_imm",
             target,

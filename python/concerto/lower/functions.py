@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from concerto.lower.program import Tables
 
 
+SMALL_INT = 2**31
+"""Int literals below it, and down to its negative, fit into an instruction."""
+
+
 class Label:
     """A place in the code that is not known yet."""
 

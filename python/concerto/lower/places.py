@@ -11,7 +11,7 @@ from typing import Any
 
 from concerto.check import types as t
 from concerto.check.checked import Local
-from concerto.lower.functions import Builder
+from concerto.lower.functions import SMALL_INT, Builder
 from concerto.syntax import ast
 
 _INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
@@ -34,7 +34,9 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
         local = builder.facts.names[id(node.place)]
         assert isinstance(local, Local)
         register = builder.registers[id(local)]
-        if node.op:
+        if (step := _small_step(node, local)) is not None:
+            builder.emit("add_int_imm", register, register, step, at=node)
+        elif node.op:
             lower_into(builder, node.value, value)
             _operate(builder, node, register, value)
         elif (appended := _appended(builder, node, local)) is not None:
@@ -56,6 +58,14 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
         with _taken(builder, node.place.object, keys) as owner:
             _put(builder, node.place, owner, keys, value)
     builder.next = kept
+
+
+def _small_step(node: ast.Assign, local: Local) -> int | None:
+    """The n of `x += n` and `x -= n` on an Int with a literal that fits into an instruction."""
+    value = node.value.value if isinstance(node.value, ast.Literal) else None
+    if type(value) is not int or abs(value) >= SMALL_INT or t.resolve(local.type) != t.INT:
+        return None
+    return {"+": value, "-": -value}.get(node.op or "")
 
 
 def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | None:

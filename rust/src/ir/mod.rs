@@ -3,6 +3,7 @@
 //! [`load`] turns bytes into a [`Verified`] program or says what is wrong with them; no bytes whatever can do harm. After that, every index in
 //! the code is in bounds. Knows nothing of time, threads or the network.
 
+mod fuse;
 pub mod ops;
 mod print;
 pub mod program;
@@ -57,10 +58,17 @@ pub enum IrError {
 #[derive(Clone, Debug)]
 pub struct Verified(Arc<Content>);
 
+/// What executes: the code of a function and the size of its frame.
+#[derive(Debug)]
+struct Body {
+    code: Vec<Instr>,
+    registers: usize,
+}
+
 #[derive(Debug)]
 struct Content {
     document: Document,
-    code: Vec<Vec<Instr>>,
+    bodies: Vec<Body>,
     constants: Vec<Value>,
     structs: Vec<Option<Arc<StructType>>>,
     enums: Vec<Option<Arc<EnumType>>>,
@@ -90,15 +98,19 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
     let document: Document = serde_json::from_slice(bytes)
         .map_err(|error| IrError::Malformed { what: error.to_string() })?;
     verify::document(&document)?;
-    let code = document
+    let bodies = document
         .functions
         .iter()
-        .map(|function| verify::function(&document, function))
-        .collect::<Result<_, _>>()?;
+        .map(|function| {
+            let mut code = verify::function(&document, function)?;
+            fuse::fuse(&mut code);
+            Ok(Body { code, registers: function.registers as usize })
+        })
+        .collect::<Result<_, IrError>>()?;
     let constants = document.constants.iter().map(constant_value).collect();
     let structs = document.types.iter().map(struct_type).collect();
     let enums = document.types.iter().map(enum_type).collect();
-    Ok(Verified(Arc::new(Content { document, code, constants, structs, enums })))
+    Ok(Verified(Arc::new(Content { document, bodies, constants, structs, enums })))
 }
 
 /// Another version may have another shape, so the version is read before the rest is expected to fit.
@@ -220,10 +232,10 @@ impl Verified {
         serde_json::to_vec(&self.0.document).unwrap_or_default()
     }
 
-    /// Executable code of a function.
+    /// Executable code of a function, and how many registers it uses.
     #[must_use]
-    pub fn code(&self, function: usize) -> &[Instr] {
-        self.0.code.get(function).map_or(&[], Vec::as_slice)
+    pub fn body(&self, function: usize) -> (&[Instr], usize) {
+        self.0.bodies.get(function).map_or((&[], 0), |body| (&body.code, body.registers))
     }
 
     /// All functions.

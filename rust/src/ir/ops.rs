@@ -236,7 +236,8 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
-/// An instruction ready to execute: registers in `a`, `b`, `c` in order of appearance, everything else in `x`, `y` and then `c`.
+/// An instruction ready to execute: registers in `a`, `b`, `c` in order of appearance, everything else in `x`, `y` and then `c`. Comparisons of
+/// Int may hold a jump besides (`fuse.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instr {
     /// The operation.

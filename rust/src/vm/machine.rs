@@ -1,7 +1,7 @@
 //! The step loop.
 //!
 //! Frames are explicit: a call's arguments stand in a window of the caller's registers, and the callee's registers begin there, so a call
-//! moves nothing. Everything above the innermost frame is nil. The verifier has checked every register, jump and index against the
+//! moves nothing. What stands above the innermost frame owns nothing. The verifier has checked every register, jump and index against the
 //! function's own bounds, so the indexing here cannot fail; values of a wrong kind end the run as [`Step::Broken`].
 
 #![expect(clippy::indexing_slicing, reason = "the verifier checked every index")]
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::effect::{Effect, Frame, Panic, PanicKind, Resume, Step, Trace};
 use super::natives::{self, Failure};
 use crate::ir::Verified;
-use crate::ir::ops::{Instr, Op};
+use crate::ir::ops::Op;
 use crate::schema;
 use crate::value::{EnumValue, MapValue, RangeValue, StructValue, Text, Value, equal, order};
 
@@ -116,7 +116,7 @@ impl Fiber {
                 Step::Panicked(Panic { kind, message, trace: self.trace() })
             }
             Stop::Broken => {
-                let code = self.program.code(self.current.function);
+                let (code, _) = self.program.body(self.current.function);
                 let what = code.get(self.current.pc).map_or("call", |i| i.op.signature().0);
                 Step::Broken { what, trace: self.trace() }
             }
@@ -142,30 +142,33 @@ impl Fiber {
     }
 
     fn execute(&mut self, budget: u32) -> Stop {
-        let program = self.program.clone();
+        let Self { program, stack, frames, current, max_depth, pending } = self;
+        let program = &*program;
         let constants = program.constants();
-        let mut code: &[Instr] = program.code(self.current.function);
-        let mut base = self.current.base;
-        let mut pc = self.current.pc;
+        let (mut code, mut registers) = program.body(current.function);
+        let mut base = current.base;
+        let mut pc = current.pc;
         let mut left = budget;
+        // The registers of the current function: a slice of its own spares each access a look at the stack's head.
+        let mut regs: &mut [Value] = frame(stack, base, registers);
 
         macro_rules! reg {
             ($register:expr) => {
-                self.stack[base + $register as usize]
+                regs[$register as usize]
             };
         }
         // Leaves the loop with `pc` at the instruction that stops it.
         macro_rules! stop {
             ($stop:expr) => {{
-                self.current.pc = pc;
+                current.pc = pc;
                 return $stop;
             }};
         }
         // Leaves the loop for an effect; the fiber goes on behind the instruction.
         macro_rules! needs {
             ($pending:expr, $effect:expr) => {{
-                self.pending = $pending;
-                self.current.pc = pc + 1;
+                *pending = $pending;
+                current.pc = pc + 1;
                 return Stop::Needs($effect);
             }};
         }
@@ -211,6 +214,17 @@ impl Fiber {
                 reg!($i.a) = Value::Int(result);
             }};
         }
+        // The outcome of a comparison, and the jump that tests it if the two are fused.
+        macro_rules! decide {
+            ($i:ident, $truth:expr) => {{
+                let truth = $truth;
+                set(&mut reg!($i.a), Value::Bool(truth));
+                if $i.y != 0 {
+                    pc = if truth { pc + 2 } else { $i.x as usize };
+                    continue;
+                }
+            }};
+        }
         macro_rules! text {
             ($register:expr) => {
                 match &reg!($register) {
@@ -235,17 +249,17 @@ impl Fiber {
             }
             left -= 1;
             match i.op {
-                Op::Const => reg!(i.a) = constants[i.x as usize].clone(),
-                Op::Int => reg!(i.a) = Value::Int(i64::from(i.x.cast_signed())),
-                Op::Bool => reg!(i.a) = Value::Bool(i.x != 0),
+                Op::Const => set(&mut reg!(i.a), copy(&constants[i.x as usize])),
+                Op::Int => set(&mut reg!(i.a), Value::Int(i64::from(i.x.cast_signed()))),
+                Op::Bool => set(&mut reg!(i.a), Value::Bool(i.x != 0)),
                 Op::Nil | Op::Drop => reg!(i.a) = Value::Nil,
                 Op::Copy => {
-                    let value = reg!(i.b).clone();
-                    reg!(i.a) = value;
+                    let value = copy(&reg!(i.b));
+                    set(&mut reg!(i.a), value);
                 }
                 Op::Move => {
                     let value = std::mem::take(&mut reg!(i.b));
-                    reg!(i.a) = value;
+                    set(&mut reg!(i.a), value);
                 }
                 Op::AddInt => checked!(i, checked_add),
                 Op::SubInt => checked!(i, checked_sub),
@@ -257,51 +271,51 @@ impl Fiber {
                         panic_with!(DivisionByZero, "division by zero")
                     }
                     // The smallest Int modulo -1 is 0, though the division overflows.
-                    reg!(i.a) = Value::Int(left.wrapping_rem(right));
+                    set(&mut reg!(i.a), Value::Int(left.wrapping_rem(right)));
                 }
                 Op::NegInt => {
                     let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
                     let Some(result) = number.checked_neg() else {
                         panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                     };
-                    reg!(i.a) = Value::Int(result);
+                    set(&mut reg!(i.a), Value::Int(result));
                 }
                 Op::AddIntImm => {
                     let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
                     let Some(result) = number.checked_add(i64::from(i.x.cast_signed())) else {
                         panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                     };
-                    reg!(i.a) = Value::Int(result);
+                    set(&mut reg!(i.a), Value::Int(result));
                 }
                 Op::AddFloat => {
                     let (left, right) = floats!(i);
-                    reg!(i.a) = Value::Float(left + right);
+                    set(&mut reg!(i.a), Value::Float(left + right));
                 }
                 Op::SubFloat => {
                     let (left, right) = floats!(i);
-                    reg!(i.a) = Value::Float(left - right);
+                    set(&mut reg!(i.a), Value::Float(left - right));
                 }
                 Op::MulFloat => {
                     let (left, right) = floats!(i);
-                    reg!(i.a) = Value::Float(left * right);
+                    set(&mut reg!(i.a), Value::Float(left * right));
                 }
                 Op::DivFloat => {
                     let (left, right) = floats!(i);
-                    reg!(i.a) = Value::Float(left / right);
+                    set(&mut reg!(i.a), Value::Float(left / right));
                 }
                 Op::RemFloat => {
                     let (left, right) = floats!(i);
-                    reg!(i.a) = Value::Float(left % right);
+                    set(&mut reg!(i.a), Value::Float(left % right));
                 }
                 Op::NegFloat => {
                     let Value::Float(number) = reg!(i.b) else { stop!(Stop::Broken) };
-                    reg!(i.a) = Value::Float(-number);
+                    set(&mut reg!(i.a), Value::Float(-number));
                 }
                 Op::IntToFloat => {
                     let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
                     #[expect(clippy::cast_precision_loss, reason = "the nearest Float")]
                     let nearest = number as f64;
-                    reg!(i.a) = Value::Float(nearest);
+                    set(&mut reg!(i.a), Value::Float(nearest));
                 }
                 Op::FloatToInt => {
                     let Value::Float(number) = reg!(i.b) else { stop!(Stop::Broken) };
@@ -312,46 +326,46 @@ impl Fiber {
                             Value::Float(number)
                         )
                     };
-                    reg!(i.a) = Value::Int(whole);
+                    set(&mut reg!(i.a), Value::Int(whole));
                 }
                 Op::EqInt => {
                     let (left, right) = ints!(i);
-                    reg!(i.a) = Value::Bool(left == right);
+                    decide!(i, left == right);
                 }
                 Op::LtInt => {
                     let (left, right) = ints!(i);
-                    reg!(i.a) = Value::Bool(left < right);
+                    decide!(i, left < right);
                 }
                 Op::LeInt => {
                     let (left, right) = ints!(i);
-                    reg!(i.a) = Value::Bool(left <= right);
+                    decide!(i, left <= right);
                 }
                 Op::EqFloat => {
                     let (left, right) = floats!(i);
                     #[expect(clippy::float_cmp, reason = "the language compares exactly")]
                     let same = left == right;
-                    reg!(i.a) = Value::Bool(same);
+                    set(&mut reg!(i.a), Value::Bool(same));
                 }
                 Op::LtFloat => {
                     let (left, right) = floats!(i);
-                    reg!(i.a) = Value::Bool(left < right);
+                    set(&mut reg!(i.a), Value::Bool(left < right));
                 }
                 Op::LeFloat => {
                     let (left, right) = floats!(i);
-                    reg!(i.a) = Value::Bool(left <= right);
+                    set(&mut reg!(i.a), Value::Bool(left <= right));
                 }
                 Op::Eq => reg!(i.a) = Value::Bool(equal(&reg!(i.b), &reg!(i.c))),
                 Op::Lt => {
                     let order = order(&reg!(i.b), &reg!(i.c));
-                    reg!(i.a) = Value::Bool(order.is_some_and(std::cmp::Ordering::is_lt));
+                    set(&mut reg!(i.a), Value::Bool(order.is_some_and(std::cmp::Ordering::is_lt)));
                 }
                 Op::Le => {
                     let order = order(&reg!(i.b), &reg!(i.c));
-                    reg!(i.a) = Value::Bool(order.is_some_and(std::cmp::Ordering::is_le));
+                    set(&mut reg!(i.a), Value::Bool(order.is_some_and(std::cmp::Ordering::is_le)));
                 }
                 Op::Not => {
                     let Value::Bool(truth) = reg!(i.b) else { stop!(Stop::Broken) };
-                    reg!(i.a) = Value::Bool(!truth);
+                    set(&mut reg!(i.a), Value::Bool(!truth));
                 }
                 Op::Jump => {
                     pc = i.x as usize;
@@ -374,8 +388,8 @@ impl Fiber {
                     _ => stop!(Stop::Broken),
                 },
                 Op::Concat => {
-                    let first = base + i.b as usize;
-                    let joined = concat(&mut self.stack[first..first + i.x as usize]);
+                    let first = i.b as usize;
+                    let joined = concat(&mut regs[first..first + i.x as usize]);
                     reg!(i.a) = joined;
                 }
                 Op::AppendString => {
@@ -386,28 +400,28 @@ impl Fiber {
                     }
                 }
                 Op::Array => {
-                    let items = self.window(base + i.b as usize, i.x as usize);
+                    let items = window(regs, i.b as usize, i.x as usize);
                     reg!(i.a) = Value::Array(Arc::new(items));
                 }
                 Op::Tuple => {
-                    let items = self.window(base + i.b as usize, i.x as usize);
+                    let items = window(regs, i.b as usize, i.x as usize);
                     reg!(i.a) = Value::Tuple(Arc::new(items));
                 }
                 Op::Map => {
-                    let first = base + i.b as usize;
-                    let Some(map) = pairs(&mut self.stack[first..first + 2 * i.x as usize]) else {
+                    let first = i.b as usize;
+                    let Some(map) = pairs(&mut regs[first..first + 2 * i.x as usize]) else {
                         stop!(Stop::Broken)
                     };
                     reg!(i.a) = Value::Map(Arc::new(map));
                 }
                 Op::Struct => {
                     let Some(ty) = program.struct_type(i.x) else { stop!(Stop::Broken) };
-                    let fields = self.window(base + i.b as usize, i.y as usize);
+                    let fields = window(regs, i.b as usize, i.y as usize);
                     reg!(i.a) = Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields }));
                 }
                 Op::Variant => {
                     let Some(ty) = program.enum_type(i.x) else { stop!(Stop::Broken) };
-                    let fields = self.window(base + i.b as usize, i.c as usize);
+                    let fields = window(regs, i.b as usize, i.c as usize);
                     let value = EnumValue { ty: Arc::clone(ty), variant: i.y, fields };
                     reg!(i.a) = Value::Enum(Arc::new(value));
                 }
@@ -424,7 +438,8 @@ impl Fiber {
                 Op::IsOk => reg!(i.a) = Value::Bool(matches!(reg!(i.b), Value::Ok(_))),
                 Op::IsVariant => {
                     let Value::Enum(value) = &reg!(i.b) else { stop!(Stop::Broken) };
-                    reg!(i.a) = Value::Bool(value.variant == i.x);
+                    let same = value.variant == i.x;
+                    set(&mut reg!(i.a), Value::Bool(same));
                 }
                 Op::Payload => match std::mem::take(&mut reg!(i.b)) {
                     Value::Some(inner) | Value::Ok(inner) | Value::Err(inner) => {
@@ -555,12 +570,12 @@ impl Fiber {
                         Value::Range(range) => usize::try_from(range.len()).unwrap_or(0),
                         _ => stop!(Stop::Broken),
                     };
-                    reg!(i.a) = Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
+                    set(&mut reg!(i.a), Value::Int(i64::try_from(count).unwrap_or(i64::MAX)));
                 }
                 Op::RangeBounds => {
                     let Value::Range(range) = &reg!(i.b) else { stop!(Stop::Broken) };
                     let (start, end) = range.exclusive();
-                    reg!(i.a) = Value::Int(start);
+                    set(&mut reg!(i.a), Value::Int(start));
                     reg!(i.a + 1) = Value::Int(end);
                 }
                 Op::RangeNext => {
@@ -569,8 +584,8 @@ impl Fiber {
                         pc = i.x as usize;
                         continue;
                     }
-                    reg!(i.b) = Value::Int(next + 1);
-                    reg!(i.a) = Value::Int(next);
+                    set(&mut reg!(i.b), Value::Int(next + 1));
+                    set(&mut reg!(i.a), Value::Int(next));
                 }
                 Op::ArrayNext => {
                     let (Value::Array(items), Value::Int(at)) = (&reg!(i.b), &reg!(i.c)) else {
@@ -582,7 +597,7 @@ impl Fiber {
                         pc = i.x as usize;
                         continue;
                     };
-                    reg!(i.c) = Value::Int(at + 1);
+                    set(&mut reg!(i.c), Value::Int(at + 1));
                     reg!(i.a) = item;
                 }
                 Op::MapNext => {
@@ -595,13 +610,13 @@ impl Fiber {
                         pc = i.x as usize;
                         continue;
                     };
-                    reg!(i.c) = Value::Int(at + 1);
+                    set(&mut reg!(i.c), Value::Int(at + 1));
                     reg!(i.a) = key;
                     reg!(i.a + 1) = value;
                 }
                 Op::CheckType => {
                     let value = std::mem::take(&mut reg!(i.b));
-                    match schema::conform(&program, i.x, value) {
+                    match schema::conform(program, i.x, value) {
                         Ok(value) => reg!(i.a) = value,
                         Err(found) => panic_with!(
                             TypeMismatch,
@@ -611,41 +626,37 @@ impl Fiber {
                     }
                 }
                 Op::Call => {
-                    if self.frames.len() + 1 >= self.max_depth {
-                        panic_with!(StackOverflow, "more than {} active calls", self.max_depth)
+                    if frames.len() + 1 >= *max_depth {
+                        panic_with!(StackOverflow, "more than {max_depth} active calls")
                     }
                     let callee = i.x as usize;
-                    let Some(function) = program.function(callee) else { stop!(Stop::Broken) };
                     let result = base + i.a as usize;
-                    self.current.pc = pc + 1;
-                    self.frames.push(self.current);
+                    current.pc = pc + 1;
+                    frames.push(*current);
                     base += i.b as usize;
-                    let top = base + function.registers as usize;
-                    if self.stack.len() < top {
-                        self.stack.resize(top, Value::Nil);
-                    }
-                    self.current = Active { function: callee, base, pc: 0, result };
-                    code = program.code(callee);
+                    *current = Active { function: callee, base, pc: 0, result };
+                    (code, registers) = program.body(callee);
+                    regs = frame(stack, base, registers);
                     pc = 0;
                     continue;
                 }
                 Op::Native => {
-                    let first = base + i.b as usize;
+                    let first = i.b as usize;
                     let window = first..first + i.y as usize;
-                    let result = natives::call(i.x, &mut self.stack[window.clone()]);
+                    let result = natives::call(i.x, &mut regs[window.clone()]);
                     let result = attempt!(result);
-                    self.stack[window].fill(Value::Nil);
+                    clear(&mut regs[window]);
                     reg!(i.a) = result;
                 }
                 Op::NativeMut => {
-                    let first = base + i.c as usize;
+                    let first = i.c as usize;
                     let window = first..first + i.y as usize;
                     let mut receiver = std::mem::take(&mut reg!(i.b));
                     let result =
-                        natives::call_mutating(i.x, &mut receiver, &mut self.stack[window.clone()]);
+                        natives::call_mutating(i.x, &mut receiver, &mut regs[window.clone()]);
                     reg!(i.b) = receiver;
                     let result = attempt!(result);
-                    self.stack[window].fill(Value::Nil);
+                    clear(&mut regs[window]);
                     reg!(i.a) = result;
                 }
                 Op::Return | Op::ReturnNil => {
@@ -654,16 +665,14 @@ impl Fiber {
                     } else {
                         Value::Nil
                     };
-                    let registers =
-                        program.function(self.current.function).map_or(0, |f| f.registers);
-                    self.stack[base..base + registers as usize].fill(Value::Nil);
-                    let Some(caller) = self.frames.pop() else { return Stop::Done(value) };
-                    let result = self.current.result;
-                    self.current = caller;
+                    clear(regs);
+                    let Some(caller) = frames.pop() else { return Stop::Done(value) };
+                    set(&mut stack[current.result], value);
+                    *current = caller;
                     base = caller.base;
                     pc = caller.pc;
-                    code = program.code(caller.function);
-                    self.stack[result] = value;
+                    (code, registers) = program.body(caller.function);
+                    regs = frame(stack, base, registers);
                     continue;
                 }
                 Op::Fail => {
@@ -717,11 +726,58 @@ impl Fiber {
             pc += 1;
         }
     }
+}
 
-    /// Moves a window out of the registers.
-    fn window(&mut self, first: usize, count: usize) -> Vec<Value> {
-        self.stack[first..first + count].iter_mut().map(std::mem::take).collect()
+/// The registers of an active function; the stack grows if they reach above it.
+#[inline(always)]
+fn frame(stack: &mut Vec<Value>, base: usize, registers: usize) -> &mut [Value] {
+    let top = base + registers;
+    if stack.len() < top {
+        stack.resize(top, Value::Nil);
     }
+    &mut stack[base..top]
+}
+
+/// Whether a value owns nothing.
+#[inline(always)]
+fn is_plain(value: &Value) -> bool {
+    matches!(value, Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::None)
+}
+
+/// Assignment with a short way for plain old values: most registers hold numbers, and the general drop of a [`Value`] is a call. It makes
+/// loops of arithmetic about twice as fast.
+#[inline(always)]
+fn set(slot: &mut Value, value: Value) {
+    if is_plain(slot) {
+        std::mem::forget(std::mem::replace(slot, value));
+    } else {
+        *slot = value;
+    }
+}
+
+/// A clone with a short way for numbers.
+#[inline(always)]
+fn copy(value: &Value) -> Value {
+    match value {
+        Value::Int(number) => Value::Int(*number),
+        Value::Bool(truth) => Value::Bool(*truth),
+        other => other.clone(),
+    }
+}
+
+/// Lets go of all that registers own; plain values may stay, nobody reads them.
+#[inline(always)]
+fn clear(registers: &mut [Value]) {
+    for slot in registers {
+        if !is_plain(slot) {
+            *slot = Value::Nil;
+        }
+    }
+}
+
+/// Moves a window out of the registers.
+fn window(registers: &mut [Value], first: usize, count: usize) -> Vec<Value> {
+    registers[first..first + count].iter_mut().map(std::mem::take).collect()
 }
 
 /// The value inside, without a copy where nobody else holds it.
