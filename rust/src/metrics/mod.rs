@@ -139,6 +139,25 @@ pub struct Origin {
     pub model: String,
 }
 
+/// Whom tokens are billed to.
+#[derive(Clone, Copy, Debug)]
+pub struct Billed<'a> {
+    /// The kind of provider.
+    pub kind: ProviderKind,
+    /// The id that was asked for, aliases resolved: its price counts.
+    pub id: &'a str,
+    /// The id that the server reported.
+    pub base: &'a str,
+}
+
+impl Billed<'_> {
+    /// US dollars, if the price is known.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Option<f64> {
+        price(self.kind, self.id).map(|price| price.cost(usage))
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -228,14 +247,18 @@ impl Recorder {
         self.both(origin, |counters| counters.rounds += 1);
     }
 
-    /// A request goes out.
-    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool, bytes_out: u64) {
+    /// An attempt begins.
+    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool) {
         self.both(origin, |counters| {
             counters.attempts += 1;
             counters.retries += u64::from(!first_of_round);
-            counters.bytes_out = counters.bytes_out.saturating_add(bytes_out);
         });
         self.distributed(origin, |d| d.queue_time.add(0.0));
+    }
+
+    /// A request of this size goes out.
+    pub fn sent(&self, origin: &Origin, bytes: u64) {
+        self.both(origin, |counters| counters.bytes_out = counters.bytes_out.saturating_add(bytes));
     }
 
     /// An attempt is over.
@@ -256,21 +279,14 @@ impl Recorder {
         self.distributed(origin, |d| d.first_chunk.add(milliseconds));
     }
 
-    /// Tokens were used, answered under the id `base` by a provider of `kind`. Gives the cost, if the price is known.
-    pub fn used(
-        &self,
-        origin: &Origin,
-        kind: ProviderKind,
-        base: &str,
-        usage: &Usage,
-    ) -> Option<f64> {
-        let cost = price(kind, base).map(|price| price.cost(usage));
+    /// Tokens were used.
+    pub fn used(&self, origin: &Origin, billed: &Billed<'_>, usage: &Usage) {
+        let cost = billed.cost(usage);
         self.both(origin, |counters| {
             counters.tokens.add(usage);
             counters.cost.add(cost, usage);
         });
-        self.locked(|state| state.bases.entry(base.to_owned()).or_default().add(usage));
-        cost
+        self.locked(|state| state.bases.entry(billed.base.to_owned()).or_default().add(usage));
     }
 
     /// A consistent snapshot.
@@ -280,16 +296,20 @@ impl Recorder {
         Metrics { elapsed_ms: clock::millis(self.started.elapsed()), state: Arc::new(state) }
     }
 
-    /// Sets everything to zero; what is in flight stays in flight.
+    /// Sets everything to zero; calls in flight stay in flight and belong to the new period.
     pub fn reset(&self) {
         self.locked(|state| {
             let mut fresh = self.empty();
+            let keep = |counters: &mut Counters, old: Option<&Counters>| {
+                counters.in_flight = old.map_or(0, |old| old.in_flight);
+                // At any time, calls = successes + errors + cancelled + in flight.
+                counters.calls = counters.in_flight;
+            };
             for (name, (counters, _)) in &mut fresh.connections {
-                counters.in_flight =
-                    state.connections.get(name).map_or(0, |(old, _)| old.in_flight);
+                keep(counters, state.connections.get(name).map(|(old, _)| old));
             }
             for (name, counters) in &mut fresh.models {
-                counters.in_flight = state.models.get(name).map_or(0, |old| old.in_flight);
+                keep(counters, state.models.get(name));
             }
             *state = fresh;
         });
@@ -441,10 +461,12 @@ mod tests {
             Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned(), "Slow".to_owned()]);
         recorder.call_started(&origin());
         recorder.round_started(&origin());
-        recorder.attempt_started(&origin(), true, 10);
+        recorder.attempt_started(&origin(), true);
         let usage =
             Usage { tokens_in: 1000, tokens_out: 500, tokens_cached: 200, ..Usage::default() };
-        let cost = recorder.used(&origin(), ProviderKind::OpenAi, "gpt-4o-mini-2024-07-18", &usage);
+        let base = "gpt-4o-mini-2024-07-18";
+        let billed = Billed { kind: ProviderKind::OpenAi, id: "gpt-4o-mini", base };
+        recorder.used(&origin(), &billed, &usage);
         recorder.call_ended(&origin(), &End::Success, 12.0, false);
         let metrics = recorder.snapshot();
         assert_eq!(metrics.tokens_by_connection("openai"), 1500);
@@ -452,7 +474,6 @@ mod tests {
         assert_eq!(metrics.tokens_by_model("Slow"), 0);
         assert_eq!(metrics.tokens_by_base("gpt-4o-mini-2024-07-18"), 1500);
         let expected = (800.0 * 0.15 + 200.0 * 0.075 + 500.0 * 0.6) / 1e6;
-        assert!((cost.unwrap() - expected).abs() < 1e-12);
         assert!((metrics.estimated_cost("openai").usd - expected).abs() < 1e-12);
         let counters = metrics.counters("openai").unwrap();
         assert_eq!((counters.calls, counters.successes, counters.in_flight), (1, 1, 0));
@@ -463,7 +484,9 @@ mod tests {
     fn an_unknown_price_is_unknown_and_not_zero() {
         let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
         let usage = Usage { tokens_in: 5, tokens_out: 7, ..Usage::default() };
-        assert_eq!(recorder.used(&origin(), ProviderKind::Custom, "some-model", &usage), None);
+        let billed = Billed { kind: ProviderKind::Custom, id: "some-model", base: "gpt-4o" };
+        assert_eq!(billed.cost(&usage), None, "the id that was asked for counts");
+        recorder.used(&origin(), &billed, &usage);
         let cost = recorder.snapshot().estimated_cost("openai");
         assert_eq!((cost.usd, cost.unpriced_tokens, cost.is_complete()), (0.0, 12, false));
     }
@@ -472,8 +495,13 @@ mod tests {
     fn a_reset_keeps_what_is_in_flight() {
         let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
         recorder.call_started(&origin());
+        recorder.call_started(&origin());
+        recorder.call_ended(&origin(), &End::Success, 1.0, false);
         recorder.reset();
         let counters = recorder.snapshot().counters("openai").unwrap().clone();
-        assert_eq!((counters.calls, counters.in_flight), (0, 1));
+        assert_eq!((counters.calls, counters.successes, counters.in_flight), (1, 0, 1));
+        recorder.call_ended(&origin(), &End::Success, 1.0, false);
+        let counters = recorder.snapshot().counters("openai").unwrap().clone();
+        assert_eq!((counters.calls, counters.successes, counters.in_flight), (1, 1, 0));
     }
 }
