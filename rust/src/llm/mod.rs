@@ -152,7 +152,7 @@ impl Client {
             let response = pool.send(&call.settings, request, stream, deadline).await?;
             let head = transport::head(&response);
             if stream && head.is_event_stream() {
-                self.remember(&call.settings, known, quirks);
+                self.remember(&call.settings, &known, quirks);
                 let id = wire::request_id(&head.headers).map(str::to_owned);
                 return Ok(Opened::Stream(response, id, dialect));
             }
@@ -162,7 +162,7 @@ impl Client {
             let id = wire::request_id(&answer.headers).map(str::to_owned);
             match dialect.decode(&answer) {
                 Ok(whole) => {
-                    self.remember(&call.settings, known, quirks);
+                    self.remember(&call.settings, &known, quirks);
                     let request_id = id.or(whole.request_id);
                     return Ok(Opened::Whole(ChatResponse { request_id, ..whole }));
                 }
@@ -186,8 +186,8 @@ impl Client {
     }
 
     /// Keeps what a request that the server took was changed by.
-    fn remember(&self, settings: &ConnectionSettings, known: Quirks, now: Quirks) {
-        if known != now {
+    fn remember(&self, settings: &ConnectionSettings, known: &Quirks, now: Quirks) {
+        if *known != now {
             let mut quirks = self.quirks.lock().unwrap_or_else(PoisonError::into_inner);
             quirks.entry(server(settings)).or_default().add(now);
         }

@@ -163,6 +163,23 @@ async fn silence_before_the_headers_ends_with_phase_response() {
     assert_eq!(error.message, expected);
 }
 
+/// A server whose queue of connections is full: another one is neither accepted nor refused.
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_not_made_ends_with_phase_connect() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _queued = std::net::TcpStream::connect(address).unwrap();
+    for (limit, within) in [(SECONDS(2), "2 s"), (SECONDS(60), "10 s")] {
+        let call = Call { timeout: limit, ..call(&format!("http://{address}")) };
+        let error = failure(call).await;
+        assert_eq!((error.failure.kind.word(), error.failure.phase), ("timeout", Some("connect")));
+        assert_eq!(error.message, format!("cloud: timeout: no connection within {within}"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_end_has_phase_body_and_names_the_limit_of_the_call() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{";
