@@ -85,6 +85,24 @@ pub struct Usage {
     pub is_estimated: bool,
 }
 
+impl Usage {
+    /// The reported numbers, with our estimate where the server gave none that can be: 0 for a prompt, which is never
+    /// empty, or 0 beside a text.
+    #[must_use]
+    pub fn completed(reported: Option<Self>, prompt: u64, text: &str) -> Self {
+        let mut usage = reported.unwrap_or_default();
+        if usage.tokens_in == 0 {
+            usage.tokens_in = prompt;
+            usage.is_estimated = true;
+        }
+        if usage.tokens_out == 0 && !text.is_empty() {
+            usage.tokens_out = estimate_tokens(text);
+            usage.is_estimated = true;
+        }
+        usage
+    }
+}
+
 /// A whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatResponse {

@@ -36,18 +36,27 @@ pub fn is_secret_header(name: &str) -> bool {
     ["auth", "key", "token", "secret", "cookie"].iter().any(|part| name.contains(part))
 }
 
-/// Replaces each secret of 6 or more bytes, also in its URL-encoded and base64 form, by `***`.
+/// Shorter texts are no secrets: replacing them would only garble messages.
+const SHORTEST: usize = 6;
+
+/// Replaces each secret of 6 or more bytes, also in its URL-encoded, escaped and base64 form, by `***`. A secret that was
+/// cut off at the end of the text is replaced too.
 #[must_use]
 pub fn scrub(text: &str, secrets: &[Secret]) -> String {
     let mut clean = text.to_owned();
-    for secret in secrets {
-        let plain = secret.expose();
-        if plain.len() < 6 {
-            continue;
-        }
-        for form in [plain.to_owned(), url_encoded(plain), base64(plain)] {
+    for secret in secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= SHORTEST) {
+        let escaped = [secret.escape_debug().to_string(), secret.replace('/', "\\/")];
+        let encoded = [url_encoded(secret), base64(secret)];
+        for form in [secret.to_owned()].into_iter().chain(escaped).chain(encoded) {
             if clean.contains(&form) {
                 clean = clean.replace(&form, "***");
+            }
+            let cut = (SHORTEST..form.len()).rev().find(|length| {
+                form.get(..*length).is_some_and(|beginning| clean.ends_with(beginning))
+            });
+            if let Some(length) = cut {
+                clean.truncate(clean.len() - length);
+                clean.push_str("***");
             }
         }
     }
@@ -95,6 +104,15 @@ mod tests {
             base64("sk-canary/1+2")
         );
         assert_eq!(scrub(&dirty, &[secret]), "a *** b *** c ***");
+    }
+
+    #[test]
+    fn a_secret_that_was_cut_off_does_not_show() {
+        let secret = [Secret::new("sk-canary/1+2")];
+        assert_eq!(scrub("a sk-canary/1", &secret), "a ***");
+        assert_eq!(scrub("a sk-can", &secret), "a ***");
+        assert_eq!(scrub("a sk-ca", &secret), "a sk-ca");
+        assert_eq!(scrub(r#"{"k": "sk-canary\/1+2"}"#, &secret), r#"{"k": "***"}"#);
     }
 
     #[test]

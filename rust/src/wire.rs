@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 
+use crate::secret::Secret;
+
 /// A POST request, complete but for the transport's own headers.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     /// Absolute URL.
     pub url: String,
-    /// Names in lower case; each name once.
-    pub headers: Vec<(String, String)>,
+    /// Names in lower case; each name once. No value shows, since one of them is the key.
+    pub headers: Vec<(String, Secret)>,
     /// JSON.
     pub body: Bytes,
 }
@@ -28,6 +30,14 @@ pub struct HttpResponse {
 #[must_use]
 pub fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+}
+
+/// The server's id of the request, under the names that servers use.
+#[must_use]
+pub fn request_id(headers: &[(String, String)]) -> Option<&str> {
+    ["x-request-id", "request-id", "mistral-correlation-id", "x-generation-id", "inference-id"]
+        .iter()
+        .find_map(|name| find(headers, name))
 }
 
 /// An event of a server-sent stream.

@@ -182,12 +182,15 @@ impl Layer {
                 return Err(ConfigError::UnknownField {
                     connection: connection.to_owned(),
                     field: field.clone(),
-                    close: closest(field, FIELDS),
+                    close: meant(field),
                 });
             }
             layer.set(field, value).map_err(|problem| field_error(connection, problem))?;
         }
-        if let Some(both) = layer.remove.iter().find(|name| fields.contains_key(*name)) {
+        let is_given = |name: &str| {
+            fields.contains_key(name) || (name == "timeout" && fields.contains_key("timeout_ms"))
+        };
+        if let Some(both) = layer.remove.iter().find(|name| is_given(name.as_str())) {
             return Err(field_error(connection, problem(both, "is both given and removed")));
         }
         Ok(layer)
@@ -221,8 +224,11 @@ impl Layer {
             "rate_limit" => self.rate_limit = Some(check_rate_limit(value)?),
             "headers" => {
                 for (name, value) in object(field, value)? {
-                    let (name, value) =
-                        check_header(name, text(&format!("headers.{name}"), value)?)?;
+                    let place = format!("headers.{name}");
+                    let (name, value) = check_header(name, text(&place, value)?)?;
+                    if self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(&name)) {
+                        return Err(problem(&place, "is given twice: names differ only in case"));
+                    }
                     self.headers.push((name, Secret::new(value)));
                 }
             }
@@ -239,12 +245,28 @@ impl Layer {
                     if !FIELDS.contains(&name) {
                         return Err(problem(field, &format!("names `{name}`, which is no field")));
                     }
+                    let name = if name == "timeout_ms" { "timeout" } else { name };
                     self.remove.push(name.to_owned());
                 }
             }
         }
         Ok(())
     }
+}
+
+/// The field that a wrong name probably means: common wrong names have a fixed answer.
+fn meant(field: &str) -> Option<String> {
+    let known = match field {
+        "url" | "endpoint" | "host" => "base_url",
+        "key" | "apikey" | "token" => "api_key",
+        "model" => "default_model",
+        "type" | "kind" => "provider",
+        "org" => "organization",
+        "timeout_seconds" => "timeout",
+        "retries" => "retry",
+        _ => return closest(field, FIELDS),
+    };
+    Some(known.to_owned())
 }
 
 fn problem(field: &str, problem: &str) -> Problem {
@@ -338,7 +360,16 @@ pub(crate) fn check_timeout(seconds: i64) -> Result<Duration, Problem> {
 fn known(block: &str, value: &Json, names: &[&str]) -> Result<(), Problem> {
     for name in object(block, value)?.keys() {
         if !names.contains(&name.as_str()) {
-            let hint = closest(name, names.iter().copied())
+            let short = match name.as_str() {
+                "rpm" => Some("requests_per_minute"),
+                "tpm" => Some("tokens_per_minute"),
+                "concurrency" => Some("concurrent_requests"),
+                _ => None,
+            };
+            let hint = short
+                .filter(|name| names.contains(name))
+                .map(str::to_owned)
+                .or_else(|| closest(name, names.iter().copied()))
                 .map_or(String::new(), |close| format!("; did you mean `{close}`?"));
             return Err(problem(block, &format!("has no field `{name}`{hint}")));
         }
@@ -444,7 +475,22 @@ mod tests {
                 r#"{"retry": {"initial_delay_ms": 9, "max_delay_ms": 5}}"#,
                 "connection `c`: `retry.max_delay_ms` is below `initial_delay_ms`",
             ),
-            (r#"{"rate_limit": {"rpm": 5}}"#, "connection `c`: `rate_limit` has no field `rpm`"),
+            (
+                r#"{"rate_limit": {"rpm": 5}}"#,
+                "connection `c`: `rate_limit` has no field `rpm`; did you mean `requests_per_minute`?",
+            ),
+            (
+                r#"{"url": "http://h"}"#,
+                "connection `c`: a connection has no field `url`; did you mean `base_url`?",
+            ),
+            (
+                r#"{"headers": {"X-A": "1", "x-a": "2"}}"#,
+                "connection `c`: `headers.x-a` is given twice: names differ only in case",
+            ),
+            (
+                r#"{"timeout_ms": 5, "remove": ["timeout"]}"#,
+                "connection `c`: `timeout` is both given and removed",
+            ),
             (
                 r#"{"base_url": "ftp://h"}"#,
                 "connection `c`: `base_url` must begin with http:// or https://",

@@ -80,6 +80,11 @@ pub fn merge(
     })
 }
 
+/// The words before a key in an authentication header are no secrets.
+fn is_scheme(word: &str) -> bool {
+    ["bearer", "basic", "digest", "apikey", "token"].contains(&word.to_ascii_lowercase().as_str())
+}
+
 /// The layer that each field comes from; one that no layer has is `default`.
 fn origins(layers: &[(&'static str, &Layer)]) -> Vec<(&'static str, &'static str)> {
     let has = |layer: &Layer, field: &str| match field {
@@ -104,7 +109,11 @@ impl ConnectionSettings {
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
         let headers = self.headers.iter().filter(|(name, _)| is_secret_header(name));
-        self.api_key.iter().cloned().chain(headers.map(|(_, value)| value.clone())).collect()
+        // A server may quote the key of `Bearer KEY` alone.
+        let parts = headers.flat_map(|(_, value)| {
+            std::iter::once(value.clone()).chain(value.expose().split_whitespace().map(Secret::new))
+        });
+        self.api_key.iter().cloned().chain(parts).filter(|s| !is_scheme(s.expose())).collect()
     }
 
     /// The provider's id for a model id or alias: aliases are followed until one is none or maps to itself.

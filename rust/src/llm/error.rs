@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Call;
 use crate::clock;
+use crate::config::ProviderKind;
 use crate::providers::{Failure, FailureKind};
 use crate::secret::scrub;
 
@@ -68,11 +69,17 @@ impl LlmError {
         started: tokio::time::Instant,
     ) -> Self {
         let secrets = call.settings.secrets();
-        failure.message = scrub(&failure.message, &secrets);
-        failure.raw = scrub(&failure.raw, &secrets);
+        let server_texts = [&mut failure.code, &mut failure.param, &mut failure.request_id];
+        for text in [&mut failure.message, &mut failure.raw]
+            .into_iter()
+            .chain(server_texts.into_iter().flatten())
+        {
+            *text = scrub(text, &secrets);
+        }
         let status = failure.status.map_or(String::new(), |status| format!("{status} "));
         let cause = failure.kind.phrase();
-        let line = format!("{}: {status}{cause}: {}", call.origin.connection, failure.message);
+        let said = format!("{}{}", failure.message, help(call, &failure));
+        let line = format!("{}: {status}{cause}: {said}", call.origin.connection);
         let timed_out = failure.kind == FailureKind::Timeout;
         Self {
             message: one_line(&line),
@@ -108,7 +115,7 @@ impl LlmError {
             attempts: 0,
             latency_ms: 0,
             timeout: None,
-            field: Some(field.to_owned()),
+            field: Some(field.to_owned()).filter(|field| !field.is_empty()),
             reason: None,
             violations: Vec::new(),
             interrupted: None,
@@ -131,6 +138,30 @@ impl LlmError {
         self.message = one_line(&text);
         self.interrupted = Some(Interrupted { cause, partial_text, chunks });
         self
+    }
+}
+
+/// What to look at, where the server's or the transport's own text does not say it.
+fn help(call: &Call, failure: &Failure) -> String {
+    let (text, id) = (&failure.message, &call.model_id);
+    match (failure.kind, failure.param.as_deref()) {
+        (FailureKind::Timeout, _) if failure.phase == Some("connect") => String::new(),
+        (FailureKind::Timeout, _) if failure.phase.is_some() => {
+            let why = match call.settings.kind {
+                ProviderKind::Ollama => "a first request also loads the model",
+                _ => "the model needs longer",
+            };
+            format!("; raise `timeout` if {why}")
+        }
+        (FailureKind::InvalidRequest, Some(field))
+            if !text.contains(field) || !text.contains(id) =>
+        {
+            format!(" (field `{field}`, model `{id}`)")
+        }
+        (FailureKind::ModelNotFound, _) if !text.contains(id) => {
+            format!(" (model `{id}`; if the model exists, check `base_url`)")
+        }
+        _ => String::new(),
     }
 }
 

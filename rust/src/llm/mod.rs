@@ -4,25 +4,25 @@
 //! long before which attempt; both as pure rules of state and time. Until then a connection that asks for them is refused.
 
 mod error;
+mod meter;
 pub mod sse;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::chat::{
-    ChatRequest, ChatResponse, Message, OutputSchema, Sampling, Usage, estimate_prompt,
-    estimate_tokens,
-};
-use crate::clock;
+use crate::chat::{ChatRequest, ChatResponse, Message, OutputSchema, Sampling, Usage};
 use crate::config::ConnectionSettings;
-use crate::metrics::{End, Origin, Recorder};
+use crate::metrics::{Origin, Recorder};
 use crate::providers::{Dialect, Failure, FailureKind, Quirks, dialect};
-use crate::wire::find;
+use crate::wire;
+
+use meter::Meter;
+use transport::Deadline;
 
 pub use error::LlmError;
 pub use stream::ResponseStream;
@@ -70,7 +70,8 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Client {
     transport: transport::Transport,
-    quirks: Mutex<HashMap<String, Quirks>>,
+    /// By name and base URL: an override may point a connection at another server.
+    quirks: Mutex<HashMap<(String, String), Quirks>>,
 }
 
 impl Client {
@@ -90,40 +91,13 @@ impl Client {
         recorders: Vec<Arc<Recorder>>,
     ) -> Result<Answer, LlmError> {
         let mut meter = Meter::start(&call, recorders);
-        let attempts = u32::from(not_there_yet(&call).is_none());
-        match self.whole_answer(&call, &mut meter).await {
-            Ok(response) => Ok(meter.answer(&call, response, attempts)),
-            Err(failure) => Err(meter.fail(&call, failure, attempts)),
-        }
-    }
-
-    async fn whole_answer(&self, call: &Call, meter: &mut Meter) -> Result<ChatResponse, Failure> {
-        let dialect = usable_dialect(call)?;
-        meter.round();
-        loop {
-            let deadline = clock::now() + call.timeout;
-            let request = self.request(call, dialect, false)?;
-            meter.attempt(request.body.len() as u64);
-            let answer = async {
-                let response =
-                    self.transport.send(&call.settings, request, false, deadline).await?;
-                transport::read_body(response, deadline).await
-            };
-            let answer = answer.await;
-            meter.attempt_ended();
-            let answer = answer?;
-            meter.received(answer.body.len() as u64, 0);
-            match dialect.decode(&answer) {
-                Err(failure) if self.learned(call, dialect, false, &failure) => {}
-                Err(mut failure) => {
-                    failure.request_id = failure.request_id.or_else(|| request_id(&answer.headers));
-                    return Err(failure);
-                }
-                Ok(mut response) => {
-                    response.request_id = request_id(&answer.headers).or(response.request_id);
-                    return Ok(response);
-                }
+        match self.attempt(&call, false, &mut meter).await {
+            Ok(Opened::Whole(response)) => Ok(meter.answer(&call, response)),
+            Ok(Opened::Stream(..)) => {
+                let message = "the server sent a stream that was not asked for";
+                Err(meter.fail(&call, Failure::new(FailureKind::InvalidResponse, message)))
             }
+            Err(failure) => Err(meter.fail(&call, failure)),
         }
     }
 
@@ -137,84 +111,97 @@ impl Client {
         recorders: Vec<Arc<Recorder>>,
     ) -> Result<ResponseStream, LlmError> {
         let mut meter = Meter::start(&call, recorders);
-        let attempts = u32::from(not_there_yet(&call).is_none());
-        let call = Arc::new(call);
-        match self.open_stream(&call, &mut meter).await {
-            Ok((opened, id, dialect)) => {
-                let mut stream =
-                    ResponseStream::new(Arc::clone(&call), meter, attempts, opened, id, dialect);
-                match stream.open().await {
-                    Ok(()) => Ok(stream),
-                    // The failure is what `next` would say first.
-                    Err(failure) => match stream.next().await {
-                        Some(Err(error)) => Err(error),
-                        _ => Err(LlmError::new(&call, failure, attempts, clock::now())),
-                    },
+        match self.attempt(&call, true, &mut meter).await {
+            Ok(opened) => ResponseStream::open(call, meter, opened).await,
+            Err(failure) => Err(meter.fail(&call, failure)),
+        }
+    }
+
+    /// One attempt. What the configuration rules out fails before it counts as one.
+    async fn attempt(
+        &self,
+        call: &Call,
+        stream: bool,
+        meter: &mut Meter,
+    ) -> Result<Opened, Failure> {
+        let dialect = usable_dialect(call)?;
+        let pool = self.transport.pool(&call.settings, call.timeout)?;
+        meter.round();
+        meter.attempt();
+        let outcome = self.exchange(call, dialect, &pool, stream, meter).await;
+        meter.attempt_ended();
+        outcome
+    }
+
+    /// Sends the request; once more, within the same time limit, for each field that this server turns out not to know.
+    async fn exchange(
+        &self,
+        call: &Call,
+        dialect: &'static dyn Dialect,
+        pool: &transport::Pool,
+        stream: bool,
+        meter: &Meter,
+    ) -> Result<Opened, Failure> {
+        let deadline = Deadline::after(call.timeout);
+        let chat = chat(call, stream);
+        let known = self.quirks_of(&call.settings);
+        let mut quirks = known.clone();
+        loop {
+            let request = dialect.encode(&chat, &call.settings, &quirks)?;
+            meter.sent(request.body.len());
+            let response = pool.send(&call.settings, request, stream, deadline).await?;
+            let head = transport::head(&response);
+            if stream && head.is_event_stream() {
+                self.remember(&call.settings, &known, quirks);
+                let id = wire::request_id(&head.headers).map(str::to_owned);
+                return Ok(Opened::Stream(response, id, dialect));
+            }
+            // A whole answer, an error, or a server that answers a stream request with plain JSON.
+            let answer = transport::read_body(response, deadline).await?;
+            meter.received(answer.body.len(), 0);
+            let id = wire::request_id(&answer.headers).map(str::to_owned);
+            match dialect.decode(&answer) {
+                Ok(whole) => {
+                    self.remember(&call.settings, &known, quirks);
+                    let request_id = id.or(whole.request_id);
+                    return Ok(Opened::Whole(ChatResponse { request_id, ..whole }));
+                }
+                Err(failure) => {
+                    let is_second = quirks != known;
+                    match dialect.learn(&chat, &call.settings, &quirks, is_second, &failure) {
+                        Some(next) => quirks = next,
+                        None => {
+                            let request_id = id.or(failure.request_id);
+                            return Err(Failure { request_id, ..failure });
+                        }
+                    }
                 }
             }
-            Err(failure) => Err(meter.fail(&call, failure, attempts)),
         }
     }
 
-    async fn open_stream(
-        &self,
-        call: &Call,
-        meter: &mut Meter,
-    ) -> Result<(Opened, Option<String>, &'static dyn Dialect), Failure> {
-        let dialect = usable_dialect(call)?;
-        meter.round();
-        loop {
-            let deadline = clock::now() + call.timeout;
-            let request = self.request(call, dialect, true)?;
-            meter.attempt(request.body.len() as u64);
-            let response = self.transport.send(&call.settings, request, true, deadline).await;
-            meter.attempt_ended();
-            let response = response?;
-            let (status, headers) = transport::head(&response);
-            let is_stream =
-                find(&headers, "content-type").is_none_or(|ty| !ty.starts_with("application/json"));
-            if (200..300).contains(&status) && is_stream {
-                return Ok((Opened::Stream(response), request_id(&headers), dialect));
-            }
-            // An error, or a server that answers a stream request with plain JSON.
-            let answer = transport::read_body(response, deadline).await?;
-            match dialect.decode(&answer) {
-                Ok(whole) => return Ok((Opened::Whole(whole), request_id(&headers), dialect)),
-                Err(failure) if self.learned(call, dialect, true, &failure) => {}
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-
-    fn request(
-        &self,
-        call: &Call,
-        dialect: &dyn Dialect,
-        stream: bool,
-    ) -> Result<crate::wire::HttpRequest, Failure> {
-        let quirks = self.quirks_of(&call.settings.name);
-        dialect.encode(&chat(call, stream), &call.settings, &quirks)
-    }
-
-    fn quirks_of(&self, connection: &str) -> Quirks {
+    fn quirks_of(&self, settings: &ConnectionSettings) -> Quirks {
         let quirks = self.quirks.lock().unwrap_or_else(PoisonError::into_inner);
-        quirks.get(connection).cloned().unwrap_or_default()
+        quirks.get(&server(settings)).cloned().unwrap_or_default()
     }
 
-    /// Whether the failure taught us something that makes the same request worth sending once more.
-    fn learned(&self, call: &Call, dialect: &dyn Dialect, stream: bool, failure: &Failure) -> bool {
-        let known = self.quirks_of(&call.settings.name);
-        let Some(next) = dialect.learn(&chat(call, stream), failure, &known) else { return false };
-        let mut quirks = self.quirks.lock().unwrap_or_else(PoisonError::into_inner);
-        quirks.insert(call.settings.name.clone(), next);
-        true
+    /// Keeps what a request that the server took was changed by.
+    fn remember(&self, settings: &ConnectionSettings, known: &Quirks, now: Quirks) {
+        if *known != now {
+            let mut quirks = self.quirks.lock().unwrap_or_else(PoisonError::into_inner);
+            quirks.entry(server(settings)).or_default().add(now);
+        }
     }
 }
 
-/// How a server answered a stream request.
+fn server(settings: &ConnectionSettings) -> (String, String) {
+    (settings.name.clone(), settings.base_url.clone())
+}
+
+/// How a server answered.
 enum Opened {
-    /// With a stream.
-    Stream(reqwest::Response),
+    /// With a stream; the server's id of the request, and how to read it.
+    Stream(reqwest::Response, Option<String>, &'static dyn Dialect),
     /// With the whole answer.
     Whole(ChatResponse),
 }
@@ -227,10 +214,6 @@ fn chat(call: &Call, stream: bool) -> ChatRequest {
         output: call.output.clone(),
         stream,
     }
-}
-
-fn request_id(headers: &[(String, String)]) -> Option<String> {
-    find(headers, "x-request-id").map(str::to_owned)
 }
 
 /// The feature that a call needs and this release does not have.
@@ -258,134 +241,10 @@ fn not_there_yet(call: &Call) -> Option<(&'static str, String)> {
 
 fn usable_dialect(call: &Call) -> Result<&'static dyn Dialect, Failure> {
     if let Some((field, message)) = not_there_yet(call) {
-        let message = format!("field `{field}`: {message}");
         return Err(Failure {
             param: Some(field.to_owned()),
             ..Failure::new(FailureKind::Config, message)
         });
     }
     dialect(call.settings.kind).ok_or_else(|| Failure::new(FailureKind::Config, "no protocol"))
-}
-
-/// Counts one call in several recorders. A call that is dropped half-way counts as cancelled.
-#[derive(Debug)]
-struct Meter {
-    origin: Origin,
-    recorders: Vec<Arc<Recorder>>,
-    started: Instant,
-    attempt_started: Instant,
-    attempts: u32,
-    over: bool,
-}
-
-impl Meter {
-    fn start(call: &Call, recorders: Vec<Arc<Recorder>>) -> Self {
-        let now = clock::now();
-        let meter = Self {
-            origin: call.origin.clone(),
-            recorders,
-            started: now,
-            attempt_started: now,
-            attempts: 0,
-            over: false,
-        };
-        meter.each(Recorder::call_started);
-        meter
-    }
-
-    fn each(&self, work: impl Fn(&Recorder, &Origin)) {
-        for recorder in &self.recorders {
-            work(recorder, &self.origin);
-        }
-    }
-
-    fn round(&self) {
-        self.each(Recorder::round_started);
-    }
-
-    fn attempt(&mut self, bytes: u64) {
-        let first = self.attempts == 0;
-        self.attempts += 1;
-        self.attempt_started = clock::now();
-        self.each(|recorder, origin| recorder.attempt_started(origin, first, bytes));
-    }
-
-    fn attempt_ended(&self) {
-        let milliseconds = self.attempt_started.elapsed().as_secs_f64() * 1000.0;
-        self.each(|recorder, origin| recorder.attempt_ended(origin, milliseconds));
-    }
-
-    fn received(&self, bytes: u64, chunks: u64) {
-        self.each(|recorder, origin| recorder.received(origin, bytes, chunks));
-    }
-
-    fn first_chunk(&self) {
-        let milliseconds = self.started.elapsed().as_secs_f64() * 1000.0;
-        self.each(|recorder, origin| recorder.first_chunk(origin, milliseconds));
-    }
-
-    fn used(&self, call: &Call, base: &str, usage: &Usage) -> Option<f64> {
-        let kind = call.settings.kind;
-        let costs = self.recorders.iter().map(|r| r.used(&self.origin, kind, base, usage));
-        costs.collect::<Vec<_>>().into_iter().next().flatten()
-    }
-
-    fn end(&mut self, end: &End) {
-        if !std::mem::replace(&mut self.over, true) {
-            let latency = self.started.elapsed().as_secs_f64() * 1000.0;
-            self.each(|recorder, origin| recorder.call_ended(origin, end, latency, false));
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.over
-    }
-
-    fn answer(&mut self, call: &Call, response: ChatResponse, attempts: u32) -> Answer {
-        let usage = response.usage.unwrap_or_else(|| Usage {
-            tokens_in: estimate_prompt(&call.messages, call.output.as_ref()),
-            tokens_out: estimate_tokens(&response.text),
-            is_estimated: true,
-            ..Usage::default()
-        });
-        let model = response.model.clone().unwrap_or_else(|| call.model_id.clone());
-        let cost = self.used(call, &model, &usage);
-        self.end(&End::Success);
-        let latency_ms = clock::millis(self.started.elapsed());
-        Answer {
-            connection: self.origin.connection.clone(),
-            response,
-            usage,
-            model,
-            cost,
-            attempts,
-            latency_ms,
-        }
-    }
-
-    fn fail(&mut self, call: &Call, failure: Failure, attempts: u32) -> LlmError {
-        // A filtered answer is billed.
-        if let Some(usage) = failure.usage {
-            self.used(call, &call.model_id, &usage);
-        }
-        self.end(&End::Error(failure.kind.word()));
-        if failure.kind == FailureKind::Config {
-            let field = failure.param.clone().unwrap_or_default();
-            let message = format!("connection `{}`: {}", call.origin.connection, failure.message);
-            return LlmError::config(
-                &call.origin.connection,
-                &call.origin.model,
-                &call.model_id,
-                &field,
-                &message,
-            );
-        }
-        LlmError::new(call, failure, attempts, self.started)
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        self.end(&End::Cancelled);
-    }
 }

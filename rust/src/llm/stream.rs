@@ -1,16 +1,16 @@
 //! One streamed answer, read as the program asks for it: a slow program slows the server, and nothing piles up here.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::{Call, LlmError, Meter, Opened, sse, transport};
-use crate::chat::{ChatResponse, Usage, estimate_prompt, estimate_tokens};
+use super::meter::Meter;
+use super::transport::Deadline;
+use super::{Call, LlmError, Opened, sse, transport};
+use crate::chat::{ChatResponse, Usage, estimate_prompt};
 use crate::clock;
 use crate::metrics::End;
-use crate::providers::{Dialect, Failure, FailureKind, StreamDecoder};
+use crate::providers::{Failure, FailureKind, StreamDecoder};
+use crate::wire::SseEvent;
 
 /// A server that only sends keep-alives is given up after this many time limits.
 const PATIENCE: u32 = 10;
@@ -30,20 +30,19 @@ pub struct Chunk {
 
 /// An open stream. Dropping it closes the connection.
 pub struct ResponseStream {
-    call: Arc<Call>,
+    call: Call,
     meter: Meter,
-    attempts: u32,
     body: Option<reqwest::Response>,
     request_id: Option<String>,
     sse: sse::Decoder,
-    decoder: Box<dyn StreamDecoder>,
+    decoder: Option<Box<dyn StreamDecoder>>,
     ready: VecDeque<String>,
     /// What follows when everything that is ready was taken.
     ending: Option<Result<ChatResponse, Failure>>,
     text: String,
     chunks: u64,
-    last_event: Instant,
-    ended: bool,
+    /// How long we have waited for the server since its last event; the program's own time does not count.
+    silent: Duration,
 }
 
 impl std::fmt::Debug for ResponseStream {
@@ -53,102 +52,104 @@ impl std::fmt::Debug for ResponseStream {
 }
 
 impl ResponseStream {
-    pub(super) fn new(
-        call: Arc<Call>,
-        meter: Meter,
-        attempts: u32,
-        opened: Opened,
-        request_id: Option<String>,
-        dialect: &dyn Dialect,
-    ) -> Self {
-        let mut ready = VecDeque::new();
-        let (body, ending) = match opened {
-            Opened::Stream(body) => (Some(body), None),
-            Opened::Whole(mut response) => {
-                let text = std::mem::take(&mut response.text);
-                ready.extend(Some(text).filter(|text| !text.is_empty()));
-                (None, Some(Ok(response)))
-            }
-        };
-        Self {
+    /// Reads until the first text is here, or the answer has ended.
+    pub(super) async fn open(call: Call, meter: Meter, opened: Opened) -> Result<Self, LlmError> {
+        let mut stream = Self {
             call,
             meter,
-            attempts,
-            body,
-            request_id,
+            body: None,
+            request_id: None,
             sse: sse::Decoder::default(),
-            decoder: dialect.stream_decoder(),
-            ready,
-            ending,
+            decoder: None,
+            ready: VecDeque::new(),
+            ending: None,
             text: String::new(),
             chunks: 0,
-            last_event: clock::now(),
-            ended: false,
-        }
-    }
-
-    /// Reads until the first text is here, or the answer has ended.
-    pub(super) async fn open(&mut self) -> Result<(), Failure> {
-        while self.ready.is_empty() {
-            match &self.ending {
-                Some(Err(failure)) => return Err(failure.clone()),
-                Some(Ok(_)) => return Ok(()),
-                None => self.read().await,
+            silent: Duration::ZERO,
+        };
+        match opened {
+            Opened::Stream(body, request_id, dialect) => {
+                stream.body = Some(body);
+                stream.request_id = request_id;
+                stream.decoder = Some(dialect.stream_decoder());
+            }
+            Opened::Whole(mut response) => {
+                let text = std::mem::take(&mut response.text);
+                stream.ready.extend(Some(text).filter(|text| !text.is_empty()));
+                stream.ending = Some(Ok(response));
             }
         }
-        self.meter.first_chunk();
-        Ok(())
+        while stream.ready.is_empty() && stream.ending.is_none() {
+            stream.read().await;
+        }
+        match stream.ending.take() {
+            Some(Err(failure)) if stream.ready.is_empty() => Err(stream.fail(failure)),
+            ending => {
+                stream.ending = ending;
+                stream.meter.first_chunk();
+                Ok(stream)
+            }
+        }
     }
 
     /// Reads some bytes and decodes what they complete.
     async fn read(&mut self) {
-        let timeout = self.call.timeout;
         let Some(body) = &mut self.body else {
-            self.ending = Some(Err(Failure::new(FailureKind::Network, "the stream is closed")));
-            return;
+            let closed = Failure::new(FailureKind::Network, "the stream is closed");
+            return self.end(Err(closed));
         };
-        let patience = self.last_event + timeout * PATIENCE;
-        let deadline = (clock::now() + timeout).min(patience);
+        let patience = self.call.timeout * PATIENCE;
+        let wait = self.call.timeout.min(patience.saturating_sub(self.silent));
+        let began = clock::now();
+        let read = transport::read_chunk(body, Deadline::after(wait)).await;
+        self.silent += began.elapsed();
         let mut events = Vec::new();
-        match transport::read_chunk(body, deadline).await {
-            Err(failure) => return self.end(Err(failure)),
+        match read {
+            Err(failure) if failure.phase == Some("idle") && self.silent >= patience => {
+                let what = "the stream sent nothing but keep-alives";
+                self.end(Err(transport::timed_out("idle", what, patience)));
+            }
+            Err(failure) => self.end(Err(failure)),
+            Ok(Some(bytes)) => {
+                self.meter.received(bytes.len(), 0);
+                let pushed = self.sse.push(&bytes, &mut events);
+                self.take(&events);
+                if pushed.is_err() && self.ending.is_none() {
+                    let message = "an event is larger than 4 MiB";
+                    self.end(Err(Failure::new(FailureKind::InvalidResponse, message)));
+                }
+            }
             Ok(None) => {
                 let block = self.sse.finish(&mut events);
                 self.take(&events);
                 if self.ending.is_none() {
-                    let ending = match block.and_then(|text| raw_error(&text)) {
-                        Some(failure) => Err(failure),
-                        None => self.decoder.finish(),
-                    };
+                    let plain_error = block.and_then(|text| raw_error(&text));
+                    let ending = plain_error.map_or_else(|| self.finish(), Err);
                     self.end(ending);
-                }
-                return;
-            }
-            Ok(Some(bytes)) => {
-                self.meter.received(bytes.len() as u64, 0);
-                if self.sse.push(&bytes, &mut events).is_err() {
-                    let large =
-                        Failure::new(FailureKind::InvalidResponse, "an event is larger than 4 MiB");
-                    return self.end(Err(large));
                 }
             }
         }
-        self.take(&events);
     }
 
-    fn take(&mut self, events: &[crate::wire::SseEvent]) {
+    fn take(&mut self, events: &[SseEvent]) {
         for event in events {
-            self.last_event = clock::now();
-            match self.decoder.push(event) {
+            self.silent = Duration::ZERO;
+            let Some(decoder) = &mut self.decoder else { return };
+            match decoder.push(event) {
                 Err(failure) => return self.end(Err(failure)),
                 Ok(text) if !text.is_empty() => self.ready.push_back(text),
                 Ok(_) => {}
             }
-            if self.decoder.is_done() {
-                let ending = self.decoder.finish();
+            if decoder.is_done() {
+                let ending = decoder.finish();
                 return self.end(ending);
             }
         }
+    }
+
+    fn finish(&mut self) -> Result<ChatResponse, Failure> {
+        let closed = || Err(Failure::new(FailureKind::Network, "the stream is closed"));
+        self.decoder.as_mut().map_or_else(closed, |decoder| decoder.finish())
     }
 
     fn end(&mut self, ending: Result<ChatResponse, Failure>) {
@@ -181,60 +182,51 @@ impl ResponseStream {
                 return Some(Ok(Chunk { text, index, elapsed_ms }));
             }
             match self.ending.take() {
-                None if self.ended || self.meter.is_over() => return None,
+                None if self.meter.is_over() => return None,
                 None => self.read().await,
                 Some(Ok(response)) => {
                     self.succeed(response);
                     return None;
                 }
-                Some(Err(failure)) => {
-                    let error =
-                        LlmError::new(&self.call, failure, self.attempts, self.meter.started);
-                    let error = if self.chunks > 0 {
-                        error.interrupt(self.text.clone(), self.chunks)
-                    } else {
-                        error
-                    };
-                    self.account();
-                    self.meter.end(&End::Error(error.failure.kind.word()));
-                    return Some(Err(error));
-                }
+                Some(Err(failure)) => return Some(Err(self.fail(failure))),
             }
         }
     }
 
     fn succeed(&mut self, response: ChatResponse) {
-        let usage = response.usage.unwrap_or_else(|| self.estimate());
-        let response = ChatResponse {
-            text: self.text.clone(),
-            request_id: self.request_id.clone().or(response.request_id),
-            usage: Some(usage),
-            ..response
-        };
-        self.meter.answer(&self.call, response, self.attempts);
-        self.ended = true;
+        let request_id = self.request_id.clone().or(response.request_id);
+        let response = ChatResponse { text: self.text.clone(), request_id, ..response };
+        self.meter.answer(&self.call, response);
     }
 
-    /// Tokens of what was sent and received, where the server did not say (S-18).
-    fn estimate(&self) -> Usage {
-        let received = estimate_tokens(&self.text);
-        let reported = self.decoder.usage().unwrap_or_default();
+    fn fail(&mut self, failure: Failure) -> LlmError {
+        let request_id = self.request_id.clone().or(failure.request_id);
+        let failure = Failure { request_id, ..failure };
+        if self.chunks == 0 {
+            return self.meter.fail(&self.call, failure);
+        }
+        self.account();
+        self.meter.end(&End::Error(FailureKind::StreamInterrupted.word()));
+        LlmError::new(&self.call, failure, self.meter.attempts(), self.meter.started)
+            .interrupt(self.text.clone(), self.chunks)
+    }
+
+    /// Counts the tokens of a stream that did not end naturally: they are billed all the same (S-18).
+    fn account(&mut self) {
+        let waiting: u64 = self.ready.iter().map(|text| text.len() as u64).sum();
+        let received = (self.text.len() as u64 + waiting).div_ceil(4);
+        if received == 0 {
+            return;
+        }
+        let reported = self.decoder.as_ref().and_then(|d| d.usage()).unwrap_or_default();
         let prompt = estimate_prompt(&self.call.messages, None);
-        Usage {
+        let usage = Usage {
             tokens_in: if reported.tokens_in > 0 { reported.tokens_in } else { prompt },
             tokens_out: reported.tokens_out.max(received),
             is_estimated: true,
             ..reported
-        }
-    }
-
-    /// Counts the tokens of a stream that did not end naturally: they are billed all the same.
-    fn account(&mut self) {
-        if self.chunks > 0 || !self.ready.is_empty() {
-            let usage = self.estimate();
-            let id = self.call.model_id.clone();
-            self.meter.used(&self.call, &id, &usage);
-        }
+        };
+        self.meter.used(&self.call, &self.call.model_id, &usage);
     }
 }
 

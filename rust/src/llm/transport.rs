@@ -5,11 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
+use crate::clock;
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::{Failure, FailureKind, RetryClass};
-use crate::wire::{HttpRequest, HttpResponse};
+use crate::wire::{HttpRequest, HttpResponse, find};
 
 /// The longest body that is read, decoded.
 const MAX_BODY: usize = 64 << 20;
@@ -17,6 +19,12 @@ const MAX_BODY: usize = 64 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Idle connections close after this.
 const IDLE: Duration = Duration::from_secs(90);
+/// Idle connections that are kept.
+const MAX_IDLE: usize = 64;
+/// How much later than the connector's clock ours runs out.
+const GRACE: Duration = Duration::from_millis(50);
+/// The longest error body that is read; the rest would not be shown.
+const MAX_ERROR: usize = 64 << 10;
 
 /// What a host says about the way to the providers.
 #[derive(Clone, Debug, Default)]
@@ -27,11 +35,30 @@ pub struct TransportOptions {
     pub proxy: Option<String>,
 }
 
-/// Connection pools, one per connection and kind of URL, made on first use.
+/// When an attempt or a wait is over, and how long it may take in all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    pub(super) fn after(limit: Duration) -> Self {
+        Self { at: clock::now() + limit, limit }
+    }
+}
+
+/// Connection pools, one per connection, server and limit for connecting, made on first use.
 #[derive(Debug, Default)]
 pub(super) struct Transport {
     options: TransportOptions,
-    pools: Mutex<HashMap<(String, String), reqwest::Client>>,
+    pools: Mutex<HashMap<(String, String, Duration), Pool>>,
+}
+
+/// The connections to one server.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    client: reqwest::Client,
 }
 
 impl Transport {
@@ -39,57 +66,89 @@ impl Transport {
         Self { options, pools: Mutex::default() }
     }
 
-    fn client(&self, settings: &ConnectionSettings) -> Result<reqwest::Client, Failure> {
-        let origin = settings.base_url.split('/').take(3).collect::<Vec<_>>().join("/");
-        let key = (settings.name.clone(), origin);
+    /// The pool of a connection, for attempts of at most `timeout`.
+    pub(super) fn pool(
+        &self,
+        settings: &ConnectionSettings,
+        timeout: Duration,
+    ) -> Result<Pool, Failure> {
+        let server = settings.base_url.split('/').take(3).collect::<Vec<_>>().join("/");
+        let connect = timeout.min(CONNECT);
+        let key = (settings.name.clone(), server, connect);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = pools.get(&key) {
-            return Ok(client.clone());
+        if let Some(pool) = pools.get(&key) {
+            return Ok(pool.clone());
         }
-        let client = build(&self.options, &settings.base_url)
-            .map_err(|message| Failure::new(FailureKind::Config, message))?;
-        pools.insert(key, client.clone());
-        Ok(client)
+        let client = build(&self.options, &settings.base_url, connect)?;
+        let pool = Pool { client };
+        pools.insert(key, pool.clone());
+        Ok(pool)
     }
+}
 
-    /// Sends a request and waits for the head of the answer, until `deadline`.
+impl Pool {
+    /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(
         &self,
         settings: &ConnectionSettings,
         request: HttpRequest,
         stream: bool,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<reqwest::Response, Failure> {
-        let client = self.client(settings)?;
-        let mut headers = HashMap::from([
-            ("content-type".to_owned(), "application/json".to_owned()),
-            (
-                "accept".to_owned(),
-                if stream { "text/event-stream" } else { "application/json" }.to_owned(),
-            ),
-            ("user-agent".to_owned(), concat!("concerto/", env!("CARGO_PKG_VERSION")).to_owned()),
-        ]);
-        headers.extend(request.headers);
-        // The connection's own headers win over everything.
-        let own = settings.headers.iter();
-        headers.extend(own.map(|(n, v)| (n.to_ascii_lowercase(), v.expose().to_owned())));
-        let mut builder = client.post(&request.url).body(request.body);
-        for (name, value) in &headers {
-            builder = builder.header(name, value);
-        }
-        match timeout_at(deadline, builder.send()).await {
-            Err(_) => Err(timed_out("response", "no answer in time")),
-            Ok(Err(error)) => Err(transport_failure(error, "response")),
+        let builder = self.client.post(&request.url).headers(headers(settings, &request, stream)?);
+        let sending = builder.body(request.body).send();
+        // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
+        match timeout_at(deadline.at + GRACE, sending).await {
+            Err(_) => Err(timed_out("response", "no answer", deadline.limit)),
+            Ok(Err(error)) => Err(transport_failure(error, "response", deadline.limit)),
             Ok(Ok(response)) => Ok(response),
         }
     }
 }
 
-fn build(options: &TransportOptions, base_url: &str) -> Result<reqwest::Client, String> {
+/// All headers of a request: the runtime's, over them the provider's, over them the connection's own.
+fn headers(
+    settings: &ConnectionSettings,
+    request: &HttpRequest,
+    stream: bool,
+) -> Result<HeaderMap, Failure> {
+    let accept = if stream { "text/event-stream" } else { "application/json" };
+    let own = [
+        ("content-type", "application/json"),
+        ("accept", accept),
+        ("accept-encoding", "identity"), // a compressor holds small events back
+        ("user-agent", concat!("concerto/", env!("CARGO_PKG_VERSION"))),
+    ];
+    let mut headers = HeaderMap::new();
+    for (name, value) in own {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in request.headers.iter().chain(&settings.headers) {
+        let illegal = || {
+            let message = "is no legal header".to_owned();
+            Failure {
+                param: Some(format!("headers.{name}")),
+                ..Failure::new(FailureKind::Config, message)
+            }
+        };
+        let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| illegal())?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| illegal())?;
+        value.set_sensitive(true);
+        headers.insert(field, value);
+    }
+    Ok(headers)
+}
+
+fn build(
+    options: &TransportOptions,
+    base_url: &str,
+    connect: Duration,
+) -> Result<reqwest::Client, Failure> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none()) // following would send the key to another host
         .retry(reqwest::retry::never()) // only our own loop retries
-        .connect_timeout(CONNECT)
+        .connect_timeout(connect)
+        .pool_max_idle_per_host(MAX_IDLE)
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
         .referer(false);
@@ -100,13 +159,19 @@ fn build(options: &TransportOptions, base_url: &str) -> Result<reqwest::Client, 
         _ if is_loopback(base_url) => builder.no_proxy(),
         Some("none") => builder.no_proxy(),
         Some(url) => {
-            let proxy = reqwest::Proxy::all(url).map_err(|_| "`proxy` is no URL".to_owned())?;
+            let proxy = reqwest::Proxy::all(url).map_err(|_| wrong("proxy", "is no URL"))?;
             builder.no_proxy().proxy(proxy)
         }
         None => builder,
     };
-    builder = tls(builder, options)?;
-    builder.build().map_err(|error| format!("the HTTP client cannot be made: {}", causes(&error)))
+    builder = tls(builder, options).map_err(|message| wrong("ca_bundle", &message))?;
+    builder.build().map_err(|error| {
+        wrong("base_url", &format!("the HTTP client cannot be made: {}", causes(&error)))
+    })
+}
+
+fn wrong(option: &str, message: &str) -> Failure {
+    Failure { param: Some(option.to_owned()), ..Failure::new(FailureKind::Config, message) }
 }
 
 #[cfg(feature = "rustls")]
@@ -150,64 +215,98 @@ fn tls(
     Ok(builder)
 }
 
-/// Reads a whole body until `deadline`.
+/// Reads a whole body; of an error only its beginning.
 pub(super) async fn read_body(
     mut response: reqwest::Response,
-    deadline: Instant,
+    deadline: Deadline,
 ) -> Result<HttpResponse, Failure> {
-    let (status, headers) = head(&response);
+    let Head { status, headers } = head(&response);
+    let is_good = (200..300).contains(&status);
+    if let Some(coding) = coding(&headers) {
+        if is_good {
+            let message = format!("the answer is compressed ({coding}), which was not asked for");
+            return Err(Failure::new(FailureKind::InvalidResponse, message));
+        }
+        return Ok(HttpResponse { status, headers, body: Bytes::new() });
+    }
     let mut body = BytesMut::new();
-    loop {
-        match timeout_at(deadline, response.chunk()).await {
-            Err(_) => return Err(timed_out("body", "the answer did not end in time")),
-            Ok(Err(error)) => return Err(transport_failure(error, "body")),
-            Ok(Ok(None)) => break,
-            Ok(Ok(Some(chunk))) if body.len() + chunk.len() > MAX_BODY => {
-                let _ = chunk;
-                return Err(Failure::new(
-                    FailureKind::InvalidResponse,
-                    "the answer is larger than 64 MiB",
-                ));
+    while is_good || body.len() < MAX_ERROR {
+        match timeout_at(deadline.at, response.chunk()).await {
+            Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => {
+                body.extend_from_slice(&chunk);
             }
-            Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+            Ok(Ok(Some(_))) => {
+                let message = "the answer is larger than 64 MiB";
+                return Err(Failure::new(FailureKind::InvalidResponse, message));
+            }
+            Ok(Ok(None)) => break,
+            // An error whose text is lost is still that error.
+            _ if !is_good => break,
+            Err(_) => return Err(timed_out("body", "the answer did not end", deadline.limit)),
+            Ok(Err(error)) => return Err(transport_failure(error, "body", deadline.limit)),
         }
     }
     Ok(HttpResponse { status, headers, body: body.freeze() })
 }
 
-/// The next bytes of a stream until `deadline`; `None` at its end.
+/// The next bytes of a stream; `None` at its end.
 pub(super) async fn read_chunk(
     response: &mut reqwest::Response,
-    deadline: Instant,
+    deadline: Deadline,
 ) -> Result<Option<Bytes>, Failure> {
-    match timeout_at(deadline, response.chunk()).await {
-        Err(_) => Err(timed_out("idle", "the stream went silent")),
-        Ok(Err(error)) => Err(transport_failure(error, "idle")),
+    match timeout_at(deadline.at, response.chunk()).await {
+        Err(_) => Err(timed_out("idle", "the stream sent nothing", deadline.limit)),
+        Ok(Err(error)) => Err(transport_failure(error, "idle", deadline.limit)),
         Ok(Ok(chunk)) => Ok(chunk),
     }
 }
 
 /// Status and headers, names in lower case.
-pub(super) fn head(response: &reqwest::Response) -> (u16, Vec<(String, String)>) {
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// Whether a stream follows: anything but an error, JSON, or what cannot be read as a stream.
+    pub(super) fn is_event_stream(&self) -> bool {
+        let content = find(&self.headers, "content-type").unwrap_or_default();
+        (200..300).contains(&self.status)
+            && !content.to_ascii_lowercase().starts_with("application/json")
+            && coding(&self.headers).is_none()
+    }
+}
+
+pub(super) fn head(response: &reqwest::Response) -> Head {
     let headers = response.headers().iter().map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
-    (response.status().as_u16(), headers.collect())
+    Head { status: response.status().as_u16(), headers: headers.collect() }
 }
 
-fn timed_out(phase: &'static str, message: &str) -> Failure {
+/// How a body is compressed; we never ask for that.
+fn coding(headers: &[(String, String)]) -> Option<&str> {
+    find(headers, "content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"))
+}
+
+/// A time limit of ours that ran out. The message says after how long.
+pub(super) fn timed_out(phase: &'static str, what: &str, limit: Duration) -> Failure {
+    let message = format!("{what} within {} s", limit.as_secs_f64());
     let failure = Failure::new(FailureKind::Timeout, message).retried_as(RetryClass::Timeout);
     Failure { phase: Some(phase), ..failure }
 }
 
-fn transport_failure(error: reqwest::Error, phase: &'static str) -> Failure {
+fn transport_failure(error: reqwest::Error, phase: &'static str, limit: Duration) -> Failure {
     let error = error.without_url(); // a URL may hold a secret
-    let what = causes(&error);
     if error.is_timeout() {
-        let phase = if error.is_connect() { "connect" } else { phase };
-        return timed_out(phase, &what);
+        return if error.is_connect() {
+            timed_out("connect", "no connection", limit.min(CONNECT))
+        } else {
+            timed_out(phase, "no answer", limit)
+        };
     }
-    let failure = Failure::new(FailureKind::Network, what);
+    let failure = Failure::new(FailureKind::Network, causes(&error));
     if failure.message.contains("certificate") {
         let hint = "; if the server uses a private authority, name its file with `ca_bundle`";
         return Failure { message: failure.message + hint, ..failure };

@@ -139,6 +139,25 @@ pub struct Origin {
     pub model: String,
 }
 
+/// Whom tokens are billed to.
+#[derive(Clone, Copy, Debug)]
+pub struct Billed<'a> {
+    /// The kind of provider.
+    pub kind: ProviderKind,
+    /// The id that was asked for, aliases resolved: its price counts.
+    pub id: &'a str,
+    /// The id that the server reported.
+    pub base: &'a str,
+}
+
+impl Billed<'_> {
+    /// US dollars, if the price is known.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Option<f64> {
+        price(self.kind, self.id).map(|price| price.cost(usage))
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -177,23 +196,26 @@ impl Recorder {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn both(&self, origin: &Origin, work: impl Fn(&mut Counters)) {
+    /// One change of what is counted for a call, at one point in time.
+    fn change(
+        &self,
+        origin: &Origin,
+        count: impl Fn(&mut Counters),
+        distribute: impl FnOnce(&mut Distributions),
+    ) {
         self.locked(|state| {
-            if let Some((counters, _)) = state.connections.get_mut(&origin.connection) {
-                work(counters);
+            if let Some((counters, distributions)) = state.connections.get_mut(&origin.connection) {
+                count(counters);
+                distribute(distributions);
             }
             if let Some(counters) = state.models.get_mut(&origin.model) {
-                work(counters);
+                count(counters);
             }
         });
     }
 
-    fn distributed(&self, origin: &Origin, work: impl FnOnce(&mut Distributions)) {
-        self.locked(|state| {
-            if let Some((_, distributions)) = state.connections.get_mut(&origin.connection) {
-                work(distributions);
-            }
-        });
+    fn both(&self, origin: &Origin, count: impl Fn(&mut Counters)) {
+        self.change(origin, count, |_| {});
     }
 
     /// An emit was sent.
@@ -211,7 +233,7 @@ impl Recorder {
 
     /// A call ends.
     pub fn call_ended(&self, origin: &Origin, end: &End, latency_ms: f64, mocked: bool) {
-        self.both(origin, |counters| {
+        let count = |counters: &mut Counters| {
             counters.in_flight = counters.in_flight.saturating_sub(1);
             counters.mocked += u64::from(mocked);
             match end {
@@ -219,8 +241,8 @@ impl Recorder {
                 End::Error(kind) => *counters.errors.entry((*kind).to_owned()).or_default() += 1,
                 End::Cancelled => counters.cancelled += 1,
             }
-        });
-        self.distributed(origin, |d| d.latency.add(latency_ms));
+        };
+        self.change(origin, count, |d| d.latency.add(latency_ms));
     }
 
     /// A round begins: a model turn inside a call.
@@ -228,19 +250,23 @@ impl Recorder {
         self.both(origin, |counters| counters.rounds += 1);
     }
 
-    /// A request goes out.
-    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool, bytes_out: u64) {
-        self.both(origin, |counters| {
+    /// An attempt begins.
+    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool) {
+        let count = |counters: &mut Counters| {
             counters.attempts += 1;
             counters.retries += u64::from(!first_of_round);
-            counters.bytes_out = counters.bytes_out.saturating_add(bytes_out);
-        });
-        self.distributed(origin, |d| d.queue_time.add(0.0));
+        };
+        self.change(origin, count, |d| d.queue_time.add(0.0));
+    }
+
+    /// A request of this size goes out.
+    pub fn sent(&self, origin: &Origin, bytes: u64) {
+        self.both(origin, |counters| counters.bytes_out = counters.bytes_out.saturating_add(bytes));
     }
 
     /// An attempt is over.
     pub fn attempt_ended(&self, origin: &Origin, milliseconds: f64) {
-        self.distributed(origin, |d| d.attempt.add(milliseconds));
+        self.change(origin, |_| {}, |d| d.attempt.add(milliseconds));
     }
 
     /// Bytes of an answer arrived.
@@ -253,24 +279,17 @@ impl Recorder {
 
     /// The first chunk of a stream arrived.
     pub fn first_chunk(&self, origin: &Origin, milliseconds: f64) {
-        self.distributed(origin, |d| d.first_chunk.add(milliseconds));
+        self.change(origin, |_| {}, |d| d.first_chunk.add(milliseconds));
     }
 
-    /// Tokens were used, answered under the id `base` by a provider of `kind`. Gives the cost, if the price is known.
-    pub fn used(
-        &self,
-        origin: &Origin,
-        kind: ProviderKind,
-        base: &str,
-        usage: &Usage,
-    ) -> Option<f64> {
-        let cost = price(kind, base).map(|price| price.cost(usage));
+    /// Tokens were used.
+    pub fn used(&self, origin: &Origin, billed: &Billed<'_>, usage: &Usage) {
+        let cost = billed.cost(usage);
         self.both(origin, |counters| {
             counters.tokens.add(usage);
             counters.cost.add(cost, usage);
         });
-        self.locked(|state| state.bases.entry(base.to_owned()).or_default().add(usage));
-        cost
+        self.locked(|state| state.bases.entry(billed.base.to_owned()).or_default().add(usage));
     }
 
     /// A consistent snapshot.
@@ -280,16 +299,20 @@ impl Recorder {
         Metrics { elapsed_ms: clock::millis(self.started.elapsed()), state: Arc::new(state) }
     }
 
-    /// Sets everything to zero; what is in flight stays in flight.
+    /// Sets everything to zero; calls in flight stay in flight and belong to the new period.
     pub fn reset(&self) {
         self.locked(|state| {
             let mut fresh = self.empty();
+            let keep = |counters: &mut Counters, old: Option<&Counters>| {
+                counters.in_flight = old.map_or(0, |old| old.in_flight);
+                // At any time, calls = successes + errors + cancelled + in flight.
+                counters.calls = counters.in_flight;
+            };
             for (name, (counters, _)) in &mut fresh.connections {
-                counters.in_flight =
-                    state.connections.get(name).map_or(0, |(old, _)| old.in_flight);
+                keep(counters, state.connections.get(name).map(|(old, _)| old));
             }
             for (name, counters) in &mut fresh.models {
-                counters.in_flight = state.models.get(name).map_or(0, |old| old.in_flight);
+                keep(counters, state.models.get(name));
             }
             *state = fresh;
         });
@@ -333,8 +356,8 @@ impl Metrics {
     pub fn total_estimated_cost(&self) -> CostEstimate {
         self.state.connections.values().fold(CostEstimate::default(), |sum, (c, _)| CostEstimate {
             usd: sum.usd + c.cost.usd,
-            unpriced_tokens: sum.unpriced_tokens + c.cost.unpriced_tokens,
-            estimated_tokens: sum.estimated_tokens + c.cost.estimated_tokens,
+            unpriced_tokens: sum.unpriced_tokens.saturating_add(c.cost.unpriced_tokens),
+            estimated_tokens: sum.estimated_tokens.saturating_add(c.cost.estimated_tokens),
         })
     }
 
@@ -361,7 +384,24 @@ impl Metrics {
     /// Tokens of all connections.
     #[must_use]
     pub fn total_tokens(&self) -> u64 {
-        self.state.connections.values().map(|(c, _)| c.tokens.total()).sum()
+        let totals = self.state.connections.values().map(|(c, _)| c.tokens.total());
+        totals.fold(0, u64::saturating_add)
+    }
+
+    /// Names of the program's connections, sorted.
+    pub fn connections(&self) -> impl Iterator<Item = &str> {
+        self.state.connections.keys().map(String::as_str)
+    }
+
+    /// Names of the program's models, sorted.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.state.models.keys().map(String::as_str)
+    }
+
+    /// Milliseconds since the runtime or the run began.
+    #[must_use]
+    pub fn execution_time_ms(&self) -> u64 {
+        self.elapsed_ms
     }
 
     /// Calls of all models.
@@ -428,52 +468,4 @@ fn named(distributions: &Distributions) -> [(&'static str, &Distribution); 4] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn origin() -> Origin {
-        Origin { connection: "openai".to_owned(), model: "Fast".to_owned() }
-    }
-
-    #[test]
-    fn usage_is_counted_for_connection_model_and_base() {
-        let recorder =
-            Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned(), "Slow".to_owned()]);
-        recorder.call_started(&origin());
-        recorder.round_started(&origin());
-        recorder.attempt_started(&origin(), true, 10);
-        let usage =
-            Usage { tokens_in: 1000, tokens_out: 500, tokens_cached: 200, ..Usage::default() };
-        let cost = recorder.used(&origin(), ProviderKind::OpenAi, "gpt-4o-mini-2024-07-18", &usage);
-        recorder.call_ended(&origin(), &End::Success, 12.0, false);
-        let metrics = recorder.snapshot();
-        assert_eq!(metrics.tokens_by_connection("openai"), 1500);
-        assert_eq!(metrics.tokens_by_model("Fast").tokens_cached, 200);
-        assert_eq!(metrics.tokens_by_model("Slow"), 0);
-        assert_eq!(metrics.tokens_by_base("gpt-4o-mini-2024-07-18"), 1500);
-        let expected = (800.0 * 0.15 + 200.0 * 0.075 + 500.0 * 0.6) / 1e6;
-        assert!((cost.unwrap() - expected).abs() < 1e-12);
-        assert!((metrics.estimated_cost("openai").usd - expected).abs() < 1e-12);
-        let counters = metrics.counters("openai").unwrap();
-        assert_eq!((counters.calls, counters.successes, counters.in_flight), (1, 1, 0));
-        assert!(metrics.is_known("Slow") && !metrics.is_known("other"));
-    }
-
-    #[test]
-    fn an_unknown_price_is_unknown_and_not_zero() {
-        let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
-        let usage = Usage { tokens_in: 5, tokens_out: 7, ..Usage::default() };
-        assert_eq!(recorder.used(&origin(), ProviderKind::Custom, "some-model", &usage), None);
-        let cost = recorder.snapshot().estimated_cost("openai");
-        assert_eq!((cost.usd, cost.unpriced_tokens, cost.is_complete()), (0.0, 12, false));
-    }
-
-    #[test]
-    fn a_reset_keeps_what_is_in_flight() {
-        let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
-        recorder.call_started(&origin());
-        recorder.reset();
-        let counters = recorder.snapshot().counters("openai").unwrap().clone();
-        assert_eq!((counters.calls, counters.in_flight), (0, 1));
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use super::{Dialect, Failure, FailureKind};
 use crate::chat::{ChatRequest, ChatResponse, Message, OutputSchema, Role, Sampling, Usage};
 use crate::config::{Layer, ProviderKind, merge};
 use crate::llm::sse::Decoder;
+use crate::secret::Secret;
 use crate::wire::HttpResponse;
 
 fn samples(kind: &str) -> Vec<Json> {
@@ -229,7 +230,8 @@ fn requests() {
         let request =
             OpenAi.encode(&chat, &settings(ProviderKind::OpenAi), &Default::default()).unwrap();
         assert_eq!(request.url, "https://api.openai.com/v1/chat/completions");
-        assert_eq!(request.headers, [("authorization".to_owned(), "Bearer sk-test".to_owned())]);
+        let key = Secret::new("Bearer sk-test");
+        assert_eq!(request.headers, [("authorization".to_owned(), key)]);
         let mut found: Json = serde_json::from_slice(&request.body).unwrap();
         // A schema that is strict already stays as it is, whatever the order of its keywords.
         if let Some(schema) = found.pointer_mut("/response_format/json_schema/schema") {

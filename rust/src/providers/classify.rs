@@ -76,18 +76,7 @@ pub fn http_error(status: u16, headers: &[(String, String)], body: &[u8]) -> Fai
         said.message.clone()
     };
     let mut failure = classify(status, said, message);
-    failure.retry_after = failure.retry_after.or_else(|| header_wish(headers));
-    failure.retry_after =
-        explicit_wish(headers).or(failure.retry_after).or_else(|| text_wish(&failure.message));
-    if failure.class.is_none() {
-        failure.retry_after = None;
-    }
-    failure.request_id =
-        ["x-request-id", "request-id", "mistral-correlation-id", "x-generation-id"]
-            .iter()
-            .find_map(|name| wire::find(headers, name))
-            .map(str::to_owned)
-            .or(failure.request_id);
+    failure.request_id = wire::request_id(headers).map(str::to_owned).or(failure.request_id);
     // The server knows best whether another try can help, except about money, size, keys and content.
     let decided = matches!(
         failure.kind,
@@ -102,6 +91,17 @@ pub fn http_error(status: u16, headers: &[(String, String)], body: &[u8]) -> Fai
         Some("false") if !decided => failure.class = None,
         Some("true") if !decided => failure.class = failure.class.or(Some(RetryClass::ServerError)),
         _ => {}
+    }
+    let wish = explicit_wish(headers)
+        .or(failure.retry_after)
+        .or_else(|| header_wish(headers))
+        .or_else(|| text_wish(&failure.message));
+    failure.retry_after = wish.filter(|_| failure.class.is_some());
+    if let Some(place) = wire::find(headers, "location").filter(|_| (300..400).contains(&status)) {
+        failure.message = format!(
+            "the server redirects to {}, and redirects are not followed: check `base_url`",
+            origin(place)
+        );
     }
     failure
 }
@@ -134,7 +134,17 @@ pub fn inside_ok(json: &Json) -> Option<Failure> {
     let message = if said.message.is_empty() { error.to_string() } else { said.message.clone() };
     let mut failure = classify(numeric.unwrap_or(by_type), said, message);
     failure.status = numeric;
+    failure.retry_after = failure.retry_after.filter(|_| failure.class.is_some());
     Some(failure)
+}
+
+/// Scheme and host of a URL; its path and query may hold what must not be shown.
+fn origin(url: &str) -> String {
+    let parts: Vec<&str> = url.split('/').take(3).collect();
+    match parts.as_slice() {
+        [scheme, "", host] if scheme.ends_with(':') => format!("{scheme}//{host}"),
+        _ => "another path".to_owned(),
+    }
 }
 
 fn plain_message(status: u16, body: &str, is_json: bool) -> String {
@@ -231,7 +241,7 @@ fn classify(status: u16, said: Said, message: String) -> Failure {
         detail,
         code: Some(said.code).filter(|code| !code.is_empty()),
         param: said.param,
-        retry_after: said.retry_delay.filter(|_| class.is_some()),
+        retry_after: said.retry_delay,
         ..Failure::new(kind, message)
     }
 }
@@ -296,7 +306,7 @@ fn duration(text: &str) -> Option<Duration> {
             "d" => 86_400.0,
             _ => return None,
         };
-        total += seconds(number, unit)?;
+        total = total.checked_add(seconds(number, unit)?)?;
         rest = tail;
     }
     (!text.is_empty()).then_some(total)
@@ -318,7 +328,8 @@ mod tests {
         ] {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for bad in ["", "x", "5y", "-3", "NaN", "inf"] {
+        let huge = "18446744073709551615s18446744073709551615s";
+        for bad in ["", "x", "5y", "-3", "NaN", "inf", "1e300", huge] {
             assert_eq!(duration(bad), None, "{bad}");
         }
     }

@@ -6,6 +6,7 @@
 mod cassettes;
 pub mod classify;
 pub mod openai;
+mod quirks;
 mod strict;
 
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::wire::{HttpRequest, HttpResponse, SseEvent};
+
+pub use quirks::Quirks;
 
 /// What went wrong, in the words of the language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,17 +136,6 @@ impl Failure {
     }
 }
 
-/// What a connection has learned about its server, which changes later requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quirks {
-    /// Model ids that want the other one of `max_tokens` and `max_completion_tokens`.
-    pub swapped_limit: Vec<String>,
-    /// The server refuses `stream_options`.
-    pub no_stream_options: bool,
-    /// 0: `json_schema`, 1: `json_object` and instructions, 2: instructions only.
-    pub schema_level: u8,
-}
-
 /// Speaks one protocol.
 pub trait Dialect: Send + Sync {
     /// The request to send, complete with path, headers and body.
@@ -163,8 +155,17 @@ pub trait Dialect: Send + Sync {
     /// A [`Failure`]: a status outside 2xx, an error inside 2xx, or an unusable body.
     fn decode(&self, answer: &HttpResponse) -> Result<ChatResponse, Failure>;
 
-    /// What to change before the same request is sent once more, if the server refused a field that not all servers know.
-    fn learn(&self, chat: &ChatRequest, failure: &Failure, quirks: &Quirks) -> Option<Quirks>;
+    /// What to change before the request is sent once more, if the server refused a field that not all servers know.
+    ///
+    /// `quirks` are those that the request was encoded with; `is_second` says that they were learned from the refusal just before it.
+    fn learn(
+        &self,
+        chat: &ChatRequest,
+        to: &ConnectionSettings,
+        quirks: &Quirks,
+        is_second: bool,
+        failure: &Failure,
+    ) -> Option<Quirks>;
 
     /// A fresh reader of one streamed answer.
     fn stream_decoder(&self) -> Box<dyn StreamDecoder>;

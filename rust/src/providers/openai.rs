@@ -8,10 +8,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::classify::{http_error, inside_ok};
+use super::quirks::Refused;
 use super::strict::strict;
 use super::{Dialect, Failure, FailureKind, Quirks, RetryClass, StreamDecoder};
 use crate::chat::{ChatRequest, ChatResponse, Message, Role, Usage};
 use crate::config::{ConnectionSettings, ProviderKind};
+use crate::secret::Secret;
 use crate::wire::{HttpRequest, HttpResponse, SseEvent};
 
 /// Numbers of tokens above this are absurd and ignored.
@@ -43,36 +45,19 @@ impl Dialect for OpenAi {
         }
         let text = String::from_utf8_lossy(&answer.body);
         let trimmed = text.trim_start_matches('\u{feff}').trim();
-        let json: Json = serde_json::from_str(trimmed)
-            .map_err(|error| unusable(&format!("the answer is no JSON ({error})"), trimmed))?;
-        whole(&json, trimmed)
+        whole(read(trimmed, "the answer")?, trimmed)
     }
 
-    fn learn(&self, chat: &ChatRequest, failure: &Failure, quirks: &Quirks) -> Option<Quirks> {
-        if failure.kind != FailureKind::InvalidRequest || failure.status != Some(400) {
-            return None;
-        }
-        let mut next = quirks.clone();
-        let names = |word: &str| {
-            failure.param.as_deref() == Some(word)
-                || (failure.param.is_none() && failure.message.contains(word))
-        };
-        let limit = names("max_completion_tokens") || names("max_tokens");
-        if limit && chat.sampling.max_tokens.is_some() && !next.swapped_limit.contains(&chat.model)
-        {
-            next.swapped_limit.push(chat.model.clone());
-            return Some(next);
-        }
-        if chat.stream && names("stream_options") && !next.no_stream_options {
-            next.no_stream_options = true;
-            return Some(next);
-        }
-        let schema = names("response_format") || names("json_schema") || names("json_object");
-        if chat.output.is_some() && schema && next.schema_level < 2 {
-            next.schema_level += 1;
-            return Some(next);
-        }
-        None
+    fn learn(
+        &self,
+        chat: &ChatRequest,
+        to: &ConnectionSettings,
+        quirks: &Quirks,
+        is_second: bool,
+        failure: &Failure,
+    ) -> Option<Quirks> {
+        let limit_field = limit_field(to, &chat.model, quirks);
+        Refused { chat, kind: to.kind, quirks, limit_field, is_second }.next(failure)
     }
 
     fn stream_decoder(&self) -> Box<dyn StreamDecoder> {
@@ -80,15 +65,16 @@ impl Dialect for OpenAi {
     }
 }
 
-fn headers(to: &ConnectionSettings) -> Vec<(String, String)> {
+fn headers(to: &ConnectionSettings) -> Vec<(String, Secret)> {
     let mut headers = Vec::new();
     if let Some(key) = &to.api_key {
-        headers.push(("authorization".to_owned(), format!("Bearer {}", key.expose())));
+        let value = Secret::new(format!("Bearer {}", key.expose()));
+        headers.push(("authorization".to_owned(), value));
     }
     if matches!(to.kind, ProviderKind::OpenAi | ProviderKind::Custom) {
         let own = [("openai-organization", &to.organization), ("openai-project", &to.project)];
         for (name, value) in own {
-            headers.extend(value.clone().map(|value| (name.to_owned(), value)));
+            headers.extend(value.as_ref().map(|value| (name.to_owned(), Secret::new(value))));
         }
     }
     headers
@@ -106,10 +92,7 @@ fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks) -> Json {
     let sampling = &chat.sampling;
     put("temperature", sampling.temperature.map(Json::from));
     put("top_p", sampling.top_p.map(Json::from));
-    let swapped = quirks.swapped_limit.contains(&chat.model);
-    let completion = wants_completion_tokens(to, &chat.model) != swapped;
-    let limit = if completion { "max_completion_tokens" } else { "max_tokens" };
-    put(limit, sampling.max_tokens.map(Json::from));
+    put(limit_field(to, &chat.model, quirks), sampling.max_tokens.map(Json::from));
     put("stop", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
     put("seed", sampling.seed.map(Json::from));
     put("response_format", response_format(chat, to.kind, quirks));
@@ -130,6 +113,16 @@ fn is_reasoning_family(model: &str) -> bool {
     match model.strip_prefix("gpt-") {
         Some(rest) => number(rest).is_some_and(|n| n >= 5),
         None => model.strip_prefix('o').is_some_and(|rest| number(rest).is_some()),
+    }
+}
+
+/// Which field carries the limit of the answer.
+fn limit_field(to: &ConnectionSettings, model: &str, quirks: &Quirks) -> &'static str {
+    let is_swapped = quirks.swapped_limit.iter().any(|id| id == model);
+    if wants_completion_tokens(to, model) == is_swapped {
+        "max_tokens"
+    } else {
+        "max_completion_tokens"
     }
 }
 
@@ -193,11 +186,14 @@ fn response_format(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> O
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Answer {
+    #[serde(deserialize_with = "word")]
     id: Option<String>,
+    #[serde(deserialize_with = "word")]
     model: Option<String>,
     choices: Option<Vec<Choice>>,
     usage: Option<Json>,
     x_groq: Option<Groq>,
+    error: Option<Json>,
 }
 
 #[derive(Deserialize, Default)]
@@ -211,6 +207,7 @@ struct Groq {
 struct Choice {
     message: Option<Content>,
     delta: Option<Content>,
+    #[serde(deserialize_with = "word")]
     finish_reason: Option<String>,
 }
 
@@ -218,15 +215,24 @@ struct Choice {
 #[serde(default)]
 struct Content {
     content: Option<Json>,
+    #[serde(deserialize_with = "word")]
     refusal: Option<String>,
-    tool_calls: Option<Vec<Json>>,
+    tool_calls: Option<Json>,
+}
+
+/// A string; anything else is as good as absent, since no one field of a compatible server should spoil an answer.
+fn word<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+    Ok(match Json::deserialize(source)? {
+        Json::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 impl Content {
     /// A string, nothing, or parts of which those of type `text` count.
-    fn text(&self) -> String {
-        match &self.content {
-            Some(Json::String(text)) => text.clone(),
+    fn take_text(&mut self) -> String {
+        match self.content.take() {
+            Some(Json::String(text)) => text,
             Some(Json::Array(parts)) => parts
                 .iter()
                 .filter(|part| part.get("type").and_then(Json::as_str) == Some("text"))
@@ -237,7 +243,20 @@ impl Content {
     }
 
     fn has_calls(&self) -> bool {
-        self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
+        self.tool_calls.as_ref().and_then(Json::as_array).is_some_and(|calls| !calls.is_empty())
+    }
+}
+
+/// Reads an answer or an event, unless it is an error object.
+fn read(text: &str, what: &str) -> Result<Answer, Failure> {
+    let error_object = || inside_ok(&serde_json::from_str(text).unwrap_or_default());
+    match serde_json::from_str::<Answer>(text) {
+        Ok(answer) if answer.error.is_none() => Ok(answer),
+        Ok(answer) => error_object().map_or(Ok(answer), Err),
+        // Its form is none of ours, but it may still be an error object.
+        Err(error) if error.is_data() => Err(error_object()
+            .unwrap_or_else(|| unusable(&format!("{what} has an unknown form ({error})"), text))),
+        Err(error) => Err(unusable(&format!("{what} is no JSON ({error})"), text)),
     }
 }
 
@@ -250,20 +269,16 @@ fn unusable(what: &str, raw: &str) -> Failure {
     }
 }
 
-fn whole(json: &Json, raw: &str) -> Result<ChatResponse, Failure> {
-    if let Some(failure) = inside_ok(json) {
-        return Err(failure);
-    }
-    let answer = Answer::deserialize(json)
-        .map_err(|error| unusable(&format!("the answer has an unknown form ({error})"), raw))?;
+fn whole(answer: Answer, raw: &str) -> Result<ChatResponse, Failure> {
     let usage = answer.usage.as_ref().and_then(usage);
-    let choice = answer.choices.as_ref().and_then(|choices| choices.first());
-    let Some((choice, message)) = choice.and_then(|c| Some((c, c.message.as_ref()?))) else {
+    let choice = answer.choices.and_then(|choices| choices.into_iter().next());
+    let Some((reason, mut message)) = choice.and_then(|c| Some((c.finish_reason, c.message?)))
+    else {
         return Err(unusable("the answer has no choices", raw));
     };
-    let text = message.text();
-    let reason = finish(choice.finish_reason.as_deref(), message.has_calls());
-    let refusal = message.refusal.clone().filter(|refusal| !refusal.is_empty());
+    let text = message.take_text();
+    let reason = finish(reason.as_deref(), message.has_calls());
+    let refusal = message.refusal.take().filter(|refusal| !refusal.is_empty());
     conclude(text, reason, refusal, answer.model, answer.id, usage)
 }
 
@@ -356,13 +371,7 @@ impl StreamDecoder for Reader {
             self.done = true;
             return Ok(String::new());
         }
-        let json: Json = serde_json::from_str(data)
-            .map_err(|error| unusable(&format!("an event is no JSON ({error})"), data))?;
-        if let Some(failure) = inside_ok(&json) {
-            return Err(failure);
-        }
-        let part = Answer::deserialize(&json)
-            .map_err(|error| unusable(&format!("an event has an unknown form ({error})"), data))?;
+        let part = read(data, "an event")?;
         let take = |own: &mut Option<String>, new: Option<String>| {
             if own.is_none() {
                 *own = new.filter(|text| !text.is_empty());
@@ -377,10 +386,10 @@ impl StreamDecoder for Reader {
         };
         // A later null does not erase the reason.
         self.finish = choice.finish_reason.or(self.finish.take());
-        let Some(delta) = choice.delta.or(choice.message) else { return Ok(String::new()) };
+        let Some(mut delta) = choice.delta.or(choice.message) else { return Ok(String::new()) };
         self.has_calls |= delta.has_calls();
         self.refusal.push_str(delta.refusal.as_deref().unwrap_or(""));
-        let text = delta.text();
+        let text = delta.take_text();
         self.has_text |= !text.is_empty();
         Ok(text)
     }

@@ -78,8 +78,11 @@ fn object(schema: &Map<String, Json>, out: &mut Map<String, Json>) -> Option<()>
 }
 
 fn nullable(mut schema: Json) -> Json {
+    let null = json!({"type": "null"});
     if let Some(members) = schema.get_mut("anyOf").and_then(Json::as_array_mut) {
-        members.push(json!({"type": "null"}));
+        if !members.contains(&null) {
+            members.push(null);
+        }
         return schema;
     }
     match schema.get("type") {

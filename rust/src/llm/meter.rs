@@ -1,0 +1,146 @@
+//! Counts one call, in the recorders of the runtime and of the run.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Answer, Call, LlmError};
+use crate::chat::{ChatResponse, Usage, estimate_prompt};
+use crate::clock;
+use crate::metrics::{Billed, End, Origin, Recorder};
+use crate::providers::{Failure, FailureKind};
+
+/// Counts one call. A call that is dropped half-way counts as cancelled.
+#[derive(Debug)]
+pub(super) struct Meter {
+    origin: Origin,
+    recorders: Vec<Arc<Recorder>>,
+    pub(super) started: Instant,
+    attempt_started: Instant,
+    attempts: u32,
+    over: bool,
+}
+
+impl Meter {
+    pub(super) fn start(call: &Call, recorders: Vec<Arc<Recorder>>) -> Self {
+        let now = clock::now();
+        let meter = Self {
+            origin: call.origin.clone(),
+            recorders,
+            started: now,
+            attempt_started: now,
+            attempts: 0,
+            over: false,
+        };
+        meter.each(Recorder::call_started);
+        meter
+    }
+
+    fn each(&self, work: impl Fn(&Recorder, &Origin)) {
+        for recorder in &self.recorders {
+            work(recorder, &self.origin);
+        }
+    }
+
+    /// HTTP attempts so far; a request that is sent again with a field changed is the same attempt.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(super) fn round(&self) {
+        self.each(Recorder::round_started);
+    }
+
+    pub(super) fn attempt(&mut self) {
+        let first = self.attempts == 0;
+        self.attempts += 1;
+        self.attempt_started = clock::now();
+        self.each(|recorder, origin| recorder.attempt_started(origin, first));
+    }
+
+    pub(super) fn attempt_ended(&self) {
+        let milliseconds = self.attempt_started.elapsed().as_secs_f64() * 1000.0;
+        self.each(|recorder, origin| recorder.attempt_ended(origin, milliseconds));
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        self.each(|recorder, origin| recorder.sent(origin, bytes as u64));
+    }
+
+    pub(super) fn received(&self, bytes: usize, chunks: u64) {
+        self.each(|recorder, origin| recorder.received(origin, bytes as u64, chunks));
+    }
+
+    pub(super) fn first_chunk(&self) {
+        let milliseconds = self.started.elapsed().as_secs_f64() * 1000.0;
+        self.each(|recorder, origin| recorder.first_chunk(origin, milliseconds));
+    }
+
+    /// Adds tokens; gives what they cost. `base` is the id that the server reported.
+    pub(super) fn used(&self, call: &Call, base: &str, usage: &Usage) -> Option<f64> {
+        let billed = Billed { kind: call.settings.kind, id: &call.model_id, base };
+        for recorder in &self.recorders {
+            recorder.used(&self.origin, &billed, usage);
+        }
+        billed.cost(usage)
+    }
+
+    pub(super) fn end(&mut self, end: &End) {
+        if !std::mem::replace(&mut self.over, true) {
+            let latency = self.started.elapsed().as_secs_f64() * 1000.0;
+            self.each(|recorder, origin| recorder.call_ended(origin, end, latency, false));
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Ends the call with its answer.
+    pub(super) fn answer(&mut self, call: &Call, response: ChatResponse) -> Answer {
+        let prompt = estimate_prompt(&call.messages, call.output.as_ref());
+        let usage = Usage::completed(response.usage, prompt, &response.text);
+        let model = response.model.clone().unwrap_or_else(|| call.model_id.clone());
+        let cost = self.used(call, &model, &usage);
+        self.end(&End::Success);
+        Answer {
+            connection: self.origin.connection.clone(),
+            response,
+            usage,
+            model,
+            cost,
+            attempts: self.attempts,
+            latency_ms: clock::millis(self.started.elapsed()),
+        }
+    }
+
+    /// Ends the call with its last attempt's failure.
+    pub(super) fn fail(&mut self, call: &Call, failure: Failure) -> LlmError {
+        // A filtered answer is billed.
+        if let Some(usage) = failure.usage {
+            self.used(call, &call.model_id, &usage);
+        }
+        self.end(&End::Error(failure.kind.word()));
+        if failure.kind == FailureKind::Config {
+            let field = failure.param.as_deref().unwrap_or_default();
+            let message = format!(
+                "connection `{}`: field `{field}`: {}",
+                call.origin.connection, failure.message
+            );
+            return LlmError::config(
+                &call.origin.connection,
+                &call.origin.model,
+                &call.model_id,
+                field,
+                &message,
+            );
+        }
+        LlmError::new(call, failure, self.attempts, self.started)
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.end(&End::Cancelled);
+    }
+}

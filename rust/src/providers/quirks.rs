@@ -1,0 +1,109 @@
+//! Fields that not all servers know: which one to leave out or replace when a server refuses it. Pure.
+
+use super::{Failure, FailureKind};
+use crate::chat::ChatRequest;
+use crate::config::ProviderKind;
+
+/// What a connection has learned about its server, which changes later requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// Model ids that want the other one of `max_tokens` and `max_completion_tokens`.
+    pub swapped_limit: Vec<String>,
+    /// The server refuses `stream_options`.
+    pub no_stream_options: bool,
+    /// 0: `json_schema`, 1: `json_object` and instructions, 2: instructions only.
+    pub schema_level: u8,
+}
+
+impl Quirks {
+    /// Adds what another call learned.
+    pub fn add(&mut self, other: Self) {
+        let new = other.swapped_limit.into_iter().filter(|id| !self.swapped_limit.contains(id));
+        let new: Vec<_> = new.collect();
+        self.swapped_limit.extend(new);
+        self.no_stream_options |= other.no_stream_options;
+        self.schema_level = self.schema_level.max(other.schema_level);
+    }
+}
+
+/// A request that a server refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// What was asked for.
+    pub chat: &'a ChatRequest,
+    /// Of which kind of provider.
+    pub kind: ProviderKind,
+    /// What was known about the server when it was sent.
+    pub quirks: &'a Quirks,
+    /// The field that carried the limit of the answer.
+    pub limit_field: &'a str,
+    /// It was itself sent because the one before was refused.
+    pub is_second: bool,
+}
+
+/// Words of a complaint about a value: another field with the same value would fare no better.
+const VALUE: [&str; 9] = [
+    "at least",
+    "at most",
+    "too large",
+    "too small",
+    "too high",
+    "greater than",
+    "less than",
+    "between",
+    "integer",
+];
+
+impl Refused<'_> {
+    /// What to change before the request is sent once more; `None` if that would not help.
+    #[must_use]
+    pub fn next(&self, failure: &Failure) -> Option<Quirks> {
+        if failure.kind != FailureKind::InvalidRequest || failure.status != Some(400) {
+            return None;
+        }
+        self.other_limit(failure)
+            .or_else(|| self.no_stream_options(failure))
+            .or_else(|| self.simpler_schema(failure))
+    }
+
+    /// Only the field that was sent counts, and only once: a server may mention both.
+    fn other_limit(&self, failure: &Failure) -> Option<Quirks> {
+        let text = failure.message.to_lowercase();
+        let is_about_value = VALUE.iter().any(|word| text.contains(word));
+        let is_known = self.quirks.swapped_limit.contains(&self.chat.model);
+        let is_sent = self.chat.sampling.max_tokens.is_some();
+        if !is_sent || is_known || is_about_value || !names(failure, &[self.limit_field]) {
+            return None;
+        }
+        let mut next = self.quirks.clone();
+        next.swapped_limit.push(self.chat.model.clone());
+        Some(next)
+    }
+
+    fn no_stream_options(&self, failure: &Failure) -> Option<Quirks> {
+        let helps = self.kind == ProviderKind::Custom
+            && self.chat.stream
+            && !self.quirks.no_stream_options
+            && names(failure, &["stream_options"]);
+        helps.then(|| Quirks { no_stream_options: true, ..self.quirks.clone() })
+    }
+
+    fn simpler_schema(&self, failure: &Failure) -> Option<Quirks> {
+        let level = self.quirks.schema_level;
+        let is_named = names(failure, &["response_format", "json_schema", "json_object"]);
+        // A second refusal in a row need not name the field again.
+        let helps = self.kind == ProviderKind::Custom
+            && self.chat.output.is_some()
+            && level < 2
+            && (is_named || (self.is_second && level == 1));
+        helps.then(|| Quirks { schema_level: level + 1, ..self.quirks.clone() })
+    }
+}
+
+/// Whether the server's `param`, or its text if it has none, names one of these fields.
+fn names(failure: &Failure, fields: &[&str]) -> bool {
+    match failure.param.as_deref() {
+        Some(param) => fields.iter().any(|field| param.split('.').any(|part| part == *field)),
+        None => fields.iter().any(|field| failure.message.contains(field)),
+    }
+}
