@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_jump_to_a_return_returns() {
         let end = instr(Op::Return, 5, 0);
-        let mut code = [instr(Op::Jump, 0, 2), instr(Op::Jump, 0, 0), end];
+        let mut code = [instr(Op::Jump, 0, 2), instr(Op::Jump, 0, 1), end];
         fuse(&mut code);
         assert_eq!(code[0], end);
         assert_eq!(code[1].op, Op::Jump);
