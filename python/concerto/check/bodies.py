@@ -22,6 +22,8 @@ class LoopState:
     takes_value: bool
     value: Type = t.NEVER
     breaks: bool = False
+    values: list[ast.Expr] = field(default_factory=list)
+    """What `break` gives."""
 
 
 @dataclass

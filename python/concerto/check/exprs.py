@@ -378,6 +378,12 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
             body.checker.report("E2006", f"the constant `{root.path}` cannot be {what}", node)
         return
     local.mutated = True
+    part: ast.Expr = node
+    while isinstance(part, ast.FieldAccess | ast.TupleAccess | ast.Index):
+        if isinstance(t.resolve(body.checker.facts.types[id(part.object)]), t.Tuple):
+            body.checker.not_yet("changing a part of a tuple", node)
+            return
+        part = part.object
     if not local.is_mut:
         help_ = (
             f"declare it with `let mut {local.name}`"
@@ -783,6 +789,13 @@ def _loop(body: Body, node: ast.Loop | ast.While | ast.For) -> Type:
     body.scopes.pop()
     if not isinstance(node, ast.Loop):
         return t.NIL
+    for value in state.values:
+        found = body.checker.facts.steps.get(
+            id(value), (None, body.checker.facts.types[id(value)])
+        )[1]
+        steps = t.assign(t.resolve(found), state.value)
+        if steps and id(value) not in body.checker.facts.steps:
+            body.checker.facts.steps[id(value)] = (steps, state.value)
     return state.value if state.breaks else t.NEVER
 
 
@@ -882,6 +895,8 @@ def _leave_loop(body: Body, node: ast.Break | ast.Continue) -> None:
         body.checker.report("E3008", message, node)
         joined = t.UNKNOWN
     loop.value, loop.breaks = joined, True
+    if node.value is not None:
+        loop.values.append(node.value)
 
 
 def _cast(body: Body, node: ast.Cast, operand: ast.Expr, written: ast.TypeExpr) -> Type:

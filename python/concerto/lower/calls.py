@@ -62,15 +62,16 @@ def _native(
     target: int,
 ) -> None:
     from concerto.lower.exprs import lower_window
-    from concerto.lower.places import with_place
+    from concerto.lower.places import place_keys, taken
 
     assert receiver is not None
     if not mutates:
         parts = (receiver, *args)
         builder.emit("native", target, native, lower_window(builder, parts), len(parts), at=node)
         return
+    keys = place_keys(builder, receiver)
     first = lower_window(builder, args)
-    with with_place(builder, receiver) as register:
+    with taken(builder, receiver, keys) as register:
         builder.emit("native_mut", target, native, register, first, len(args), at=node)
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from concerto.check import types as t
 from concerto.check.checked import Local
+from concerto.check.exprs import place_root
 from concerto.lower.functions import SMALL_INT, Builder
 from concerto.syntax import ast
+from concerto.syntax.walk import children
 
 _INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
 _FLOAT_OPS = {
@@ -36,6 +38,12 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
         register = builder.registers[id(local)]
         if (step := _small_step(node, local)) is not None:
             builder.emit("add_int_imm", register, register, step, at=node)
+        elif node.op and _changes(builder, node.value, local):
+            old = builder.temporary()
+            builder.emit("copy", old, register)
+            lower_into(builder, node.value, value)
+            _operate(builder, node, old, value)
+            builder.emit("move", register, old)
         elif node.op:
             lower_into(builder, node.value, value)
             _operate(builder, node, register, value)
@@ -49,13 +57,13 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
         return
     if not isinstance(node.place, ast.FieldAccess | ast.Index):
         raise AssertionError(node.place)
-    keys = _keys(builder, node.place)
+    keys = place_keys(builder, node.place)
     lower_into(builder, node.value, value)
     if node.op:
-        with _taken(builder, node.place, keys) as register:
+        with taken(builder, node.place, keys) as register:
             _operate(builder, node, register, value)
     else:
-        with _taken(builder, node.place.object, keys) as owner:
+        with taken(builder, node.place.object, keys) as owner:
             _put(builder, node.place, owner, keys, value)
     builder.next = kept
 
@@ -68,6 +76,15 @@ def _small_step(node: ast.Assign, local: Local) -> int | None:
     return {"+": value, "-": -value}.get(node.op or "")
 
 
+def _changes(builder: Builder, node: ast.Node, local: Local) -> bool:
+    """Whether evaluating an expression assigns a variable; then the old value must be kept aside."""
+    if isinstance(node, ast.Assign):
+        root = place_root(node.place)
+        if builder.facts.names.get(id(root)) is local:
+            return True
+    return any(_changes(builder, child, local) for child in children(node))
+
+
 def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | None:
     """The `s` of `x = x + s` on texts, which appends in place."""
     value = node.value
@@ -78,7 +95,9 @@ def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | No
     left = value.left
     same = isinstance(left, ast.PathExpr) and builder.facts.names.get(id(left)) is local
     converted = id(value) in builder.facts.steps or id(left) in builder.facts.steps
-    return value.right if same and not converted else None
+    if converted or not same or _changes(builder, value.right, local):
+        return None
+    return value.right
 
 
 def _operate(builder: Builder, node: ast.Assign, register: int, value: int) -> None:
@@ -94,7 +113,7 @@ def _operate(builder: Builder, node: ast.Assign, register: int, value: int) -> N
     builder.emit(names[node.op], register, register, value, at=node)
 
 
-def _keys(builder: Builder, node: ast.Expr) -> dict[int, int]:
+def place_keys(builder: Builder, node: ast.Expr) -> dict[int, int]:
     """Evaluates the indexes of a place, outermost object first; gives the register of each by the identity of its node."""
     from concerto.lower.exprs import lower_into
 
@@ -112,15 +131,8 @@ def _keys(builder: Builder, node: ast.Expr) -> dict[int, int]:
 
 
 @contextmanager
-def with_place(builder: Builder, node: ast.Expr) -> Iterator[int]:
+def taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[int]:
     """The register of a place, to be changed; it is put back afterwards."""
-    keys = _keys(builder, node)
-    with _taken(builder, node, keys) as register:
-        yield register
-
-
-@contextmanager
-def _taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[int]:
     from concerto.lower.exprs import lower_into
 
     if isinstance(node, ast.PathExpr):
@@ -129,7 +141,7 @@ def _taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[i
             yield builder.registers[id(local)]
             return
     if isinstance(node, ast.FieldAccess | ast.Index):
-        with _taken(builder, node.object, keys) as owner:
+        with taken(builder, node.object, keys) as owner:
             part = builder.temporary()
             _take(builder, node, owner, keys, part)
             yield part
