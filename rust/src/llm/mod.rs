@@ -15,10 +15,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::chat::{ChatRequest, ChatResponse, Message, OutputSchema, Sampling, Usage};
+use crate::chat::{ChatRequest, ChatResponse, Message, OutputSchema, Sampling, Tools, Usage};
 use crate::config::ConnectionSettings;
 use crate::metrics::{Origin, Recorder};
-use crate::providers::{Dialect, Failure, FailureKind, Quirks, dialect};
+use crate::providers::{Dialect, Failure, FailureKind, Quirks, StreamDecoder, dialect};
 use crate::wire;
 
 use meter::Meter;
@@ -154,13 +154,13 @@ impl Client {
             if stream && head.is_event_stream() {
                 self.remember(&call.settings, &known, quirks);
                 let id = wire::request_id(&head.headers).map(str::to_owned);
-                return Ok(Opened::Stream(response, id, dialect));
+                return Ok(Opened::Stream(response, id, dialect.stream_decoder(&chat)));
             }
             // A whole answer, an error, or a server that answers a stream request with plain JSON.
             let answer = transport::read_body(response, deadline).await?;
             meter.received(answer.body.len(), 0);
             let id = wire::request_id(&answer.headers).map(str::to_owned);
-            match dialect.decode(&answer) {
+            match dialect.decode(&chat, &answer) {
                 Ok(whole) => {
                     self.remember(&call.settings, &known, quirks);
                     let request_id = id.or(whole.request_id);
@@ -201,7 +201,7 @@ fn server(settings: &ConnectionSettings) -> (String, String) {
 /// How a server answered.
 enum Opened {
     /// With a stream; the server's id of the request, and how to read it.
-    Stream(reqwest::Response, Option<String>, &'static dyn Dialect),
+    Stream(reqwest::Response, Option<String>, Box<dyn StreamDecoder>),
     /// With the whole answer.
     Whole(ChatResponse),
 }
@@ -212,6 +212,7 @@ fn chat(call: &Call, stream: bool) -> ChatRequest {
         messages: call.messages.clone(),
         sampling: call.sampling.clone(),
         output: call.output.clone(),
+        tools: Tools::default(),
         stream,
     }
 }
