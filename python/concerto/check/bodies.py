@@ -69,7 +69,7 @@ class Body:
                     f"change the result to `Result<{t.show(result.ok)}, {t.show(error)}>`",
                 )
                 return None
-            return Raise("return", steps)
+            return Raise("return", steps, t.resolve(result.err))
         if self.is_entry:
             return Raise("fail")
         return None

@@ -120,6 +120,8 @@ class Raise:
 
     to: str
     steps: Steps = ()
+    wanted: Type | None = None
+    """The type that the steps lead to."""
 
 
 @dataclass

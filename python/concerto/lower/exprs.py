@@ -84,7 +84,7 @@ def lower_into(builder: Builder, node: ast.Expr, target: int) -> None:
     builder.next = kept
 
 
-def convert(builder: Builder, steps: Steps, wanted: Type, target: int, node: ast.Expr) -> None:
+def convert(builder: Builder, steps: Steps, wanted: Type, target: int, node: ast.Node) -> None:
     """Applies conversions to a register."""
     for step in steps:
         match step:
@@ -410,9 +410,8 @@ def raise_error(builder: Builder, place: Raise, error: int, node: ast.Node) -> N
     if place.to == "fail":
         builder.emit("fail", error, at=node)
         return
-    for step in place.steps:
-        if step == "message":
-            builder.emit("field", error, error, 0)
+    if place.wanted is not None:
+        convert(builder, place.steps, place.wanted, error, node)
     builder.emit("err", error, error)
     builder.emit("return", error)
 
