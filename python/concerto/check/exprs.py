@@ -617,6 +617,11 @@ def _map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
             body.checker.report("E4033", "a stream cannot be stored", entry.value)
         # Values of different types make a map of Any.
         value = t.join(value, found) or t.ANY
+    for entry in node.entries:
+        for part, joined in ((entry.key, key), (entry.value, value)):
+            steps = t.assign(body.checker.facts.types[id(part)], joined)
+            if steps:
+                body.checker.facts.steps[id(part)] = (steps, joined)
     return t.Map(key, value)
 
 

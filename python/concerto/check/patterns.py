@@ -25,6 +25,8 @@ def bind(
                 checker.facts.patterns[id(pattern)] = unit
             elif len(path.names) > 1:
                 _unknown_variant(body, path)
+            elif str(path) in checker.constants and body.find(str(path)) is None:
+                checker.not_yet("a constant in a pattern", pattern)
             elif str(path) != "_":
                 name = path.names[0]
                 if (
