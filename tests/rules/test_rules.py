@@ -211,7 +211,8 @@ def test_the_programs_in_the_documentation_check_clean(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for program in re.findall(r"^```concerto\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         ir, diagnostics = compile_source(Source(page.name, program))
-        assert ir is not None and diagnostics == [], render(diagnostics)
+        assert diagnostics == [], render(diagnostics)
+        assert ir is not None
 
 
 def test_nothing_points_outside_of_the_project() -> None:
