@@ -21,7 +21,6 @@ pub fn rejects(id: &str, feature: &str) -> bool {
     [row(id), rule(id)].into_iter().flatten().any(|known| lists(known, "rejects", feature))
 }
 
-#[allow(dead_code, reason = "the next codecs ask")]
 /// Whether a model has a feature, such as `json_schema`.
 #[must_use]
 pub fn has(id: &str, feature: &str) -> bool {

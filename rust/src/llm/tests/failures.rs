@@ -77,7 +77,7 @@ async fn a_request_does_not_show_its_secrets() {
         tools: Tools::default(),
         stream: false,
     };
-    let dialect = dialect(ProviderKind::OpenAi).unwrap();
+    let dialect = dialect(ProviderKind::OpenAi);
     let request = dialect.encode(&chat, &call.settings, &Quirks::default()).unwrap();
     assert!(!format!("{request:?} {call:?}").contains("canary"));
 }
