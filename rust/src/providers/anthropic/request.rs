@@ -51,8 +51,8 @@ pub(super) fn way(chat: &ChatRequest, quirks: &Quirks) -> Option<Way> {
     let native = has_native && schema::supported(&output.json).is_some();
     let tool = !models_table::rejects(&chat.model, "forced_tool");
     let ways = [(native, Way::Native), (tool, Way::Tool), (true, Way::Told)];
-    let open = ways.into_iter().filter(|(is_open, _)| *is_open).map(|(_, way)| way);
-    Some(open.skip(quirks.refused_schemas(&chat.model)).next().unwrap_or(Way::Told))
+    let mut open = ways.into_iter().filter(|(is_open, _)| *is_open).map(|(_, way)| way);
+    Some(open.nth(quirks.refused_schemas(&chat.model)).unwrap_or(Way::Told))
 }
 
 /// The tool whose arguments are the answer.
@@ -83,12 +83,15 @@ pub(super) fn body(chat: &ChatRequest, quirks: &Quirks) -> Json {
         field("tool_choice", choice(chat, respond));
     }
     let native = chat.output.as_ref().filter(|_| way == Some(Way::Native));
-    field("output_config", native.and_then(|output| schema::supported(&output.json)).map(format));
+    field(
+        "output_config",
+        native.and_then(|output| schema::supported(&output.json)).map(|schema| format(&schema)),
+    );
     field("stream", chat.stream.then(|| json!(true)));
     Json::Object(body)
 }
 
-fn format(schema: Json) -> Json {
+fn format(schema: &Json) -> Json {
     json!({"format": {"type": "json_schema", "schema": schema}})
 }
 
@@ -139,8 +142,9 @@ fn blocks(message: &Message) -> Vec<Json> {
     }
     let original = message.original.as_ref().filter(|original| original.dialect == NAME);
     if let Some(blocks) = original.and_then(|original| original.json.as_array()) {
-        let is_blank_text =
-            |block: &&Json| word(block, "type") == Some("text") && word(block, "text").is_some_and(is_blank);
+        let is_blank_text = |block: &&Json| {
+            word(block, "type") == Some("text") && word(block, "text").is_some_and(is_blank)
+        };
         return blocks.iter().filter(|block| !is_blank_text(block)).cloned().map(legal).collect();
     }
     // Blank texts are refused.
@@ -155,7 +159,8 @@ fn blocks(message: &Message) -> Vec<Json> {
 
 /// Arguments that were no JSON are refused.
 fn legal(mut block: Json) -> Json {
-    if word(&block, "type") == Some("tool_use") && !block.get("input").is_some_and(Json::is_object) {
+    if word(&block, "type") == Some("tool_use") && !block.get("input").is_some_and(Json::is_object)
+    {
         put(&mut block, "input", json!({}));
     }
     block
