@@ -105,6 +105,7 @@ pub fn http_error(
 /// The failure that an error object inside a 2xx answer or a stream means, if there is one.
 #[must_use]
 pub fn inside_ok(json: &Json) -> Option<Failure> {
+    let json = json.as_array().and_then(|items| items.first()).unwrap_or(json);
     let error = json.get("error").filter(|e| match e {
         Json::Object(map) => !map.is_empty(),
         Json::String(text) => !text.is_empty(),
@@ -428,6 +429,7 @@ mod tests {
             (json!({"error": {"code": "503"}}), Kind::ServerError, SERVER),
             (json!({"error": {"code": 7}}), Kind::ServerError, SERVER),
             (json!({"error": "text"}), Kind::ServerError, SERVER),
+            (json!([{"error": {"code": 503}}]), Kind::ServerError, SERVER),
         ] {
             let failure = inside_ok(&body).unwrap();
             assert_eq!((failure.kind, failure.class), (kind, class), "{body}");

@@ -85,9 +85,12 @@ pub(super) fn blame(chat: &ChatRequest, fields: &Fields, failure: Failure) -> Fa
 
 /// Whether a server does not know one of these fields.
 pub(super) fn is_refused(failure: &Failure, fields: &[&str]) -> bool {
-    failure.kind == FailureKind::InvalidRequest
-        && failure.status == Some(400)
-        && names(failure, fields)
+    is_bad_request(failure) && names(failure, fields)
+}
+
+/// Some servers answer unknown fields with 422.
+fn is_bad_request(failure: &Failure) -> bool {
+    failure.kind == FailureKind::InvalidRequest && matches!(failure.status, Some(400 | 422))
 }
 
 /// A request that a server refused.
@@ -122,7 +125,7 @@ impl Refused<'_> {
     /// What to change before the request is sent once more; `None` if that would not help.
     #[must_use]
     pub fn next(&self, failure: &Failure) -> Option<Quirks> {
-        if failure.kind != FailureKind::InvalidRequest || failure.status != Some(400) {
+        if !is_bad_request(failure) {
             return None;
         }
         self.other_limit(failure)

@@ -33,7 +33,7 @@ pub(super) fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks)
     put(FIELDS.top_p, sampling.top_p.map(Json::from));
     put(limit_field(to, &chat.model, quirks), sampling.max_tokens.map(Json::from));
     put(FIELDS.stop, (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
-    put(FIELDS.seed, sampling.seed.map(Json::from));
+    put(seed_field(to), sampling.seed.map(Json::from));
     put("response_format", response_format(chat, to.kind, quirks));
     if !chat.tools.specs.is_empty() {
         let tools: Vec<Json> = chat.tools.specs.iter().map(|spec| tool(spec, to.kind)).collect();
@@ -74,6 +74,14 @@ pub(super) fn limit_field(to: &ConnectionSettings, model: &str, quirks: &Quirks)
 fn wants_completion_tokens(to: &ConnectionSettings, model: &str) -> bool {
     let at_home = crate::config::url_host(&to.base_url).as_deref() == Some("api.openai.com");
     to.kind == ProviderKind::OpenAi && (at_home || is_reasoning_family(model))
+}
+
+/// Mistral has another word and refuses the usual one.
+fn seed_field(to: &ConnectionSettings) -> &'static str {
+    match crate::config::url_host(&to.base_url).as_deref() {
+        Some("api.mistral.ai") => "random_seed",
+        _ => FIELDS.seed,
+    }
 }
 
 fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
