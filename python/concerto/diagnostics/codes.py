@@ -130,6 +130,7 @@ CODES: dict[str, Code] = {
     "W4007": Code("model field has no effect", "model-field-unused"),
     "W4009": Code("model id looks like an alias", "model-alias-typo"),
     "W4016": Code("model is deprecated", "model-deprecated"),
+    "W4017": Code("model refuses the field", "model-field-rejected"),
     "W4018": Code("empty rate limit", "conn-limit-empty"),
     "W4019": Code("retry class named twice", "conn-retry-duplicate"),
     "W4020": Code("reserved channel", "emit-reserved"),
