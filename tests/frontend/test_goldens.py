@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
+from concerto.diagnostics.model import Diagnostic
 from concerto.diagnostics.render import render
 from concerto.project.manifest import read
 from concerto.source import Source
@@ -33,7 +34,7 @@ def names(paths: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("path", programs("errors"), ids=lambda path: path.stem)
 def test_each_code_has_one_message(path: Path, golden: Golden) -> None:
-    diagnostics = []
+    diagnostics: list[Diagnostic] = []
     project = None
     manifest = path.with_suffix(".toml")
     if manifest.exists():

@@ -45,7 +45,7 @@ MAY_USE = {
     "errors": {"diagnostics"},
     "values": set(),
     "connection": set(),
-    "metrics": {"diagnostics"},
+    "metrics": {"_native", "diagnostics"},
     "runtime": {"_native", "connection", "errors", "metrics", "compiler"},
     "local": set(),
 }

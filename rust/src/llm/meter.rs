@@ -47,15 +47,11 @@ impl Meter {
         self.attempts
     }
 
-    pub(super) fn round(&self) {
-        self.each(Recorder::round_started);
-    }
-
     pub(super) fn attempt(&mut self) {
         let first = self.attempts == 0;
         self.attempts += 1;
         self.attempt_started = clock::now();
-        self.each(|recorder, origin| recorder.attempt_started(origin, first));
+        self.each(|recorder, origin| recorder.attempt_started(origin, first, 0.0));
     }
 
     pub(super) fn attempt_ended(&self) {
@@ -79,10 +75,9 @@ impl Meter {
     /// Adds tokens; gives what they cost. `base` is the id that the server reported.
     pub(super) fn used(&self, call: &Call, base: &str, usage: &Usage) -> Option<f64> {
         let billed = Billed { kind: call.settings.kind, id: &call.model_id, base };
-        for recorder in &self.recorders {
-            recorder.used(&self.origin, &billed, usage);
-        }
-        billed.cost(usage)
+        // All recorders of a runtime have the same prices.
+        let costs = self.recorders.iter().map(|each| each.used(&self.origin, &billed, usage));
+        costs.fold(None, |_, cost| cost)
     }
 
     pub(super) fn end(&mut self, end: &End) {

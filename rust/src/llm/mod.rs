@@ -126,7 +126,6 @@ impl Client {
     ) -> Result<Opened, Failure> {
         let dialect = usable_dialect(call)?;
         let pool = self.transport.pool(&call.settings, call.timeout)?;
-        meter.round();
         meter.attempt();
         let outcome = self.exchange(call, dialect, &pool, stream, meter).await;
         meter.attempt_ended();
