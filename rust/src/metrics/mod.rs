@@ -185,6 +185,7 @@ pub enum End {
 
 impl Recorder {
     /// Counters at zero, for a program that declares these names, with the built-in prices.
+    #[cfg(test)]
     #[must_use]
     pub fn new(connections: Vec<String>, models: Vec<String>) -> Self {
         let models = models.into_iter().map(|model| (model, String::new())).collect();
@@ -271,11 +272,13 @@ impl Recorder {
     }
 
     /// An attempt begins to wait for its turn.
+    #[allow(dead_code, reason = "only rate limits make attempts wait")]
     pub fn queued(&self, origin: &Origin) {
         self.both(origin, |counters| counters.queued += 1);
     }
 
     /// An attempt that waited was admitted, or gave up.
+    #[allow(dead_code, reason = "only rate limits make attempts wait")]
     pub fn unqueued(&self, origin: &Origin) {
         self.both(origin, |counters| counters.queued = counters.queued.saturating_sub(1));
     }
