@@ -9,6 +9,7 @@ from concerto.check.checked import (
     FieldInfo,
     FunctionInfo,
     Local,
+    ManifestFacts,
     ParamInfo,
     StructInfo,
     VariantInfo,
@@ -16,6 +17,7 @@ from concerto.check.checked import (
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
+from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
@@ -35,7 +37,7 @@ _FORMS = {
 }
 
 
-def collect(checker: Checker) -> list[ast.Statement]:
+def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast.Statement]:
     """Fills the tables of the checker; gives the top-level statements."""
     top: list[ast.Statement] = []
     declared: dict[str, Span] = {}
@@ -50,9 +52,13 @@ def collect(checker: Checker) -> list[ast.Statement]:
         _types(checker, item)
     for item in named:
         _signatures(checker, item)
+    if manifest:
+        check_manifest(checker, manifest)
     for item in named:
         if isinstance(item, ast.Connect):
             check_connection(checker, item)
+    if manifest:
+        check_overlays(checker, manifest)
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)

@@ -7,11 +7,12 @@ from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import CheckedProgram, FieldInfo
+from concerto.check.checked import CheckedProgram, ConnectionInfo, FieldInfo
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Program
 from concerto.lower.schemas import json_schema
+from concerto.source import Source
 
 
 class Tables:
@@ -139,16 +140,37 @@ def constant_entry(value: Any) -> list[Any]:
             return ["array", [constant_entry(item) for item in value]]
 
 
-def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
-    """The IR of a checked program without errors."""
-    source = checked.source
-    file = {
+def _file(source: Source, embed: bool) -> dict[str, Any]:
+    return {
         "path": source.path,
         "digest": source.digest,
         "lines": source.line_starts,
-        "text": source.text if embed_source else None,
+        "text": source.text if embed else None,
     }
-    digest = hashlib.sha256(f"{source.path}\0{source.digest}".encode()).hexdigest()
+
+
+def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
+    """A connection as it stands in the document, with the fields of the profile in force."""
+    entry = {
+        "name": info.name,
+        "kind": info.kind,
+        "origin": info.origin,
+        "fields": info.fields,
+        "span": [int(info.origin == "manifest"), *info.span],
+    }
+    overlay = info.overlays.get(profile or "")
+    return {**entry, "profile": overlay} if overlay else entry
+
+
+def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
+    """The IR of a checked program without errors."""
+    source = checked.source
+    manifest = checked.manifest
+    files = [_file(source, embed_source)]
+    if manifest:
+        files.append(_file(manifest.source, False))
+    parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
+    digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
     functions = [lower_function(tables, info) for info in checked.functions.values()]
     top = None
@@ -158,7 +180,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     for name, info in checked.structs.items():
         if info.origin == "schema":
             tables.schema(name)
-    program = Program(compiler=compiler, digest=digest, files=[file], functions=functions)
+    program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = [
         {
             "name": name,
@@ -168,16 +190,10 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         for name in tables.schemas
     ]
     connections = list(checked.connections)
-    program.connections = [
-        {
-            "name": c.name,
-            "kind": c.kind,
-            "origin": "program",
-            "fields": c.fields,
-            "span": [0, *c.span],
-        }
-        for c in checked.connections.values()
-    ]
+    profile = manifest.profile if manifest else None
+    program.connections = [_connection(c, profile) for c in checked.connections.values()]
+    if manifest and manifest.pricing:
+        program.pricing = manifest.pricing
     program.models = [
         {
             "name": m.name,
