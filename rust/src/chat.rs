@@ -86,6 +86,21 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds the tokens of another answer; a sum with an estimate in it is an estimate.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.tokens_in, other.tokens_in),
+            (&mut self.tokens_out, other.tokens_out),
+            (&mut self.tokens_cached, other.tokens_cached),
+            (&mut self.cache_written, other.cache_written),
+            (&mut self.reasoning, other.reasoning),
+        ];
+        for (sum, more) in pairs {
+            *sum = sum.saturating_add(more);
+        }
+        self.is_estimated |= other.is_estimated;
+    }
+
     /// The reported numbers, with our estimate where the server gave none that can be: 0 for a prompt, which is never
     /// empty, or 0 beside a text.
     #[must_use]

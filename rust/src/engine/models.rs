@@ -170,6 +170,8 @@ impl Engine<'_> {
             messages,
             sampling: Sampling { stop, ..sampling(model) },
             output,
+            deadline: None,
+            retry: model.fields.retry_policy.clone(),
         };
         refuse_prompt(&call, prompt)?;
         refuse_retry_policy(model, name)?;
@@ -202,6 +204,8 @@ impl Engine<'_> {
             sampling: Sampling::default(),
             output,
             timeout: Duration::from_secs(30),
+            deadline: None,
+            retry: None,
         }
     }
 
@@ -314,7 +318,7 @@ fn response(answer: &Answer) -> Value {
         int(answer.latency_ms),
         answer.response.finish_reason.as_str().into(),
         int(u64::from(answer.attempts)),
-        1.into(),
+        int(u64::from(answer.rounds)),
         optional_text(answer.response.request_id.as_deref()),
         int(answer.usage.tokens_cached),
         answer.usage.is_estimated.into(),

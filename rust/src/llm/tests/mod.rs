@@ -35,6 +35,8 @@ fn call_with(settings: ConnectionSettings) -> Call {
         messages: vec![user("Hello")],
         sampling: Sampling::default(),
         output: None,
+        deadline: None,
+        retry: None,
     }
 }
 
