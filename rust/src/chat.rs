@@ -7,6 +7,8 @@ pub enum Role {
     System,
     /// The program.
     User,
+    /// The model, in an earlier round.
+    Assistant,
 }
 
 impl Role {
@@ -16,6 +18,7 @@ impl Role {
         match self {
             Self::System => "system",
             Self::User => "user",
+            Self::Assistant => "assistant",
         }
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn patterns(document: &Document) -> Result<HashMap<String, Regex>, Ir
     let mut found = HashMap::new();
     for ty in &document.types {
         let Type::Struct(inner) = ty else { continue };
-        for text in inner.fields.iter().filter_map(|field| field.checks.as_ref()?.pattern.as_ref()) {
+        for text in inner.fields.iter().filter_map(|field| field.checks.as_ref()?.pattern.as_ref())
+        {
             if !found.contains_key(text) {
                 let compiled = pattern(text).map_err(|problem| IrError::Malformed {
                     what: format!("the pattern of a field of `{}`: {problem}", inner.name),
@@ -50,7 +51,10 @@ mod tests {
     fn a_bad_pattern_says_what_is_wrong() {
         assert!(pattern("^[A-Z]{2}$").is_ok_and(|found| found.is_match("DE")));
         assert_eq!(pattern("[").unwrap_err(), "unclosed character class");
-        assert_eq!(pattern("(?=x)").unwrap_err(), "look-around, including look-ahead and look-behind, is not supported");
+        assert_eq!(
+            pattern("(?=x)").unwrap_err(),
+            "look-around, including look-ahead and look-behind, is not supported"
+        );
         assert_eq!(pattern(r"\w{1000}{1000}").unwrap_err(), "it is too large");
     }
 }

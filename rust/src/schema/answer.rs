@@ -126,10 +126,16 @@ mod tests {
     /// SC-20
     #[test]
     fn the_last_of_two_equal_keys_wins() {
-        assert_eq!(parse("{\"a\": 1, \"b\": 2, \"a\": 3}"), Ok(serde_json::json!({"a": 3, "b": 2})));
+        assert_eq!(
+            parse("{\"a\": 1, \"b\": 2, \"a\": 3}"),
+            Ok(serde_json::json!({"a": 3, "b": 2}))
+        );
         assert_eq!(parse("\u{feff}[1]"), Ok(serde_json::json!([1])));
         let found = parse("not at all").unwrap_err();
         assert_eq!(found.reason, "parse");
-        assert_eq!(found.message(), "the answer: expected JSON, got text that is not (expected ident at line 1 column 2)");
+        assert_eq!(
+            found.message(),
+            "the answer: expected JSON, got text that is not (expected ident at line 1 column 2)"
+        );
     }
 }

@@ -157,7 +157,8 @@ impl<'a> Decoder<'a> {
         let decoded = items.enumerate();
         gather(
             self.quiet,
-            decoded.map(|(index, (ty, json))| self.at(index.to_string(), |own| own.value(ty, json))),
+            decoded
+                .map(|(index, (ty, json))| self.at(index.to_string(), |own| own.value(ty, json))),
         )
     }
 
@@ -188,21 +189,16 @@ impl<'a> Decoder<'a> {
         }
         // Where only one member has this kind of JSON, what is wrong inside says more.
         let types = self.program.types();
-        let mut near = members.iter().filter(|member| {
-            types.get(**member as usize).is_some_and(|ty| has_kind(ty, json))
-        });
+        let mut near = members
+            .iter()
+            .filter(|member| types.get(**member as usize).is_some_and(|ty| has_kind(ty, json)));
         match (near.next(), near.next()) {
             (Some(only), None) => self.value(*only, json),
             _ => self.mismatch(&self.program.type_name(ty), json),
         }
     }
 
-    fn structure(
-        &mut self,
-        ty: u32,
-        inner: &Struct,
-        entries: &Map<String, Json>,
-    ) -> Option<Value> {
+    fn structure(&mut self, ty: u32, inner: &Struct, entries: &Map<String, Json>) -> Option<Value> {
         let fields = gather(
             self.quiet,
             inner.fields.iter().map(|field| self.field(field, entries.get(&field.json))),

@@ -41,7 +41,9 @@ fn walk(
             report(count(checks.length, text.chars().count(), "character"));
             report(checks.pattern.as_deref().and_then(|pattern| {
                 let fits = program.pattern(pattern).is_some_and(|regex| regex.is_match(text));
-                (!fits).then(|| (format!("text that matches `{pattern}`"), super::decode::quoted(text)))
+                (!fits).then(|| {
+                    (format!("text that matches `{pattern}`"), super::decode::quoted(text))
+                })
             }));
         }
         Value::Map(map) => report(count(checks.items, map.len(), "entry")),
@@ -63,7 +65,8 @@ fn number(checks: &Checks, value: &Value) -> Option<(String, String)> {
     let (low, high) = checks.range.as_ref()?;
     let fits = low.as_ref().is_none_or(|low| at_least(value, low))
         && high.as_ref().is_none_or(|high| at_most(value, high));
-    (!fits).then(|| (format!("a number {}", between(low.as_ref(), high.as_ref())), value.to_string()))
+    (!fits)
+        .then(|| (format!("a number {}", between(low.as_ref(), high.as_ref())), value.to_string()))
 }
 
 fn at_least(value: &Value, low: &Number) -> bool {
@@ -100,7 +103,10 @@ fn count(
     let most = high.or(low).unwrap_or_default();
     (!fits).then(|| {
         let wanted = between(low.as_ref(), high.as_ref());
-        (format!("{} {}", wanted.trim_start_matches("from "), plural(unit, most)), format!("{count} {}", plural(unit, count)))
+        (
+            format!("{} {}", wanted.trim_start_matches("from "), plural(unit, most)),
+            format!("{count} {}", plural(unit, count)),
+        )
     })
 }
 

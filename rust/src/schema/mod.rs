@@ -47,7 +47,12 @@ impl Violation {
     /// What a validator of the program said about the value at a place.
     #[must_use]
     pub fn validator(path: String, message: String) -> Self {
-        Self { path, reason: "validator", expected: "a value that `@validate` accepts".to_owned(), actual: message }
+        Self {
+            path,
+            reason: "validator",
+            expected: "a value that `@validate` accepts".to_owned(),
+            actual: message,
+        }
     }
 
     /// One line: place, expected, found; of a validator its own words.
