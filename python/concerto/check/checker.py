@@ -73,10 +73,12 @@ def check(source: Source, module: ast.Module) -> tuple[CheckedProgram, list[Diag
     """The checked program, which may be lowered if no diagnostic is an error."""
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
+    from concerto.check.validators import check_validators
 
     checker = Checker(source, module)
     top = collect(checker)
     check_bodies(checker, top)
+    check_validators(checker)
     program = CheckedProgram(
         source=source,
         module=module,

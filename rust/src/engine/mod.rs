@@ -156,6 +156,7 @@ impl<'a> Engine<'a> {
             Effect::ExecuteWithSchema { model, schema, prompt } => {
                 self.execute_with_schema(model, schema, &prompt, "").await?
             }
+            Effect::ParseSchema { schema, text } => self.parse_schema(schema, &text).await?,
             Effect::Stream { model, prompt } => self.stream(model, &prompt).await,
             Effect::StreamNext { stream } => return Ok(streams::next(&stream).await),
             Effect::StreamClose { stream } => {

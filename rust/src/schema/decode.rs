@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value as Json};
 use super::{MAX_DEPTH, MAX_VIOLATIONS, Violation, coerce, limits};
 use crate::ir::program::{Constant, Enum, Field, Struct, Type, Variant};
 use crate::ir::{Verified, constant_value};
-use crate::value::{EnumValue, Form, Key, MapValue, StructValue, Text, Value, from_json};
+use crate::value::{EnumValue, Form, Key, StructValue, Text, Value, from_json};
 
 /// A value that fits its type, apart from what validators of the program say.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub(super) fn run(program: &Verified, ty: u32, json: &Json) -> Result<Decoded, V
         path: Vec::new(),
         coerce: false,
         quiet: false,
-        steps: MAX_STEPS,
+        tries: 10_000 + MAX_TRIES * places(json),
         violations: Vec::new(),
         pending: Vec::new(),
     };
@@ -45,8 +45,8 @@ pub(super) fn run(program: &Verified, ty: u32, json: &Json) -> Result<Decoded, V
     }
 }
 
-/// Places that are looked at; an answer of the largest size has fewer.
-const MAX_STEPS: usize = 20_000_000;
+/// How often each place of an answer may be tried, on average, as a member of a union.
+const MAX_TRIES: usize = 64;
 
 /// Every method that gives None has reported why.
 struct Decoder<'a> {
@@ -55,8 +55,8 @@ struct Decoder<'a> {
     coerce: bool,
     /// Within an attempt nothing is reported, and the first misfit ends it.
     quiet: bool,
-    /// How many more places may be looked at: members of unions within members of unions multiply.
-    steps: usize,
+    /// How many more places may be tried: members of unions within members of unions multiply.
+    tries: usize,
     violations: Vec<Violation>,
     pending: Vec<Pending>,
 }
@@ -101,9 +101,8 @@ impl<'a> Decoder<'a> {
         if self.path.len() > MAX_DEPTH {
             return self.violated("parse", "at most 128 levels".to_owned(), "more".to_owned());
         }
-        self.steps = self.steps.saturating_sub(1);
-        if self.steps == 0 {
-            return self.violated("parse", "an answer of less work".to_owned(), "more".to_owned());
+        if self.quiet {
+            self.tries = self.tries.checked_sub(1)?;
         }
         let program: &'a Verified = self.program;
         match (program.types().get(ty as usize)?, json) {
@@ -310,6 +309,15 @@ impl<'a> Decoder<'a> {
                 self.mismatch(&format!("{{\"variant\": {name:?}, \"data\": {data}}}"), json)
             }
         }
+    }
+}
+
+/// How many values JSON consists of.
+fn places(json: &Json) -> usize {
+    match json {
+        Json::Array(items) => 1 + items.iter().map(places).sum::<usize>(),
+        Json::Object(entries) => 1 + entries.values().map(places).sum::<usize>(),
+        _ => 1,
     }
 }
 

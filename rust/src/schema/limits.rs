@@ -50,6 +50,7 @@ fn walk(
         Value::Array(items) => {
             report(count(checks.items, items.len(), "element"));
             if checks.length.is_some() || checks.pattern.is_some() {
+                let checks = &Checks { items: None, ..checks.clone() };
                 for (index, item) in items.iter().enumerate() {
                     element.push(index);
                     walk(program, checks, item, element, found);
