@@ -458,6 +458,7 @@ def test_sc13_a_validator_that_panics_or_never_ends() -> None:
         ("|s: Other| true", "expected `S`, found `Other`"),
         ("|s: S| s.zz", "`S` has no field `zz`"),
         ("|s: S| -> Bool { s.n }", "expected `Bool`, found `Int`"),
+        ("|s: S| -> Bool { s.n; }", "expected `Bool`, found `Nil`"),
         ("async |s: S| true", "a validator does not wait"),
     ],
 )

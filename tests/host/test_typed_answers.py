@@ -51,8 +51,8 @@ class Service:
         self.server.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.server.__exit__(*error)
+    def __exit__(self, *_error: object) -> None:
+        self.server.__exit__(None, None, None)
 
     def messages(self) -> list[list[tuple[str, str]]]:
         """Role and content of each message, request by request."""

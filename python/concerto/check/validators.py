@@ -101,7 +101,7 @@ def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local)
     body = Body(checker, within, is_entry=False, at_top=False, scopes=[{}])
     body.declare(local)
     body.tail = block.tail
-    found = t.settled(check_expr(body, block, written, is_body=written is not None))
+    found = t.settled(check_expr(body, block, written))
     check_unused(body)
     result = t.resolve(written if written is not None else found)
     place = node.result or block.tail or block

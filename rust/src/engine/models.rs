@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Engine, streams};
-use crate::chat::{Message, OutputSchema, Role, Sampling};
+use crate::chat::{Message, OutputSchema, Sampling};
 use crate::clock;
 use crate::config::{self, ProviderKind};
 use crate::ir::program::{FieldExpr, Model};
@@ -101,13 +101,13 @@ impl Engine<'_> {
         })?;
         let mut messages = Vec::new();
         if let Some(expr) = &model.fields.system_prompt {
-            messages.push(Message { role: Role::System, content: text("system_prompt", expr)? });
+            messages.push(Message::system(text("system_prompt", expr)?));
         }
         let mut stop = Vec::new();
         for (position, expr) in model.fields.stop_sequences.iter().flatten().enumerate() {
             stop.push(text(&format!("stop_sequences.{position}"), expr)?);
         }
-        messages.push(Message { role: Role::User, content: prompt.to_owned() });
+        messages.push(Message::user(prompt));
         let call = Call {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
             timeout: seconds(model.fields.timeout.as_ref()).unwrap_or(settings.timeout),
@@ -146,7 +146,7 @@ impl Engine<'_> {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
             settings: Arc::new(settings.unwrap_or_else(|_| unreachable!("complete settings"))),
             model_id: id,
-            messages: vec![Message { role: Role::User, content: prompt.to_owned() }],
+            messages: vec![Message::user(prompt)],
             sampling: Sampling::default(),
             output,
             timeout: Duration::from_secs(30),

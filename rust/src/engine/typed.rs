@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::models::result;
 use super::{BUDGET, Engine, failed, frames};
-use crate::chat::{Message, OutputSchema, Role};
+use crate::chat::{Message, OutputSchema};
 use crate::error::RunError;
 use crate::ir::program::Schema;
 use crate::llm::{Answer, Call, LlmError};
@@ -89,10 +89,7 @@ impl Engine<'_> {
                 return Ok(Err(error));
             }
             let complaint = schema::repair(&wanted.name, &violations, retry_message);
-            session.say([
-                Message { role: Role::Assistant, content: answer.response.text },
-                Message { role: Role::User, content: complaint },
-            ]);
+            session.say([Message::assistant(answer.response.text), Message::user(complaint)]);
             round += 1;
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use super::meter::Meter;
 use super::transport::{self, Deadline, Pool};
 use super::{Call, Opened};
-use crate::chat::{ChatRequest, ChatResponse};
+use crate::chat::{ChatRequest, ChatResponse, Tools};
 use crate::config::ConnectionSettings;
 use crate::providers::{Dialect, Failure, Quirks};
 use crate::wire;
@@ -61,13 +61,13 @@ impl Exchange<'_> {
             if stream && head.is_event_stream() {
                 learned.remember(&call.settings, &known, quirks);
                 let id = wire::request_id(&head.headers).map(str::to_owned);
-                return Ok(Opened::Stream(response, id, dialect));
+                return Ok(Opened::Stream(response, id, dialect.stream_decoder(&chat)));
             }
             // A whole answer, an error, or a server that answers a stream request with plain JSON.
             let answer = transport::read_body(response, deadline).await?;
             meter.received(answer.body.len(), 0);
             let id = wire::request_id(&answer.headers).map(str::to_owned);
-            match dialect.decode(&answer) {
+            match dialect.decode(&chat, &answer) {
                 Ok(whole) => {
                     learned.remember(&call.settings, &known, quirks);
                     let request_id = id.or(whole.request_id);
@@ -94,6 +94,7 @@ fn chat(call: &Call, stream: bool) -> ChatRequest {
         messages: call.messages.clone(),
         sampling: call.sampling.clone(),
         output: call.output.clone(),
+        tools: Tools::default(),
         stream,
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::chat::{ChatResponse, Message, OutputSchema, Sampling, Usage};
 use crate::config::{ConnectionSettings, RetryConfig};
 use crate::metrics::{End, Origin, Recorder};
-use crate::providers::{Dialect, Failure, FailureKind, dialect};
+use crate::providers::{Dialect, Failure, FailureKind, StreamDecoder, dialect};
 
 use attempt::{Exchange, Learned};
 use meter::Meter;
@@ -45,6 +45,7 @@ pub struct Call {
     /// Of one attempt.
     pub timeout: Duration,
     /// Of the whole call: queueing, all rounds, attempts and delays.
+    #[allow(dead_code, reason = "kept by the call loop, with the rate limits")]
     pub deadline: Option<Duration>,
     /// The model's policy, which replaces that of the connection as a whole.
     pub retry: Option<RetryConfig>,
@@ -203,7 +204,7 @@ impl CallSession {
 /// How a server answered.
 enum Opened {
     /// With a stream; the server's id of the request, and how to read it.
-    Stream(reqwest::Response, Option<String>, &'static dyn Dialect),
+    Stream(reqwest::Response, Option<String>, Box<dyn StreamDecoder>),
     /// With the whole answer.
     Whole(ChatResponse),
 }

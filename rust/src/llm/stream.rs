@@ -65,10 +65,10 @@ impl ResponseStream {
             silent: Duration::ZERO,
         };
         match opened {
-            Opened::Stream(body, request_id, dialect) => {
+            Opened::Stream(body, request_id, decoder) => {
                 stream.body = Some(body);
                 stream.request_id = request_id;
-                stream.decoder = Some(dialect.stream_decoder());
+                stream.decoder = Some(decoder);
             }
             Opened::Whole(mut response) => {
                 let text = std::mem::take(&mut response.text);
