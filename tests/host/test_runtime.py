@@ -80,6 +80,10 @@ SCRIPT = json.dumps(
             },
             {"match": {"contains": "bad answer"}, "reply": {"json": {"label": "z", "count": "x"}}},
             {
+                "match": {"contains": "does not fit the schema"},
+                "reply": {"json": {"label": "z", "count": "x"}},
+            },
+            {
                 "match": {"contains": "fenced"},
                 "reply": {"text": '```json\n{"label": "b", "count": 2, "tags": []}\n```'},
             },
