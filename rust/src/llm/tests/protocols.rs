@@ -1,11 +1,14 @@
 //! Calls of the kinds that do not speak chat completions, over HTTP, with recorded answers.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 
 use super::server::{Reply, Server};
 use super::{Call, call_with, client, settings};
 use crate::chat::OutputSchema;
 use crate::config::ProviderKind;
+use crate::metrics::Recorder;
 
 fn sample(file: &str) -> String {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes");
@@ -39,7 +42,10 @@ async fn whole_answers_are_read() {
     for (kind, model, folder, path) in KINDS {
         let body = sample(&format!("{folder}_response.json"));
         let server = Server::start(vec![Reply::json(200, &body)]).await;
-        let answer = client().execute(asking(kind, &server, model), vec![]).await.unwrap();
+        // The prices are the recorder's.
+        let recorder = Arc::new(Recorder::new(vec!["c".to_owned()], vec!["M".to_owned()]));
+        let call = asking(kind, &server, model);
+        let answer = client().execute(call, vec![recorder]).await.unwrap();
         let text = "A tide table is made for one harbour; others add an offset — often ±1 h.";
         assert_eq!((answer.response.text.as_str(), answer.model.as_str()), (text, model));
         assert!(answer.cost.is_some(), "{model}");
