@@ -14,6 +14,8 @@ pub mod google;
 pub mod openai;
 mod quirks;
 mod recursion;
+#[cfg(test)]
+mod round_trips;
 mod told;
 mod waits;
 
