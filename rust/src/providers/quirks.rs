@@ -60,7 +60,7 @@ pub(super) struct Fields {
     pub(super) seed: &'static str,
 }
 
-/// A refusal that names a field of the program in its text names it as its `param` too, in the words of the program.
+/// A refusal whose text names a field of the program names it as its `param` too, in the words of the program.
 pub(super) fn blame(chat: &ChatRequest, fields: &Fields, failure: Failure) -> Failure {
     if failure.kind != FailureKind::InvalidRequest || failure.param.is_some() {
         return failure;
