@@ -9,7 +9,7 @@ use crate::ir::{Verified, load};
 use crate::value::{Value, to_json};
 
 /// A program that has these types and one function, `fn f(x)`.
-fn program(types: Json) -> Result<Verified, String> {
+fn program(types: &Json) -> Result<Verified, String> {
     let document = json!({
         "compiler": "0", "connections": [], "constants": [], "digest": "",
         "entry": {"exports": [], "main": null, "top": null}, "features": [],
@@ -27,7 +27,7 @@ fn field(name: &str, ty: u32) -> Json {
     json!({"name": name, "json": name, "type": ty, "optional": false, "default": null})
 }
 
-fn schema(fields: Json) -> Json {
+fn schema(fields: &Json) -> Json {
     json!(["struct", {"name": "S", "origin": "schema", "fields": fields}])
 }
 
@@ -47,7 +47,7 @@ fn any_values_conform_deeply() {
         ["string"],
         ["map", 10, 2]
     ]);
-    let program = program(types).unwrap();
+    let program = program(&types).unwrap();
     let ints = |numbers: &[i64]| Value::array(numbers.iter().map(|n| Value::Int(*n)).collect());
     let shown =
         |ty: u32, value: Value| conform(&program, ty, value).map(|value| format!("{value:?}"));
@@ -102,12 +102,12 @@ fn a_repair_message_has_the_programs_words_and_every_violation() {
 /// SC-13: validators of inner values come first.
 #[test]
 fn validators_are_listed_from_the_inside_out() {
-    let mut inner = schema(json!([field("n", 0)]));
+    let mut inner = schema(&json!([field("n", 0)]));
     inner[1]["validators"] = json!([0]);
-    let mut outer = schema(json!([field("one", 1), field("more", 2)]));
+    let mut outer = schema(&json!([field("one", 1), field("more", 2)]));
     outer[1]["name"] = json!("T");
     outer[1]["validators"] = json!([0, 0]);
-    let program = program(json!([["int"], inner, ["array", 1], outer])).unwrap();
+    let program = program(&json!([["int"], inner, ["array", 1], outer])).unwrap();
     let decoded =
         check(&program, 3, &json!({"one": {"n": 1}, "more": [{"n": 2}, {"n": 3}]})).unwrap();
     let found: Vec<_> =
@@ -127,36 +127,36 @@ fn validators_are_listed_from_the_inside_out() {
 
 #[test]
 fn a_member_of_a_union_that_does_not_fit_leaves_no_validator() {
-    let mut first = schema(json!([field("n", 0), field("m", 0)]));
+    let mut first = schema(&json!([field("n", 0), field("m", 0)]));
     first[1]["name"] = json!("T");
-    let mut inner = schema(json!([field("n", 0)]));
+    let mut inner = schema(&json!([field("n", 0)]));
     inner[1]["validators"] = json!([0]);
     first[1]["fields"][0]["type"] = json!(1);
     let types = json!([["int"], inner, first, ["any"], ["union", [2, 3]]]);
-    let decoded = check(&program(types).unwrap(), 4, &json!({"n": {"n": 1}})).unwrap();
+    let decoded = check(&program(&types).unwrap(), 4, &json!({"n": {"n": 1}})).unwrap();
     assert!(decoded.pending.is_empty());
 }
 
 #[test]
 fn damaged_types_are_refused() {
     let own = json!([["option", 0]]);
-    assert!(program(own).unwrap_err().contains("type index out of range"));
-    assert!(program(json!([["union", [1]], ["union", [0]]])).unwrap_err().contains("type index"));
-    let mut bad = schema(json!([field("n", 1)]));
+    assert!(program(&own).unwrap_err().contains("type index out of range"));
+    assert!(program(&json!([["union", [1]], ["union", [0]]])).unwrap_err().contains("type index"));
+    let mut bad = schema(&json!([field("n", 1)]));
     bad[1]["fields"][0]["checks"] = json!({"pattern": "["});
-    let error = program(json!([bad, ["string"]])).unwrap_err();
+    let error = program(&json!([bad, ["string"]])).unwrap_err();
     assert!(error.contains("the pattern of a field of `S`: unclosed character class"), "{error}");
-    let mut bad = schema(json!([]));
+    let mut bad = schema(&json!([]));
     bad[1]["validators"] = json!([7]);
-    assert!(program(json!([bad])).unwrap_err().contains("validator index out of range"));
+    assert!(program(&json!([bad])).unwrap_err().contains("validator index out of range"));
 }
 
 #[test]
 fn json_that_nests_deeper_than_answers_may_is_refused() {
-    let program = program(json!([["array", 0]])).unwrap_err();
+    let program = program(&json!([["array", 0]])).unwrap_err();
     assert!(program.contains("type index"));
     let list = json!([["struct", {"name": "S", "origin": "schema", "fields": [field("s", 1)]}], ["option", 0]]);
-    let program = self::program(list).unwrap();
+    let program = self::program(&list).unwrap();
     let nested = (0..200).fold(json!({"s": null}), |inner, _| json!({"s": inner}));
     let violations = decode(&program, 0, &nested).unwrap_err();
     assert_eq!(violations.len(), 1);
