@@ -7,6 +7,8 @@ pub enum Role {
     System,
     /// The program.
     User,
+    /// The model.
+    Assistant,
 }
 
 impl Role {
@@ -16,6 +18,7 @@ impl Role {
         match self {
             Self::System => "system",
             Self::User => "user",
+            Self::Assistant => "assistant",
         }
     }
 }
@@ -27,6 +30,26 @@ pub struct Message {
     pub role: Role,
     /// What.
     pub content: String,
+}
+
+impl Message {
+    /// Instructions.
+    #[must_use]
+    pub fn system(content: impl Into<String>) -> Self {
+        Self { role: Role::System, content: content.into() }
+    }
+
+    /// What the program says.
+    #[must_use]
+    pub fn user(content: impl Into<String>) -> Self {
+        Self { role: Role::User, content: content.into() }
+    }
+
+    /// What the model said.
+    #[must_use]
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self { role: Role::Assistant, content: content.into() }
+    }
 }
 
 /// How the model is to answer; what is `None` is not sent.

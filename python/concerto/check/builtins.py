@@ -32,6 +32,12 @@ _RECORDS = (
         "record",
         "path: String, reason: String, expected: String, actual: String, message: String",
     ),
+    ("Message", "record", "role: String, content: String"),
+    (
+        "Prompt",
+        "record",
+        "text: String, model: Option<String>, temperature: Option<Float>, max_tokens: Option<Int>",
+    ),
     ("LlmError", "error", _LLM_ERROR),
     ("EnvError", "error", "message: String, kind: String, name: String"),
     ("ParseError", "error", "message: String, kind: String, input: String"),
@@ -116,6 +122,8 @@ PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
+MESSAGE = t.Struct("Message", "record")
+PROMPT = t.Struct("Prompt", "record")
 
 #: Names of types that are always there; `AgentError` is another name for `LlmError` (rule E-6).
 TYPES: dict[str, Type] = {
@@ -244,6 +252,10 @@ Option.unwrap() -> T
 Option.expect(String) -> T
 Option.unwrap_or(T) -> T
 Option.ok_or(Any) -> Result<T, Any>
+Prompt.with_model(String) -> Prompt
+Prompt.with_temperature(Float) -> Prompt
+Prompt.with_max_tokens(Int) -> Prompt
+Prompt.text() -> String
 Error.to_map() -> Map<String, Any>
 Result.is_ok() -> Bool
 Result.is_err() -> Bool
@@ -273,6 +285,8 @@ def _receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
             return "String", {}
         case t.Struct(origin="error"):
             return "Error", {}
+        case t.Struct("Prompt", "record"):
+            return "Prompt", {}
         case t.Simple(name):
             return name, {}
         case _:

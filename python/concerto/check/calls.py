@@ -8,21 +8,16 @@ from concerto.check.bodies import Body
 from concerto.check.checked import (
     CallBuiltin,
     CallFunction,
-    CallModel,
     CallNative,
     CallVariant,
     FunctionInfo,
     Raise,
 )
+from concerto.check.model_calls import RECORD_MAKERS, make_record, model_method
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
-_MODEL_METHODS = ("execute", "execute_with_schema", "stream")
-_LATER_METHODS = (
-    "chat", "chat_with_schema", "with_memory", "with_tools", "without_tools", "with_context", "with_base", "with_system_prompt",
-    "with_temperature", "with_top_p", "with_max_tokens", "with_stop", "with_seed", "with_timeout", "spawn",
-)  # fmt: skip
 _STREAM_METHODS = ("next", "collect", "response", "text_so_far", "is_done")
 _RESERVED_CHANNELS = ("pipeline:", "listen:", "audit:")
 
@@ -75,6 +70,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         return _variant(body, node, path)
     elif name in ("LlmError::new", "AgentError::new"):
         return _new_error(body, node, name)
+    elif name in RECORD_MAKERS:
+        return make_record(body, node, name)
     elif path.names[0].text == "std":
         _check_all(body, node)
         checker.not_yet("the standard library's modules", path)
@@ -256,10 +253,12 @@ def _emit(body: Body, node: ast.Call, args: tuple[ast.Expr, ...]) -> Type:
             checker.report("W4020", f"the channel `{channel}` is reserved for the runtime", args[0])
     if len(args) > 1:
         found = check_expr(body, args[1], t.ANY)
-        if t.resolve(found) == t.STREAM:
+        if t.contains(found, t.STREAM):
             checker.report(
                 "E4033", "a stream cannot be emitted", args[1], "emit its chunks in a `for` loop"
             )
+        elif t.contains(found, t.BUILDER):
+            checker.report("E4033", "a builder cannot be emitted", args[1], "emit what it answers")
     return t.NIL
 
 
@@ -269,10 +268,6 @@ def _method(
     from concerto.check.exprs import check_expr, must_be_mutable
 
     checker = body.checker
-    if isinstance(object_, ast.PathExpr) and body.find(str(object_.path)) is None:
-        model = str(object_.path)
-        if model in checker.models:
-            return _model(body, node, model, name, expected)
     receiver = t.resolve(check_expr(body, object_, None))
     if receiver == t.UNKNOWN:
         _check_all(body, node)
@@ -281,6 +276,8 @@ def _method(
         _check_all(body, node)
         checker.not_yet("a method of a value of type `Any`", name)
         return t.UNKNOWN
+    if receiver in (t.MODEL, t.BUILDER):
+        return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
         _check_all(body, node)
         if name.text == "close" and not node.args:
@@ -317,84 +314,18 @@ def _method(
     return method.result
 
 
-def _model(body: Body, node: ast.Call, model: str, name: ast.Name, expected: Type | None) -> Type:
-    from concerto.check.exprs import check_expr
-
-    checker, method = body.checker, name.text
-    if method not in _MODEL_METHODS:
-        _check_all(body, node)
-        if method in _LATER_METHODS:
-            checker.not_yet(f"`{method}` of a model", name)
-        else:
-            hint = builtins.METHOD_HINTS.get(method)
-            help_ = (
-                f"did you mean `{hint}`?"
-                if hint
-                else did_you_mean(method, [*_MODEL_METHODS, *_LATER_METHODS])
-            )
-            checker.report("E3011", f"a model has no method `{method}`", name, help_)
-        return t.UNKNOWN
-    if len(node.args) != 1:
-        checker.report("E3032", f"`{method}` takes 1 argument, found {len(node.args)}", node)
-        _check_all(body, node)
-        return t.UNKNOWN
-    prompt = node.args[0].value
-    found = t.resolve(check_expr(body, prompt, None))
-    if found not in (t.STRING, t.UNKNOWN) and not isinstance(found, t.Literals):
-        checker.report(
-            "E3001", f"a prompt is a String, found `{t.show(found)}`", prompt, 'write `"${..}"`'
-        )
-    schema: str | None = None
-    result: Type = builtins.RESPONSE
-    if method == "execute_with_schema":
-        answer = _schema_type(body, node, expected)
-        schema = answer.name if answer else None
-        result = answer or t.UNKNOWN
-    elif node.type_args:
-        checker.report("E3017", f"`{method}` takes no type arguments", node)
-    if method == "stream":
-        result = t.STREAM
-    checker.facts.calls[id(node)] = CallModel(model, method, prompt, schema)
-    return t.Result(result, builtins.LLM_ERROR)
-
-
-def _schema_type(body: Body, node: ast.Call, expected: Type | None) -> t.Struct | None:
-    from concerto.check.collect import written_type
-
-    checker = body.checker
-    if node.type_args:
-        type_ = t.resolve(written_type(checker, node.type_args[0]))
-        if len(node.type_args) > 1:
-            checker.report("E3017", "`execute_with_schema` takes 1 type argument", node)
-    else:
-        wanted = t.resolve(expected) if expected is not None else None
-        type_ = t.resolve(wanted.ok) if isinstance(wanted, t.Result) else t.Var()
-        if isinstance(type_, t.Var):
-            help_ = "write `execute_with_schema<Name>(..)` with the name of a schema"
-            checker.report("E4038", "the schema of the answer is missing", node, help_)
-            return None
-    if isinstance(type_, t.Struct) and type_.origin in ("schema", "struct"):
-        return type_
-    if type_ != t.UNKNOWN:
-        place = node.type_args[0] if node.type_args else node
-        checker.report("E4037", f"`{t.show(type_)}` is no schema or struct", place)
-    return None
-
-
 def check_field(body: Body, node: ast.FieldAccess) -> Type:
     """The type of `x.name`."""
     from concerto.check.exprs import check_expr
 
     checker, name = body.checker, node.name.text
-    if isinstance(node.object, ast.PathExpr) and body.find(str(node.object.path)) is None:
-        model = str(node.object.path)
-        if model in checker.models:
-            checker.report(
-                "E3011", f"a model has no field `{name}`", node.name, "call it: `.execute(..)`"
-            )
-            return t.UNKNOWN
     found = t.resolve(check_expr(body, node.object, None))
-    if isinstance(found, t.Struct):
+    if found in (t.MODEL, t.BUILDER):
+        checker.report(
+            "E3011", f"a model has no field `{name}`", node.name, "call it: `.execute(..)`"
+        )
+        return t.UNKNOWN
+    if isinstance(found, t.Struct) and found != builtins.PROMPT:
         if found.origin in ("record", "error"):
             fields = builtins.records()[found.name][1]
             code = "E4032"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from concerto.check import builtins
 from concerto.check.types import Steps, Type
 from concerto.source import Source, Span
 from concerto.syntax import ast
@@ -51,6 +52,14 @@ class StructInfo:
     fields: list[FieldInfo]
     span: Span
     doc: str | None = None
+
+
+def struct_info(structs: dict[str, StructInfo], name: str) -> StructInfo | None:
+    """A struct that programs can write down: a declared one, or `Message`."""
+    if name == "Message":
+        fields = [FieldInfo(*each) for each in builtins.records()[name][1].items()]
+        return StructInfo(name, "record", fields, Span(0, 0))
+    return structs.get(name)
 
 
 @dataclass(slots=True)
@@ -205,12 +214,21 @@ class CallNative:
 
 @dataclass(frozen=True, slots=True)
 class CallModel:
-    """`execute`, `execute_with_schema` or `stream`."""
+    """A call of a model or builder: `execute`, `execute_with_schema` or `stream`, with a prompt or messages."""
 
-    model: str
+    model: ast.Expr
     method: str
-    prompt: ast.Expr
+    input: ast.Expr
     schema: str | None
+    retry_message: ast.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A built-in record; a field is an expression, a constant text, or None."""
+
+    type: Type
+    fields: tuple[ast.Expr | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +257,13 @@ class ConstantName:
 
     type: Type
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """A declared model as a value."""
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True)

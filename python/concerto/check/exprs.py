@@ -8,7 +8,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, LoopState, related_declaration, statements, unknown_label
 from concerto.check.calls import check_call, check_field
-from concerto.check.checked import ConstantName, Local, UnitVariant
+from concerto.check.checked import ConstantName, Local, ModelName, UnitVariant, struct_info
 from concerto.check.patterns import bind, is_refutable, missing_patterns
 from concerto.check.tries import check_question, check_throw, check_try, discard
 from concerto.check.types import Type
@@ -194,8 +194,8 @@ def _path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             wanted = t.resolve(expected) if expected is not None else None
             return wanted if isinstance(wanted, t.Option) else t.Option(t.Var())
         if name in checker.models:
-            checker.not_yet("a model as a value", node)
-            return t.UNKNOWN
+            checker.facts.names[id(node)] = ModelName(name)
+            return t.MODEL
         if name in checker.functions or name in builtins.PRELUDE:
             checker.not_yet("a function as a value", node)
             return t.UNKNOWN
@@ -271,6 +271,8 @@ def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
         body.checker.report("E3004", message, node)
     elif t.STREAM in (left, right):
         body.checker.report("E3004", "streams cannot be compared", node)
+    elif t.BUILDER in (left, right):
+        body.checker.report("E3004", "builders of models cannot be compared", node)
     return t.BOOL
 
 
@@ -501,7 +503,8 @@ def _index(body: Body, node: ast.Index) -> Type:
 
 def _struct(body: Body, node: ast.StructLiteral) -> Type:
     checker, name = body.checker, str(node.path)
-    if name not in checker.structs:
+    info = struct_info(checker.structs, name)
+    if info is None:
         for field in node.fields:
             if field.value is not None:
                 check_expr(body, field.value, None)
@@ -515,7 +518,6 @@ def _struct(body: Body, node: ast.StructLiteral) -> Type:
                 did_you_mean(name, list(checker.structs)),
             )
         return t.UNKNOWN
-    info = checker.structs[name]
     fields = {field.name: field for field in info.fields}
     given: set[str] = set()
     for field in node.fields:

@@ -19,10 +19,15 @@ BOOL, INT, FLOAT, STRING = Simple("Bool"), Simple("Int"), Simple("Float"), Simpl
 RANGE, STREAM, MODEL = Simple("Range"), Simple("Stream"), Simple("ModelRef")
 #: What all built-in errors have in common: `message` and `kind`.
 ERROR = Simple("Error")
+#: A model with settings for the calls made through it.
+BUILDER = Simple("ModelBuilder")
 #: Of an expression that was reported already: fits everything, so that one mistake gives one message.
 UNKNOWN = Simple("?")
 
-SIMPLE = {t.name: t for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM, ERROR)}
+SIMPLE = {
+    t.name: t
+    for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM, ERROR, MODEL, BUILDER)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +175,7 @@ def is_hashable(type_: Type) -> bool:
             return other in (STRING, INT, BOOL, UNKNOWN)
 
 
-#: Steps that turn a value of one type into one of another, in order: `int_to_float`, `some`, `none`, `message`, or `check`.
+#: Steps that turn a value of one type into one of another, in order: `int_to_float`, `some`, `none`, `message`, `prompt`, or `check`.
 Steps: TypeAlias = tuple[str, ...]
 
 
@@ -213,6 +218,8 @@ def assign(source: Type, target: Type) -> Steps | None:
             return () if any(assign(source, member) == () for member in members) else None
         case Simple("Int"), Simple("Float"):
             return ("int_to_float",)
+        case Literals() | Simple("String"), Struct("Prompt", "record"):
+            return ("prompt",)
         case Struct(origin="error") | Simple("Error"), Simple("String"):
             return ("message",)
         case Struct(origin="error"), Simple("Error"):
@@ -277,6 +284,12 @@ def join(left: Type, right: Type) -> Type | None:
             return None if None in items else Tuple(tuple(i for i in items if i is not None))
         case _:
             return None
+
+
+def contains(type_: Type, wanted: Type) -> bool:
+    """Whether a type is another one or has it inside."""
+    type_ = resolve(type_)
+    return type_ == wanted or any(contains(part, wanted) for part in parts(type_))
 
 
 def parts(type_: Type) -> Iterator[Type]:

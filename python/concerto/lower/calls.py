@@ -8,6 +8,7 @@ from concerto.check.checked import (
     CallFunction,
     CallModel,
     CallNative,
+    CallRecord,
     CallVariant,
 )
 from concerto.lower.functions import Builder
@@ -16,7 +17,7 @@ from concerto.syntax import ast
 
 def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
     """Puts the result of a call into a register."""
-    from concerto.lower.exprs import load_constant, lower, lower_into, lower_window
+    from concerto.lower.exprs import load_constant, load_record, lower_into, lower_window
 
     match builder.facts.calls[id(node)]:
         case CallFunction(function, args):
@@ -39,17 +40,32 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
             builder.emit("variant", target, type_, variant, lower_window(builder, args), len(args))
         case CallNative(native, receiver, args, mutates):
             _native(builder, node, native, receiver, args, mutates, target)
-        case CallModel(model, method, prompt, schema):
-            index = builder.tables.models[model]
-            text = lower(builder, prompt)
-            if schema is not None:
-                builder.emit(method, target, index, builder.tables.schema(schema), text, at=node)
-            else:
-                builder.emit(method, target, index, text, at=node)
+        case CallModel():
+            _model(builder, node, builder.facts.calls[id(node)], target)
+        case CallRecord(type_, fields):
+            load_record(builder, type_, fields, target)
         case CallBuiltin(name, args):
             _builtin(builder, node, name, args, target)
         case other:
             raise AssertionError(other)
+
+
+def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> None:
+    from concerto.lower.exprs import lower_into
+
+    model, prompt = builder.temporary(), builder.temporary()
+    lower_into(builder, call.model, model)
+    lower_into(builder, call.input, prompt)
+    if call.retry_message is not None:
+        parts = builder.temporary(2)
+        builder.emit("move", parts, model)
+        lower_into(builder, call.retry_message, parts + 1)
+        builder.emit("native", model, "model.with_retry_message", parts, 2)
+    if call.schema is not None:
+        schema = builder.tables.schema(call.schema)
+        builder.emit(call.method, target, model, schema, prompt, at=node)
+    else:
+        builder.emit(call.method, target, model, prompt, at=node)
 
 
 def _native(

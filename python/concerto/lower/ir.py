@@ -28,7 +28,8 @@ OPERANDS: dict[str, str] = {
     "range_bounds": "Dr", "range_next": "dxrL", "array_next": "drxL", "map_next": "DrxL",
     "check_type": "dmT", "is_type": "drT", "call": "dFwn", "native": "dNwn", "native_mut": "dNxwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
-    "emit": "rm", "print": "ri", "env": "dr", "execute": "dMr", "execute_with_schema": "dMSr", "stream": "dMr",
+    "emit": "rm", "print": "ri", "env": "dr", "model": "dM", "execute": "drr", "execute_with_schema": "drSr",
+    "stream": "drr",
     "stream_next": "drLL", "stream_close": "r",
 }  # fmt: skip
 

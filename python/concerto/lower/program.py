@@ -68,6 +68,10 @@ class Tables:
                 entry = ["literal", list(values)]
             case t.Union(members):
                 entry = ["union", [self.type(member) for member in members]]
+            case t.Simple("ModelRef"):
+                entry = ["model"]
+            case t.Simple("ModelBuilder"):
+                entry = ["builder"]
             case t.Simple("Error"):
                 errors = [
                     t.Struct(n, o) for n, (o, _) in builtins.records().items() if o == "error"

@@ -12,7 +12,7 @@ mod verify;
 
 use std::sync::Arc;
 
-use crate::value::{EnumType, StructType, Value};
+use crate::value::{EnumType, ModelValue, StructType, Value};
 use ops::Instr;
 use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Type, VERSION,
@@ -72,6 +72,7 @@ struct Content {
     constants: Vec<Value>,
     structs: Vec<Option<Arc<StructType>>>,
     enums: Vec<Option<Arc<EnumType>>>,
+    models: Vec<Arc<ModelValue>>,
 }
 
 /// A position for people: path, and line and column from 1.
@@ -110,7 +111,9 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
     let constants = document.constants.iter().map(constant_value).collect();
     let structs = document.types.iter().map(struct_type).collect();
     let enums = document.types.iter().map(enum_type).collect();
-    Ok(Verified(Arc::new(Content { document, bodies, constants, structs, enums })))
+    let models = (0..).zip(&document.models).map(|(i, m)| Arc::new(ModelValue::new(i, &m.name)));
+    let models = models.collect();
+    Ok(Verified(Arc::new(Content { document, bodies, constants, structs, enums, models })))
 }
 
 /// Another version may have another shape, so the version is read before the rest is expected to fit.
@@ -199,6 +202,8 @@ fn write_type(types: &[Type], index: u32, out: &mut String) {
         Some(Type::String) => out.push_str("String"),
         Some(Type::Range) => out.push_str("Range"),
         Some(Type::Stream) => out.push_str("Stream"),
+        Some(Type::Model) => out.push_str("ModelRef"),
+        Some(Type::Builder) => out.push_str("ModelBuilder"),
         Some(Type::Array(item)) => wrapped("Array", &[*item]),
         Some(Type::Option(item)) => wrapped("Option", &[*item]),
         Some(Type::Map(key, value)) => wrapped("Map", &[*key, *value]),
@@ -272,6 +277,12 @@ impl Verified {
     #[must_use]
     pub fn enum_type(&self, index: u32) -> Option<&Arc<EnumType>> {
         self.0.enums.get(index as usize)?.as_ref()
+    }
+
+    /// A declared model as a value.
+    #[must_use]
+    pub fn model_value(&self, index: u32) -> Option<&Arc<ModelValue>> {
+        self.0.models.get(index as usize)
     }
 
     /// A type as the language writes it.

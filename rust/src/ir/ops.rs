@@ -147,9 +147,10 @@ instructions! {
     Emit "emit" [Reg Reg];
     Print "print" [Reg Imm];
     Env "env" [Reg Reg];
-    Execute "execute" [Reg Model Reg];
-    ExecuteWithSchema "execute_with_schema" [Reg Model Schema Reg];
-    Stream "stream" [Reg Model Reg];
+    Model "model" [Reg Model];
+    Execute "execute" [Reg Reg Reg];
+    ExecuteWithSchema "execute_with_schema" [Reg Reg Schema Reg];
+    Stream "stream" [Reg Reg Reg];
     StreamNext "stream_next" [Reg Reg Jump Jump];
     StreamClose "stream_close" [Reg];
 }

@@ -7,6 +7,7 @@ pub mod builtin;
 mod compare;
 mod display;
 mod json;
+mod model;
 mod text;
 
 use std::any::Any;
@@ -16,6 +17,7 @@ use indexmap::IndexMap;
 
 pub use compare::{equal, order};
 pub use json::{from_json, to_json};
+pub use model::{ModelValue, Setting};
 pub use text::Text;
 
 /// Any value of the language.
@@ -52,6 +54,8 @@ pub enum Value {
     Err(Arc<Value>),
     /// `a..b` or `a..=b`.
     Range(Arc<RangeValue>),
+    /// A model, or one with settings of its own.
+    Model(Arc<ModelValue>),
     /// Something of the engine, such as a stream.
     Foreign(Arc<Box<dyn Foreign>>),
 }
@@ -243,6 +247,13 @@ impl Value {
             Self::None | Self::Some(_) => "Option",
             Self::Ok(_) | Self::Err(_) => "Result",
             Self::Range(_) => "Range",
+            Self::Model(model) => {
+                if model.is_builder {
+                    "ModelBuilder"
+                } else {
+                    "ModelRef"
+                }
+            }
             Self::Foreign(value) => value.type_name(),
         }
     }

@@ -1,8 +1,9 @@
 //! What a fiber may ask for, and how it ends.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::value::{Text, Value};
+use crate::value::{ModelValue, Text, Value};
 
 /// Something that only the world can do.
 #[derive(Debug)]
@@ -26,28 +27,14 @@ pub enum Effect {
         /// Its name.
         name: Text,
     },
-    /// Call a model. Answer: `Result<Response, LlmError>`.
-    Execute {
-        /// Index of the model.
-        model: u32,
-        /// The prompt.
-        prompt: Text,
-    },
-    /// Call a model for a typed answer. Answer: `Result<T, LlmError>`.
-    ExecuteWithSchema {
-        /// Index of the model.
-        model: u32,
-        /// Index of the schema.
-        schema: u32,
-        /// The prompt.
-        prompt: Text,
-    },
-    /// Open a stream. Answer: `Result<Stream, LlmError>`.
-    Stream {
-        /// Index of the model.
-        model: u32,
-        /// The prompt.
-        prompt: Text,
+    /// Call a model. Answer: `Result<T, LlmError>`, where T is what is wanted.
+    Ask {
+        /// The model, with the settings of a builder.
+        model: Arc<ModelValue>,
+        /// A `String`, a `Prompt` or an `Array<Message>`.
+        input: Value,
+        /// What is wanted.
+        answer: Answer,
     },
     /// The next chunk. Answer: a `StreamChunk`, [`Resume::End`] or [`Resume::Error`].
     StreamNext {
@@ -59,6 +46,17 @@ pub enum Effect {
         /// The stream.
         stream: Value,
     },
+}
+
+/// What a program wants of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A `Response`.
+    Response,
+    /// A value of the schema with this index.
+    Schema(u32),
+    /// A `Stream`.
+    Stream,
 }
 
 /// How a fiber goes on.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::effect::{Effect, Frame, Panic, PanicKind, Resume, Step, Trace};
+use super::effect::{Answer, Effect, Frame, Panic, PanicKind, Resume, Step, Trace};
 use super::natives::{self, Failure};
 use crate::ir::Verified;
 use crate::ir::ops::Op;
@@ -233,6 +233,13 @@ impl Fiber {
                     _ => stop!(Stop::Broken),
                 }
             };
+        }
+        macro_rules! ask {
+            ($i:ident, $answer:expr) => {{
+                let Value::Model(model) = &reg!($i.b) else { stop!(Stop::Broken) };
+                let (model, input) = (Arc::clone(model), reg!($i.c).clone());
+                Effect::Ask { model, input, answer: $answer }
+            }};
         }
         macro_rules! attempt {
             ($result:expr) => {
@@ -705,18 +712,21 @@ impl Fiber {
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::Env { name: text!(i.b) })
                 }
+                Op::Model => {
+                    let Some(model) = program.model_value(i.x) else { stop!(Stop::Broken) };
+                    reg!(i.a) = Value::Model(Arc::clone(model));
+                }
                 Op::Execute => {
                     let pending = Pending::Store { register: base + i.a as usize };
-                    needs!(pending, Effect::Execute { model: i.x, prompt: text!(i.b) })
+                    needs!(pending, ask!(i, Answer::Response))
                 }
                 Op::ExecuteWithSchema => {
                     let pending = Pending::Store { register: base + i.a as usize };
-                    let prompt = text!(i.b);
-                    needs!(pending, Effect::ExecuteWithSchema { model: i.x, schema: i.y, prompt })
+                    needs!(pending, ask!(i, Answer::Schema(i.x)))
                 }
                 Op::Stream => {
                     let pending = Pending::Store { register: base + i.a as usize };
-                    needs!(pending, Effect::Stream { model: i.x, prompt: text!(i.b) })
+                    needs!(pending, ask!(i, Answer::Stream))
                 }
                 Op::StreamNext => {
                     let (end, error) = (i.x as usize, i.y as usize);
