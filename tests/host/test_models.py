@@ -148,7 +148,10 @@ def test_ca_6_chat_sends_the_messages(server: concerto.MockServer) -> None:
     ("messages", "words"),
     [
         ("[]", "at least one message"),
-        ('[Message::user("a"), Message { role: "boss", content: "b" }]', "message 2 has the role `boss`"),
+        (
+            '[Message::user("a"), Message { role: "boss", content: "b" }]',
+            "message 2 has the role `boss`",
+        ),
     ],
 )
 def test_ca_6_bad_messages(server: concerto.MockServer, messages: str, words: str) -> None:
@@ -227,5 +230,5 @@ def test_mocked_runs_answer_locally() -> None:
 
 def test_any_prompts_are_checked_when_they_are_sent(server: concerto.MockServer) -> None:
     body = 'let m = {"a": "text", "b": 1}; Ok(M.execute(m["a"])?.text + M.execute(m["b"])?.text)'
-    with pytest.raises(concerto.PanicError, match="expected `String | Prompt`, found `Int`"):
+    with pytest.raises(concerto.PanicError, match=r"expected `String \| Prompt`, found `Int`"):
         call(server, body)

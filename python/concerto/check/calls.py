@@ -253,13 +253,30 @@ def _emit(body: Body, node: ast.Call, args: tuple[ast.Expr, ...]) -> Type:
             checker.report("W4020", f"the channel `{channel}` is reserved for the runtime", args[0])
     if len(args) > 1:
         found = check_expr(body, args[1], t.ANY)
-        if t.contains(found, t.STREAM):
-            checker.report(
-                "E4033", "a stream cannot be emitted", args[1], "emit its chunks in a `for` loop"
-            )
-        elif t.contains(found, t.BUILDER):
-            checker.report("E4033", "a builder cannot be emitted", args[1], "emit what it answers")
+        _sendable(body, args[1], found)
     return t.NIL
+
+
+def _sendable(body: Body, node: ast.Expr, found: Type) -> None:
+    """E4033: streams and builders mean nothing to a host."""
+    match node:
+        case ast.ArrayLiteral(items=items) | ast.TupleLiteral(items=items):
+            values = items
+        case ast.MapLiteral(entries=entries):
+            values = tuple(entry.value for entry in entries)
+        case _:
+            if t.contains(found, t.STREAM):
+                message, help_ = "a stream cannot be emitted", "emit its chunks in a `for` loop"
+                body.checker.report("E4033", message, node, help_)
+            elif t.contains(found, t.BUILDER):
+                message, help_ = "a builder cannot be emitted", "emit what it answers"
+                body.checker.report("E4033", message, node, help_)
+            return
+    for value in values:
+        type_ = body.checker.facts.types[id(value)]
+        # A stream in a literal was reported as stored.
+        if t.resolve(type_) != t.STREAM:
+            _sendable(body, value, type_)
 
 
 def _method(

@@ -581,6 +581,8 @@ def _array(body: Body, node: ast.ArrayLiteral, expected: Type | None) -> Type:
         return wanted
     found: Type = t.Var()
     types = [check_expr(body, item, None) for item in node.items]
+    for item, type_ in zip(node.items, types, strict=True):
+        _storable(body, item, type_)
     if wanted == t.ANY:
         return t.Array(t.ANY)
     for item, type_ in zip(node.items, types, strict=True):
@@ -595,6 +597,11 @@ def _array(body: Body, node: ast.ArrayLiteral, expected: Type | None) -> Type:
         if steps:
             body.checker.facts.steps[id(item)] = (steps, found)
     return t.Array(found)
+
+
+def _storable(body: Body, node: ast.Expr, found: Type) -> None:
+    if t.resolve(found) == t.STREAM:
+        body.checker.report("E4033", "a stream cannot be stored", node, "read it where it is")
 
 
 def _map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
@@ -615,8 +622,7 @@ def _map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
             joined = t.UNKNOWN
         key = joined
         found = check_expr(body, entry.value, None)
-        if t.resolve(found) == t.STREAM:
-            body.checker.report("E4033", "a stream cannot be stored", entry.value)
+        _storable(body, entry.value, found)
         # Values of different types make a map of Any.
         value = t.join(value, found) or t.ANY
     for entry in node.entries:

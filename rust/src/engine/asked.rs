@@ -114,7 +114,9 @@ fn conversation(items: &[Value]) -> Result<Vec<Message>, Refusal> {
             "user" => Message::user(text("content")),
             "assistant" => Message::assistant(text("content")),
             "tool" => {
-                let message = "messages of role `tool` need tools, which this release does not have yet".to_owned();
+                let message =
+                    "messages of role `tool` need tools, which this release does not have yet"
+                        .to_owned();
                 return Err(Refusal::Config { field: "tools", message });
             }
             other => {
@@ -136,7 +138,7 @@ fn settings(model: &ModelValue) -> Result<Over, Refusal> {
     };
     let timeout = whole("timeout", model.setting(Setting::Timeout), 86_400)?;
     Ok(Over {
-        base: text(Setting::Base).map(checked_base).transpose()?,
+        base: text(Setting::Base).as_deref().map(checked_base).transpose()?,
         system_prompt: text(Setting::SystemPrompt),
         temperature: temperature(model.setting(Setting::Temperature))?,
         top_p: top_p(model.setting(Setting::TopP))?,
@@ -154,15 +156,15 @@ fn prompt_settings(prompt: &StructValue, over: &mut Over) -> Result<(), Refusal>
         _ => None,
     };
     if let Some(id) = given("model").and_then(Value::as_str) {
-        over.base = Some(checked_base(id.to_owned())?);
+        over.base = Some(checked_base(id)?);
     }
     over.temperature = temperature(given("temperature"))?.or(over.temperature);
     over.max_tokens = whole("max_tokens", given("max_tokens"), 10_000_000)?.or(over.max_tokens);
     Ok(())
 }
 
-fn checked_base(id: String) -> Result<String, Refusal> {
-    config::check_model_id("base", &id)
+fn checked_base(id: &str) -> Result<String, Refusal> {
+    config::check_model_id("base", id)
         .map_err(|(_, message)| Refusal::Config { field: "base", message })
 }
 
@@ -189,7 +191,9 @@ fn top_p(value: Option<&Value>) -> Result<Option<f64>, Refusal> {
 fn whole(field: &'static str, value: Option<&Value>, most: u64) -> Result<Option<u64>, Refusal> {
     match value {
         None => Ok(None),
-        Some(Value::Int(number)) if u64::try_from(*number).is_ok_and(|n| (1..=most).contains(&n)) => {
+        Some(Value::Int(number))
+            if u64::try_from(*number).is_ok_and(|n| (1..=most).contains(&n)) =>
+        {
             Ok(Some(number.unsigned_abs()))
         }
         Some(other) => out_of_range(field, &format!("1 to {most}"), other),

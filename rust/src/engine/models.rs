@@ -55,10 +55,17 @@ impl Engine<'_> {
                 })
             }
             Ok(call) => {
-                let kept = call.clone();
-                match self.shared.client.execute(call, self.recorders()).await {
+                let mut session = self.shared.client.begin(call, self.recorders());
+                match session.round().await {
                     Err(error) => Err(error),
-                    Ok(answer) => self.typed(&kept, &wanted, &answer),
+                    Ok(answer) => {
+                        let typed = self.typed(session.call(), &wanted, &answer);
+                        match &typed {
+                            Ok(_) => session.succeed(),
+                            Err(error) => session.fail(error.failure.kind),
+                        }
+                        typed
+                    }
                 }
             }
             Err(error) => Err(error),
@@ -192,6 +199,8 @@ impl Engine<'_> {
                 seed: over.seed.or(declared.seed),
             },
             output,
+            deadline: None,
+            retry: model.fields.retry_policy.clone(),
         };
         refuse_retry_policy(model, name)?;
         Ok(call)
@@ -225,6 +234,8 @@ impl Engine<'_> {
             sampling: Sampling::default(),
             output,
             timeout: Duration::from_secs(30),
+            deadline: None,
+            retry: None,
         }
     }
 
@@ -341,7 +352,7 @@ fn response(answer: &Answer) -> Value {
         int(answer.latency_ms),
         answer.response.finish_reason.as_str().into(),
         int(u64::from(answer.attempts)),
-        1.into(),
+        int(u64::from(answer.rounds)),
         optional_text(answer.response.request_id.as_deref()),
         int(answer.usage.tokens_cached),
         answer.usage.is_estimated.into(),
