@@ -13,12 +13,11 @@ from concerto.check.checked import (
     FunctionInfo,
     Raise,
 )
-from concerto.check.model_calls import RECORD_MAKERS, make_record, model_method
+from concerto.check.model_calls import RECORD_MAKERS, make_record, model_method, stream_method
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
-_STREAM_METHODS = ("next", "collect", "response", "text_so_far", "is_done")
 _RESERVED_CHANNELS = ("pipeline:", "listen:", "audit:")
 
 
@@ -296,16 +295,7 @@ def _method(
     if receiver in (t.MODEL, t.BUILDER):
         return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
-        _check_all(body, node)
-        if name.text == "close" and not node.args:
-            checker.facts.calls[id(node)] = CallBuiltin("stream_close", (object_,))
-            return t.NIL
-        if name.text in _STREAM_METHODS:
-            checker.not_yet(f"`{name}` of a stream", name)
-        else:
-            help_ = did_you_mean(name.text, [*_STREAM_METHODS, "close"])
-            checker.report("E3011", f"a stream has no method `{name}`", name, help_)
-        return t.UNKNOWN
+        return stream_method(body, node, object_, name)
     method = builtins.method(receiver, name.text)
     if method is None:
         _check_all(body, node)

@@ -224,6 +224,14 @@ class CallModel:
 
 
 @dataclass(frozen=True, slots=True)
+class CallStream:
+    """A method of a stream, by its instruction."""
+
+    instruction: str
+    stream: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """A built-in record; a field is an expression, a constant text, or None."""
 

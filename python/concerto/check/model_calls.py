@@ -1,11 +1,11 @@
-"""Calls of models: prompts, messages, schemas, and the settings of builders (rules PR and CA of the LLM reference)."""
+"""Calls of models: prompts, messages, schemas, the settings of builders, and streams (rules PR and CA of the LLM reference, S of the connection reference)."""
 
 from __future__ import annotations
 
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import CallModel, CallNative, CallRecord, ModelName
+from concerto.check.checked import CallModel, CallNative, CallRecord, CallStream, ModelName
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -31,6 +31,16 @@ _SETTINGS: dict[str, tuple[str, Type]] = {
     "with_context": ("value", t.ANY),
 }
 _LATER = ("with_memory", "with_tools", "without_tools")
+
+#: Methods of streams, with the instruction that does it and the result.
+_STREAM_METHODS: dict[str, tuple[str, Type]] = {
+    "next": ("stream_take", t.Result(t.Option(builtins.CHUNK), builtins.LLM_ERROR)),
+    "collect": ("stream_collect", t.Result(builtins.RESPONSE, builtins.LLM_ERROR)),
+    "response": ("stream_response", t.Option(builtins.RESPONSE)),
+    "text_so_far": ("stream_text", t.STRING),
+    "is_done": ("stream_is_done", t.BOOL),
+    "close": ("stream_close", t.NIL),
+}
 
 #: Functions that make built-in records: the type, and the fields, where an empty text stands for the argument.
 RECORD_MAKERS: dict[str, tuple[Type, tuple[str | None, ...]]] = {
@@ -72,6 +82,19 @@ def model_method(
         help_ = "shut down what `.spawn()` gave"
     body.checker.report("E3011", f"a model has no method `{name}`", name, help_)
     return t.UNKNOWN
+
+
+def stream_method(body: Body, node: ast.Call, stream: ast.Expr, name: ast.Name) -> Type:
+    """The type of a method call on a stream (S-7)."""
+    if name.text not in _STREAM_METHODS:
+        _check_all(body, node)
+        help_ = did_you_mean(name.text, list(_STREAM_METHODS))
+        body.checker.report("E3011", f"a stream has no method `{name}`", name, help_)
+        return t.UNKNOWN
+    instruction, result = _STREAM_METHODS[name.text]
+    _arguments(body, node, name.text, (), 0)
+    body.checker.facts.calls[id(node)] = CallStream(instruction, stream)
+    return result
 
 
 def _check_all(body: Body, node: ast.Call) -> None:

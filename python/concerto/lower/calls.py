@@ -9,6 +9,7 @@ from concerto.check.checked import (
     CallModel,
     CallNative,
     CallRecord,
+    CallStream,
     CallVariant,
 )
 from concerto.lower.functions import Builder
@@ -17,7 +18,7 @@ from concerto.syntax import ast
 
 def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
     """Puts the result of a call into a register."""
-    from concerto.lower.exprs import load_constant, load_record, lower_into, lower_window
+    from concerto.lower.exprs import load_constant, load_record, lower, lower_into, lower_window
 
     match builder.facts.calls[id(node)]:
         case CallFunction(function, args):
@@ -42,6 +43,13 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
             _native(builder, node, native, receiver, args, mutates, target)
         case CallModel():
             _model(builder, node, builder.facts.calls[id(node)], target)
+        case CallStream(instruction, stream):
+            subject = lower(builder, stream)
+            if instruction == "stream_close":
+                builder.emit(instruction, subject, at=node)
+                builder.emit("nil", target)
+            else:
+                builder.emit(instruction, target, subject, at=node)
         case CallRecord(type_, fields):
             load_record(builder, type_, fields, target)
         case CallBuiltin(name, args):
@@ -135,9 +143,6 @@ def _builtin(
             inner = builder.temporary()
             lower_into(builder, args[0], inner)
             builder.emit(name.lower(), target, inner)
-        case "stream_close":
-            builder.emit("stream_close", lower(builder, args[0]))
-            builder.emit("nil", target)
         case _:
             raise AssertionError(name)
 

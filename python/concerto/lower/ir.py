@@ -30,7 +30,8 @@ OPERANDS: dict[str, str] = {
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
     "emit": "rm", "print": "ri", "env": "dr", "model": "dM", "execute": "drr", "execute_with_schema": "drSr",
     "stream": "drr",
-    "stream_next": "drLL", "stream_close": "r",
+    "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
+    "stream_close": "r",
 }  # fmt: skip
 
 #: After these control never goes on to the next instruction.

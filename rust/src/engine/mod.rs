@@ -157,10 +157,8 @@ impl<'a> Engine<'a> {
                 Answer::Schema(schema) => self.execute_with_schema(&model, schema, &input).await,
                 Answer::Stream => self.stream(&model, &input).await,
             },
-            Effect::StreamNext { stream } => return Ok(streams::next(&stream).await),
-            Effect::StreamClose { stream } => {
-                streams::close(&stream);
-                Value::Nil
+            Effect::Stream { stream, request } => {
+                return Ok(streams::answer(&stream, request).await);
             }
         };
         Ok(Resume::Value(value))

@@ -98,8 +98,8 @@ impl Engine<'_> {
         let outcome = match self.call(model, input, None) {
             Ok(call) if self.shared.mock => {
                 let text = mock_reply::text(last(&call));
-                let _ = self.mocked(&call, text.clone());
-                Ok(streams::from_text(&text))
+                let response = self.mocked(&call, text.clone());
+                Ok(streams::from_text(&text, response))
             }
             Ok(call) => {
                 self.shared.client.stream(call, self.recorders()).await.map(streams::from_response)
@@ -326,7 +326,7 @@ fn refuse_retry_policy(model: &Model, connection: &str) -> Result<(), LlmError> 
     Err(LlmError::config(connection, &model.name, "", "retry_policy", &message))
 }
 
-fn result(outcome: Result<Value, LlmError>) -> Value {
+pub(super) fn result(outcome: Result<Value, LlmError>) -> Value {
     match outcome {
         Ok(value) => Value::ok(value),
         Err(error) => Value::err(error_value(&error)),
@@ -342,7 +342,7 @@ fn optional_text(text: Option<&str>) -> Value {
 }
 
 /// A `Response`, in the order of the built-in table.
-fn response(answer: &Answer) -> Value {
+pub(super) fn response(answer: &Answer) -> Value {
     builtin::response(vec![
         answer.response.text.as_str().into(),
         int(answer.usage.tokens_in),

@@ -152,6 +152,11 @@ instructions! {
     ExecuteWithSchema "execute_with_schema" [Reg Reg Schema Reg];
     Stream "stream" [Reg Reg Reg];
     StreamNext "stream_next" [Reg Reg Jump Jump];
+    StreamTake "stream_take" [Reg Reg];
+    StreamCollect "stream_collect" [Reg Reg];
+    StreamResponse "stream_response" [Reg Reg];
+    StreamText "stream_text" [Reg Reg];
+    StreamIsDone "stream_is_done" [Reg Reg];
     StreamClose "stream_close" [Reg];
 }
 

@@ -36,15 +36,12 @@ pub enum Effect {
         /// What is wanted.
         answer: Answer,
     },
-    /// The next chunk. Answer: a `StreamChunk`, [`Resume::End`] or [`Resume::Error`].
-    StreamNext {
+    /// Read or close a stream.
+    Stream {
         /// The stream.
         stream: Value,
-    },
-    /// Close a stream. Answer: nil.
-    StreamClose {
-        /// The stream.
-        stream: Value,
+        /// What is asked of it.
+        request: StreamRequest,
     },
 }
 
@@ -57,6 +54,25 @@ pub enum Answer {
     Schema(u32),
     /// A `Stream`.
     Stream,
+}
+
+/// What is asked of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRequest {
+    /// The next chunk for a loop. Answer: a `StreamChunk`, [`Resume::End`] or [`Resume::Error`].
+    Chunk,
+    /// Answer: `Result<Option<StreamChunk>, LlmError>`.
+    Next,
+    /// Read the rest. Answer: `Result<Response, LlmError>`.
+    Collect,
+    /// Answer: `Option<Response>`.
+    Response,
+    /// Answer: the text so far.
+    Text,
+    /// Answer: Bool.
+    IsDone,
+    /// Answer: nil.
+    Close,
 }
 
 /// How a fiber goes on.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::effect::{Answer, Effect, Frame, Panic, PanicKind, Resume, Step, Trace};
+use super::effect::{Answer, Effect, Frame, Panic, PanicKind, Resume, Step, StreamRequest, Trace};
 use super::natives::{self, Failure};
 use crate::ir::Verified;
 use crate::ir::ops::Op;
@@ -239,6 +239,13 @@ impl Fiber {
                 let Value::Model(model) = &reg!($i.b) else { stop!(Stop::Broken) };
                 let (model, input) = (Arc::clone(model), reg!($i.c).clone());
                 Effect::Ask { model, input, answer: $answer }
+            }};
+        }
+        macro_rules! about_stream {
+            ($i:ident, $request:ident) => {{
+                let pending = Pending::Store { register: base + $i.a as usize };
+                let (stream, request) = (reg!($i.b).clone(), StreamRequest::$request);
+                needs!(pending, Effect::Stream { stream, request })
             }};
         }
         macro_rules! attempt {
@@ -731,11 +738,17 @@ impl Fiber {
                 Op::StreamNext => {
                     let (end, error) = (i.x as usize, i.y as usize);
                     let pending = Pending::Chunk { register: base + i.a as usize, end, error };
-                    needs!(pending, Effect::StreamNext { stream: reg!(i.b).clone() })
+                    let (stream, request) = (reg!(i.b).clone(), StreamRequest::Chunk);
+                    needs!(pending, Effect::Stream { stream, request })
                 }
+                Op::StreamTake => about_stream!(i, Next),
+                Op::StreamCollect => about_stream!(i, Collect),
+                Op::StreamResponse => about_stream!(i, Response),
+                Op::StreamText => about_stream!(i, Text),
+                Op::StreamIsDone => about_stream!(i, IsDone),
                 Op::StreamClose => {
-                    let stream = reg!(i.a).clone();
-                    needs!(Pending::Nothing, Effect::StreamClose { stream })
+                    let (stream, request) = (reg!(i.a).clone(), StreamRequest::Close);
+                    needs!(Pending::Nothing, Effect::Stream { stream, request })
                 }
             }
             pc += 1;
