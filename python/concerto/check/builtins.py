@@ -270,8 +270,8 @@ Result.err() -> Option<E>
 _ALIASES = {"contains_key": "has"}
 
 
-def _receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
-    """The name under which a type's methods stand in the table, and what its letters mean."""
+def receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
+    """The name under which a type's methods stand in tables, and what the letters there mean."""
     match t.resolve(type_):
         case t.Array(item):
             return "Array", {"T": item}
@@ -306,11 +306,11 @@ def _rows() -> dict[str, dict[str, tuple[list[str], str, bool]]]:
     return rows
 
 
-def method(receiver: Type, name: str) -> Method | None:
+def method(of: Type, name: str) -> Method | None:
     """A method of a built-in type. `to_string` is there for every value."""
     if name == "to_string":
         return Method("any.to_string", (), (), t.STRING, False)
-    found = _receiver(receiver)
+    found = receiver(of)
     if found is None:
         return None
     table, letters = found
@@ -323,9 +323,9 @@ def method(receiver: Type, name: str) -> Method | None:
     return Method(native, types, (), _type(result, letters), mutates)
 
 
-def method_names(receiver: Type) -> list[str]:
+def method_names(of: Type) -> list[str]:
     """The methods of a built-in type, for hints."""
-    found = _receiver(receiver)
+    found = receiver(of)
     return [*_rows().get(found[0], {}), "to_string"] if found else ["to_string"]
 
 

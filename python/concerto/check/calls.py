@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins
+from concerto.check import builtins, library
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
@@ -13,6 +13,7 @@ from concerto.check.checked import (
     FunctionInfo,
     Raise,
 )
+from concerto.check.closures import check_value_call
 from concerto.check.model_calls import RECORD_MAKERS, make_record, model_method, stream_method
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
@@ -24,18 +25,19 @@ _RESERVED_CHANNELS = ("pipeline:", "listen:", "audit:")
 def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
     """The type of a call; what it does is recorded for the lowering."""
     match node.callee:
-        case ast.FieldAccess(object=object_, name=name):
+        case ast.FieldAccess(object=object_, name=name) if not _in_parentheses(body, node.callee):
             return _method(body, node, object_, name, expected)
         case ast.PathExpr(path=path):
             return _named(body, node, path, expected)
         case other:
             from concerto.check.exprs import check_expr
 
-            found = check_expr(body, other, None)
-            _check_all(body, node)
-            if t.resolve(found) != t.UNKNOWN:
-                body.checker.report("E3009", f"`{t.show(found)}` cannot be called", other)
-            return t.UNKNOWN
+            return check_value_call(body, node, check_expr(body, other, None))
+
+
+def _in_parentheses(body: Body, node: ast.Expr) -> bool:
+    """Whether a callee is written as `(x.f)`: that is a field which holds a function, no method (6.10)."""
+    return body.checker.source.text[node.span.end :].lstrip().startswith(")")
 
 
 def _check_all(body: Body, node: ast.Call) -> None:
@@ -50,13 +52,9 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     if len(path.names) == 1:
         local = body.find(name)
         if local is not None:
-            local.used = True
-            _check_all(body, node)
-            if t.resolve(local.type) != t.UNKNOWN:
-                checker.report(
-                    "E3009", f"`{name}` is no function: it is `{t.show(local.type)}`", node.callee
-                )
-            return t.UNKNOWN
+            from concerto.check.exprs import check_expr
+
+            return check_value_call(body, node, check_expr(body, node.callee, None))
         if name in checker.functions:
             return _function(body, node, checker.functions[name])
         if name in builtins.PRELUDE:
@@ -298,8 +296,17 @@ def _method(
         return stream_method(body, node, object_, name)
     method = builtins.method(receiver, name.text)
     if method is None:
+        table, letters = builtins.receiver(receiver) or ("", {})
+        function = library.find(checker, table, name.text) if table else None
+        if function is not None:
+            return library.call_method(body, node, object_, letters, function)
         _check_all(body, node)
-        help_ = did_you_mean(name.text, builtins.method_names(receiver))
+        names = [*builtins.method_names(receiver), *library.method_names(table)]
+        help_ = did_you_mean(name.text, names)
+        if isinstance(receiver, t.Struct) and receiver.name in checker.structs:
+            fields = checker.structs[receiver.name].fields
+            if any(f.name == name.text and isinstance(f.type, t.Function) for f in fields):
+                help_ = f"call the function in the field: `(x.{name})(..)`"
         checker.report("E3011", f"`{t.show(receiver)}` has no method `{name}`", name, help_)
         return t.UNKNOWN
     if len(node.args) != len(method.params):

@@ -27,6 +27,7 @@ class Local:
     is_mut: bool
     is_param: bool = False
     assigned: bool = True
+    is_captured: bool = False
     used: bool = False
     mutated: bool = False
 
@@ -142,6 +143,15 @@ CaughtBy: TypeAlias = tuple[str, ...] | Type | None
 
 
 @dataclass(frozen=True, slots=True)
+class ClosureInfo:
+    """A closure: the types of its parameters, what it captures (the variable outside and its own), and its result."""
+
+    params: tuple[Type, ...]
+    captures: tuple[tuple[Local, Local], ...]
+    result: Type
+
+
+@dataclass(frozen=True, slots=True)
 class CatchInfo:
     """A clause of a `try`."""
 
@@ -168,6 +178,7 @@ class Facts:
     calls: dict[int, Any] = field(default_factory=dict)
     fields: dict[int, int] = field(default_factory=dict)
     raises: dict[int, Raise] = field(default_factory=dict)
+    closures: dict[int, ClosureInfo] = field(default_factory=dict)
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
@@ -189,6 +200,9 @@ class CheckedProgram:
     top: list[ast.Statement]
     env: set[str]
     hosts: set[str]
+    library: dict[str, FunctionInfo]
+    kept: list[ast.Module]
+    """Trees that facts refer to by identity."""
 
 
 # What a call does, decided by the checker.
@@ -200,6 +214,25 @@ class CallFunction:
 
     function: FunctionInfo
     args: tuple[ast.Expr | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallValue:
+    """A function value."""
+
+    callee: ast.Expr
+    args: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallLibrary:
+    """A method of the library. One that changes its receiver returns the new one, in a pair with its value if it has one."""
+
+    function: FunctionInfo
+    receiver: ast.Expr
+    args: tuple[ast.Expr, ...]
+    changes: bool
+    has_value: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +298,22 @@ class ConstantName:
 
     type: Type
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName:
+    """A function, or a variant with data, as a value."""
+
+    function: FunctionInfo | VariantFunction
+
+
+@dataclass(frozen=True, slots=True)
+class VariantFunction:
+    """A tuple variant as a function of its parts."""
+
+    enum: str
+    variant: int
+    parts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,21 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """`fn(A, B) -> R`."""
+
+    params: tuple[Type, ...]
+    result: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A type parameter inside of the function that has it: nothing is known about its values."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Literals:
     """`"a" | "b"`."""
 
@@ -104,7 +119,19 @@ class Var:
 
 
 Type: TypeAlias = (
-    Simple | Array | Map | Tuple | Option | Result | Literals | Union | Struct | Enum | Var
+    Simple
+    | Array
+    | Map
+    | Tuple
+    | Option
+    | Result
+    | Function
+    | Opaque
+    | Literals
+    | Union
+    | Struct
+    | Enum
+    | Var
 )
 
 
@@ -130,6 +157,30 @@ def settled(type_: Type) -> Type:
             return Option(settled(item))
         case Result(ok, err):
             return Result(settled(ok), settled(err))
+        case Function(params, result):
+            return Function(tuple(settled(param) for param in params), settled(result))
+        case other:
+            return other
+
+
+def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
+    """A type with its parameters replaced."""
+    match resolve(type_):
+        case Opaque(name):
+            return meaning.get(name, type_)
+        case Array(item):
+            return Array(substitute(item, meaning))
+        case Map(key, value):
+            return Map(substitute(key, meaning), substitute(value, meaning))
+        case Tuple(items):
+            return Tuple(tuple(substitute(item, meaning) for item in items))
+        case Option(item):
+            return Option(substitute(item, meaning))
+        case Result(ok, err):
+            return Result(substitute(ok, meaning), substitute(err, meaning))
+        case Function(params, result):
+            inside = tuple(substitute(param, meaning) for param in params)
+            return Function(inside, substitute(result, meaning))
         case other:
             return other
 
@@ -137,7 +188,7 @@ def settled(type_: Type) -> Type:
 def show(type_: Type) -> str:
     """As the language writes it."""
     match resolve(type_):
-        case Simple(name) | Struct(name) | Enum(name):
+        case Simple(name) | Struct(name) | Enum(name) | Opaque(name):
             return name
         case Array(item):
             return f"Array<{show(item)}>"
@@ -150,6 +201,9 @@ def show(type_: Type) -> str:
             return f"Option<{show(item)}>"
         case Result(ok, err):
             return f"Result<{show(ok)}, {show(err)}>"
+        case Function(params, result):
+            shown = f"fn({', '.join(show(param) for param in params)})"
+            return shown if resolve(result) == NIL else f"{shown} -> {show(result)}"
         case Literals(values):
             return " | ".join(f'"{value}"' for value in values)
         case Union(members):
@@ -169,7 +223,7 @@ def is_hashable(type_: Type) -> bool:
     match resolve(type_):
         case Tuple(items):
             return all(is_hashable(item) for item in items)
-        case Enum() | Var() | Literals():
+        case Enum() | Var() | Literals() | Opaque():
             return True
         case other:
             return other in (STRING, INT, BOOL, UNKNOWN)
@@ -210,6 +264,9 @@ def assign(source: Type, target: Type) -> Steps | None:
             return () if _inner(a, b) == () and _inner(e, f) == () else None
         case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
             return () if all(_inner(x, y) == () for x, y in zip(xs, ys, strict=True)) else None
+        case Function(xs, r), Function(ys, s) if len(xs) == len(ys):
+            fits = all(_inner(y, x) == () for x, y in zip(xs, ys, strict=True))
+            return () if fits and (resolve(s) == NIL or _inner(r, s) == ()) else None
         case Literals(), Simple("String"):
             return ()
         case Literals(values), Literals(allowed):

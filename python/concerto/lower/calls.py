@@ -6,12 +6,15 @@ from concerto.check import types as t
 from concerto.check.checked import (
     CallBuiltin,
     CallFunction,
+    CallLibrary,
     CallModel,
     CallNative,
     CallRecord,
     CallStream,
+    CallValue,
     CallVariant,
 )
+from concerto.lower.closures import lower_value_call
 from concerto.lower.functions import Builder
 from concerto.syntax import ast
 
@@ -41,6 +44,10 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
             builder.emit("variant", target, type_, variant, lower_window(builder, args), len(args))
         case CallNative(native, receiver, args, mutates):
             _native(builder, node, native, receiver, args, mutates, target)
+        case CallLibrary():
+            _library(builder, node, builder.facts.calls[id(node)], target)
+        case CallValue():
+            lower_value_call(builder, node, builder.facts.calls[id(node)], target)
         case CallModel():
             _model(builder, node, builder.facts.calls[id(node)], target)
         case CallStream(instruction, stream):
@@ -74,6 +81,33 @@ def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> No
         builder.emit(call.method, target, model, schema, prompt, at=node)
     else:
         builder.emit(call.method, target, model, prompt, at=node)
+
+
+def _library(builder: Builder, node: ast.Call, call: CallLibrary, target: int) -> None:
+    from concerto.lower.exprs import lower_window
+    from concerto.lower.places import place_keys, taken
+
+    index = builder.tables.library(call.function)
+    count = len(call.args) + 1
+    if not call.changes:
+        first = lower_window(builder, (call.receiver, *call.args))
+        builder.emit("call", target, index, first, count, at=node)
+        return
+    keys = place_keys(builder, call.receiver)
+    args = lower_window(builder, call.args)
+    with taken(builder, call.receiver, keys) as register:
+        first = builder.temporary(count)
+        builder.emit("copy", first, register)
+        for position in range(len(call.args)):
+            builder.emit("move", first + 1 + position, args + position)
+        builder.emit("call", register, index, first, count, at=node)
+        if call.has_value:
+            pair = builder.temporary()
+            builder.emit("move", pair, register)
+            builder.emit("tuple_field", register, pair, 0)
+            builder.emit("tuple_field", target, pair, 1)
+    if not call.has_value:
+        builder.emit("nil", target)
 
 
 def _native(

@@ -10,10 +10,18 @@ from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import ConstantName, Local, ModelName, UnitVariant, struct_info
+from concerto.check.checked import (
+    ConstantName,
+    FunctionName,
+    Local,
+    ModelName,
+    UnitVariant,
+    struct_info,
+)
 from concerto.check.exprs import field_value
 from concerto.check.types import Steps, Type
 from concerto.lower.calls import lower_call
+from concerto.lower.closures import lower_closure, lower_function_name
 from concerto.lower.functions import SMALL_INT, Builder, Label, LoopTarget
 from concerto.lower.patterns import bind_pattern, test_pattern
 from concerto.lower.places import lower_assign
@@ -250,6 +258,8 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             _leave(builder, node)
         case ast.Cast(operand=operand):
             _cast(builder, node, operand, target)
+        case ast.Closure():
+            lower_closure(builder, node, target)
         case ast.OpenRange():
             _open_range(builder, node, target)
         case _:
@@ -340,6 +350,8 @@ def _path(builder: Builder, node: ast.PathExpr, target: int) -> None:
             builder.emit("copy", target, builder.registers[id(local)])
         case ConstantName(type_, value):
             load_constant(builder, value, type_, target)
+        case FunctionName():
+            lower_function_name(builder, builder.facts.names[id(node)], target)
         case ModelName(model):
             builder.emit("model", target, builder.tables.models[model])
         case UnitVariant(enum=None):

@@ -12,7 +12,7 @@ mod verify;
 
 use std::sync::Arc;
 
-use crate::value::{EnumType, ModelValue, StructType, Value};
+use crate::value::{EnumType, FunctionValue, ModelValue, StructType, Value};
 use ops::Instr;
 use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Type, VERSION,
@@ -63,6 +63,8 @@ pub struct Verified(Arc<Content>);
 struct Body {
     code: Vec<Instr>,
     registers: usize,
+    name: Arc<str>,
+    arity: usize,
 }
 
 #[derive(Debug)]
@@ -105,7 +107,12 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
         .map(|function| {
             let mut code = verify::function(&document, function)?;
             fuse::fuse(&mut code);
-            Ok(Body { code, registers: function.registers as usize })
+            Ok(Body {
+                code,
+                registers: function.registers as usize,
+                name: function.name.as_str().into(),
+                arity: function.params.len(),
+            })
         })
         .collect::<Result<_, IrError>>()?;
     let constants = document.constants.iter().map(constant_value).collect();
@@ -241,6 +248,14 @@ impl Verified {
     #[must_use]
     pub fn body(&self, function: usize) -> (&[Instr], usize) {
         self.0.bodies.get(function).map_or((&[], 0), |body| (&body.code, body.registers))
+    }
+
+    /// A function as a value.
+    #[must_use]
+    pub fn function_value(&self, index: usize, captures: Vec<Value>) -> Option<Value> {
+        let body = self.0.bodies.get(index)?;
+        let (name, arity) = (Arc::clone(&body.name), body.arity);
+        Some(Value::Function(Arc::new(FunctionValue { index, name, arity, captures })))
     }
 
     /// All functions.

@@ -137,6 +137,8 @@ instructions! {
     CheckType "check_type" [Reg Reg Type];
     IsType "is_type" [Reg Reg Type];
     Call "call" [Reg Function Window Count];
+    Closure "closure" [Reg Function Window Count];
+    CallValue "call_value" [Reg Reg Window Count];
     Native "native" [Reg Native Window Count];
     NativeMut "native_mut" [Reg Native Reg Window Count];
     Return "return" [Reg];

@@ -659,6 +659,36 @@ impl Fiber {
                     pc = 0;
                     continue;
                 }
+                Op::Closure => {
+                    let captures = window(regs, i.b as usize, i.y as usize);
+                    let Some(function) = program.function_value(i.x as usize, captures) else {
+                        stop!(Stop::Broken)
+                    };
+                    reg!(i.a) = function;
+                }
+                Op::CallValue => {
+                    let Value::Function(function) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    let function = Arc::clone(function);
+                    if function.arity != i.x as usize {
+                        stop!(Stop::Broken)
+                    }
+                    if frames.len() + 1 >= *max_depth {
+                        panic_with!(StackOverflow, "more than {max_depth} active calls")
+                    }
+                    let result = base + i.a as usize;
+                    current.pc = pc + 1;
+                    frames.push(*current);
+                    base += i.c as usize;
+                    *current = Active { function: function.index, base, pc: 0, result };
+                    (code, registers) = program.body(function.index);
+                    regs = frame(stack, base, registers);
+                    // The verifier has seen that there is room behind the arguments.
+                    for (slot, value) in regs[function.arity..].iter_mut().zip(&function.captures) {
+                        set(slot, copy(value));
+                    }
+                    pc = 0;
+                    continue;
+                }
                 Op::Native => {
                     let first = i.b as usize;
                     let window = first..first + i.y as usize;
