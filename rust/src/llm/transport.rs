@@ -156,7 +156,7 @@ fn build(
         builder = builder.http1_only();
     }
     builder = match options.proxy.as_deref() {
-        _ if is_loopback(base_url) => builder.no_proxy(),
+        None if is_loopback(base_url) => builder.no_proxy(),
         Some("none") => builder.no_proxy(),
         Some(url) => {
             let proxy = reqwest::Proxy::all(url).map_err(|_| wrong("proxy", "is no URL"))?;

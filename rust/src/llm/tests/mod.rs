@@ -4,6 +4,8 @@ mod calls;
 mod failures;
 mod server;
 mod streams;
+#[cfg(feature = "rustls")]
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
