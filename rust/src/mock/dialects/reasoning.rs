@@ -105,8 +105,8 @@ pub(super) fn is_responses_only(model: &str) -> bool {
 /// A system message, for models that take none.
 pub(super) fn refuses_system(model: &str, messages: &[Json]) -> Option<Refusal> {
     let is_old = model.starts_with("o1-mini") || model.starts_with("o1-preview");
-    let role = messages.iter().filter_map(|message| text(message, "role"));
-    let role = role.filter(|role| is_old && ["system", "developer"].contains(role)).last()?;
+    let mut roles = messages.iter().filter_map(|message| text(message, "role"));
+    let role = roles.find(|role| is_old && ["system", "developer"].contains(role))?;
     let message =
         format!("Unsupported value: 'messages[0].role' does not support '{role}' with this model.");
     Some(Refusal::param("messages[0].role", Some("unsupported_value"), message))

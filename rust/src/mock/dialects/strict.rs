@@ -214,13 +214,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn object(properties: Json, required: Json) -> Json {
+    fn object(properties: &Json, required: &Json) -> Json {
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
     }
 
     #[test]
     fn strict_mode_names_place_and_rule() {
-        let good = object(json!({"a": {"type": ["string", "null"]}}), json!(["a"]));
+        let good = object(&json!({"a": {"type": ["string", "null"]}}), &json!(["a"]));
         assert_eq!(openai(&good), None);
         for (schema, expected) in [
             (json!({"type": "array"}), "got 'type: \"array\"'"),
@@ -228,20 +228,23 @@ mod tests {
                 json!({"type": "object", "properties": {}}),
                 "In context=(), 'additionalProperties' is required",
             ),
-            (object(json!({"note": {"type": "string"}}), json!([])), "Missing 'note'."),
+            (object(&json!({"note": {"type": "string"}}), &json!([])), "Missing 'note'."),
             (
-                object(json!({"a": {}}), json!(["a"])),
+                object(&json!({"a": {}}), &json!(["a"])),
                 "In context=('properties', 'a'), schema must have a 'type' key.",
             ),
-            (object(json!({"a": {"oneOf": []}}), json!(["a"])), "'oneOf' is not permitted"),
+            (object(&json!({"a": {"oneOf": []}}), &json!(["a"])), "'oneOf' is not permitted"),
             (
                 object(
-                    json!({"a": {"type": "array", "items": {"type": "string", "default": ""}}}),
-                    json!(["a"]),
+                    &json!({"a": {"type": "array", "items": {"type": "string", "default": ""}}}),
+                    &json!(["a"]),
                 ),
                 "In context=('properties', 'a', 'items'), 'default'",
             ),
-            (object(json!({"a": {"$ref": "https://x"}}), json!(["a"])), "reference to 'https://x'"),
+            (
+                object(&json!({"a": {"$ref": "https://x"}}), &json!(["a"])),
+                "reference to 'https://x'",
+            ),
         ] {
             let found = openai(&schema).unwrap_or_default();
             assert!(found.contains(expected), "{schema}: {found}");
@@ -250,14 +253,14 @@ mod tests {
 
     #[test]
     fn anthropic_refuses_limits_and_recursion() {
-        let good = object(json!({"a": {"type": "string"}}), json!([]));
+        let good = object(&json!({"a": {"type": "string"}}), &json!([]));
         assert_eq!(anthropic(&good), None);
-        let bounded = object(json!({"n": {"type": "integer", "minimum": 1}}), json!(["n"]));
+        let bounded = object(&json!({"n": {"type": "integer", "minimum": 1}}), &json!(["n"]));
         let expected = "For 'integer' type, property 'minimum' is not supported";
         assert_eq!(anthropic(&bounded).as_deref(), Some(expected));
-        let mut tree = object(json!({"next": {"$ref": "#/$defs/Tree"}}), json!([]));
+        let mut tree = object(&json!({"next": {"$ref": "#/$defs/Tree"}}), &json!([]));
         tree["$defs"] =
-            json!({"Tree": object(json!({"next": {"$ref": "#/$defs/Tree"}}), json!([]))});
+            json!({"Tree": object(&json!({"next": {"$ref": "#/$defs/Tree"}}), &json!([]))});
         assert!(anthropic(&tree).is_some_and(|text| text.contains("recursive")));
     }
 
