@@ -186,11 +186,10 @@ fn tls(
     if let Some(path) = &options.ca_bundle {
         let pem = std::fs::read(path)
             .map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
-        let certificates = pem_certificates(&pem);
-        if certificates.is_empty() {
+        let (added, _) = roots.add_parsable_certificates(pem_certificates(&pem));
+        if added == 0 {
             return Err(format!("the CA bundle `{path}` holds no certificate"));
         }
-        roots.add_parsable_certificates(certificates);
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
