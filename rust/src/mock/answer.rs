@@ -139,6 +139,7 @@ impl Exchange<'_, '_> {
         let stream_type = self.dialect.stream_type(&Question::default());
         let (status, content_type, body): (u16, &str, &str) = match reply.fault {
             Some(Fault::StallHeaders) => return Err(self.out.gone().await),
+            Some(Fault::Stall) if !stream => return Err(self.out.gone().await),
             Some(Fault::Html) => (502, "text/html", "<html><body>502 Bad Gateway</body></html>"),
             Some(Fault::NotJson) => (200, JSON, "this is not JSON"),
             Some(Fault::MalformedEvent) if !stream => (200, JSON, "{\"broken"),
@@ -216,10 +217,6 @@ impl Exchange<'_, '_> {
         let head = Head { status: 200, content_type, headers: &headers };
         match reply.fault {
             Some(Fault::StallBody) => {
-                self.out.send_half(&head, b"{").await?;
-                return Err(self.out.gone().await);
-            }
-            Some(Fault::Stall) => {
                 self.out.send_half(&head, &body).await?;
                 return Err(self.out.gone().await);
             }
