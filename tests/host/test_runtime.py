@@ -264,11 +264,6 @@ def test_overrides_are_checked_merged_and_remembered(
 def test_what_is_not_there_yet_is_refused_by_name() -> None:
     for block, word in (
         ('connect anthropic { api_key: "x" }\nmodel M { provider: anthropic }', "provider"),
-        ("connect ollama { retry: { max_attempts: 3 } }\nmodel M { provider: ollama }", "retry"),
-        (
-            "connect ollama { rate_limit: { requests_per_minute: 9 } }\nmodel M { provider: ollama }",
-            "rate_limit",
-        ),
     ):
         source = block + '\npub fn f() -> Result<String, LlmError> { Ok(M.execute("x")?.text) }'
         rt = concerto.Runtime(concerto.compile(source))
@@ -278,15 +273,6 @@ def test_what_is_not_there_yet_is_refused_by_name() -> None:
             concerto.Runtime(concerto.compile(source), mock=True).call("f")
             == "[mock response to: x]"
         )
-    # An override that removes the field lifts the refusal: now it is the network that fails.
-    rt = concerto.Runtime(
-        concerto.compile(
-            'connect ollama { retry: { max_attempts: 3 } }\nmodel M { provider: ollama }\npub fn f() -> Result<String, LlmError> { Ok(M.execute("x")?.text) }'
-        )
-    )
-    rt.override_connection("ollama", remove=["retry"], base_url="http://127.0.0.1:9")
-    with pytest.raises(errors.NetworkError):
-        rt.call("f")
 
 
 def test_arguments_are_checked_before_anything_runs(program: concerto.Program) -> None:

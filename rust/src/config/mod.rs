@@ -195,6 +195,14 @@ pub enum ConfigError {
         /// Such as "must be 1 to 86400".
         problem: String,
     },
+    /// An option of a runtime that cannot be.
+    #[error("the option `{option}` {problem}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// Such as "must be at least 1".
+        problem: String,
+    },
 }
 
 fn known(close: Option<&str>, declared: &[String]) -> String {

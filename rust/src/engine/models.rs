@@ -181,7 +181,6 @@ impl Engine<'_> {
             retry: model.fields.retry_policy.clone(),
         };
         refuse_prompt(&call, prompt)?;
-        refuse_retry_policy(model, name)?;
         Ok(call)
     }
 
@@ -284,19 +283,6 @@ fn refuse_prompt(call: &Call, prompt: &str) -> Result<(), LlmError> {
     error.failure.kind = FailureKind::InvalidRequest;
     error.failure.code = Some(code.to_owned());
     Err(error)
-}
-
-fn refuse_retry_policy(model: &Model, connection: &str) -> Result<(), LlmError> {
-    let repeats =
-        model.fields.retry_policy.as_ref().is_some_and(|p| p.max_attempts.unwrap_or(1) > 1);
-    if !repeats {
-        return Ok(());
-    }
-    let message = format!(
-        "model `{}`: field `retry_policy`: this release does not repeat failed requests yet",
-        model.name
-    );
-    Err(LlmError::config(connection, &model.name, "", "retry_policy", &message))
 }
 
 fn result(outcome: Result<Value, LlmError>) -> Value {

@@ -23,6 +23,18 @@ pub(super) struct SettingsError {
     pub(super) message: String,
 }
 
+/// Puts the rate limits of the present settings in force, also for attempts that wait (O-11).
+pub(super) fn apply_limits(shared: &Shared) {
+    let epoch = shared.overrides.epoch();
+    for connection in shared.program.connections() {
+        let [command_line, host] = shared.overrides.layers(&connection.name);
+        let rate_limit = connection.fields.rate_limit.clone();
+        let declared = Layer { rate_limit, ..Layer::default() };
+        let whole = declared.under(&command_line).under(&host);
+        shared.client.limit(&connection.name, whole.rate_limit.as_ref(), epoch);
+    }
+}
+
 impl RunSettings {
     /// The settings of a connection for a call that starts now.
     pub(super) fn resolve(
@@ -40,12 +52,15 @@ impl RunSettings {
             message: format!("connection `{}`: field `{field}`: {problem}", connection.name),
             field,
         };
+        let epoch = shared.overrides.epoch();
         let [command_line, host] = shared.overrides.layers(&connection.name);
         let over = command_line.clone().under(&host);
         let kind = connection.kind.parse().unwrap_or(ProviderKind::Custom);
         let declared = self.declared(shared, index, connection, &over).map_err(failed)?;
         let layers = [("program", &declared), ("override", &command_line), ("override", &host)];
-        config::merge(&connection.name, kind, &layers).map(Arc::new).map_err(failed)
+        let mut settings = config::merge(&connection.name, kind, &layers).map_err(failed)?;
+        settings.epoch = epoch;
+        Ok(Arc::new(settings))
     }
 
     fn declared(

@@ -245,18 +245,24 @@ impl Recorder {
         self.change(origin, count, |d| d.latency.add(latency_ms));
     }
 
-    /// A round begins: a model turn inside a call.
-    pub fn round_started(&self, origin: &Origin) {
-        self.both(origin, |counters| counters.rounds += 1);
+    /// An attempt begins to wait for its turn.
+    pub fn queued(&self, origin: &Origin) {
+        self.both(origin, |counters| counters.queued += 1);
     }
 
-    /// An attempt begins.
-    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool) {
+    /// An attempt that waited was admitted, or gave up.
+    pub fn unqueued(&self, origin: &Origin) {
+        self.both(origin, |counters| counters.queued = counters.queued.saturating_sub(1));
+    }
+
+    /// An attempt begins, after this time in the queue. The first of a round begins the round too, so that no round is without one.
+    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool, queue_ms: f64) {
         let count = |counters: &mut Counters| {
             counters.attempts += 1;
+            counters.rounds += u64::from(first_of_round);
             counters.retries += u64::from(!first_of_round);
         };
-        self.change(origin, count, |d| d.queue_time.add(0.0));
+        self.change(origin, count, |d| d.queue_time.add(queue_ms));
     }
 
     /// A request of this size goes out.
@@ -305,6 +311,7 @@ impl Recorder {
             let mut fresh = self.empty();
             let keep = |counters: &mut Counters, old: Option<&Counters>| {
                 counters.in_flight = old.map_or(0, |old| old.in_flight);
+                counters.queued = old.map_or(0, |old| old.queued);
                 // At any time, calls = successes + errors + cancelled + in flight.
                 counters.calls = counters.in_flight;
             };

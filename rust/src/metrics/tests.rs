@@ -13,8 +13,7 @@ fn usage_is_counted_for_connection_model_and_base() {
     let recorder =
         Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned(), "Slow".to_owned()]);
     recorder.call_started(&origin());
-    recorder.round_started(&origin());
-    recorder.attempt_started(&origin(), true);
+    recorder.attempt_started(&origin(), true, 0.0);
     let usage = Usage { tokens_in: 1000, tokens_out: 500, tokens_cached: 200, ..Usage::default() };
     let base = "gpt-4o-mini-2024-07-18";
     let billed = Billed { kind: ProviderKind::OpenAi, id: "gpt-4o-mini", base };
@@ -94,10 +93,7 @@ fn play(steps: Vec<Step>) -> Recorder {
         match step {
             Step::Start(origin) => recorder.call_started(&origin),
             Step::Attempt(origin, first) => {
-                if first {
-                    recorder.round_started(&origin);
-                }
-                recorder.attempt_started(&origin, first);
+                recorder.attempt_started(&origin, first, 0.0);
             }
             Step::Use(origin, usage) => recorder.used(&origin, &billed, &usage),
             Step::End(origin, end) => {

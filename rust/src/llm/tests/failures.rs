@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::server::{Reply, Server};
 use super::{KEY, SECONDS, call, call_with, client, recorder, settings};
 use crate::config::{Layer, ProviderKind};
-use crate::llm::{Call, Client, LlmError, TransportOptions};
+use crate::llm::{Call, CallOptions, Client, LlmError, TransportOptions};
 
 async fn failure(call: Call) -> LlmError {
     client().execute(call, vec![]).await.unwrap_err()
@@ -221,15 +221,10 @@ async fn a_long_message_is_one_line_of_at_most_600_characters() {
 
 #[tokio::test]
 async fn what_is_not_there_yet_is_named_and_nothing_is_sent() {
-    let retry = r#"{"api_key": "k-123456", "retry": {"max_attempts": 3}}"#;
-    let limit = r#"{"api_key": "k-123456", "rate_limit": {"requests_per_minute": 5}}"#;
     let key = r#"{"api_key": "k-123456"}"#;
-    for (kind, more, field) in [
-        (ProviderKind::OpenAi, retry, "retry"),
-        (ProviderKind::OpenAi, limit, "rate_limit"),
-        (ProviderKind::Anthropic, key, "provider"),
-        (ProviderKind::Google, key, "provider"),
-    ] {
+    for (kind, more, field) in
+        [(ProviderKind::Anthropic, key, "provider"), (ProviderKind::Google, key, "provider")]
+    {
         let server = Server::start(vec![]).await;
         let recorder = recorder();
         let call = call_with(settings(kind, &server.url, more));
@@ -251,7 +246,10 @@ async fn an_unreadable_ca_bundle_is_a_configuration_error_and_no_attempt() {
     let options = TransportOptions { ca_bundle: Some("/nowhere/ca.pem".to_owned()), proxy: None };
     let recorder = recorder();
     let call = call("https://127.0.0.1:9");
-    let error = Client::new(options).execute(call, vec![recorder.clone()]).await.unwrap_err();
+    let error = Client::new(options, CallOptions::default())
+        .execute(call, vec![recorder.clone()])
+        .await
+        .unwrap_err();
     assert_eq!((error.failure.kind.word(), error.attempts), ("config", 0));
     assert_eq!(error.field.as_deref(), Some("ca_bundle"));
     assert!(error.message.contains("/nowhere/ca.pem"), "{error}");
@@ -264,7 +262,7 @@ async fn a_proxy_is_used_but_never_for_loopback() {
         Server::start(vec![Reply::json(502, r#"{"error": {"message": "by proxy"}}"#)]).await;
     let target = Server::start(vec![Reply::json(502, r#"{"error": {"message": "direct"}}"#)]).await;
     let options = TransportOptions { ca_bundle: None, proxy: Some(proxy.url.clone()) };
-    let client = Client::new(options);
+    let client = Client::new(options, CallOptions::default());
     let error = client.execute(call("http://llm.invalid/v1"), vec![]).await.unwrap_err();
     assert!(error.message.ends_with("by proxy"), "{error}");
     assert_eq!(proxy.received()[0].path, "http://llm.invalid/v1/chat/completions");
