@@ -90,10 +90,9 @@ impl Meter {
     /// Adds tokens; gives what they cost. `base` is the id that the server reported.
     pub(super) fn used(&self, call: &Call, base: &str, usage: &Usage) -> Option<f64> {
         let billed = Billed { kind: call.settings.kind, id: &call.model_id, base };
-        for recorder in &self.recorders {
-            recorder.used(&self.origin, &billed, usage);
-        }
-        billed.cost(usage)
+        // All recorders of a runtime have the same prices.
+        let costs = self.recorders.iter().map(|each| each.used(&self.origin, &billed, usage));
+        costs.fold(None, |_, cost| cost)
     }
 
     pub(super) fn end(&mut self, end: &End) {

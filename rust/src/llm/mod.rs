@@ -27,7 +27,7 @@ use crate::clock;
 use crate::config::{ConnectionSettings, RateLimitConfig, RetryConfig};
 use crate::log::Log;
 use crate::metrics::{End, Origin, Recorder};
-use crate::providers::{Dialect, Failure, FailureKind, dialect};
+use crate::providers::{Failure, FailureKind, dialect};
 
 use attempt::{Learned, Opened, Round, cost};
 use feed::Feed;
@@ -205,7 +205,6 @@ impl CallSession {
     }
 
     /// Appends messages for the next round.
-    #[allow(dead_code, reason = "for rounds that ask again")]
     pub fn say(&mut self, messages: impl IntoIterator<Item = Message>) {
         self.call.messages.extend(messages);
     }
@@ -262,7 +261,7 @@ impl CallSession {
         let retry = self.call.retry.as_ref().or(self.call.settings.retry.as_ref());
         let policy = Policy::new(retry, self.shared.options.retry_jitter);
         let (most, until) = (policy.max_attempts(), self.until);
-        let dialect = usable_dialect(&self.call)?;
+        let dialect = dialect(self.call.settings.kind);
         let mut round = Round::new(&self.shared, &self.call, until, dialect, stream, most > 1)?;
         let mut attempt = 1;
         loop {
@@ -306,29 +305,4 @@ fn queue_is_full(waiting: usize) -> Failure {
     let message =
         format!("{waiting} requests wait already, as many as `max_queued_requests` allows");
     Failure { phase: Some("queue"), ..Failure::new(FailureKind::RateLimited, message) }
-}
-
-/// The feature that a call needs and this release does not have.
-fn not_there_yet(call: &Call) -> Option<(&'static str, String)> {
-    let settings = &call.settings;
-    if dialect(settings.kind).is_none() {
-        let kind = settings.kind.word();
-        return Some((
-            "provider",
-            format!(
-                "this release does not speak the protocol of `{kind}` yet; it speaks openai, ollama and custom"
-            ),
-        ));
-    }
-    None
-}
-
-fn usable_dialect(call: &Call) -> Result<&'static dyn Dialect, Failure> {
-    if let Some((field, message)) = not_there_yet(call) {
-        return Err(Failure {
-            param: Some(field.to_owned()),
-            ..Failure::new(FailureKind::Config, message)
-        });
-    }
-    dialect(call.settings.kind).ok_or_else(|| Failure::new(FailureKind::Config, "no protocol"))
 }

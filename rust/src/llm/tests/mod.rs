@@ -4,6 +4,7 @@ mod calls;
 mod failures;
 mod limiter;
 mod limits;
+mod protocols;
 mod retries;
 mod server;
 mod streams;
