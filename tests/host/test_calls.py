@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import concerto
@@ -24,7 +25,7 @@ BUSY = {"reply": {"error": {"status": 503, "message": "busy"}}}
 HELLO = {"reply": {"text": "Hello."}}
 
 
-def script(*rules: dict[str, object]) -> str:
+def script(*rules: Mapping[str, object]) -> str:
     return json.dumps({"rules": rules})
 
 
