@@ -16,7 +16,7 @@ use crate::wire::{HttpRequest, HttpResponse, find};
 /// The longest body that is read, decoded.
 const MAX_BODY: usize = 64 << 20;
 /// Setting up a connection takes at most this long.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Idle connections close after this.
 const IDLE: Duration = Duration::from_secs(90);
 /// Idle connections that are kept.
@@ -44,8 +44,45 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn after(limit: Duration) -> Self {
-        Self { at: clock::now() + limit, limit }
+        Self::from(clock::now(), limit)
     }
+
+    pub(super) fn from(start: Instant, limit: Duration) -> Self {
+        Self { at: start + limit, limit }
+    }
+
+    /// What is left.
+    pub(super) fn room(&self) -> Duration {
+        self.at.saturating_duration_since(clock::now())
+    }
+}
+
+/// Work within the time of a whole call.
+pub(super) async fn within<T>(
+    call: Option<Deadline>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    in_phase("call", "the call did not end", call, work).await
+}
+
+/// Waiting for the rate limits within the time of a whole call.
+pub(super) async fn queued_within<T>(
+    call: Option<Deadline>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    in_phase("queue", "the rate limits let the call not start", call, work).await
+}
+
+/// The time of a call does not come back, so what it ends is not retried (C-60).
+async fn in_phase<T>(
+    phase: &'static str,
+    what: &str,
+    call: Option<Deadline>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(deadline) = call else { return work.await };
+    let over = || Failure { class: None, ..timed_out(phase, what, deadline.limit) };
+    timeout_at(deadline.at, work).await.unwrap_or_else(|_| Err(over()))
 }
 
 /// Connection pools, one per connection, server and limit for connecting, made on first use.
@@ -91,12 +128,12 @@ impl Pool {
     pub(super) async fn send(
         &self,
         settings: &ConnectionSettings,
-        request: HttpRequest,
+        request: &HttpRequest,
         stream: bool,
         deadline: Deadline,
     ) -> Result<reqwest::Response, Failure> {
-        let builder = self.client.post(&request.url).headers(headers(settings, &request, stream)?);
-        let sending = builder.body(request.body).send();
+        let builder = self.client.post(&request.url).headers(headers(settings, request, stream)?);
+        let sending = builder.body(request.body.clone()).send();
         // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
         match timeout_at(deadline.at + GRACE, sending).await {
             Err(_) => Err(timed_out("response", "no answer", deadline.limit)),
