@@ -48,7 +48,6 @@ pub struct Call {
     #[allow(dead_code, reason = "kept by the call loop, with the rate limits")]
     pub deadline: Option<Duration>,
     /// The model's policy, which replaces that of the connection as a whole.
-    #[allow(dead_code, reason = "kept by the call loop, with the rate limits")]
     pub retry: Option<RetryConfig>,
 }
 
@@ -147,7 +146,6 @@ impl CallSession {
     }
 
     /// Appends messages for the next round.
-    #[allow(dead_code, reason = "for rounds that ask again")]
     pub fn say(&mut self, messages: impl IntoIterator<Item = Message>) {
         self.call.messages.extend(messages);
     }

@@ -39,7 +39,10 @@ async fn whole_answers_are_read() {
     for (kind, model, folder, path) in KINDS {
         let body = sample(&format!("{folder}_response.json"));
         let server = Server::start(vec![Reply::json(200, &body)]).await;
-        let answer = client().execute(asking(kind, &server, model), vec![]).await.unwrap();
+        // The recorder holds the prices.
+        let recorder = super::recorder();
+        let call = asking(kind, &server, model);
+        let answer = client().execute(call, vec![recorder]).await.unwrap();
         let text = "A tide table is made for one harbour; others add an offset — often ±1 h.";
         assert_eq!((answer.response.text.as_str(), answer.model.as_str()), (text, model));
         assert!(answer.cost.is_some(), "{model}");
