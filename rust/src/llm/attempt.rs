@@ -142,7 +142,8 @@ impl Round {
                 }
                 Err(failure) if self.adapt(&failure)? => {}
                 Err(failure) => {
-                    return Err(Failure { request_id: id.or(failure.request_id), ..failure });
+                    let request_id = id.or(failure.request_id);
+                    return Err(self.dialect.blame(&self.chat, Failure { request_id, ..failure }));
                 }
             }
         }

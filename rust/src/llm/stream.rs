@@ -3,7 +3,7 @@
 use super::attempt::cost;
 use super::feed::{Feed, Next};
 use super::queue::Permit;
-use super::{CallSession, LlmError};
+use super::{Answer, CallSession, LlmError};
 use crate::chat::{ChatResponse, Usage, estimate_prompt};
 use crate::clock;
 use crate::metrics::End;
@@ -28,6 +28,8 @@ pub struct ResponseStream {
     request_id: Option<String>,
     text: String,
     chunks: u64,
+    /// After the natural end.
+    answer: Option<Answer>,
 }
 
 impl std::fmt::Debug for ResponseStream {
@@ -45,7 +47,8 @@ impl ResponseStream {
         request_id: Option<String>,
     ) -> Self {
         session.meter.first_chunk();
-        Self { session, feed, permit: Some(permit), request_id, text: String::new(), chunks: 0 }
+        let (permit, text) = (Some(permit), String::new());
+        Self { session, feed, permit, request_id, text, chunks: 0, answer: None }
     }
 
     /// The next chunk; `None` after the natural end.
@@ -79,8 +82,21 @@ impl ResponseStream {
     fn succeed(&mut self, response: ChatResponse) {
         let request_id = self.request_id.clone().or(response.request_id);
         let response = ChatResponse { text: self.text.clone(), request_id, ..response };
-        let (_, usage) = self.session.meter.answer(&self.session.call, response);
+        let (answer, usage) = self.session.meter.answer(&self.session.call, response);
+        self.answer = Some(answer);
         self.end(&End::Success, Some(usage));
+    }
+
+    /// The whole answer, after its natural end.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
+    }
+
+    /// Everything that was delivered.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     fn fail(&mut self, failure: Failure) -> LlmError {
