@@ -108,18 +108,20 @@ def test_sources_of_prices(program: concerto.Program, server: concerto.MockServe
     expected = (800 * 1000 + 200 * 500 + 500 * 2000) / 1e6
     assert runtime.call("own", "priced") == pytest.approx(expected)
     cost = runtime.get_metrics().estimated_cost("c")
-    assert (cost.usd, cost.unpriced_tokens) == (pytest.approx(expected), 1500)
+    assert cost.usd == pytest.approx(expected)
+    assert cost.unpriced_tokens == 1500
     runtime.call("local", "priced")
     cost = runtime.get_metrics().estimated_cost("free_ollama")
     assert (cost, cost.unpriced_tokens, cost.is_complete()) == (0.0, 0, True)
-    given = {"own-model": {"input": 1.0, "output": 0.0}, "gpt-4o-mini": {"input": 2, "output": 2}}
+    given = {"own-model": {"input": 1.0, "output": 0.0}, "gpt-4o-mini": {"input": 2.0, "output": 2.0}}
     other = concerto.Runtime(program, env={"URL": server.url}, prices=given)
     assert other.call("own", "priced") == pytest.approx(0.001)
     other.call("fast", "priced")
     assert other.get_metrics().estimated_cost("c") == pytest.approx(0.001 + 0.003)
-    for wrong in ({"m": {"input": 1}}, {"m": {"input": 1, "output": 2, "cahced": 3}}):
+    wrong: list[dict[str, float]] = [{"input": 1}, {"input": 1, "output": 2, "cahced": 3}]
+    for price in wrong:
         with pytest.raises(concerto.ConfigError, match="`input`, `output` and perhaps `cached`"):
-            concerto.Runtime(program, prices=wrong)
+            concerto.Runtime(program, prices={"m": price})
     with pytest.raises(concerto.ConfigError, match="`input` must be 0 to 1000000"):
         runtime.set_price("m", input=-1, output=0)
 
