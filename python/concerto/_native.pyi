@@ -16,6 +16,12 @@ def native_functions() -> list[tuple[str, int, bool]]:
 def builtin_records() -> str:
     """The built-in records and errors with their fields, as JSON."""
 
+def pattern_error(pattern: str) -> str | None:
+    """What is wrong with a pattern of a schema."""
+
+def pattern_matches(pattern: str, text: str) -> bool:
+    """Whether a pattern is found in a text; a wrong pattern is in none."""
+
 @final
 class Program:
     """A verified program."""

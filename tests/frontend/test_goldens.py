@@ -79,6 +79,21 @@ def test_printed_ir(path: Path, golden: Golden) -> None:
     golden(path.with_suffix(".ir"), "\n".join(lines) + "\n")
 
 
+@pytest.mark.parametrize("path", programs("schemas"), ids=lambda path: path.stem)
+def test_json_schemas(path: Path, golden: Golden) -> None:
+    # SC-9: the text itself is compared, line by line, because models see its order.
+    ir, diagnostics = compile_source(source(path))
+    assert ir is not None, render(diagnostics)
+    lines: list[str] = []
+    for schema in json.loads(ir)["schemas"]:
+        text = json.dumps(json.loads(schema["json"]), indent=2, ensure_ascii=False)
+        assert schema["json"] == json.dumps(
+            json.loads(schema["json"]), separators=(",", ":"), ensure_ascii=False
+        )
+        lines.append(f"{schema['name']}: {text}")
+    golden(path.with_suffix(".schemas"), "\n".join(lines) + "\n")
+
+
 def test_no_expected_file_is_orphaned() -> None:
     for path in GOLDEN.rglob("*"):
         if path.is_file() and path.suffix != ".conc":

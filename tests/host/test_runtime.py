@@ -80,6 +80,10 @@ SCRIPT = json.dumps(
             },
             {"match": {"contains": "bad answer"}, "reply": {"json": {"label": "z", "count": "x"}}},
             {
+                "match": {"contains": "does not fit the schema"},
+                "reply": {"json": {"label": "z", "count": "x"}},
+            },
+            {
                 "match": {"contains": "fenced"},
                 "reply": {"text": '```json\n{"label": "b", "count": 2, "tags": []}\n```'},
             },
@@ -263,7 +267,6 @@ def test_overrides_are_checked_merged_and_remembered(
 
 def test_what_is_not_there_yet_is_refused_by_name() -> None:
     for block, word in (
-        ('connect anthropic { api_key: "x" }\nmodel M { provider: anthropic }', "provider"),
         ("connect ollama { retry: { max_attempts: 3 } }\nmodel M { provider: ollama }", "retry"),
         (
             "connect ollama { rate_limit: { requests_per_minute: 9 } }\nmodel M { provider: ollama }",

@@ -31,7 +31,8 @@ MAY_USE = {
     "source": set(),
     "diagnostics": {"source"},
     "syntax": {"source", "diagnostics"},
-    "check": {"syntax", "source", "diagnostics"},
+    # `_native` for patterns of schemas: only the engine that searches them later knows which are good.
+    "check": {"syntax", "source", "diagnostics", "_native"},
     "lower": {"check", "syntax", "source"},
     "project": {"source", "diagnostics", ""},
     "compiler": {

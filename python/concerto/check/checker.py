@@ -83,10 +83,12 @@ def check(
     """The checked program, which may be lowered if no diagnostic is an error."""
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
+    from concerto.check.validators import check_validators
 
     checker = Checker(source, module, manifest.source if manifest else None)
     top = collect(checker, manifest)
     check_bodies(checker, top)
+    check_validators(checker)
     program = CheckedProgram(
         source=source,
         module=module,

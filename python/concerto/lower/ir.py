@@ -29,6 +29,7 @@ OPERANDS: dict[str, str] = {
     "check_type": "dmT", "is_type": "drT", "call": "dFwn", "native": "dNwn", "native_mut": "dNxwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
     "emit": "rm", "print": "ri", "env": "dr", "execute": "dMr", "execute_with_schema": "dMSr", "stream": "dMr",
+    "parse_schema": "dSr",
     "stream_next": "drLL", "stream_close": "r",
 }  # fmt: skip
 

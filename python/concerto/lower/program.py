@@ -7,7 +7,7 @@ from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import CheckedProgram, ConnectionInfo, FieldInfo
+from concerto.check.checked import CheckedProgram, ConnectionInfo, FieldInfo, VariantDefault
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Program
@@ -96,6 +96,11 @@ class Tables:
         else:
             fields = self.checked.structs[name].fields
         entry[1] = {"name": name, "origin": origin, "fields": [self.field(f) for f in fields]}
+        info = self.checked.structs.get(name) if origin == "schema" else None
+        if info and info.strict:
+            entry[1]["strict"] = True
+        if info and info.validators:
+            entry[1]["validators"] = [function.index for function in info.validators]
         return index
 
     def _enum(self, type_: t.Enum, name: str) -> int:
@@ -110,13 +115,18 @@ class Tables:
 
     def field(self, field: FieldInfo) -> dict[str, Any]:
         """A field as it stands in the document."""
-        return {
+        entry = {
             "name": field.name,
-            "json": field.name,
+            "json": field.json_name,
             "type": self.type(field.type),
             "optional": field.optional,
             "default": constant_entry(field.default) if field.has_default else None,
         }
+        if field.checks:
+            entry["checks"] = field.checks
+        if field.coerce:
+            entry["coerce"] = True
+        return entry
 
     def schema(self, name: str) -> int:
         """The index of a schema that a model is asked to answer in."""
@@ -136,6 +146,8 @@ def constant_entry(value: Any) -> list[Any]:
             return ["float", value]
         case str():
             return ["string", value]
+        case VariantDefault(name=name):
+            return ["string", name]
         case _:
             return ["array", [constant_entry(item) for item in value]]
 

@@ -7,6 +7,7 @@ pub mod emits;
 mod models;
 mod settings;
 mod streams;
+mod typed;
 pub mod world;
 
 use std::sync::Arc;
@@ -154,8 +155,9 @@ impl<'a> Engine<'a> {
             },
             Effect::Execute { model, prompt } => self.execute(model, &prompt).await,
             Effect::ExecuteWithSchema { model, schema, prompt } => {
-                self.execute_with_schema(model, schema, &prompt).await
+                self.execute_with_schema(model, schema, &prompt, "").await?
             }
+            Effect::ParseSchema { schema, text } => self.parse_schema(schema, &text).await?,
             Effect::Stream { model, prompt } => self.stream(model, &prompt).await,
             Effect::StreamNext { stream } => return Ok(streams::next(&stream).await),
             Effect::StreamClose { stream } => {

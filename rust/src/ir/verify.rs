@@ -107,10 +107,13 @@ fn place(document: &Document, (file, start, end): (u32, u32, u32)) -> Result<(),
     if start > end { bad("a span ends before it starts") } else { Ok(()) }
 }
 
+/// Only structs and enums, which have names, refer to entries that follow: so nothing that follows unnamed types runs in circles.
 fn types(document: &Document) -> Result<(), IrError> {
     let len = document.types.len();
-    let one = |ty: &u32| index("type", *ty, len).map(|_| ());
-    for ty in &document.types {
+    for (own, ty) in document.types.iter().enumerate() {
+        let named = matches!(ty, Type::Struct(_) | Type::Enum(_));
+        let limit = if named { len } else { own };
+        let one = |ty: &u32| index("type", *ty, limit).map(|_| ());
         match ty {
             Type::Array(item) | Type::Option(item) => one(item)?,
             Type::Map(a, b) | Type::Result(a, b) => one(a).and_then(|()| one(b))?,
@@ -121,6 +124,12 @@ fn types(document: &Document) -> Result<(), IrError> {
             }
             Type::Struct(inner) => {
                 inner.fields.iter().try_for_each(|field| one(&field.ty))?;
+                for validator in &inner.validators {
+                    let function = index("validator", *validator, document.functions.len())?;
+                    if document.functions.get(function).is_none_or(|f| f.params.len() != 1) {
+                        return bad("a validator has one parameter");
+                    }
+                }
                 if matches!(inner.origin, Origin::Record | Origin::Error) {
                     builtin_copy(document, inner)?;
                 }

@@ -7,9 +7,7 @@ use serde_json::Value as Json;
 
 use crate::chat::Usage;
 use crate::config::{ConfigError, PriceConfig, ProviderKind};
-
-/// Prices and limits of chat models; source, date and licence stand in the file.
-const TABLE: &str = include_str!("model_prices.json");
+use crate::models_table;
 
 /// US dollars per million tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -101,8 +99,7 @@ struct Table {
 }
 
 static LOADED: LazyLock<Table> = LazyLock::new(|| {
-    // The file is part of the crate and a test reads it, so this cannot fail in a release.
-    let json: Json = serde_json::from_str(TABLE).unwrap_or_default();
+    let json = models_table::price_file();
     let date = json.pointer("/_about/extracted").and_then(Json::as_str).unwrap_or("").to_owned();
     let mut prices = HashMap::new();
     for (group, models) in json.as_object().into_iter().flatten() {
