@@ -113,7 +113,10 @@ def test_sources_of_prices(program: concerto.Program, server: concerto.MockServe
     runtime.call("local", "priced")
     cost = runtime.get_metrics().estimated_cost("free_ollama")
     assert (cost, cost.unpriced_tokens, cost.is_complete()) == (0.0, 0, True)
-    given = {"own-model": {"input": 1.0, "output": 0.0}, "gpt-4o-mini": {"input": 2.0, "output": 2.0}}
+    given = {
+        "own-model": {"input": 1.0, "output": 0.0},
+        "gpt-4o-mini": {"input": 2.0, "output": 2.0},
+    }
     other = concerto.Runtime(program, env={"URL": server.url}, prices=given)
     assert other.call("own", "priced") == pytest.approx(0.001)
     other.call("fast", "priced")
