@@ -130,6 +130,7 @@ def ollama(fields: str) -> str:
         # M-21, M-22
         (ollama('models: { "a": "" }'), ["E4007"]),
         (ollama('models: { "": "a" }'), ["E4007"]),
+        (ollama(f'models: {{ "a": "{"m" * 257}" }}'), ["E4007"]),
         (ollama('models: { "a": "b", "b": "a" }'), ["E4021"]),
         (ollama('models: { "a": "a" }'), []),
         (ollama('models: { "smart": "gpt-4o", "gpt-4o": "gpt-4o-mini" }'), []),

@@ -67,8 +67,14 @@ CASES: list[tuple[str, str, dict[str, Any], type[errors.LlmError], str, str, dic
     ("shape", "typed", {"json": {"count": "x"}}, errors.SchemaError, "schema", SCHEMA, {"reason": "type_mismatch"}),
 ]  # fmt: skip
 
+#: The last rule answers the message that asks for a better answer.
 SCRIPT = json.dumps(
-    {"rules": [{"match": {"contains": case[0]}, "reply": case[2]} for case in CASES]}
+    {
+        "rules": [
+            *({"match": {"contains": case[0]}, "reply": case[2]} for case in CASES),
+            {"match": {"contains": "count"}, "reply": CASES[-1][2]},
+        ]
+    }
 )
 
 COMMON = {

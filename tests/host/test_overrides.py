@@ -87,6 +87,19 @@ def test_an_override_is_partial(program: concerto.Program, server: concerto.Mock
     }
 
 
+def test_overrides_of_a_new_runtime(program: concerto.Program, server: concerto.MockServer) -> None:
+    """Option `connection_overrides`: the same as calls right after."""
+    given: dict[str, concerto.ConnectionConfig | dict[str, Any]] = {
+        "openai": concerto.ConnectionConfig(api_key=KEY, base_url=server.url, remove=["retry"]),
+        "other_openai": {"timeout": 5},
+    }
+    runtime = concerto.Runtime(program, env_allow=[], connection_overrides=given)
+    assert runtime.call("smart", "hello") == "[mock response to: hello]"
+    assert runtime.connection_settings("other_openai")["timeout"]["value"] == 5.0
+    with pytest.raises(concerto.ConfigError, match="did you mean `timeout`"):
+        concerto.Runtime(program, connection_overrides={"openai": {"timout": 5}})
+
+
 def test_fields_can_be_removed(program: concerto.Program, server: concerto.MockServer) -> None:
     """O-4: back to the default; without a key no authentication header is sent."""
     runtime = concerto.Runtime(program, env_allow=[])

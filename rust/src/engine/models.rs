@@ -59,7 +59,7 @@ impl Engine<'_> {
         input: &Value,
         output: Option<OutputSchema>,
     ) -> Result<Call, LlmError> {
-        let prepared = self.prepare(index, prompt, output);
+        let prepared = self.prepare(asking, input, output);
         if let Err(error) = &prepared {
             let (connection, model) = (error.connection.clone(), error.model.clone());
             let origin = Origin { connection, model };
@@ -73,8 +73,8 @@ impl Engine<'_> {
 
     fn prepare(
         &mut self,
-        index: u32,
-        prompt: &str,
+        asking: &ModelValue,
+        input: &Value,
         output: Option<OutputSchema>,
     ) -> Result<Call, LlmError> {
         let program = self.shared.program.clone();
