@@ -435,6 +435,22 @@ def test_sc13_validators(hotel: str, nights: int, message: str | None) -> None:
     assert caught.value.violations[0].path == "/bookings/1"
 
 
+def test_sc13_validators_may_use_closures_and_functions() -> None:
+    source = """
+    @validate(|s: S| s.words.all(|w| w.len() > 1))
+    @validate(|s: S| s.words.all(lower))
+    schema S { words: Array<String> }
+    fn lower(word: String) -> Bool { word == word.to_lower() }
+    """
+    assert accepted(source, '{"words": ["ab"]}') == {"words": ["ab"]}
+    for text in ('{"words": ["a"]}', '{"words": ["AB"]}'):
+        assert violations(source, text)[0][1:] == (
+            "validator",
+            "a value that `@validate` accepts",
+            "validator returned false",
+        )
+
+
 def test_sc13_validators_run_after_all_other_checks() -> None:
     text = json.dumps({"bookings": [{"hotel": "none", "nights": 0}], "n": 0})
     assert [v[1] for v in violations(VALIDATED, text)] == ["constraint"]

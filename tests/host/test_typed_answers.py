@@ -24,6 +24,8 @@ pub fn answer(prompt: String) -> Result<Answer, LlmError> { M.execute_with_schem
 pub fn inferred(prompt: String) -> Result<Plain, LlmError> { M.execute_with_schema(prompt) }
 pub fn pair(prompt: String) -> Result<Pair, LlmError> { M.execute_with_schema<Pair>(prompt) }
 pub fn own(prompt: String) -> Result<Pair, LlmError> { Own.execute_with_schema<Pair>(prompt) }
+pub fn careful(prompt: String) -> Result<Answer, LlmError> { M.execute_with_schema<Answer>(prompt, retry_message: "Please count again.") }
+pub fn talk(text: String) -> Result<Pair, LlmError> { M.chat_with_schema<Pair>([Message::user(text)], "Hm.") }
 pub fn limited(prompt: String) -> Result<Answer, LlmError> { Limited.execute_with_schema<Answer>(prompt) }
 pub fn seen(prompt: String) -> String {
     match M.execute_with_schema<Answer>(prompt) {
@@ -95,6 +97,17 @@ def test_m41_the_model_is_told_what_is_wrong_and_asked_again(program: concerto.P
         # M-45: the tokens of all rounds are counted.
         used = service.runtime.get_metrics().tokens_by_model("M")
         assert (used.tokens_in, used.tokens_out) == (2 + len(REPAIR), 2 * 42)
+
+
+def test_sc24_the_programs_own_words_come_first(program: concerto.Program) -> None:
+    with Service(program, [{"json": {"count": 9, "label": "z"}}, {"json": GOOD}]) as service:
+        assert service.runtime.call("careful", "Go")._asdict() == GOOD
+        first, second = service.messages()
+        assert first[-1] == ("user", "Go")
+        assert second[-1] == ("user", f"Please count again.\n\n{REPAIR}")
+    with Service(program, [{"text": "no"}, {"json": {"low": 1, "high": 2}}]) as service:
+        assert service.runtime.call("talk", "Go").low == 1
+        assert service.messages()[1][-1][1].startswith("Hm.\n\nYour last answer")
 
 
 def test_m41_three_answers_then_an_error(program: concerto.Program) -> None:

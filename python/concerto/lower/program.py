@@ -5,13 +5,23 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from concerto.check import builtins
+from concerto.check import builtins, library
 from concerto.check import types as t
-from concerto.check.checked import CheckedProgram, FieldInfo, VariantDefault
+from concerto.check.checked import (
+    CheckedProgram,
+    FieldInfo,
+    FunctionInfo,
+    VariantDefault,
+    VariantFunction,
+)
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
-from concerto.lower.ir import Program
+from concerto.lower.ir import Function, Program
 from concerto.lower.schemas import json_schema
+from concerto.source import Source
+
+LIBRARY_FILE = 1
+"""Its place among the files of a program that uses it."""
 
 
 class Tables:
@@ -24,6 +34,23 @@ class Tables:
         self.type_index: dict[Any, int] = {}
         self.schemas: dict[str, int] = {}
         self.models = {name: index for index, name in enumerate(checked.models)}
+        #: Functions without a name in the program; they stand behind the others.
+        self.hidden: list[Function | None] = []
+        self.first_hidden = len(checked.functions) + bool(checked.top)
+        self.variant_functions: dict[VariantFunction, int] = {}
+        self.library_functions: dict[str, int] = {}
+
+    def library(self, function: FunctionInfo) -> int:
+        """The index of a function of the library, which is lowered when it is first called."""
+        if function.name not in self.library_functions:
+            place = self.library_functions[function.name] = self.reserve()
+            self.hidden[place] = lower_function(self, function, LIBRARY_FILE)
+        return self.first_hidden + self.library_functions[function.name]
+
+    def reserve(self) -> int:
+        """A place for a hidden function, whose code is not known yet."""
+        self.hidden.append(None)
+        return len(self.hidden) - 1
 
     def constant(self, value: int | float | str) -> int:
         """The index of a constant of code."""
@@ -64,10 +91,18 @@ class Tables:
                 entry = ["option", self.type(item)]
             case t.Result(ok, err):
                 entry = ["result", self.type(ok), self.type(err)]
+            case t.Function(params, result):
+                entry = ["function", [self.type(param) for param in params], self.type(result)]
             case t.Literals(values):
                 entry = ["literal", list(values)]
             case t.Union(members):
                 entry = ["union", [self.type(member) for member in members]]
+            case t.Opaque():
+                entry = ["any"]
+            case t.Simple("ModelRef"):
+                entry = ["model"]
+            case t.Simple("ModelBuilder"):
+                entry = ["builder"]
             case t.Simple("Error"):
                 errors = [
                     t.Struct(n, o) for n, (o, _) in builtins.records().items() if o == "error"
@@ -151,15 +186,19 @@ def constant_entry(value: Any) -> list[Any]:
             return ["array", [constant_entry(item) for item in value]]
 
 
-def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
-    """The IR of a checked program without errors."""
-    source = checked.source
-    file = {
+def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:
+    return {
         "path": source.path,
         "digest": source.digest,
         "lines": source.line_starts,
         "text": source.text if embed_source else None,
     }
+
+
+def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
+    """The IR of a checked program without errors."""
+    source = checked.source
+    file = _file(source, embed_source=embed_source)
     digest = hashlib.sha256(f"{source.path}\0{source.digest}".encode()).hexdigest()
     tables = Tables(checked)
     functions = [lower_function(tables, info) for info in checked.functions.values()]
@@ -167,10 +206,14 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     if checked.top:
         top = len(functions)
         functions.append(lower_top(tables))
+    functions += [function for function in tables.hidden if function is not None]
     for name, info in checked.structs.items():
         if info.origin == "schema":
             tables.schema(name)
-    program = Program(compiler=compiler, digest=digest, files=[file], functions=functions)
+    files = [file]
+    if tables.library_functions:
+        files.append(_file(library.source(), embed_source=True))
+    program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = [
         {
             "name": name,
