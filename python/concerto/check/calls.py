@@ -11,10 +11,17 @@ from concerto.check.checked import (
     CallNative,
     CallVariant,
     FunctionInfo,
+    ParseSchema,
     Raise,
 )
 from concerto.check.closures import check_value_call
-from concerto.check.model_calls import RECORD_MAKERS, make_record, model_method, stream_method
+from concerto.check.model_calls import (
+    RECORD_MAKERS,
+    make_record,
+    model_method,
+    schema_type,
+    stream_method,
+)
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -166,6 +173,8 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
     checker = body.checker
     args = tuple(arg.value for arg in node.args)
     wanted = t.resolve(expected) if expected is not None else None
+    if name == "parse_schema":
+        return _parse_schema(body, node, expected)
     checker.facts.calls[id(node)] = CallBuiltin(name, args)
     for arg in node.args:
         if arg.name is not None and name != "emit":
@@ -326,6 +335,27 @@ def _method(
     args = tuple(arg.value for arg in node.args)
     checker.facts.calls[id(node)] = CallNative(method.native, object_, args, method.mutates)
     return method.result
+
+
+def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
+    """`parse_schema<T>(text)`: judged as an answer would be, once (rule SC-23)."""
+    from concerto.check.exprs import check_expr
+
+    if len(node.args) != 1 or node.args[0].name is not None:
+        message = f"`parse_schema` takes 1 argument, found {len(node.args)}"
+        body.checker.report("E3032", message, node)
+        _check_all(body, node)
+        return t.UNKNOWN
+    value = node.args[0].value
+    found = t.resolve(check_expr(body, value, None))
+    if found not in (t.STRING, builtins.RESPONSE, t.UNKNOWN) and not isinstance(found, t.Literals):
+        message = f"expected `String` or `Response`, found `{t.show(found)}`"
+        body.checker.report("E3001", message, value)
+    answer = schema_type(body, node, "parse_schema", expected)
+    if answer is not None:
+        of_response = found == builtins.RESPONSE
+        body.checker.facts.calls[id(node)] = ParseSchema(answer.name, value, of_response)
+    return t.Result(answer or t.UNKNOWN, builtins.LLM_ERROR)
 
 
 def check_field(body: Body, node: ast.FieldAccess) -> Type:

@@ -149,7 +149,7 @@ def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Typ
     result: Type = t.STREAM if method == "stream" else builtins.RESPONSE
     schema = None
     if typed:
-        answer = _schema_type(body, node, method, expected)
+        answer = schema_type(body, node, method, expected)
         schema = answer.name if answer else None
         result = answer or t.UNKNOWN
     elif node.type_args:
@@ -206,10 +206,13 @@ def make_record(body: Body, node: ast.Call, name: str) -> Type:
     return type_
 
 
-def _schema_type(body: Body, node: ast.Call, method: str, expected: Type | None) -> t.Struct | None:
+def schema_type(body: Body, node: ast.Call, method: str, expected: Type | None) -> t.Struct | None:
+    """The type that a typed answer is to have, from the type argument or from its place (CA-5)."""
     from concerto.check.collect import written_type
+    from concerto.check.schemas import inexpressible
 
     checker = body.checker
+    place = node.type_args[0] if node.type_args else node
     if node.type_args:
         type_ = t.resolve(written_type(checker, node.type_args[0]))
         if len(node.type_args) > 1:
@@ -222,8 +225,11 @@ def _schema_type(body: Body, node: ast.Call, method: str, expected: Type | None)
             checker.report("E4038", "the schema of the answer is missing", node, help_)
             return None
     if isinstance(type_, t.Struct) and type_.origin in ("schema", "struct"):
+        bad = inexpressible(checker, type_) if type_.origin == "struct" else None
+        if bad is not None:
+            message = f"`{t.show(bad)}` in `{type_.name}` cannot be expressed as JSON Schema"
+            checker.report("E4035", message, place)
         return type_
     if type_ != t.UNKNOWN:
-        place = node.type_args[0] if node.type_args else node
         checker.report("E4037", f"`{t.show(type_)}` is no schema or struct", place)
     return None

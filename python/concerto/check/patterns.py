@@ -130,6 +130,8 @@ def _unknown_variant(body: Body, path: ast.Path) -> None:
 
 
 def _literal(body: Body, pattern: ast.Pattern, value: object, type_: Type) -> None:
+    if isinstance(type_, t.Union) and any(_has_literal(value, each) for each in type_.members):
+        return
     kinds = {bool: t.BOOL, int: t.INT, float: t.FLOAT, str: t.STRING, type(None): t.NIL}
     found = kinds[type(value)]
     fine = (
@@ -143,6 +145,13 @@ def _literal(body: Body, pattern: ast.Pattern, value: object, type_: Type) -> No
         if isinstance(type_, t.Literals) and isinstance(value, str):
             help_ = did_you_mean(value, list(type_.values))
         body.checker.mismatch(type_, found, pattern, help_)
+
+
+def _has_literal(value: object, type_: Type) -> bool:
+    kinds = {bool: t.BOOL, int: t.INT, float: t.FLOAT, str: t.STRING}
+    return kinds.get(type(value)) == type_ or (
+        isinstance(type_, t.Literals) and value in type_.values
+    )
 
 
 def _variant(
@@ -270,6 +279,9 @@ def _llm_variant(body: Body, pattern: ast.Pattern, path: ast.Path, type_: Type) 
 
 
 def _expect(body: Body, pattern: ast.Pattern, type_: Type, wanted: Type) -> None:
+    if isinstance(type_, t.Union) and wanted in type_.members:
+        body.checker.not_yet("a pattern of a type on a value of a union", pattern)
+        return
     if type_ == t.ERROR and t.is_error(wanted):
         return
     if type_ not in (wanted, t.UNKNOWN, t.ANY):

@@ -13,6 +13,7 @@ from concerto.check.checked import (
     CallStream,
     CallValue,
     CallVariant,
+    ParseSchema,
 )
 from concerto.lower.closures import lower_value_call
 from concerto.lower.functions import Builder
@@ -59,6 +60,12 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
                 builder.emit(instruction, target, subject, at=node)
         case CallRecord(type_, fields):
             load_record(builder, type_, fields, target)
+        case ParseSchema(schema, value, of_response):
+            text = lower(builder, value)
+            if of_response:
+                whole, text = text, builder.temporary()
+                builder.emit("field", text, whole, 0)
+            builder.emit("parse_schema", target, builder.tables.schema(schema), text, at=node)
         case CallBuiltin(name, args):
             _builtin(builder, node, name, args, target)
         case other:

@@ -29,7 +29,7 @@ OPERANDS: dict[str, str] = {
     "check_type": "dmT", "is_type": "drT", "call": "dFwn", "closure": "dFwn", "call_value": "drwn", "native": "dNwn", "native_mut": "dNxwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
     "emit": "rm", "print": "ri", "env": "dr", "model": "dM", "execute": "drr", "execute_with_schema": "drSr",
-    "stream": "drr",
+    "parse_schema": "dSr", "stream": "drr",
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
 }  # fmt: skip
@@ -71,3 +71,5 @@ class Program:
     functions: list[Function] = field(default_factory=list)
     entry: dict[str, Any] = field(default_factory=dict)
     permissions: dict[str, list[str]] = field(default_factory=dict)
+    #: Left out of the document where the manifest gives no prices.
+    pricing: dict[str, dict[str, float]] | None = None

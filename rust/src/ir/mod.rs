@@ -5,12 +5,16 @@
 
 mod fuse;
 pub mod ops;
+mod patterns;
 mod print;
 pub mod program;
 mod types;
 mod verify;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use regex::Regex;
 
 use crate::value::{EnumType, FunctionValue, ModelValue, StructType, Value};
 use ops::Instr;
@@ -18,6 +22,7 @@ use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Type, VERSION,
 };
 
+pub use patterns::pattern;
 pub use print::print;
 
 /// Larger documents are refused.
@@ -75,6 +80,7 @@ struct Content {
     structs: Vec<Option<Arc<StructType>>>,
     enums: Vec<Option<Arc<EnumType>>>,
     models: Vec<Arc<ModelValue>>,
+    patterns: HashMap<String, Regex>,
 }
 
 /// A position for people: path, and line and column from 1.
@@ -120,7 +126,9 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
     let enums = document.types.iter().map(enum_type).collect();
     let models = (0..).zip(&document.models).map(|(i, m)| Arc::new(ModelValue::new(i, &m.name)));
     let models = models.collect();
-    Ok(Verified(Arc::new(Content { document, bodies, constants, structs, enums, models })))
+    let patterns = patterns::patterns(&document)?;
+    let content = Content { document, bodies, constants, structs, enums, models, patterns };
+    Ok(Verified(Arc::new(content)))
 }
 
 /// Another version may have another shape, so the version is read before the rest is expected to fit.
@@ -298,6 +306,12 @@ impl Verified {
     #[must_use]
     pub fn model_value(&self, index: u32) -> Option<&Arc<ModelValue>> {
         self.0.models.get(index as usize)
+    }
+
+    /// The compiled form of a pattern of the program.
+    #[must_use]
+    pub fn pattern(&self, text: &str) -> Option<&Regex> {
+        self.0.patterns.get(text)
     }
 
     /// A type as the language writes it.

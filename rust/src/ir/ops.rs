@@ -152,6 +152,7 @@ instructions! {
     Model "model" [Reg Model];
     Execute "execute" [Reg Reg Reg];
     ExecuteWithSchema "execute_with_schema" [Reg Reg Schema Reg];
+    ParseSchema "parse_schema" [Reg Schema Reg];
     Stream "stream" [Reg Reg Reg];
     StreamNext "stream_next" [Reg Reg Jump Jump];
     StreamTake "stream_take" [Reg Reg];

@@ -36,6 +36,13 @@ pub enum Effect {
         /// What is wanted.
         answer: Answer,
     },
+    /// Judge a text as the answer of a model would be. Answer: `Result<T, LlmError>`.
+    ParseSchema {
+        /// Index of the schema.
+        schema: u32,
+        /// The text.
+        text: Text,
+    },
     /// Read or close a stream.
     Stream {
         /// The stream.

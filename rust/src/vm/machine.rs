@@ -761,6 +761,10 @@ impl Fiber {
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, ask!(i, Answer::Schema(i.x)))
                 }
+                Op::ParseSchema => {
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::ParseSchema { schema: i.x, text: text!(i.b) })
+                }
                 Op::Stream => {
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, ask!(i, Answer::Stream))
