@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
+from concerto.diagnostics.model import Diagnostic
 from concerto.diagnostics.render import render
+from concerto.project.manifest import read
 from concerto.source import Source
 from concerto.syntax.dump import dump_tokens, dump_tree
 from concerto.syntax.parser import parse
@@ -32,7 +34,12 @@ def names(paths: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("path", programs("errors"), ids=lambda path: path.stem)
 def test_each_code_has_one_message(path: Path, golden: Golden) -> None:
-    _, diagnostics = compile_source(source(path))
+    diagnostics: list[Diagnostic] = []
+    project = None
+    manifest = path.with_suffix(".toml")
+    if manifest.exists():
+        project, diagnostics = read(source(manifest))
+    diagnostics += compile_source(source(path), project)[1]
     golden(path.with_suffix(".diag"), render(diagnostics))
     assert {diagnostic.code for diagnostic in diagnostics} == {path.stem}, "no follow-up noise"
 

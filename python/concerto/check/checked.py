@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from concerto.check import builtins
 from concerto.check.types import Steps, Type
-from concerto.source import Source, Span
+from concerto.source import Located, Source, Span
 from concerto.syntax import ast
 
 #: A field of a connection or model as the IR holds it: text, number, truth value, or `{"env"}`, `{"coalesce"}`, `{"concat"}`.
@@ -105,12 +105,27 @@ class EnumInfo:
 
 @dataclass(slots=True)
 class ConnectionInfo:
-    """A connection: kind, and fields as the IR holds them."""
+    """A connection: kind, and fields as the IR holds them. `origin` is `program` or `manifest`; `overlays` are the fields of each profile."""
 
     name: str
     kind: str
     fields: dict[str, Any]
     span: Span
+    origin: str = "program"
+    overlays: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFacts:
+    """What the project's manifest declares, unchecked; tables of connections by name."""
+
+    source: Source
+    connections: dict[str, Located]
+    #: By profile, then by connection.
+    overlays: dict[str, dict[str, Located]]
+    #: The profile in force.
+    profile: str | None
+    pricing: dict[str, dict[str, float]]
 
 
 @dataclass(slots=True)
@@ -225,6 +240,7 @@ class CheckedProgram:
     library: dict[str, FunctionInfo]
     kept: list[ast.Module]
     """Trees that facts refer to by identity."""
+    manifest: ManifestFacts | None = None
 
 
 # What a call does, decided by the checker.

@@ -9,6 +9,7 @@ from concerto.check.checked import (
     FieldInfo,
     FunctionInfo,
     Local,
+    ManifestFacts,
     ParamInfo,
     StructInfo,
     VariantInfo,
@@ -16,6 +17,7 @@ from concerto.check.checked import (
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
+from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.types import Type
@@ -36,7 +38,7 @@ _FORMS = {
 }
 
 
-def collect(checker: Checker) -> list[ast.Statement]:
+def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast.Statement]:
     """Fills the tables of the checker; gives the top-level statements."""
     top: list[ast.Statement] = []
     declared: dict[str, Span] = {}
@@ -52,9 +54,13 @@ def collect(checker: Checker) -> list[ast.Statement]:
     # Defaults of fields may name constants and variants.
     for item in sorted(named, key=lambda item: isinstance(item, ast.Struct | ast.Schema)):
         _signatures(checker, item)
+    if manifest:
+        check_manifest(checker, manifest)
     for item in named:
         if isinstance(item, ast.Connect):
             check_connection(checker, item)
+    if manifest:
+        check_overlays(checker, manifest)
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)

@@ -207,7 +207,7 @@ def make_record(body: Body, node: ast.Call, name: str) -> Type:
 
 
 def schema_type(body: Body, node: ast.Call, method: str, expected: Type | None) -> t.Struct | None:
-    """The schema or struct that a call is to give, by its type argument or by what is expected (CA-5)."""
+    """The type that a typed answer is to have, from the type argument or from its place (CA-5)."""
     from concerto.check.collect import written_type
     from concerto.check.schemas import inexpressible
 

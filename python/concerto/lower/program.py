@@ -9,6 +9,7 @@ from concerto.check import builtins, library
 from concerto.check import types as t
 from concerto.check.checked import (
     CheckedProgram,
+    ConnectionInfo,
     FieldInfo,
     FunctionInfo,
     VariantDefault,
@@ -19,9 +20,6 @@ from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.schemas import json_schema
 from concerto.source import Source
-
-LIBRARY_FILE = 1
-"""Its place among the files of a program that uses it."""
 
 
 class Tables:
@@ -39,12 +37,14 @@ class Tables:
         self.first_hidden = len(checked.functions) + bool(checked.top)
         self.variant_functions: dict[VariantFunction, int] = {}
         self.library_functions: dict[str, int] = {}
+        #: Where the library stands among the files of a program that uses it.
+        self.library_file = 1 + bool(checked.manifest)
 
     def library(self, function: FunctionInfo) -> int:
         """The index of a function of the library, which is lowered when it is first called."""
         if function.name not in self.library_functions:
             place = self.library_functions[function.name] = self.reserve()
-            self.hidden[place] = lower_function(self, function, LIBRARY_FILE)
+            self.hidden[place] = lower_function(self, function, self.library_file)
         return self.first_hidden + self.library_functions[function.name]
 
     def reserve(self) -> int:
@@ -186,20 +186,37 @@ def constant_entry(value: Any) -> list[Any]:
             return ["array", [constant_entry(item) for item in value]]
 
 
-def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:
+def _file(source: Source, embed: bool) -> dict[str, Any]:
     return {
         "path": source.path,
         "digest": source.digest,
         "lines": source.line_starts,
-        "text": source.text if embed_source else None,
+        "text": source.text if embed else None,
     }
+
+
+def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
+    """A connection as it stands in the document, with the fields of the profile in force."""
+    entry = {
+        "name": info.name,
+        "kind": info.kind,
+        "origin": info.origin,
+        "fields": info.fields,
+        "span": [int(info.origin == "manifest"), *info.span],
+    }
+    overlay = info.overlays.get(profile or "")
+    return {**entry, "profile": overlay} if overlay else entry
 
 
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
     """The IR of a checked program without errors."""
     source = checked.source
-    file = _file(source, embed_source=embed_source)
-    digest = hashlib.sha256(f"{source.path}\0{source.digest}".encode()).hexdigest()
+    manifest = checked.manifest
+    files = [_file(source, embed_source)]
+    if manifest:
+        files.append(_file(manifest.source, False))
+    parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
+    digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
     functions = [lower_function(tables, info) for info in checked.functions.values()]
     top = None
@@ -210,9 +227,8 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     for name, info in checked.structs.items():
         if info.origin == "schema":
             tables.schema(name)
-    files = [file]
     if tables.library_functions:
-        files.append(_file(library.source(), embed_source=True))
+        files.append(_file(library.source(), True))
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = [
         {
@@ -223,16 +239,10 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         for name in tables.schemas
     ]
     connections = list(checked.connections)
-    program.connections = [
-        {
-            "name": c.name,
-            "kind": c.kind,
-            "origin": "program",
-            "fields": c.fields,
-            "span": [0, *c.span],
-        }
-        for c in checked.connections.values()
-    ]
+    profile = manifest.profile if manifest else None
+    program.connections = [_connection(c, profile) for c in checked.connections.values()]
+    if manifest and manifest.pricing:
+        program.pricing = manifest.pricing
     program.models = [
         {
             "name": m.name,

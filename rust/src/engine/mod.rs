@@ -18,7 +18,7 @@ use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
-use crate::metrics::Recorder;
+use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
 use crate::vm::{Answer, Effect, Fiber, Resume, Step, Trace};
 
@@ -35,6 +35,8 @@ pub struct Shared {
     pub program: Verified,
     /// Connection pools and transport.
     pub client: Client,
+    /// What tokens cost.
+    pub prices: Arc<PriceBook>,
     /// The runtime's counters.
     pub recorder: Arc<Recorder>,
     /// Overrides of the host and of the command line.
@@ -73,15 +75,14 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// The settings that a call over a connection would use now, as JSON, secrets masked.
+    /// The settings that a call over a connection would use now, as JSON, secrets masked; a field that cannot be evaluated says why.
     ///
     /// # Errors
-    /// The message of a field that cannot be evaluated.
+    /// There is no such connection.
     pub fn settings_of(&mut self, name: &str) -> Result<serde_json::Value, String> {
         let connections = self.shared.program.connections();
         let index = connections.iter().position(|c| c.name == name).unwrap_or(usize::MAX);
-        let settings = self.settings.resolve(self.shared, index).map_err(|error| error.message)?;
-        Ok(settings.to_json())
+        self.settings.view(self.shared, index).map_err(|error| error.message)
     }
 
     /// Runs one function to its end.
@@ -178,7 +179,7 @@ fn emitted(payload: Value) -> Value {
 }
 
 fn failed(error: Value, trace: &Trace) -> RunError {
-    RunError::Program { message: error.message(), value: error, trace: frames(trace) }
+    RunError::uncaught(error, frames(trace))
 }
 
 fn frames(trace: &Trace) -> Vec<TraceFrame> {

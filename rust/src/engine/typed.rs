@@ -37,9 +37,8 @@ impl Engine<'_> {
         let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
         let output = OutputSchema { name: wanted.name.clone(), json };
         let retry_message = model.setting(Setting::RetryMessage).and_then(Value::as_str);
-        let retry_message = retry_message.unwrap_or_default();
         let outcome = match self.call(model, input, Some(output)) {
-            Ok(call) => self.typed(call, &wanted, retry_message).await?,
+            Ok(call) => self.typed(call, &wanted, retry_message.unwrap_or("")).await?,
             Err(error) => Err(error),
         };
         Ok(result(outcome))

@@ -79,8 +79,8 @@ struct Content {
     constants: Vec<Value>,
     structs: Vec<Option<Arc<StructType>>>,
     enums: Vec<Option<Arc<EnumType>>>,
-    patterns: HashMap<String, Regex>,
     models: Vec<Arc<ModelValue>>,
+    patterns: HashMap<String, Regex>,
 }
 
 /// A position for people: path, and line and column from 1.
@@ -124,10 +124,10 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
     let constants = document.constants.iter().map(constant_value).collect();
     let structs = document.types.iter().map(struct_type).collect();
     let enums = document.types.iter().map(enum_type).collect();
-    let patterns = patterns::patterns(&document)?;
     let models = (0..).zip(&document.models).map(|(i, m)| Arc::new(ModelValue::new(i, &m.name)));
     let models = models.collect();
-    let content = Content { document, bodies, constants, structs, enums, patterns, models };
+    let patterns = patterns::patterns(&document)?;
+    let content = Content { document, bodies, constants, structs, enums, models, patterns };
     Ok(Verified(Arc::new(content)))
 }
 
@@ -302,16 +302,16 @@ impl Verified {
         self.0.enums.get(index as usize)?.as_ref()
     }
 
-    /// The compiled form of a pattern of the program.
-    #[must_use]
-    pub fn pattern(&self, text: &str) -> Option<&Regex> {
-        self.0.patterns.get(text)
-    }
-
     /// A declared model as a value.
     #[must_use]
     pub fn model_value(&self, index: u32) -> Option<&Arc<ModelValue>> {
         self.0.models.get(index as usize)
+    }
+
+    /// The compiled form of a pattern of the program.
+    #[must_use]
+    pub fn pattern(&self, text: &str) -> Option<&Regex> {
+        self.0.patterns.get(text)
     }
 
     /// A type as the language writes it.

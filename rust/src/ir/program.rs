@@ -1,5 +1,7 @@
 //! The document that the compiler writes, as `docs/ir.md` describes it: the twin of `python/concerto/lower/ir.py`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
@@ -36,6 +38,9 @@ pub struct Document {
     pub models: Vec<Model>,
     /// What the program may ask for.
     pub permissions: Permissions,
+    /// Prices of the manifest, by model id; none are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pricing: BTreeMap<String, crate::config::PriceConfig>,
     /// Schemas that answers can be asked for.
     pub schemas: Vec<Schema>,
     /// Type table.
@@ -306,6 +311,9 @@ pub struct Connection {
     pub name: String,
     /// `program` or `manifest`.
     pub origin: String,
+    /// What the manifest's profile in force lays over the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ConnectionFields>,
     /// Where it is declared.
     pub span: Place,
 }
@@ -335,6 +343,9 @@ pub struct ConnectionFields {
     /// OpenAI project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<FieldExpr>,
+    /// Another provider kind; only profiles have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// Rate limits as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<crate::config::RateLimitConfig>,

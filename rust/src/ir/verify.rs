@@ -2,7 +2,9 @@
 
 use super::IrError;
 use super::ops::{Instr, Kind, Op, Operand, Raw};
-use super::program::{Constant, Document, FORMAT, FieldExpr, Function, Type, VERSION};
+use super::program::{
+    ConnectionFields, Constant, Document, FORMAT, FieldExpr, Function, Type, VERSION,
+};
 use crate::value::{Origin, builtin};
 use crate::vm::natives;
 
@@ -31,18 +33,15 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
         if connection.kind.parse::<crate::config::ProviderKind>().is_err() {
             return bad(format!("provider kind `{}`", connection.kind));
         }
-        let fields = &connection.fields;
-        let maps = fields.headers.iter().chain(&fields.models).flatten().map(|(_, value)| value);
-        let single = [
-            &fields.api_key,
-            &fields.base_url,
-            &fields.default_model,
-            &fields.organization,
-            &fields.project,
-            &fields.timeout,
-        ];
-        for expr in maps.chain(single.into_iter().flatten()) {
-            field_expr(expr, 0)?;
+        if !["program", "manifest"].contains(&connection.origin.as_str()) {
+            return bad(format!("origin `{}` of a connection", connection.origin));
+        }
+        connection_fields(&connection.fields)?;
+        connection.profile.iter().try_for_each(connection_fields)?;
+    }
+    for (id, price) in &document.pricing {
+        if price.check().is_err() {
+            return bad(format!("price of `{id}`"));
         }
     }
     for model in &document.models {
@@ -63,6 +62,24 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
         }
     }
     Ok(())
+}
+
+fn connection_fields(fields: &ConnectionFields) -> Result<(), IrError> {
+    if let Some(kind) = &fields.provider
+        && kind.parse::<crate::config::ProviderKind>().is_err()
+    {
+        return bad(format!("provider kind `{kind}`"));
+    }
+    let maps = fields.headers.iter().chain(&fields.models).flatten().map(|(_, value)| value);
+    let single = [
+        &fields.api_key,
+        &fields.base_url,
+        &fields.default_model,
+        &fields.organization,
+        &fields.project,
+        &fields.timeout,
+    ];
+    maps.chain(single.into_iter().flatten()).try_for_each(|expr| field_expr(expr, 0))
 }
 
 fn header(document: &Document) -> Result<(), IrError> {

@@ -212,15 +212,6 @@ enum Opened {
 /// The feature that a call needs and this release does not have.
 fn not_there_yet(call: &Call) -> Option<(&'static str, String)> {
     let settings = &call.settings;
-    if dialect(settings.kind).is_none() {
-        let kind = settings.kind.word();
-        return Some((
-            "provider",
-            format!(
-                "this release does not speak the protocol of `{kind}` yet; it speaks openai, ollama and custom"
-            ),
-        ));
-    }
     if settings.retry.as_ref().is_some_and(|retry| retry.max_attempts.unwrap_or(1) > 1) {
         return Some(("retry", "this release does not repeat failed requests yet; remove `retry` or set `max_attempts: 1`".to_owned()));
     }
@@ -239,5 +230,5 @@ fn usable_dialect(call: &Call) -> Result<&'static dyn Dialect, Failure> {
             ..Failure::new(FailureKind::Config, message)
         });
     }
-    dialect(call.settings.kind).ok_or_else(|| Failure::new(FailureKind::Config, "no protocol"))
+    Ok(dialect(call.settings.kind))
 }

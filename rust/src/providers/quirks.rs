@@ -13,6 +13,8 @@ pub struct Quirks {
     pub no_stream_options: bool,
     /// 0: `json_schema`, 1: `json_object` and instructions, 2: instructions only.
     pub schema_level: u8,
+    /// By model id, how many of the ways to ask for a typed answer were refused; for the kinds whose ways depend on the model.
+    pub refused_schemas: Vec<(String, usize)>,
 }
 
 impl Quirks {
@@ -23,7 +25,72 @@ impl Quirks {
         self.swapped_limit.extend(new);
         self.no_stream_options |= other.no_stream_options;
         self.schema_level = self.schema_level.max(other.schema_level);
+        for (model, count) in other.refused_schemas {
+            self.refuse_schemas(&model, count);
+        }
     }
+
+    /// How many of the ways to ask this model for a typed answer were refused.
+    pub(super) fn refused_schemas(&self, model: &str) -> usize {
+        self.refused_schemas.iter().find(|(own, _)| own == model).map_or(0, |(_, count)| *count)
+    }
+
+    /// With one more way refused.
+    pub(super) fn with_refused_schema(&self, model: &str) -> Self {
+        let mut next = self.clone();
+        next.refuse_schemas(model, self.refused_schemas(model) + 1);
+        next
+    }
+
+    fn refuse_schemas(&mut self, model: &str, count: usize) {
+        match self.refused_schemas.iter_mut().find(|(own, _)| own == model) {
+            Some((_, own)) => *own = count.max(*own),
+            None => self.refused_schemas.push((model.to_owned(), count)),
+        }
+    }
+}
+
+/// The names that a service has for the sampling fields of models.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields {
+    pub(super) temperature: &'static str,
+    pub(super) top_p: &'static str,
+    pub(super) max_tokens: &'static str,
+    pub(super) stop: &'static str,
+    pub(super) seed: &'static str,
+}
+
+/// A refusal that names a field of the program in its text names it as its `param` too, in the words of the program.
+pub(super) fn blame(chat: &ChatRequest, fields: &Fields, failure: Failure) -> Failure {
+    if failure.kind != FailureKind::InvalidRequest || failure.param.is_some() {
+        return failure;
+    }
+    let sampling = &chat.sampling;
+    let sent = [
+        ("temperature", fields.temperature, sampling.temperature.is_some()),
+        ("top_p", fields.top_p, sampling.top_p.is_some()),
+        ("max_tokens", fields.max_tokens, sampling.max_tokens.is_some()),
+        ("stop_sequences", fields.stop, !sampling.stop.is_empty()),
+        ("seed", fields.seed, sampling.seed.is_some()),
+    ];
+    // Services mix `topP` and `top_p`.
+    let plain = |word: &str| word.replace('_', "").to_lowercase();
+    let is_named = |field: &str| {
+        let words = failure.message.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        words.map(plain).any(|word| word == plain(field))
+    };
+    let found = sent.into_iter().find(|(_, field, is_sent)| *is_sent && is_named(field));
+    Failure { param: found.map(|(own, ..)| own.to_owned()), ..failure }
+}
+
+/// Whether a server does not know one of these fields.
+pub(super) fn is_refused(failure: &Failure, fields: &[&str]) -> bool {
+    is_bad_request(failure) && names(failure, fields)
+}
+
+/// Some servers answer unknown fields with 422.
+fn is_bad_request(failure: &Failure) -> bool {
+    failure.kind == FailureKind::InvalidRequest && matches!(failure.status, Some(400 | 422))
 }
 
 /// A request that a server refused.
@@ -58,7 +125,7 @@ impl Refused<'_> {
     /// What to change before the request is sent once more; `None` if that would not help.
     #[must_use]
     pub fn next(&self, failure: &Failure) -> Option<Quirks> {
-        if failure.kind != FailureKind::InvalidRequest || failure.status != Some(400) {
+        if !is_bad_request(failure) {
             return None;
         }
         self.other_limit(failure)

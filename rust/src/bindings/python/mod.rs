@@ -1,6 +1,7 @@
 //! The Python extension `concerto._native`. Converts, releases the interpreter, calls, converts back: nothing is decided here.
 
 mod errors;
+mod metrics;
 #[cfg(feature = "mock")]
 mod mock;
 mod program;
@@ -54,6 +55,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<program::Program>()?;
     module.add_class::<runtime::Runtime>()?;
     module.add_class::<run::Run>()?;
+    module.add_class::<metrics::Metrics>()?;
     #[cfg(feature = "mock")]
     module.add_class::<mock::MockServer>()?;
     Ok(())

@@ -10,9 +10,10 @@ mod strict;
 use bytes::Bytes;
 
 use super::classify::http_error;
-use super::quirks::Refused;
+use super::quirks::{Refused, blame};
 use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder};
 use crate::chat::{ChatRequest, ChatResponse};
+use crate::clock;
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::secret::Secret;
 use crate::wire::{HttpRequest, HttpResponse};
@@ -39,7 +40,8 @@ impl Dialect for OpenAi {
 
     fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
         if !(200..300).contains(&answer.status) {
-            return Err(http_error(answer.status, &answer.headers, &answer.body));
+            let failure = http_error(answer.status, &answer.headers, &answer.body, clock::wall());
+            return Err(blame(chat, &request::FIELDS, failure));
         }
         answer::whole(chat, &super::answer::body(&answer.body))
     }

@@ -3,11 +3,21 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Quirks;
+use super::super::quirks::Fields;
 use super::super::told::{wire_name, with_schema};
 use super::strict::strict;
 use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolChoice, ToolSpec};
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::models_table;
+
+/// Names of the sampling fields; a newer one for the limit is in [`limit_field`].
+pub(super) const FIELDS: Fields = Fields {
+    temperature: "temperature",
+    top_p: "top_p",
+    max_tokens: "max_tokens",
+    stop: "stop",
+    seed: "seed",
+};
 
 pub(super) fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks) -> Json {
     let mut body = Map::new();
@@ -19,11 +29,11 @@ pub(super) fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks)
     put("model", Some(json!(chat.model)));
     put("messages", Some(messages(chat, to.kind, quirks)));
     let sampling = &chat.sampling;
-    put("temperature", sampling.temperature.map(Json::from));
-    put("top_p", sampling.top_p.map(Json::from));
+    put(FIELDS.temperature, sampling.temperature.map(Json::from));
+    put(FIELDS.top_p, sampling.top_p.map(Json::from));
     put(limit_field(to, &chat.model, quirks), sampling.max_tokens.map(Json::from));
-    put("stop", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
-    put("seed", sampling.seed.map(Json::from));
+    put(FIELDS.stop, (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
+    put(seed_field(to), sampling.seed.map(Json::from));
     put("response_format", response_format(chat, to.kind, quirks));
     if !chat.tools.specs.is_empty() {
         let tools: Vec<Json> = chat.tools.specs.iter().map(|spec| tool(spec, to.kind)).collect();
@@ -64,6 +74,14 @@ pub(super) fn limit_field(to: &ConnectionSettings, model: &str, quirks: &Quirks)
 fn wants_completion_tokens(to: &ConnectionSettings, model: &str) -> bool {
     let at_home = crate::config::url_host(&to.base_url).as_deref() == Some("api.openai.com");
     to.kind == ProviderKind::OpenAi && (at_home || is_reasoning_family(model))
+}
+
+/// Mistral has another word and refuses the usual one.
+fn seed_field(to: &ConnectionSettings) -> &'static str {
+    match crate::config::url_host(&to.base_url).as_deref() {
+        Some("api.mistral.ai") => "random_seed",
+        _ => FIELDS.seed,
+    }
 }
 
 fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
