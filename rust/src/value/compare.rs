@@ -33,6 +33,7 @@ pub fn equal(left: &Value, right: &Value) -> bool {
         (V::Some(a), V::Some(b)) | (V::Ok(a), V::Ok(b)) | (V::Err(a), V::Err(b)) => equal(a, b),
         (V::Some(a), b) | (b, V::Some(a)) => equal(a, b),
         (V::Range(a), V::Range(b)) => a == b,
+        (V::Model(a), V::Model(b)) => a.is_same(b),
         _ => false,
     }
 }

@@ -51,7 +51,7 @@ pub fn to_json(value: &Value) -> Json {
             let (start, end) = range.exclusive();
             (start..end).map(Json::from).collect()
         }
-        Value::Foreign(_) => Json::String(value.to_string()),
+        Value::Function(_) | Value::Model(_) | Value::Foreign(_) => Json::String(value.to_string()),
     }
 }
 

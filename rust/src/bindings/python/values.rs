@@ -75,7 +75,9 @@ pub(super) fn value_to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound
             let (start, end) = range.exclusive();
             py.import("builtins")?.getattr("range")?.call1((start, end))?
         }
-        Value::Foreign(_) => PyString::new(py, &value.to_string()).into_any(),
+        Value::Function(_) | Value::Model(_) | Value::Foreign(_) => {
+            PyString::new(py, &value.to_string()).into_any()
+        }
     })
 }
 
