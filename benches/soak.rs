@@ -299,7 +299,11 @@ async fn calls(path: &str, options: &Options) -> Outcome<()> {
         took.as_secs_f64(),
         100.0 * (late / early - 1.0),
     );
-    check(options.calls < ENOUGH || late <= early * 1.05, "memory grows by more than 5 %", (early, late))
+    check(
+        options.calls < ENOUGH || late <= early * 1.05,
+        "memory grows by more than 5 %",
+        (early, late),
+    )
 }
 
 /// The runtime and the server have counted the same.
