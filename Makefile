@@ -4,7 +4,7 @@ BIN := .venv/bin
 FILE ?= README.md
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Cargo.lock
 
-.PHONY: help demo test format lint types native rust-test py-test golden tables bench wheel lock clean
+.PHONY: help demo test format lint types native rust-test py-test golden tables bench soak wheel lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -47,6 +47,14 @@ bench: .venv/.dev ## Run the benchmarks (release build); see benches/README.md
 	$(BIN)/maturin develop --locked --release
 	@rm -f .venv/.native
 	$(BIN)/python benches/run.py
+
+STREAMS ?= 5000
+CALLS ?= 1000000
+SEED ?= 1
+
+soak: .venv/.dev ## Very many calls and streams with seeded faults, minutes: STREAMS, CALLS, SEED; nothing may get lost
+	PYTHONPATH=python $(BIN)/python -m concerto build benches/programs/load.conc -o target/load.conc-ir
+	ulimit -n $$(ulimit -H -n) && cargo bench --locked --features mock --bench soak -- target/load.conc-ir --streams $(STREAMS) --calls $(CALLS) --seed $(SEED)
 
 wheel: .venv/.dev ## Build a wheel into dist/
 	$(BIN)/maturin build --locked --release --out dist

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import concerto
 
@@ -151,20 +152,25 @@ def machine() -> None:
     print(f"  ten times the chunks take {long / short:.1f} times as long (10 is linear)")
 
 
-def calls() -> None:
-    """What does a model call cost on top of HTTP? (benches/calls.rs)"""
+def crate(bench: str) -> str:
+    """Runs a benchmark of the crate with the program of the same name: its last line."""
     with tempfile.TemporaryDirectory() as name:
-        compiled = str(Path(name) / "calls.conc-ir")
-        run(*COMMAND, "build", str(PROGRAMS / "calls.conc"), "-o", compiled)
+        compiled = str(Path(name) / f"{bench}.conc-ir")
+        run(*COMMAND, "build", str(PROGRAMS / f"{bench}.conc"), "-o", compiled)
         command = ["cargo", "bench", "--locked", "--quiet", "--features", "mock", "--bench"]
         done = subprocess.run(
-            [*command, "calls", "--", compiled],
+            [*command, bench, "--", compiled],
             cwd=ROOT,
             check=True,
             stdout=subprocess.PIPE,
             text=True,
         )
-    found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
+    return done.stdout.splitlines()[-1]
+
+
+def calls() -> None:
+    """What does a model call cost on top of HTTP? (benches/calls.rs)"""
+    found: dict[str, list[float]] = json.loads(crate("calls"))
     bare = found.pop("bare reqwest")
     heading("One call through the mock server", "over bare")
     report("bare reqwest", [each / 1e6 for each in bare])
@@ -174,10 +180,49 @@ def calls() -> None:
         print(f"  {100 * (median / statistics.median(bare) - 1):+.1f} % over bare reqwest")
 
 
+def load() -> None:
+    """What do many calls and streams at once cost on top of HTTP? (benches/load.rs)"""
+    found: dict[str, list[dict[str, Any]]] = json.loads(crate("load"))
+    print(f"\n{'Calls at once':<28} {'latency':>10} {'calls/s':>9} {'CPU/1,000':>10} {'mock':>9}")
+    for bare, ours in in_pairs(found["calls"]):
+        for row in (bare, ours):
+            latency, rate = middle(row["latency_us"]), middle(row["per_second"])
+            cpu, mock = middle(row["cpu_ms_per_1000"]), middle(row["mock_ms_per_1000"])
+            name = f"{row['way']}, {row['together']}"
+            print(f"{name:<28} {latency:7.0f} \u00b5s {rate:9,.0f} {cpu:7.0f} ms {mock:6.0f} ms")
+        added = middle(ours["latency_us"]) - middle(bare["latency_us"])
+        print(
+            f"  {added:+.0f} \u00b5s, {over(ours, bare, 'cpu_ms_per_1000'):+.1f} % CPU over bare reqwest"
+        )
+    print(f"\n{'Streams at once':<28} {'chunks/s':>10} {'CPU/chunk':>10} {'mock':>9}")
+    for bare, ours in in_pairs(found["streams"]):
+        for row in (bare, ours):
+            rate = middle(row["chunks_per_second"])
+            cpu, mock = middle(row["cpu_us_per_chunk"]), middle(row["mock_us_per_chunk"])
+            name = f"{row['way']}, {row['together']} x {row['chunks']}"
+            print(f"{name:<28} {rate:10,.0f} {cpu:7.1f} \u00b5s {mock:6.1f} \u00b5s")
+        rate, cpu = over(ours, bare, "chunks_per_second"), over(ours, bare, "cpu_us_per_chunk")
+        print(f"  {rate:+.1f} % chunks per second, {cpu:+.1f} % CPU against bare reqwest")
+
+
+def in_pairs(rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    return list(zip(rows[::2], rows[1::2], strict=True))
+
+
+def middle(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+def over(ours: dict[str, Any], bare: dict[str, Any], figure: str) -> float:
+    """How many percent ours is over the other."""
+    return 100 * (middle(ours[figure]) / max(middle(bare[figure]), 1e-9) - 1)
+
+
 def main() -> None:
     start_up()
     machine()
     calls()
+    load()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ const CHUNKS: usize = 40;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Calls that run together.
 const TOGETHER: u64 = 64;
+/// How often memory is looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+/// With fewer calls the server's ledger, which keeps 10,000 requests, still fills up after the first tenth.
+const ENOUGH: u64 = 200_000;
 
 struct Options {
     streams: usize,
@@ -146,12 +150,16 @@ async fn streams(path: &str, options: &Options) -> Outcome<()> {
     }
     let (mut peak, mut highest) = (0, memory());
     let mut given: BTreeMap<String, Pulled> = BTreeMap::new();
-    while let Some(done) = running.join_next().await {
-        let (number, pulled) = done?;
-        given.insert(format!("stream {number}"), pulled?);
-        if given.len() % 64 == 1 {
-            peak = peak.max(server.counts().open_requests);
-            highest = highest.max(memory());
+    while !running.is_empty() {
+        tokio::select! {
+            done = running.join_next() => if let Some(done) = done {
+                let (number, pulled) = done?;
+                given.insert(format!("stream {number}"), pulled?);
+            },
+            () = tokio::time::sleep(GLANCE) => {
+                peak = peak.max(server.counts().open_requests);
+                highest = highest.max(memory());
+            }
         }
     }
     let took = start.elapsed();
@@ -272,7 +280,7 @@ async fn calls(path: &str, options: &Options) -> Outcome<()> {
     while !running.is_empty() {
         tokio::select! {
             done = running.join_next() => if let Some(done) = done { done??; },
-            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            () = tokio::time::sleep(GLANCE) => {}
         }
         if early.is_none() && next.load(Ordering::Relaxed) >= tenth {
             early = Some(memory());
@@ -291,7 +299,11 @@ async fn calls(path: &str, options: &Options) -> Outcome<()> {
         took.as_secs_f64(),
         100.0 * (late / early - 1.0),
     );
-    check(late <= early * 1.05, "memory grows by more than 5 %", (early, late))
+    check(
+        options.calls < ENOUGH || late <= early * 1.05,
+        "memory grows by more than 5 %",
+        (early, late),
+    )
 }
 
 /// The runtime and the server have counted the same.
