@@ -269,7 +269,11 @@ impl Reader {
     async fn read(&mut self) -> Option<Ending> {
         let mut events = Vec::new();
         match self.chunk().await {
-            Err(failure) => Some(Err(failure)),
+            // What breaks after the end marker does not matter; `[DONE]` and the usage may be missing.
+            Err(failure) => Some(match self.decoder.finish() {
+                Err(cut_off) if cut_off.kind == FailureKind::Network => Err(failure),
+                ended => ended,
+            }),
             Ok(Some(bytes)) => {
                 self.note(&bytes);
                 let pushed = self.sse.push(&bytes, &mut events);

@@ -56,6 +56,24 @@ async fn chunks_come_in_order_and_the_usage_is_counted_at_the_end() {
     assert_eq!(metrics.distribution("cloud", "time_to_first_chunk_ms").unwrap().count, 1);
 }
 
+// providers.md 2.3
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_end_marker_is_no_failure() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9999\r\n\r\n";
+    for (events, is_good) in [(vec![ONE, TWO, STOP], true), (vec![ONE, TWO], false)] {
+        let reply = Reply::raw(format!("{head}{}", events.concat()));
+        let server = Server::start(vec![reply]).await;
+        let mut stream = open(call(&server.url)).await;
+        match text(&mut stream).await {
+            Ok(whole) => assert!(is_good && whole == "Hamburg", "{whole}"),
+            Err((whole, error)) => {
+                assert!(!is_good && whole == "Hamburg", "{error}");
+                assert_eq!(error.interrupted.unwrap().cause, "network");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_cut_stream_keeps_its_text_and_names_the_cause() {
     let server = Server::start(vec![Reply::events(&[ONE, TWO])]).await;
