@@ -249,6 +249,11 @@ def test_sc6_json_names_are_read_and_written() -> None:
     runtime.on("out", emitted.append)
     runtime.call("show", {"type": "x", "a b": {"N": 1}})
     assert plain(emitted) == [{"kind": "x", "inner": {"n": 1}}]
+    # What came from the program may go back to it as it is.
+    source = f"{schema}\npub fn same(s: S) -> S {{ s }}"
+    runtime = concerto.Runtime(concerto.compile(source))
+    value = runtime.call("same", {"type": "x", "a b": {"N": 1}})
+    assert runtime.call("same", value) == value
     with pytest.raises(concerto.CompileError, match="two fields have the name `a` in JSON"):
         concerto.compile('schema S { a: Int, @json("a") b: Int }')
 
@@ -543,6 +548,8 @@ def test_sc23_parse_schema_takes_text_and_responses() -> None:
     model M { provider: ollama }
     schema S { n: Int }
     pub fn go() -> Result<S, LlmError> { let r = M.execute("x")?; parse_schema(r) }
+    pub fn other(text: String) -> Result<S, SchemaError> { parse_schema(text) }
+    pub fn words(text: String) -> Result<S, String> { Ok(other(text)?) }
     pub fn which(text: String) -> String {
         match parse_schema<S>(text) { Ok(s) => "${s.n}", Err(e) => "${e.kind} ${e.reason ?? ""} ${e.rounds} ${e.raw_response}" }
     }
@@ -551,4 +558,8 @@ def test_sc23_parse_schema_takes_text_and_responses() -> None:
     with pytest.raises(concerto.errors.SchemaError, match="schema `S` after 1 answer"):
         runtime.call("go")
     assert runtime.call("which", '{"n": 1}') == "1"
+    # SC-25
+    assert runtime.call("other", '{"n": 1}').n == 1
+    with pytest.raises(concerto.ProgramError, match="schema `S` after 1 answer: /n: expected Int"):
+        runtime.call("words", "{}")
     assert runtime.call("which", "{}") == "schema missing_field 1 {}"

@@ -125,11 +125,12 @@ CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")
 PROMPT = t.Struct("Prompt", "record")
 
-#: Names of types that are always there; `AgentError` is another name for `LlmError` (rule E-6).
+#: Names of types that are always there; `AgentError` is another name for `LlmError` (rule E-6), and so is `SchemaError` (SC-25).
 TYPES: dict[str, Type] = {
     **t.SIMPLE,
     **{name: t.Struct(name, origin) for name, origin, _ in _RECORDS},
     "AgentError": LLM_ERROR,
+    "SchemaError": LLM_ERROR,
 }
 
 #: Types with arguments, by their number.

@@ -29,9 +29,15 @@ pub struct Pending {
     pub value: Value,
 }
 
-pub(super) fn run(program: &Verified, ty: u32, json: &Json) -> Result<Decoded, Vec<Violation>> {
+pub(super) fn run(
+    program: &Verified,
+    ty: u32,
+    json: &Json,
+    own_names: bool,
+) -> Result<Decoded, Vec<Violation>> {
     let mut decoder = Decoder {
         program,
+        own_names,
         path: Vec::new(),
         coerce: false,
         quiet: false,
@@ -51,6 +57,8 @@ const MAX_TRIES: usize = 64;
 /// Every method that gives None has reported why.
 struct Decoder<'a> {
     program: &'a Verified,
+    /// Whether fields may have their names of the program instead of those of JSON.
+    own_names: bool,
     path: Vec<String>,
     coerce: bool,
     /// Within an attempt nothing is reported, and the first misfit ends it.
@@ -200,7 +208,7 @@ impl<'a> Decoder<'a> {
     fn structure(&mut self, ty: u32, inner: &Struct, entries: &Map<String, Json>) -> Option<Value> {
         let fields = gather(
             self.quiet,
-            inner.fields.iter().map(|field| self.field(field, entries.get(&field.json))),
+            inner.fields.iter().map(|field| self.field(field, self.entry(field, entries))),
         );
         let known = !inner.strict || self.has_no_others(inner, entries);
         let fields = fields.filter(|_| known)?;
@@ -213,8 +221,16 @@ impl<'a> Decoder<'a> {
         Some(value)
     }
 
+    fn entry<'j>(&self, field: &Field, entries: &'j Map<String, Json>) -> Option<&'j Json> {
+        let by_name = || self.own_names.then(|| entries.get(&field.name)).flatten();
+        entries.get(&field.json).or_else(by_name)
+    }
+
     fn has_no_others(&mut self, inner: &Struct, entries: &Map<String, Json>) -> bool {
-        let is_extra = |key: &str| inner.fields.iter().all(|field| field.json != key);
+        let own_names = self.own_names;
+        let is_own =
+            |field: &Field, key: &str| field.json == key || (own_names && field.name == key);
+        let is_extra = |key: &str| !inner.fields.iter().any(|field| is_own(field, key));
         let extra: Vec<_> = entries.iter().filter(|(key, _)| is_extra(key)).collect();
         for (key, json) in &extra {
             self.at(key.as_str(), |own| {
@@ -402,7 +418,7 @@ pub(super) fn integral(number: &Number) -> Option<i64> {
 
 /// A short form of JSON for messages.
 fn shown(json: &Json) -> String {
-    short(json.to_string())
+    short(&json.to_string())
 }
 
 /// A short form of a text, as JSON.
@@ -410,9 +426,10 @@ pub(super) fn quoted(text: &str) -> String {
     shown(&Json::from(text))
 }
 
-fn short(text: String) -> String {
+/// Not more than 60 characters of a text.
+pub(super) fn short(text: &str) -> String {
     if text.chars().count() <= 60 {
-        return text;
+        return text.to_owned();
     }
     text.chars().take(57).chain("...".chars()).collect()
 }

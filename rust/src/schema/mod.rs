@@ -63,7 +63,7 @@ impl Violation {
 
     /// The same with the place in any case.
     fn line(&self) -> String {
-        let place = if self.path.is_empty() { "the answer" } else { &self.path };
+        let place = if self.path.is_empty() { "the answer" } else { &decode::short(&self.path) };
         match self.reason {
             "validator" => format!("{place}: {}", self.actual),
             _ => format!("{place}: expected {}, got {}", self.expected, self.actual),
@@ -71,12 +71,13 @@ impl Violation {
     }
 }
 
-/// Decodes JSON as a type; validators of the program are not run.
+/// Decodes what a host passed: fields may also have the names that they have in the program, as values that came from it do. Validators of the
+/// program are not run.
 ///
 /// # Errors
 /// All violations, at most 50, in order of their places.
 pub fn decode(program: &Verified, ty: u32, json: &Json) -> Result<Value, Vec<Violation>> {
-    check(program, ty, json).map(|decoded| decoded.value)
+    decode::run(program, ty, json, true).map(|decoded| decoded.value)
 }
 
 /// Decodes JSON as a type, and lists the validators that have to agree.
@@ -84,5 +85,5 @@ pub fn decode(program: &Verified, ty: u32, json: &Json) -> Result<Value, Vec<Vio
 /// # Errors
 /// All violations, at most 50, in order of their places.
 pub fn check(program: &Verified, ty: u32, json: &Json) -> Result<Decoded, Vec<Violation>> {
-    decode::run(program, ty, json)
+    decode::run(program, ty, json, false)
 }
