@@ -8,6 +8,8 @@ mod protocols;
 mod retries;
 mod server;
 mod streams;
+#[cfg(feature = "rustls")]
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
