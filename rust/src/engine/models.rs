@@ -124,7 +124,7 @@ impl Engine<'_> {
         messages.extend(said);
         let declared = sampling(model);
         let timeout = over.timeout.or_else(|| seconds(model.fields.timeout.as_ref()));
-        let call = Call {
+        Ok(Call {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
             timeout: timeout.unwrap_or(settings.timeout),
             settings,
@@ -140,8 +140,7 @@ impl Engine<'_> {
             output,
             deadline: None,
             retry: model.fields.retry_policy.clone(),
-        };
-        Ok(call)
+        })
     }
 
     /// A call that never leaves the process needs no key and no variables.

@@ -142,8 +142,8 @@ impl Round {
                 }
                 Err(failure) if self.adapt(&failure)? => {}
                 Err(failure) => {
-                    let request_id = id.or(failure.request_id);
-                    return Err(self.dialect.blame(&self.chat, Failure { request_id, ..failure }));
+                    let failure = Failure { request_id: id.or(failure.request_id), ..failure };
+                    return Err(self.dialect.blame(&self.chat, failure));
                 }
             }
         }

@@ -137,7 +137,10 @@ impl Pool {
         // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
         match timeout_at(deadline.at + GRACE, sending).await {
             Err(_) => Err(timed_out("response", "no answer", deadline.limit)),
-            Ok(Err(error)) => Err(transport_failure(error, "response", deadline.limit)),
+            Ok(Err(error)) => {
+                let host = settings.base_url.split('/').nth(2);
+                Err(transport_failure(error, "response", deadline.limit, host))
+            }
             Ok(Ok(response)) => Ok(response),
         }
     }
@@ -279,7 +282,7 @@ pub(super) async fn read_body(
             // An error whose text is lost is still that error.
             _ if !is_good => break,
             Err(_) => return Err(timed_out("body", "the answer did not end", deadline.limit)),
-            Ok(Err(error)) => return Err(transport_failure(error, "body", deadline.limit)),
+            Ok(Err(error)) => return Err(transport_failure(error, "body", deadline.limit, None)),
         }
     }
     Ok(HttpResponse { status, headers, body: body.freeze() })
@@ -292,7 +295,7 @@ pub(super) async fn read_chunk(
 ) -> Result<Option<Bytes>, Failure> {
     match timeout_at(deadline.at, response.chunk()).await {
         Err(_) => Err(timed_out("idle", "the stream sent nothing", deadline.limit)),
-        Ok(Err(error)) => Err(transport_failure(error, "idle", deadline.limit)),
+        Ok(Err(error)) => Err(transport_failure(error, "idle", deadline.limit, None)),
         Ok(Ok(chunk)) => Ok(chunk),
     }
 }
@@ -333,7 +336,13 @@ pub(super) fn timed_out(phase: &'static str, what: &str, limit: Duration) -> Fai
     Failure { phase: Some(phase), ..failure }
 }
 
-fn transport_failure(error: reqwest::Error, phase: &'static str, limit: Duration) -> Failure {
+/// The failure for an error of the HTTP library; `to` is whom it was to reach.
+fn transport_failure(
+    error: reqwest::Error,
+    phase: &'static str,
+    limit: Duration,
+    to: Option<&str>,
+) -> Failure {
     let error = error.without_url(); // a URL may hold a secret
     if error.is_timeout() {
         return if error.is_connect() {
@@ -342,12 +351,27 @@ fn transport_failure(error: reqwest::Error, phase: &'static str, limit: Duration
             timed_out(phase, "no answer", limit)
         };
     }
-    let failure = Failure::new(FailureKind::Network, causes(&error));
+    let message = match to {
+        Some(host) if error.is_connect() => {
+            format!("cannot connect to {host}: {}", innermost(&error))
+        }
+        _ => causes(&error),
+    };
+    let failure = Failure::new(FailureKind::Network, message);
     if failure.message.contains("certificate") {
         let hint = "; if the server uses a private authority, name its file with `ca_bundle`";
         return Failure { message: failure.message + hint, ..failure };
     }
     failure.retried_as(RetryClass::ServerError)
+}
+
+/// What the operating system or TLS said.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
 }
 
 /// The innermost causes of an error, without the library's own frame around them.
