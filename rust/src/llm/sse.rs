@@ -122,6 +122,8 @@ impl Decoder {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn decode(pieces: &[&[u8]]) -> (Vec<SseEvent>, Option<String>) {
@@ -152,6 +154,93 @@ mod tests {
         }
         let bytes: Vec<_> = CORNERS.chunks(1).collect();
         assert_eq!(decode(&bytes), whole);
+    }
+
+    /// Lines of all kinds, with all line ends, in any order: the pieces in which they come change nothing.
+    fn any_stream() -> impl Strategy<Value = Vec<u8>> {
+        let line = proptest::sample::select(vec![
+            "data: a",
+            "data:b",
+            "data:  é🙂 ",
+            "data",
+            "data:",
+            "event: x",
+            "event:",
+            ": ping",
+            ":",
+            "id: 7",
+            "retry: 5",
+            "other: y",
+            "{",
+            "",
+            "",
+            "",
+        ]);
+        let end = proptest::sample::select(vec!["\n", "\r", "\r\n"]);
+        let lines = proptest::collection::vec((line, end), 0..20);
+        (any::<bool>(), lines, any::<bool>()).prop_map(|(bom, lines, ended)| {
+            let mut text = if bom { "\u{feff}".to_owned() } else { String::new() };
+            for (line, end) in lines {
+                text.push_str(line);
+                text.push_str(end);
+            }
+            if !ended {
+                text.push_str("data: last");
+            }
+            text.into_bytes()
+        })
+    }
+
+    proptest! {
+        /// R14, `S-14`
+        #[test]
+        fn no_split_changes_a_stream(stream in any_stream(), at in any::<proptest::sample::Index>()) {
+            let whole = decode(&[&stream]);
+            for split in 0..=stream.len() {
+                prop_assert_eq!(&decode(&[&stream[..split], &stream[split..]]), &whole);
+            }
+            let bytes: Vec<_> = stream.chunks(1).collect();
+            prop_assert_eq!(&decode(&bytes), &whole);
+            let pieces: Vec<_> = stream.chunks(1 + at.index(9)).collect();
+            prop_assert_eq!(&decode(&pieces), &whole);
+        }
+
+        /// Whatever comes, it does not panic, and all splits agree.
+        #[test]
+        fn any_bytes_are_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let whole = decode(&[&bytes]);
+            let singles: Vec<_> = bytes.chunks(1).collect();
+            prop_assert_eq!(decode(&singles), whole);
+        }
+    }
+
+    #[test]
+    fn each_rule_of_the_decoder_holds() {
+        let event = |name: Option<&str>, data: &str| {
+            let name = name.map(str::to_owned);
+            SseEvent { name, data: data.to_owned() }
+        };
+        for (text, events, other) in [
+            ("data: a\n\n", vec![event(None, "a")], None),
+            ("data:a\r\r", vec![event(None, "a")], None),
+            ("\u{feff}data:  a \r\n\r\n", vec![event(None, " a ")], None),
+            ("data\n\ndata:\n\n", vec![], None),
+            ("data:\ndata: b\n\n", vec![event(None, "\nb")], None),
+            ("event: x\n\ndata: a\n\n", vec![event(None, "a")], None),
+            ("event: x\ndata: a\ndata: b", vec![event(Some("x"), "a\nb")], None),
+            (": ping\n\n:\nid: 1\nretry: 2\n\n", vec![], None),
+            ("{\"error\":\n 1}", vec![], Some("{\"error\":\n 1}\n")),
+        ] {
+            assert_eq!(decode(&[text.as_bytes()]), (events, other.map(str::to_owned)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn many_short_lines_of_one_event_have_a_largest_size_too() {
+        let (mut decoder, line) =
+            (Decoder::default(), [b"data: ", &[b'a'; 1000][..], b"\n"].concat());
+        let outcome = (0..5000).try_for_each(|_| decoder.push(&line, &mut Vec::new()));
+        assert_eq!(outcome, Err(TooLarge));
     }
 
     #[test]

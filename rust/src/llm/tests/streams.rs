@@ -208,3 +208,86 @@ async fn a_server_that_only_keeps_alive_is_given_up_after_ten_limits() {
     assert_eq!(error.failure.phase, Some("idle"));
     assert!(error.message.contains("nothing but keep-alives within 300 s"), "{error}");
 }
+
+/// S-6: at most 64 chunks wait for the program; what has arrived is billed.
+#[tokio::test]
+async fn a_slow_program_has_at_most_64_chunks_waiting() {
+    let piece = "data: {\"choices\":[{\"delta\":{\"content\":\"four\"}}]}\n\n";
+    let many = piece.repeat(1000);
+    let server = Server::start(vec![Reply::events(&[&many, STOP, DONE])]).await;
+    let recorder = recorder();
+    let mut stream = client().stream(call(&server.url), vec![recorder.clone()]).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap().text, "four");
+    // Reading goes on as soon as half of them are taken, and never beyond 64.
+    for taken in 2..=100 {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stream.next().await.unwrap().unwrap().index, taken - 1);
+    }
+    drop(stream);
+    let tokens = counters(&recorder).tokens.tokens_out;
+    assert!((100 + 31..=100 + 64).contains(&tokens), "{tokens}");
+}
+
+/// S-1, S-4, S-6: a slow program gets every chunk, in order, with the time of its arrival.
+#[tokio::test(start_paused = true)]
+async fn read_ahead_loses_and_reorders_nothing() {
+    let texts: Vec<String> = (0..500).map(|number| format!("{number} ")).collect();
+    let events = texts.iter().map(|text| {
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    });
+    let body = events.collect::<String>();
+    let server = Server::start(vec![Reply::events(&[&body, STOP, DONE])]).await;
+    let mut stream = open(call(&server.url)).await;
+    let mut found = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        found.push(chunk.unwrap().text);
+        if found.len() % 100 == 0 {
+            tokio::time::sleep(SECONDS(100)).await;
+        }
+    }
+    assert_eq!(found, texts);
+}
+
+/// S-5, S-6: what arrives while the program is busy has the time of its arrival.
+#[tokio::test(start_paused = true)]
+async fn a_chunk_knows_when_it_arrived() {
+    let reply = Reply::events(&[ONE]).then_repeat(TWO, SECONDS(2));
+    let server = Server::start(vec![reply]).await;
+    let mut stream = open(call(&server.url)).await;
+    stream.next().await.unwrap().unwrap();
+    tokio::time::sleep(SECONDS(7)).await;
+    let mut arrived = Vec::new();
+    for _ in 0..3 {
+        arrived.push(stream.next().await.unwrap().unwrap().elapsed_ms / 1000);
+    }
+    assert_eq!(arrived, [0, 2, 4]);
+}
+
+/// C-60: also of a stream that goes on, whatever the program does.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_call_ends_its_stream() {
+    let server = Server::start(vec![Reply::events(&[ONE]).then_repeat(TWO, SECONDS(2))]).await;
+    let call = Call { deadline: Some(SECONDS(5)), ..call(&server.url) };
+    let began = clock::now();
+    let mut stream = open(call).await;
+    let (before, error) = text(&mut stream).await.unwrap_err();
+    assert_eq!(before, "Hamburgburgburg");
+    assert_eq!((error.failure.phase, error.timeout), (Some("call"), Some(SECONDS(5))));
+    assert_eq!(error.interrupted.unwrap().cause, "timeout");
+    assert!(began.elapsed() >= SECONDS(5) && began.elapsed() < SECONDS(6));
+}
+
+/// C-58: pings keep a stream alive for ten limits, and no longer.
+#[tokio::test(start_paused = true)]
+async fn pings_that_are_events_are_no_progress() {
+    let reply = Reply::events(&[ONE]).then_repeat("event: ping\ndata: {}\n\n", SECONDS(29));
+    let server = Server::start(vec![reply]).await;
+    let mut stream = open(call(&server.url)).await;
+    stream.next().await.unwrap().unwrap();
+    let before = clock::now();
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert!((SECONDS(300)..SECONDS(301)).contains(&before.elapsed()), "{:?}", before.elapsed());
+    assert_eq!((error.failure.phase, error.interrupted.unwrap().cause), (Some("idle"), "timeout"));
+}
