@@ -47,7 +47,7 @@ impl ResponseStream {
         request_id: Option<String>,
     ) -> Self {
         session.meter.first_chunk();
-        let (text, permit) = (String::new(), Some(permit));
+        let (permit, text) = (Some(permit), String::new());
         Self { session, feed, permit, request_id, text, chunks: 0, answer: None }
     }
 
@@ -128,15 +128,10 @@ impl ResponseStream {
         let call = &self.session.call;
         let reported = rest.usage.unwrap_or_default();
         let prompt = estimate_prompt(&call.messages, None);
-        let is_whole = rest.is_complete && reported.tokens_in > 0 && reported.tokens_out > 0;
         let usage = Usage {
             tokens_in: if reported.tokens_in > 0 { reported.tokens_in } else { prompt },
-            tokens_out: if is_whole {
-                reported.tokens_out
-            } else {
-                reported.tokens_out.max(received)
-            },
-            is_estimated: !is_whole,
+            tokens_out: reported.tokens_out.max(received),
+            is_estimated: true,
             ..reported
         };
         self.session.meter.used(call, &call.model_id, &usage);
