@@ -143,6 +143,7 @@ CODES: dict[str, Code] = {
     "W4006": Code("temperature above 1 on anthropic", "model-temperature"),
     "W4007": Code("model field has no effect", "model-field-unused"),
     "W4009": Code("model id looks like an alias", "model-alias-typo"),
+    "W4012": Code("retry layers multiply"),
     "W4013": Code("prompt shows an Option", "prompt-option"),
     "W4014": Code("optional twice", "schema-double-option"),
     "W4016": Code("model is deprecated", "model-deprecated"),

@@ -138,7 +138,7 @@ impl Engine<'_> {
                 seed: over.seed.or(declared.seed),
             },
             output,
-            deadline: None,
+            deadline: model.fields.deadline_ms.map(Duration::from_millis),
             retry: model.fields.retry_policy.clone(),
         };
         refuse_retry_policy(model, name)?;
