@@ -8,6 +8,8 @@ from typing import Any
 import concerto
 import pytest
 
+from tests.conftest import ROOT
+
 PROGRAM = """
 connect c { base_url: env("URL"), api_key: "sk-canary-8152", provider: "custom", default_model: "m" }
 model M { provider: c, system_prompt: "Be brief." }
@@ -175,3 +177,39 @@ def test_a_key_in_an_answer_reaches_no_error(program: concerto.Program) -> None:
         shown = f"{caught.value} {caught.value.value!r} {caught.value.violations!r}"
         assert "canary" not in shown
         assert "***" in caught.value.raw_response
+
+
+LIMITED = """
+schema Limited {
+    @range(3..) a: Int, @range(..=-2) b: Float, @length(30..=31) c: String, @length(..=2) d: String, @items(3..=4) e: Array<Int>,
+    @items(2..) f: Map<String, Bool>, @pattern("^[A-Z]{3}-[0-9]+$") @length(8..) g: String, @pattern("q") h: Array<Option<String>>,
+    @items(0..=0) i: Array<String>, @range(1..=1) j?: Int,
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("declarations", "name"),
+    [
+        *(
+            ((ROOT / f"tests/golden/schemas/{file}.conc").read_text(encoding="utf-8"), name)
+            for file, name in (
+                ("order", "Order"),
+                ("types", "Types"),
+                ("types", "Tree"),
+                ("modes", "Strict"),
+                ("modes", "Partial"),
+            )
+        ),
+        (LIMITED, "Limited"),
+    ],
+    ids=["order", "types", "tree", "strict", "partial", "limited"],
+)
+def test_o15_mocked_answers_always_fit(declarations: str, name: str) -> None:
+    source = f"""{declarations}
+    connect ollama {{ }}
+    model M {{ provider: ollama }}
+    pub fn go() -> Result<{name}, LlmError> {{ M.execute_with_schema<{name}>("x") }}"""
+    runtime = concerto.Runtime(concerto.compile(source), mock=True)
+    first, second = runtime.call("go"), runtime.call("go")
+    assert first == second

@@ -371,8 +371,8 @@ class ModelName:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorPattern:
-    """A built-in error in a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
+class TypePattern:
+    """A struct in a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
 
     type: Type | None
     kind: str | None
@@ -380,7 +380,8 @@ class ErrorPattern:
 
 @dataclass(frozen=True, slots=True)
 class UnitVariant:
-    """A variant without data; for None the enum is None."""
+    """A variant without data; for None the enum is None. In a pattern, whether the value may be no enum at all, as one of a union."""
 
     enum: EnumInfo | None
     variant: int
+    may_be_other: bool = False

@@ -107,8 +107,8 @@ def check(
         top=top,
         env=checker.env,
         hosts=checker.hosts,
+        manifest=manifest,
         library=checker.library,
         kept=checker.kept,
-        manifest=manifest,
     )
     return program, checker.diagnostics

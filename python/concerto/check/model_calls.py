@@ -231,7 +231,7 @@ def make_record(body: Body, node: ast.Call, name: str) -> Type:
 
 
 def schema_type(body: Body, node: ast.Call, method: str, expected: Type | None) -> t.Struct | None:
-    """The type that a typed answer is to have, from the type argument or from its place (CA-5)."""
+    """The schema or struct that an answer is to have: the type argument, else the expected type (CA-5)."""
     from concerto.check.collect import written_type
     from concerto.check.schemas import inexpressible
 

@@ -37,8 +37,8 @@ class Tables:
         self.first_hidden = len(checked.functions) + bool(checked.top)
         self.variant_functions: dict[VariantFunction, int] = {}
         self.library_functions: dict[str, int] = {}
-        #: Where the library stands among the files of a program that uses it.
-        self.library_file = 1 + bool(checked.manifest)
+        #: Its place among the files of a program that uses it.
+        self.library_file = 2 if checked.manifest else 1
 
     def library(self, function: FunctionInfo) -> int:
         """The index of a function of the library, which is lowered when it is first called."""
@@ -186,12 +186,12 @@ def constant_entry(value: Any) -> list[Any]:
             return ["array", [constant_entry(item) for item in value]]
 
 
-def _file(source: Source, embed: bool) -> dict[str, Any]:
+def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:
     return {
         "path": source.path,
         "digest": source.digest,
         "lines": source.line_starts,
-        "text": source.text if embed else None,
+        "text": source.text if embed_source else None,
     }
 
 
@@ -212,9 +212,9 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     """The IR of a checked program without errors."""
     source = checked.source
     manifest = checked.manifest
-    files = [_file(source, embed_source)]
+    files = [_file(source, embed_source=embed_source)]
     if manifest:
-        files.append(_file(manifest.source, False))
+        files.append(_file(manifest.source, embed_source=False))
     parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
     digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
@@ -228,7 +228,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         if info.origin == "schema":
             tables.schema(name)
     if tables.library_functions:
-        files.append(_file(library.source(), True))
+        files.append(_file(library.source(), embed_source=True))
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = [
         {

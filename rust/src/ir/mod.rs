@@ -302,16 +302,16 @@ impl Verified {
         self.0.enums.get(index as usize)?.as_ref()
     }
 
-    /// A declared model as a value.
-    #[must_use]
-    pub fn model_value(&self, index: u32) -> Option<&Arc<ModelValue>> {
-        self.0.models.get(index as usize)
-    }
-
     /// The compiled form of a pattern of the program.
     #[must_use]
     pub fn pattern(&self, text: &str) -> Option<&Regex> {
         self.0.patterns.get(text)
+    }
+
+    /// A declared model as a value.
+    #[must_use]
+    pub fn model_value(&self, index: u32) -> Option<&Arc<ModelValue>> {
+        self.0.models.get(index as usize)
     }
 
     /// A type as the language writes it.

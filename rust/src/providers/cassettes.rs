@@ -251,3 +251,85 @@ fn streams_in_any_pieces() {
         }
     }
 }
+
+/// Some JSON that servers may send in place of what belongs there.
+fn odd(dice: &mut fastrand::Rng) -> Json {
+    match dice.u8(..8) {
+        0 => Json::Null,
+        1 => true.into(),
+        2 => (-1).into(),
+        3 => 1e300.into(),
+        4 => "".into(),
+        5 => "\u{0}🚢".into(),
+        6 => Json::Array(vec![Json::Null, serde_json::json!({})]),
+        _ => serde_json::json!({"error": {}, "type": 7, "index": "x"}),
+    }
+}
+
+/// Replaces or removes one value somewhere inside.
+fn spoil(json: &mut Json, dice: &mut fastrand::Rng) {
+    if dice.u8(..6) == 0 {
+        *json = odd(dice);
+        return;
+    }
+    match json {
+        Json::Object(map) if !map.is_empty() => {
+            let index = dice.usize(..map.len());
+            let key = map.keys().nth(index).unwrap().clone();
+            if dice.u8(..6) == 0 {
+                map.remove(&key);
+            } else {
+                spoil(&mut map[&key], dice);
+            }
+        }
+        Json::Array(items) if !items.is_empty() => {
+            let index = dice.usize(..items.len());
+            spoil(&mut items[index], dice);
+        }
+        other => *other = odd(dice),
+    }
+}
+
+// C-54: whatever stands in an answer, there is a response or a failure, never a panic.
+#[test]
+fn spoilt_answers_do_no_harm() {
+    let mut dice = fastrand::Rng::with_seed(11);
+    for (sample, dialect) in samples("response").into_iter().chain(samples("error")) {
+        let answer = match text(&sample, "kind") {
+            "response" => {
+                HttpResponse { status: 200, headers: Vec::new(), body: Bytes::from(bytes(&sample)) }
+            }
+            _ => answer(&sample),
+        };
+        let Ok(whole) = serde_json::from_slice::<Json>(&answer.body) else { continue };
+        for _ in 0..60 {
+            let mut json = whole.clone();
+            (0..dice.u8(1..4)).for_each(|_| spoil(&mut json, &mut dice));
+            let body = Bytes::from(json.to_string());
+            let found =
+                dialect.decode(&ChatRequest::default(), &HttpResponse { body, ..answer.clone() });
+            assert!(found.is_ok() || !found.unwrap_err().message.is_empty());
+        }
+    }
+    for (sample, dialect) in samples("stream") {
+        let (mut sse, mut events) = (Decoder::default(), Vec::new());
+        sse.push(&bytes(&sample), &mut events).unwrap();
+        sse.finish(&mut events);
+        for _ in 0..60 {
+            let mut reader = dialect.stream_decoder(&ChatRequest::default());
+            for event in &events {
+                let mut event = event.clone();
+                if dice.u8(..3) == 0
+                    && let Ok(mut json) = serde_json::from_str(&event.data)
+                {
+                    spoil(&mut json, &mut dice);
+                    event.data = json.to_string();
+                }
+                if reader.push(&event).is_err() {
+                    break;
+                }
+            }
+            let _ = (reader.usage(), reader.finish());
+        }
+    }
+}

@@ -14,6 +14,8 @@ pub mod google;
 pub mod openai;
 mod quirks;
 mod recursion;
+#[cfg(test)]
+mod round_trips;
 mod told;
 mod waits;
 
@@ -174,6 +176,9 @@ pub trait Dialect: Send + Sync {
         is_second: bool,
         failure: &Failure,
     ) -> Option<Quirks>;
+
+    /// The failure with the program's field that the server's text refuses as its `param`, if the server named none itself.
+    fn blame(&self, chat: &ChatRequest, failure: Failure) -> Failure;
 
     /// A fresh reader of one streamed answer to this request.
     fn stream_decoder(&self, chat: &ChatRequest) -> Box<dyn StreamDecoder>;

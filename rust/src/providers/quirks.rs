@@ -60,7 +60,7 @@ pub(super) struct Fields {
     pub(super) seed: &'static str,
 }
 
-/// A refusal that names a field of the program in its text names it as its `param` too, in the words of the program.
+/// A refusal whose text names a field of the program names it as its `param` too, in the words of the program.
 pub(super) fn blame(chat: &ChatRequest, fields: &Fields, failure: Failure) -> Failure {
     if failure.kind != FailureKind::InvalidRequest || failure.param.is_some() {
         return failure;
@@ -172,5 +172,101 @@ fn names(failure: &Failure, fields: &[&str]) -> bool {
     match failure.param.as_deref() {
         Some(param) => fields.iter().any(|field| param.split('.').any(|part| part == *field)),
         None => fields.iter().any(|field| failure.message.contains(field)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{OutputSchema, Sampling};
+
+    fn refusal(status: u16, message: &str) -> Failure {
+        Failure { status: Some(status), ..Failure::new(FailureKind::InvalidRequest, message) }
+    }
+
+    // C-51, C-53, M-40: what is learned from which refusal.
+    #[test]
+    fn only_what_was_sent_and_is_named_is_changed() {
+        let sampling = Sampling { max_tokens: Some(5), ..Sampling::default() };
+        let json = serde_json::json!({});
+        let output = Some(OutputSchema { name: "T".to_owned(), json });
+        let chat = ChatRequest {
+            model: "m".to_owned(),
+            sampling,
+            output,
+            stream: true,
+            ..ChatRequest::default()
+        };
+        let none = Quirks::default();
+        let swapped = Quirks { swapped_limit: vec!["m".to_owned()], ..none.clone() };
+        let quiet = Quirks { no_stream_options: true, ..none.clone() };
+        let simple = Quirks { schema_level: 1, ..none.clone() };
+        for (kind, status, message, expected) in [
+            (ProviderKind::Custom, 400, "unknown field max_tokens", Some(&swapped)),
+            (
+                ProviderKind::OpenAi,
+                400,
+                "use max_completion_tokens, not max_tokens",
+                Some(&swapped),
+            ),
+            (ProviderKind::Custom, 400, "max_tokens must be at most 4096", None),
+            (ProviderKind::Custom, 400, "max_completion_token", None),
+            (ProviderKind::Custom, 422, "extra: stream_options", Some(&quiet)),
+            (ProviderKind::Custom, 400, "no stream_options here", Some(&quiet)),
+            (ProviderKind::OpenAi, 400, "no stream_options here", None),
+            (ProviderKind::Custom, 400, "response_format is unknown", Some(&simple)),
+            (ProviderKind::Ollama, 400, "response_format is unknown", None),
+            (ProviderKind::Custom, 404, "no stream_options here", None),
+            (ProviderKind::Custom, 400, "nothing of ours", None),
+        ] {
+            let refused = Refused {
+                chat: &chat,
+                kind,
+                quirks: &none,
+                limit_field: "max_tokens",
+                is_second: false,
+            };
+            let found = refused.next(&refusal(status, message));
+            assert_eq!(found.as_ref(), expected, "{kind:?} {message}");
+        }
+    }
+
+    #[test]
+    fn what_two_calls_learned_adds_up() {
+        let mut quirks = Quirks::default().with_refused_schema("a");
+        quirks.add(Quirks::default().with_refused_schema("a").with_refused_schema("a"));
+        quirks.add(Quirks::default().with_refused_schema("b"));
+        quirks.add(Quirks { swapped_limit: vec!["a".to_owned()], ..Quirks::default() });
+        quirks.add(Quirks { swapped_limit: vec!["a".to_owned()], ..Quirks::default() });
+        let counts = ["a", "b", "c"].map(|model| quirks.refused_schemas(model));
+        assert_eq!((counts, quirks.swapped_limit), ([2, 1, 0], vec!["a".to_owned()]));
+    }
+
+    // C-51: a refusal names the field in the words of the program, whatever the service calls it.
+    #[test]
+    fn the_field_to_blame_is_found_in_the_text() {
+        let fields = Fields {
+            temperature: "temperature",
+            top_p: "topP",
+            max_tokens: "maxOutputTokens",
+            stop: "stopSequences",
+            seed: "seed",
+        };
+        let sampling = Sampling { temperature: Some(1.0), top_p: Some(0.5), ..Sampling::default() };
+        let chat = ChatRequest { sampling, ..ChatRequest::default() };
+        for (message, expected) in [
+            ("temperature: Extra inputs are not permitted", Some("temperature")),
+            ("`generation_config.top_p` is not supported", Some("top_p")),
+            ("has a topP value of 3", Some("top_p")),
+            ("the seed is unknown", None),
+            ("high temperatures", None),
+        ] {
+            let blamed = blame(&chat, &fields, refusal(400, message));
+            assert_eq!(blamed.param.as_deref(), expected, "{message}");
+        }
+        let named = Failure { param: Some("x".to_owned()), ..refusal(400, "temperature") };
+        assert_eq!(blame(&chat, &fields, named).param.as_deref(), Some("x"));
+        let other = Failure::new(FailureKind::ServerError, "temperature");
+        assert_eq!(blame(&chat, &fields, other).param, None);
     }
 }

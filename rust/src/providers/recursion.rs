@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-/// Whether a definition refers to itself, directly or through others.
+/// Whether a definition refers to itself, directly or through others; also whether the root is referred to.
 pub(super) fn is_recursive(schema: &Json) -> bool {
     let empty = Map::new();
     let definitions = schema.get("$defs").and_then(Json::as_object).unwrap_or(&empty);
@@ -21,8 +21,9 @@ pub(super) fn is_recursive(schema: &Json) -> bool {
         }
         false
     };
-    let to_root = references(schema).iter().any(String::is_empty);
-    to_root || definitions.keys().any(|name| reaches(name))
+    // The root is no definition, and neither is a name that nobody defines.
+    let to_nowhere = references(schema).iter().any(|name| !definitions.contains_key(name));
+    to_nowhere || definitions.keys().any(|name| reaches(name))
 }
 
 /// Names of the definitions that a schema refers to; the schema itself is the empty name.

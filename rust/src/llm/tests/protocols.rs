@@ -1,14 +1,11 @@
 //! Calls of the kinds that do not speak chat completions, over HTTP, with recorded answers.
 
-use std::sync::Arc;
-
 use serde_json::{Value as Json, json};
 
 use super::server::{Reply, Server};
 use super::{Call, call_with, client, settings};
 use crate::chat::OutputSchema;
 use crate::config::ProviderKind;
-use crate::metrics::Recorder;
 
 fn sample(file: &str) -> String {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes");
@@ -42,8 +39,8 @@ async fn whole_answers_are_read() {
     for (kind, model, folder, path) in KINDS {
         let body = sample(&format!("{folder}_response.json"));
         let server = Server::start(vec![Reply::json(200, &body)]).await;
-        // The prices are the recorder's.
-        let recorder = Arc::new(Recorder::new(vec!["c".to_owned()], vec!["M".to_owned()]));
+        // The recorder holds the prices.
+        let recorder = super::recorder();
         let call = asking(kind, &server, model);
         let answer = client().execute(call, vec![recorder]).await.unwrap();
         let text = "A tide table is made for one harbour; others add an offset — often ±1 h.";

@@ -292,3 +292,96 @@ impl StreamDecoder for Reader {
         self.counts.usage()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::OutputSchema;
+
+    fn typed_chat() -> ChatRequest {
+        let output = Some(OutputSchema { name: "T".to_owned(), json: json!({}) });
+        ChatRequest { output, ..ChatRequest::default() }
+    }
+
+    fn answer(reason: &str, blocks: &Json) -> String {
+        json!({"content": blocks, "stop_reason": reason}).to_string()
+    }
+
+    // M-40, M-44: the arguments of `respond_T` are the answer, and end the loop.
+    #[test]
+    fn a_typed_answer_by_tool_is_text() {
+        let blocks = json!([
+            {"type": "text", "text": "Here it is."},
+            {"type": "tool_use", "id": "t1", "name": "other", "input": {}},
+            {"type": "tool_use", "id": "t2", "name": "respond_T", "input": {"n": 1}}
+        ]);
+        let found = whole(&typed_chat(), &answer("tool_use", &blocks)).unwrap();
+        let expected = ChatResponse {
+            text: "{\"n\":1}".to_owned(),
+            finish_reason: "stop".to_owned(),
+            ..ChatResponse::default()
+        };
+        assert_eq!(found, expected);
+        // Without a schema it is a call like any other.
+        let found = whole(&ChatRequest::default(), &answer("tool_use", &blocks)).unwrap();
+        assert_eq!((found.text.as_str(), found.tool_calls.len()), ("Here it is.", 2));
+        assert_eq!(found.finish_reason, "tool_calls");
+    }
+
+    #[test]
+    fn a_streamed_typed_answer_by_tool_is_text() {
+        let mut reader = Reader::new(&typed_chat());
+        let start = json!({"type": "tool_use", "id": "t", "name": "respond_T", "input": {}});
+        let delta = json!({"type": "input_json_delta", "partial_json": "{\"n\": 1}"});
+        let mut text = String::new();
+        for event in [
+            json!({"type": "content_block_start", "index": 0, "content_block": start}),
+            json!({"type": "content_block_delta", "index": 0, "delta": delta}),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}}),
+            json!({"type": "message_stop"}),
+        ] {
+            let event = SseEvent { name: None, data: event.to_string() };
+            text.push_str(&reader.push(&event).unwrap());
+        }
+        assert_eq!(text, "{\"n\":1}");
+        assert_eq!(reader.finish().unwrap().finish_reason, "stop");
+    }
+
+    // C-54, C-55, providers.md 1.3
+    #[test]
+    fn finish_reasons_in_our_words() {
+        for (reason, expected) in [
+            ("end_turn", "stop"),
+            ("stop_sequence", "stop"),
+            ("max_tokens", "length"),
+            ("model_context_window_exceeded", "length"),
+            ("refusal", "content_filter"),
+            ("pause_turn", "pause_turn"),
+        ] {
+            let blocks = json!([{"type": "text", "text": "x"}]);
+            let found = whole(&ChatRequest::default(), &answer(reason, &blocks)).unwrap();
+            assert_eq!(found.finish_reason, expected);
+        }
+    }
+
+    #[test]
+    fn a_refusal_carries_its_category() {
+        let details = json!({"category": "cyber", "explanation": "No."});
+        let body = json!({"content": [], "stop_reason": "refusal", "stop_details": details});
+        let failure = whole(&ChatRequest::default(), &body.to_string()).unwrap_err();
+        assert_eq!(failure.kind.word(), "content_filtered");
+        assert_eq!((failure.message.as_str(), failure.code.as_deref()), ("No.", Some("cyber")));
+    }
+
+    // S-18: an early end uses what came so far, the stub of the output included.
+    #[test]
+    fn usage_is_known_from_the_start() {
+        let mut reader = Reader::new(&ChatRequest::default());
+        let usage = json!({"input_tokens": 5, "cache_read_input_tokens": 2, "output_tokens": 1});
+        let event = json!({"type": "message_start", "message": {"usage": usage}}).to_string();
+        reader.push(&SseEvent { name: None, data: event }).unwrap();
+        let expected = Usage { tokens_in: 7, tokens_out: 1, tokens_cached: 2, ..Usage::default() };
+        assert_eq!(reader.usage(), Some(expected));
+    }
+}

@@ -42,8 +42,7 @@ impl Dialect for Anthropic {
 
     fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
         if !(200..300).contains(&answer.status) {
-            let failure = http_error(answer.status, &answer.headers, &answer.body, clock::wall());
-            return Err(quirks::blame(chat, &request::FIELDS, failure));
+            return Err(http_error(answer.status, &answer.headers, &answer.body, clock::wall()));
         }
         answer::whole(chat, &super::answer::body(&answer.body))
     }
@@ -62,6 +61,10 @@ impl Dialect for Anthropic {
         let is_unknown =
             quirks::is_refused(failure, &[field]) && !failure.message.contains("schema");
         is_unknown.then(|| quirks.with_refused_schema(&chat.model))
+    }
+
+    fn blame(&self, chat: &ChatRequest, failure: Failure) -> Failure {
+        quirks::blame(chat, &request::FIELDS, failure)
     }
 
     fn stream_decoder(&self, chat: &ChatRequest) -> Box<dyn StreamDecoder> {

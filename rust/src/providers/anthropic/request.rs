@@ -217,3 +217,126 @@ fn choice(chat: &ChatRequest, respond: Option<&OutputSchema>) -> Option<Json> {
     }
     Some(choice)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Tools;
+
+    fn asking(model: &str, messages: Vec<Message>) -> ChatRequest {
+        ChatRequest { model: model.to_owned(), messages, ..ChatRequest::default() }
+    }
+
+    fn typed(model: &str, json: Json) -> ChatRequest {
+        let output = Some(OutputSchema { name: "Array<T>".to_owned(), json });
+        ChatRequest { output, ..asking(model, vec![Message::user("x")]) }
+    }
+
+    fn object() -> Json {
+        json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
+    }
+
+    // C-50, C-52, providers.md 5.2
+    #[test]
+    fn turns_are_merged_begin_with_the_user_and_hold_no_blank_text() {
+        let messages = vec![
+            Message::system("a"),
+            Message::assistant("cut off"),
+            Message::user("b"),
+            Message::system(" "),
+            Message::user("c"),
+            Message::assistant(" \n"),
+            Message::assistant("d"),
+            Message::system("e"),
+            Message::user("f"),
+        ];
+        let chat = ChatRequest { stream: true, ..asking("m", messages) };
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let expected = json!({
+            "model": "m",
+            "max_tokens": 4096,
+            "system": "a\n\ne",
+            "messages": [
+                {"role": "user", "content": [text("b"), text("c")]},
+                {"role": "assistant", "content": "d"},
+                {"role": "user", "content": "f"}
+            ],
+            "stream": true
+        });
+        assert_eq!(body(&chat, &Quirks::default()), expected);
+    }
+
+    // M-40, by model and by schema.
+    #[test]
+    fn typed_answers_are_asked_for_in_the_way_that_the_model_takes() {
+        let map = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        let refused = |count| {
+            let none = Quirks::default();
+            (0..count).fold(none, |quirks, _| quirks.with_refused_schema("claude-haiku-4-5"))
+        };
+        for (model, schema, quirks, expected) in [
+            ("claude-haiku-4-5", object(), refused(0), Way::Native),
+            ("claude-haiku-4-5", object(), refused(1), Way::Tool),
+            ("claude-haiku-4-5", object(), refused(2), Way::Told),
+            ("claude-haiku-4-5", object(), refused(3), Way::Told),
+            ("claude-haiku-4-5", map.clone(), refused(0), Way::Tool),
+            ("claude-sonnet-4-20250514", object(), refused(0), Way::Tool),
+            ("claude-sonnet-7", object(), refused(0), Way::Native),
+            ("claude-sonnet-5-5", map, refused(0), Way::Told),
+            ("another", object(), refused(0), Way::Tool),
+        ] {
+            assert_eq!(way(&typed(model, schema), &quirks), Some(expected), "{model}");
+        }
+    }
+
+    // M-42
+    #[test]
+    fn where_no_way_is_open_the_model_is_told() {
+        let map = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        let body = body(&typed("claude-sonnet-5-5", map.clone()), &Quirks::default());
+        let system = body["system"].as_str().unwrap();
+        assert!(system.ends_with(&format!("It must fit this JSON Schema:\n{map}")), "{system}");
+        assert_eq!((body.get("tools"), body.get("output_config")), (None, None));
+    }
+
+    // M-44
+    #[test]
+    fn tools_stay_available_beside_a_typed_answer() {
+        let spec = |name: &str| ToolSpec {
+            name: name.to_owned(),
+            description: "d".to_owned(),
+            parameters: None,
+            is_strict: false,
+        };
+        let tools = Tools { specs: vec![spec("a")], ..Tools::default() };
+        let chat = ChatRequest { tools, ..typed("claude-sonnet-4-20250514", object()) };
+        let body = body(&chat, &Quirks::default());
+        let names: Vec<&str> =
+            body["tools"].as_array().unwrap().iter().filter_map(|t| t["name"].as_str()).collect();
+        assert_eq!(names, ["a", "respond_Array_T_"]);
+        assert_eq!(body["tool_choice"], json!({"type": "any"}));
+        assert_eq!(body["tools"][0]["input_schema"], json!({"type": "object", "properties": {}}));
+    }
+
+    #[test]
+    fn choices_of_tools() {
+        let chat = |choice, parallel| {
+            let tools = Tools { specs: Vec::new(), choice, parallel };
+            ChatRequest { tools, ..ChatRequest::default() }
+        };
+        for (asked, parallel, expected) in [
+            (None, None, None),
+            (None, Some(true), None),
+            (None, Some(false), Some(json!({"type": "auto", "disable_parallel_tool_use": true}))),
+            (Some(ToolChoice::Never), Some(false), Some(json!({"type": "none"}))),
+            (Some(ToolChoice::Any), None, Some(json!({"type": "any"}))),
+            (
+                Some(ToolChoice::Only("a".to_owned())),
+                None,
+                Some(json!({"type": "tool", "name": "a"})),
+            ),
+        ] {
+            assert_eq!(choice(&chat(asked, parallel), None), expected);
+        }
+    }
+}

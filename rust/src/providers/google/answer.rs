@@ -176,3 +176,65 @@ impl StreamDecoder for Reader {
         self.usage
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(reason: &str, parts: &Json) -> Result<ChatResponse, Failure> {
+        let body = json!({"candidates": [{"content": {"parts": parts}, "finishReason": reason}]});
+        whole(&ChatRequest::default(), &body.to_string())
+    }
+
+    // C-54, C-55, providers.md 1.3
+    #[test]
+    fn finish_reasons_in_our_words() {
+        let text = json!([{"text": "x"}]);
+        let call = json!([{"functionCall": {"name": "f"}}]);
+        for (reason, parts, expected) in [
+            ("STOP", &text, "stop"),
+            ("MAX_TOKENS", &text, "length"),
+            ("CONTINUATION", &text, "length"),
+            ("SAFETY", &text, "content_filter"),
+            ("IMAGE_SAFETY", &text, "content_filter"),
+            ("OTHER", &text, "OTHER"),
+            ("NEW_WORD", &text, "NEW_WORD"),
+            ("STOP", &call, "tool_calls"),
+            ("MAX_TOKENS", &call, "tool_calls"),
+            ("OTHER", &call, "tool_calls"),
+        ] {
+            assert_eq!(answer(reason, parts).unwrap().finish_reason, expected, "{reason}");
+        }
+        for reason in FILTERED {
+            let failure = answer(reason, &json!([])).unwrap_err();
+            assert_eq!(failure.kind.word(), "content_filtered");
+            assert_eq!(failure.code.as_deref(), Some(reason));
+        }
+        for reason in FAILED {
+            let failure = answer(reason, &json!([])).unwrap_err();
+            assert_eq!(failure.kind.word(), "invalid_response");
+            assert_eq!(failure.message, format!("the model ended with {reason}"));
+        }
+    }
+
+    // providers.md 6.5: no parts, no content, parts of unknown kinds.
+    #[test]
+    fn odd_shapes_are_survived() {
+        for candidate in [
+            json!({"finishReason": "MAX_TOKENS"}),
+            json!({"finishReason": "MAX_TOKENS", "content": null}),
+            json!({"finishReason": "MAX_TOKENS", "content": {"role": "model"}}),
+            json!({"finishReason": "MAX_TOKENS", "content": {"parts": [{"executableCode": {}}]}}),
+        ] {
+            let body = json!({"candidates": [candidate]}).to_string();
+            let found = whole(&ChatRequest::default(), &body).unwrap();
+            assert_eq!((found.text.as_str(), found.finish_reason.as_str()), ("", "length"));
+        }
+        for body in [json!({}), json!({"candidates": []}), json!({"candidates": {}}), json!([])] {
+            let failure = whole(&ChatRequest::default(), &body.to_string()).unwrap_err();
+            assert_eq!(failure.kind.word(), "invalid_response", "{body}");
+        }
+    }
+}

@@ -43,8 +43,7 @@ impl Dialect for Google {
 
     fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
         if !(200..300).contains(&answer.status) {
-            let failure = http_error(answer.status, &answer.headers, &answer.body, clock::wall());
-            return Err(quirks::blame(chat, &request::FIELDS, failure));
+            return Err(http_error(answer.status, &answer.headers, &answer.body, clock::wall()));
         }
         answer::whole(chat, &super::answer::body(&answer.body))
     }
@@ -61,6 +60,10 @@ impl Dialect for Google {
         let helps = request::way(chat, quirks) == Some(request::Way::JsonSchema)
             && quirks::is_refused(failure, &["response_json_schema", "responseJsonSchema"]);
         helps.then(|| quirks.with_refused_schema(&chat.model))
+    }
+
+    fn blame(&self, chat: &ChatRequest, failure: Failure) -> Failure {
+        quirks::blame(chat, &request::FIELDS, failure)
     }
 
     fn stream_decoder(&self, chat: &ChatRequest) -> Box<dyn StreamDecoder> {

@@ -170,3 +170,118 @@ fn mode(choice: &ToolChoice) -> Json {
         ToolChoice::Only(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{OutputSchema, Sampling, Tools};
+
+    fn spec() -> ToolSpec {
+        ToolSpec {
+            name: "level".to_owned(),
+            description: "d".to_owned(),
+            parameters: None,
+            is_strict: true,
+        }
+    }
+
+    // C-50, C-52, providers.md 6.2: only what is set, roles merged, the user first.
+    #[test]
+    fn contents_are_merged_and_begin_with_the_user() {
+        let messages = vec![
+            Message::assistant("cut off"),
+            Message::system("a"),
+            Message::user("b"),
+            Message::user("c"),
+            Message::assistant("d"),
+            Message::system("e"),
+        ];
+        let chat = ChatRequest { messages, ..ChatRequest::default() };
+        let expected = json!({
+            "systemInstruction": {"parts": [{"text": "a"}, {"text": "e"}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "b"}, {"text": "c"}]},
+                {"role": "model", "parts": [{"text": "d"}]}
+            ]
+        });
+        assert_eq!(body(&chat, &Quirks::default()), expected);
+        let sampling = Sampling { seed: Some(1), ..Sampling::default() };
+        let chat = ChatRequest { sampling, ..ChatRequest::default() };
+        let expected = json!({"contents": [], "generationConfig": {"seed": 1}});
+        assert_eq!(body(&chat, &Quirks::default()), expected);
+    }
+
+    // M-40, M-44
+    #[test]
+    fn typed_answers_are_asked_for_in_the_way_that_the_model_takes() {
+        let json = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+        let map = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        let older = json!({
+            "type": "OBJECT", "properties": {"n": {"type": "INTEGER"}}, "propertyOrdering": ["n"]
+        });
+        for (model, schema, tools, refused, expected) in [
+            ("gemini-2.5-flash", &json, 0, 0, Way::JsonSchema),
+            ("gemini-2.5-flash", &json, 0, 1, Way::OpenApi(older.clone())),
+            ("gemini-2.5-flash", &map, 0, 1, Way::Told),
+            ("gemini-2.5-flash", &json, 1, 0, Way::Told),
+            ("gemini-3.5-flash", &json, 1, 0, Way::JsonSchema),
+            ("gemini-flash-latest", &json, 1, 1, Way::OpenApi(older)),
+        ] {
+            let output = Some(OutputSchema { name: "T".to_owned(), json: schema.clone() });
+            let tools = Tools { specs: vec![spec(); tools], ..Tools::default() };
+            let chat =
+                ChatRequest { model: model.to_owned(), output, tools, ..ChatRequest::default() };
+            let mut quirks = Quirks::default();
+            if refused > 0 {
+                quirks = quirks.with_refused_schema(model);
+            }
+            assert_eq!(way(&chat, &quirks), Some(expected.clone()), "{model}");
+            let config = body(&chat, &quirks).get("generationConfig").cloned();
+            let field = match expected {
+                Way::Told => None,
+                Way::JsonSchema => Some("responseJsonSchema"),
+                Way::OpenApi(_) => Some("responseSchema"),
+            };
+            assert_eq!(config.is_some(), field.is_some(), "{model}");
+            assert!(field.is_none_or(|field| config.unwrap().get(field).is_some()), "{model}");
+        }
+    }
+
+    #[test]
+    fn choices_of_tools_and_functions_without_parameters() {
+        for (choice, expected) in [
+            (ToolChoice::Auto, json!({"mode": "AUTO"})),
+            (ToolChoice::Never, json!({"mode": "NONE"})),
+            (ToolChoice::Any, json!({"mode": "ANY"})),
+            (
+                ToolChoice::Only("a".to_owned()),
+                json!({"mode": "ANY", "allowedFunctionNames": ["a"]}),
+            ),
+        ] {
+            assert_eq!(mode(&choice), expected);
+        }
+        assert_eq!(tool(&spec()), json!({"name": "level", "description": "d"}));
+    }
+
+    // Text that only looks like a number stays text.
+    #[test]
+    fn results_are_objects() {
+        let call = ToolCall {
+            id: "f".to_owned(),
+            is_own_id: false,
+            name: "level".to_owned(),
+            arguments: String::new(),
+        };
+        for (content, is_error, expected) in [
+            ("42", false, json!({"output": "42"})),
+            ("[1]", false, json!({"output": [1]})),
+            ("{broken", false, json!({"output": "{broken"})),
+            ("{}", true, json!({"error": "{}"})),
+        ] {
+            let answered = Answered { call: call.clone(), is_error };
+            let found = result(&answered, content);
+            assert_eq!(found["functionResponse"]["response"], expected, "{content}");
+            assert_eq!(found["functionResponse"]["id"], "f");
+        }
+    }
+}

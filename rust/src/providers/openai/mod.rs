@@ -10,8 +10,7 @@ mod strict;
 use bytes::Bytes;
 
 use super::classify::http_error;
-use super::quirks::{Refused, blame};
-use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder};
+use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder, quirks};
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::clock;
 use crate::config::{ConnectionSettings, ProviderKind};
@@ -40,8 +39,7 @@ impl Dialect for OpenAi {
 
     fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
         if !(200..300).contains(&answer.status) {
-            let failure = http_error(answer.status, &answer.headers, &answer.body, clock::wall());
-            return Err(blame(chat, &request::FIELDS, failure));
+            return Err(http_error(answer.status, &answer.headers, &answer.body, clock::wall()));
         }
         answer::whole(chat, &super::answer::body(&answer.body))
     }
@@ -55,7 +53,11 @@ impl Dialect for OpenAi {
         failure: &Failure,
     ) -> Option<Quirks> {
         let limit_field = request::limit_field(to, &chat.model, quirks);
-        Refused { chat, kind: to.kind, quirks, limit_field, is_second }.next(failure)
+        quirks::Refused { chat, kind: to.kind, quirks, limit_field, is_second }.next(failure)
+    }
+
+    fn blame(&self, chat: &ChatRequest, failure: Failure) -> Failure {
+        quirks::blame(chat, &request::FIELDS, failure)
     }
 
     fn stream_decoder(&self, chat: &ChatRequest) -> Box<dyn StreamDecoder> {
