@@ -39,7 +39,12 @@ def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
         case other:
             from concerto.check.exprs import check_expr
 
-            return check_value_call(body, node, check_expr(body, other, None))
+            hint = None
+            if isinstance(other, ast.Closure):
+                # The arguments tell the types of its parameters.
+                given = tuple(check_expr(body, arg.value, None) for arg in node.args)
+                hint = t.Function(given, t.Var())
+            return check_value_call(body, node, check_expr(body, other, hint))
 
 
 def _in_parentheses(body: Body, node: ast.Expr) -> bool:
@@ -179,9 +184,14 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
     for arg in node.args:
         if arg.name is not None and name != "emit":
             checker.report("E3032", f"`{name}` has no named parameters", arg.name)
-    low, high = {"emit": (1, 2), "print": (0, 99), "println": (0, 99), "assert": (1, 2)}.get(
-        name, (1, 1)
-    )
+    low, high = {
+        "emit": (1, 2),
+        "print": (0, 99),
+        "println": (0, 99),
+        "assert": (1, 2),
+        "assert_eq": (2, 2),
+        "assert_ne": (2, 2),
+    }.get(name, (1, 1))
     if not low <= len(args) <= high:
         takes = f"{low}" if low == high else f"{low} to {high}"
         checker.report(
@@ -229,6 +239,12 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             if len(args) > 1:
                 check_expr(body, args[1], t.STRING)
             return t.NIL
+        case "assert_eq" | "assert_ne":
+            left = t.resolve(check_expr(body, args[0], None))
+            right = t.resolve(check_expr(body, args[1], left))
+            if t.contains(left, t.STREAM) or isinstance(left, t.Function):
+                checker.report("E3004", f"`{t.show(left)}` cannot be compared", args[0])
+            return t.NIL if right != t.UNKNOWN else t.UNKNOWN
         case "Some":
             inner = check_expr(body, args[0], wanted.item if isinstance(wanted, t.Option) else None)
             return wanted if isinstance(wanted, t.Option) else t.Option(inner)
@@ -390,8 +406,7 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
     if found == t.UNKNOWN:
         return t.UNKNOWN
     if found == t.ANY:
-        checker.not_yet("a field of a value of type `Any`", node.name)
-        return t.UNKNOWN
+        return t.ANY
     help_ = None
     if isinstance(found, t.Result):
         help_ = "add `?` to take the value out of the `Result`"

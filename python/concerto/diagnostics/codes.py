@@ -38,6 +38,7 @@ CODES: dict[str, Code] = {
     "E1015": Code("argument order or duplicate name"),
     "E1016": Code("bad parameter order"),
     "E1017": Code("body missing or not allowed"),
+    "E1021": Code("right side of `|>` is not a call"),
     "E1022": Code("alternatives in `let`"),
     "E1023": Code("unreachable `catch` after a bare one"),
     "E2001": Code("unknown name"),
