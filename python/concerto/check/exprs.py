@@ -73,6 +73,8 @@ def _hint(expected: Type, found: Type) -> str | None:
     expected, found = t.resolve(expected), t.resolve(found)
     if isinstance(found, t.Result) and t.assign(found.ok, expected) is not None:
         return "add `?` to take the value out of the `Result`"
+    if isinstance(expected, t.Result) and t.assign(found, expected.ok) is not None:
+        return "write `Ok(..)`"
     if isinstance(found, t.Option) and t.assign(found.item, expected) is not None:
         return "add `?? ..` for the case of `None`"
     if expected == t.STRING and found in (t.INT, t.FLOAT, t.BOOL):

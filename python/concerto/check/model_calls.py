@@ -58,6 +58,8 @@ def model_method(
     body: Body, node: ast.Call, model: ast.Expr, name: ast.Name, expected: Type | None
 ) -> Type:
     """The type of a method call on a model or builder."""
+    from concerto.check.calls import check_all
+
     method = name.text
     is_name = isinstance(body.checker.facts.names.get(id(model)), ModelName)
     is_builder = t.resolve(body.checker.facts.types[id(model)]) == t.BUILDER
@@ -74,7 +76,7 @@ def model_method(
         _arguments(body, node, method, (), 0)
         body.checker.facts.calls[id(node)] = CallNative(f"model.{method}", model, (), False)
         return t.MODEL if method == "spawn" else t.NIL
-    _check_all(body, node)
+    check_all(body, node)
     if method in _LATER:
         body.checker.not_yet(f"`{method}` of a model", name)
         return t.UNKNOWN
@@ -89,8 +91,10 @@ def model_method(
 
 def stream_method(body: Body, node: ast.Call, stream: ast.Expr, name: ast.Name) -> Type:
     """The type of a method call on a stream (S-7)."""
+    from concerto.check.calls import check_all
+
     if name.text not in _STREAM_METHODS:
-        _check_all(body, node)
+        check_all(body, node)
         help_ = did_you_mean(name.text, list(_STREAM_METHODS))
         body.checker.report("E3011", f"a stream has no method `{name}`", name, help_)
         return t.UNKNOWN
@@ -98,13 +102,6 @@ def stream_method(body: Body, node: ast.Call, stream: ast.Expr, name: ast.Name) 
     _arguments(body, node, name.text, (), 0)
     body.checker.facts.calls[id(node)] = CallStream(instruction, stream)
     return result
-
-
-def _check_all(body: Body, node: ast.Call) -> None:
-    from concerto.check.exprs import check_expr
-
-    for arg in node.args:
-        check_expr(body, arg.value, None)
 
 
 def _arguments(
