@@ -48,6 +48,39 @@ def test_programs_do_what_they_say(path: Path) -> None:
         ("assert(1 > 2);", "Assertion", "assertion failed: 1 > 2"),
         ('emit("n", 1e300 as Int);', "ArithmeticOverflow", "does not fit"),
         ('let c = ""; emit(c, 1);', "InvalidArgument", "channel is empty"),
+        ("assert_eq(1 + 1, 3);", "Assertion", "left == right\n  left: 2\n right: 3"),
+        ('assert_ne("a", "a");', "Assertion", 'left != right\n  left: "a"\n right: "a"'),
+        (
+            'assert_eq("a\\nb\\nc", "a\\nx");',
+            "Assertion",
+            'line 2 differs\n  left: "b"\n right: "x"',
+        ),
+        (
+            'let m = {"a": 1, "b": "x"}; emit("n", m["a"] + m["b"]);',
+            "TypeMismatch",
+            "expected a number, found `String`",
+        ),
+        (
+            'let m = {"a": 1, "b": "x"}; if m["a"] { }',
+            "TypeMismatch",
+            "expected `Bool`, found `Int`",
+        ),
+        ('let m = {"a": 1, "b": "x"}; emit("n", m["a"].c);', "NoSuchMember", "no field `c`"),
+        (
+            'let m = {"a": 1, "b": "x"}; for x in m["a"] { emit("n", x); }',
+            "TypeMismatch",
+            "iterate",
+        ),
+        (
+            'let m = {"a": 1, "b": "x"}; emit("n", m["a"] / 0);',
+            "DivisionByZero",
+            "division by zero",
+        ),
+        (
+            'let m = {"a": 1, "b": "x"}; emit("n", m["b"][4]);',
+            "IndexOutOfBounds",
+            "the length is 1",
+        ),
     ],
 )
 def test_panics_have_a_kind_and_a_place(line: str, kind: str, words: str) -> None:

@@ -232,3 +232,97 @@ def test_any_prompts_are_checked_when_they_are_sent(server: concerto.MockServer)
     body = 'let m = {"a": "text", "b": 1}; Ok(M.execute(m["a"])?.text + M.execute(m["b"])?.text)'
     with pytest.raises(concerto.PanicError, match=r"expected `String \| Prompt`, found `Int`"):
         call(server, body)
+
+
+def test_log_tells_of_calls_with_secrets_masked() -> None:
+    source = """
+    connect c { base_url: env("URL"), api_key: env("KEY"), default_model: "m" }
+    @log
+    model M { provider: c }
+    @log("other")
+    @timeout(seconds: 5)
+    model N { provider: c }
+    schema Answer { label: "a" | "b" }
+    pub fn go(key: String) -> Result<Int, LlmError> {
+        M.execute("my key is ${key}")?;
+        N.execute_with_schema<Answer>("typed")?;
+        for chunk in M.chat([Message::user("hi")])?.text.split(" ") { emit("word", chunk); }
+        for chunk in N.stream("stream")? { emit("word", chunk.text); }
+        let closed = N.stream("stream")?;
+        closed.close();
+        M.execute("deny").is_err();
+        Ok(1)
+    }"""
+    rules = [
+        {"match": {"contains": "deny"}, "reply": {"error": {"status": 401, "message": "no"}}},
+        {"match": {"contains": "typed"}, "reply": {"json": {"label": "b"}}},
+        {"match": {}, "reply": {"text": "all fine"}},
+    ]
+    key = "sk-canary-0815"
+    seen: list[tuple[str, dict[str, Any]]] = []
+    with concerto.MockServer(script=json.dumps({"rules": rules})) as server:
+        runtime = concerto.Runtime(concerto.compile(source), env={"URL": server.url, "KEY": key})
+        for channel in ("log", "other"):
+            runtime.on(channel, lambda record, channel=channel: seen.append((channel, record)))
+        runtime.call("go", key)
+    for _, record in seen:
+        assert record.pop("duration_ms") >= 0
+        for tokens in ("tokens_in", "tokens_out"):
+            assert record.pop(tokens, 1) > 0
+    end = {"phase": "end", "attempt": 1, "response": "all fine"}
+    assert seen == [
+        ("log", {"target": "M", "phase": "start", "attempt": 1, "prompt": "my key is ***"}),
+        ("log", {"target": "M", **end}),
+        ("other", {"target": "N", "phase": "start", "attempt": 1, "prompt": "typed"}),
+        ("other", {"target": "N", **end, "response": '{"label":"b"}'}),
+        ("log", {"target": "M", "phase": "start", "attempt": 1, "prompt": "hi"}),
+        ("log", {"target": "M", **end}),
+        ("other", {"target": "N", "phase": "start", "attempt": 1, "prompt": "stream"}),
+        ("other", {"target": "N", **end}),
+        ("other", {"target": "N", "phase": "start", "attempt": 1, "prompt": "stream"}),
+        ("other", {"target": "N", "phase": "end", "attempt": 1}),
+        ("log", {"target": "M", "phase": "start", "attempt": 1, "prompt": "deny"}),
+        (
+            "log",
+            {
+                "target": "M",
+                "phase": "error",
+                "attempt": 1,
+                "kind": "authentication",
+                "message": "c: 401 authentication: no",
+            },
+        ),
+    ]
+    assert key not in repr(seen)
+
+
+def test_c_76_retry_and_timeout_become_fields_of_the_model() -> None:
+    source = """
+    connect c { base_url: "http://127.0.0.1:9", default_model: "m", retry: { max_attempts: 9 } }
+    @retry
+    @timeout(ms: 250)
+    model A { provider: c }
+    @retry(4, backoff: "none", delay_ms: 5, max_delay_ms: 9, on: ["timeout"])
+    @timeout(1.5)
+    model B { provider: c }
+    @retry(max: 2, backoff: "linear")
+    model C { provider: c }
+    """
+    models = json.loads(concerto.compile(source).to_bytes())["models"]
+    assert [model["fields"] for model in models] == [
+        {
+            "deadline_ms": 250,
+            "retry_policy": {"backoff": "exponential", "max_attempts": 3},
+        },
+        {
+            "deadline_ms": 1500,
+            "retry_policy": {
+                "backoff": "none",
+                "initial_delay_ms": 5,
+                "max_attempts": 4,
+                "max_delay_ms": 9,
+                "retry_on": ["timeout"],
+            },
+        },
+        {"retry_policy": {"backoff": "linear", "max_attempts": 2}},
+    ]

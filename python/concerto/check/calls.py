@@ -39,7 +39,12 @@ def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
         case other:
             from concerto.check.exprs import check_expr
 
-            return check_value_call(body, node, check_expr(body, other, None))
+            hint = None
+            if isinstance(other, ast.Closure):
+                # The arguments tell the types of its parameters.
+                given = tuple(check_expr(body, arg.value, None) for arg in node.args)
+                hint = t.Function(given, t.Var())
+            return check_value_call(body, node, check_expr(body, other, hint))
 
 
 def _in_parentheses(body: Body, node: ast.Expr) -> bool:
@@ -47,11 +52,16 @@ def _in_parentheses(body: Body, node: ast.Expr) -> bool:
     return body.checker.source.text[node.span.end :].lstrip().startswith(")")
 
 
-def _check_all(body: Body, node: ast.Call) -> None:
+def check_all(body: Body, node: ast.Call) -> None:
+    """The arguments of a call that was reported."""
     from concerto.check.exprs import check_expr
 
     for arg in node.args:
-        check_expr(body, arg.value, None)
+        hint = None
+        if isinstance(arg.value, ast.Closure):
+            # What its parameters are, the call would have said.
+            hint = t.Function((t.UNKNOWN,) * len(arg.value.params), t.UNKNOWN)
+        check_expr(body, arg.value, hint)
 
 
 def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) -> Type:
@@ -67,7 +77,7 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
         if name in checker.structs:
-            _check_all(body, node)
+            check_all(body, node)
             checker.report("E3009", f"`{name}` is a type", node.callee, f"write `{name} {{ .. }}`")
             return t.UNKNOWN
     elif path.names[0].text in checker.enums:
@@ -77,10 +87,10 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     elif name in RECORD_MAKERS:
         return make_record(body, node, name)
     elif path.names[0].text == "std":
-        _check_all(body, node)
+        check_all(body, node)
         checker.not_yet("the standard library's modules", path)
         return t.UNKNOWN
-    _check_all(body, node)
+    check_all(body, node)
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
         checker.report("E2001", f"there is no function `{name}`", path, did_you_mean(name, names))
@@ -144,7 +154,7 @@ def _variant(body: Body, node: ast.Call, path: ast.Path) -> Type:
         args = tuple(arg.value for arg in node.args)
         checker.facts.calls[id(node)] = CallVariant(enum, number, args)
         return t.Enum(enum.name)
-    _check_all(body, node)
+    check_all(body, node)
     names = [variant.name for variant in enum.variants]
     checker.report(
         "E2001", f"`{enum.name}` has no variant `{word}`", path, did_you_mean(word, names)
@@ -159,7 +169,7 @@ def _new_error(body: Body, node: ast.Call, name: str) -> Type:
     if len(node.args) != 1 or node.args[0].name is not None:
         message = f"`{name}` takes 1 argument, found {len(node.args)}"
         body.checker.report("E3032", message, node)
-        _check_all(body, node)
+        check_all(body, node)
         return builtins.LLM_ERROR
     check_expr(body, node.args[0].value, t.STRING)
     arg = node.args[0].value
@@ -179,9 +189,14 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
     for arg in node.args:
         if arg.name is not None and name != "emit":
             checker.report("E3032", f"`{name}` has no named parameters", arg.name)
-    low, high = {"emit": (1, 2), "print": (0, 99), "println": (0, 99), "assert": (1, 2)}.get(
-        name, (1, 1)
-    )
+    low, high = {
+        "emit": (1, 2),
+        "print": (0, 99),
+        "println": (0, 99),
+        "assert": (1, 2),
+        "assert_eq": (2, 2),
+        "assert_ne": (2, 2),
+    }.get(name, (1, 1))
     if not low <= len(args) <= high:
         takes = f"{low}" if low == high else f"{low} to {high}"
         checker.report(
@@ -189,7 +204,7 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             f"`{name}` takes {takes} argument{'s' if high != 1 else ''}, found {len(args)}",
             node,
         )
-        _check_all(body, node)
+        check_all(body, node)
         return t.UNKNOWN
     match name:
         case "emit":
@@ -229,6 +244,12 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             if len(args) > 1:
                 check_expr(body, args[1], t.STRING)
             return t.NIL
+        case "assert_eq" | "assert_ne":
+            left = t.resolve(check_expr(body, args[0], None))
+            right = t.resolve(check_expr(body, args[1], left))
+            if t.contains(left, t.STREAM) or isinstance(left, t.Function):
+                checker.report("E3004", f"`{t.show(left)}` cannot be compared", args[0])
+            return t.NIL if right != t.UNKNOWN else t.UNKNOWN
         case "Some":
             inner = check_expr(body, args[0], wanted.item if isinstance(wanted, t.Option) else None)
             return wanted if isinstance(wanted, t.Option) else t.Option(inner)
@@ -239,7 +260,7 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             inner = check_expr(body, args[0], wanted.err if isinstance(wanted, t.Result) else None)
             return wanted if isinstance(wanted, t.Result) else t.Result(t.Var(), inner)
         case _:
-            _check_all(body, node)
+            check_all(body, node)
             checker.not_yet(f"`{name}`", node.callee)
             return t.UNKNOWN
 
@@ -293,10 +314,10 @@ def _method(
     checker = body.checker
     receiver = t.resolve(check_expr(body, object_, None))
     if receiver == t.UNKNOWN:
-        _check_all(body, node)
+        check_all(body, node)
         return t.UNKNOWN
     if receiver == t.ANY and name.text != "to_string":
-        _check_all(body, node)
+        check_all(body, node)
         checker.not_yet("a method of a value of type `Any`", name)
         return t.UNKNOWN
     if receiver in (t.MODEL, t.BUILDER):
@@ -309,7 +330,7 @@ def _method(
         function = library.find(checker, table, name.text) if table else None
         if function is not None:
             return library.call_method(body, node, object_, letters, function)
-        _check_all(body, node)
+        check_all(body, node)
         names = [*builtins.method_names(receiver), *library.method_names(table)]
         help_ = did_you_mean(name.text, names)
         if isinstance(receiver, t.Struct) and receiver.name in checker.structs:
@@ -324,7 +345,7 @@ def _method(
             f"`{name}` takes {count} argument{'s' if count != 1 else ''}, found {len(node.args)}"
         )
         checker.report("E3032", takes, node)
-        _check_all(body, node)
+        check_all(body, node)
         return method.result
     for arg, param in zip(node.args, method.params, strict=True):
         if arg.name is not None:
@@ -344,7 +365,7 @@ def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
     if len(node.args) != 1 or node.args[0].name is not None:
         message = f"`parse_schema` takes 1 argument, found {len(node.args)}"
         body.checker.report("E3032", message, node)
-        _check_all(body, node)
+        check_all(body, node)
         return t.UNKNOWN
     value = node.args[0].value
     found = t.resolve(check_expr(body, value, None))
@@ -390,8 +411,7 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
     if found == t.UNKNOWN:
         return t.UNKNOWN
     if found == t.ANY:
-        checker.not_yet("a field of a value of type `Any`", node.name)
-        return t.UNKNOWN
+        return t.ANY
     help_ = None
     if isinstance(found, t.Result):
         help_ = "add `?` to take the value out of the `Result`"

@@ -186,6 +186,14 @@ CaughtBy: TypeAlias = tuple[str, ...] | Type | None
 
 
 @dataclass(frozen=True, slots=True)
+class PipeInfo:
+    """A pipe: the variable that holds its left side, and the call."""
+
+    local: Local
+    call: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
 class ClosureInfo:
     """A closure: the types of its parameters, what it captures (the variable outside and its own), and its result."""
 
@@ -221,6 +229,7 @@ class Facts:
     calls: dict[int, Any] = field(default_factory=dict)
     fields: dict[int, int] = field(default_factory=dict)
     raises: dict[int, Raise] = field(default_factory=dict)
+    pipes: dict[int, PipeInfo] = field(default_factory=dict)
     closures: dict[int, ClosureInfo] = field(default_factory=dict)
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)

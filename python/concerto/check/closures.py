@@ -36,9 +36,10 @@ def check_closure(body: Body, node: ast.Closure, expected: Type | None) -> Type:
         params.append(_param(inner, param, hint))
     result = _result(inner, node, result)
     check_unused(inner)
-    captures = tuple((outer, own) for outer, own in inner.captures)
+    captures = tuple(inner.captures)
     checker.facts.closures[id(node)] = ClosureInfo(tuple(params), captures, result)
-    return t.Function(tuple(params), result)
+    # A wrong number of parameters was reported.
+    return t.Function(tuple(params), result) if t.UNKNOWN not in hints else t.UNKNOWN
 
 
 def _count(params: int) -> str:

@@ -17,6 +17,7 @@ from concerto.check.checked import (
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
+from concerto.check.decorators import read_decorators
 from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
@@ -71,9 +72,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
 
 
 def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
-    # Those of schemas and structs are read with their fields.
-    for decorator in () if isinstance(item, ast.Schema | ast.Struct) else item.decorators:
-        checker.not_yet(f"the decorator `@{decorator.name}`", decorator)
+    _decorators(checker, item)
     form = _FORMS.get(type(item))
     if form:
         checker.not_yet(form, _head(item))
@@ -97,6 +96,16 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
     declared.setdefault(name.text, name.span)
+
+
+def _decorators(checker: Checker, item: ast.Declaration) -> None:
+    """Those of functions are not there yet; those of schemas, structs and models are read with their fields."""
+    if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
+        return
+    later = ("retry", "timeout", "log", "test", "expect_fail")
+    allowed = frozenset(later if isinstance(item, ast.Function) else ())
+    for decorator in read_decorators(checker, item.decorators, allowed):
+        checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
 
 
 def _head(item: ast.Declaration) -> ast.Node | Span:

@@ -31,6 +31,8 @@ _PLACES = {
 }
 _MAY_REPEAT = ("validate", "param")
 _TAKES_NOTHING = ("strict", "partial", "coerce")
+#: What can stand there has a reader of its own.
+_TAKES_SEVERAL = ("retry", "timeout", "log", "cache", "test", "expect_fail", "param")
 
 
 def read_decorators(
@@ -59,6 +61,8 @@ def read_decorators(
 
 
 def _has_arguments(checker: Checker, decorator: ast.Decorator) -> bool:
+    if decorator.name.text in _TAKES_SEVERAL:
+        return True
     name, wanted = decorator.name.text, 0 if decorator.name.text in _TAKES_NOTHING else 1
     if len(decorator.args) != wanted:
         takes = "no argument" if wanted == 0 else "1 argument"

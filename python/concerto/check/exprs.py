@@ -20,6 +20,7 @@ from concerto.check.checked import (
 from concerto.check.closures import check_closure, mark_changed
 from concerto.check.generics import written_struct
 from concerto.check.patterns import bind, is_refutable, missing_patterns
+from concerto.check.pipes import check_pipe
 from concerto.check.tries import check_question, check_throw, check_try, discard
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
@@ -73,6 +74,8 @@ def _hint(expected: Type, found: Type) -> str | None:
     expected, found = t.resolve(expected), t.resolve(found)
     if isinstance(found, t.Result) and t.assign(found.ok, expected) is not None:
         return "add `?` to take the value out of the `Result`"
+    if isinstance(expected, t.Result) and t.assign(found, expected.ok) is not None:
+        return "write `Ok(..)`"
     if isinstance(found, t.Option) and t.assign(found.item, expected) is not None:
         return "add `?? ..` for the case of `None`"
     if expected == t.STRING and found in (t.INT, t.FLOAT, t.BOOL):
@@ -90,6 +93,8 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             return t.STRING
         case ast.PathExpr():
             return _path(body, node, expected)
+        case ast.Binary(op="|>"):
+            return check_pipe(body, node, expected)
         case ast.Binary():
             return _binary(body, node)
         case ast.Unary(op=op, operand=operand):
@@ -253,9 +258,6 @@ def _unit_variant(body: Body, node: ast.PathExpr) -> Type:
 
 def _binary(body: Body, node: ast.Binary) -> Type:
     op = node.op
-    if op == "|>":
-        body.checker.not_yet("`|>`", node)
-        return t.UNKNOWN
     if op == "??":
         return _coalesce(body, node)
     if op in ("&&", "||"):
@@ -271,8 +273,7 @@ def _binary(body: Body, node: ast.Binary) -> Type:
     if t.UNKNOWN in (left, right):
         return t.BOOL if op in ("==", "!=", "<", ">", "<=", ">=") else t.UNKNOWN
     if t.ANY in (left, right) and op not in ("==", "!="):
-        body.checker.not_yet("an operator on a value of type `Any`", node)
-        return t.UNKNOWN
+        return t.BOOL if op in ("<", ">", "<=", ">=") else t.ANY
     if op in ("==", "!="):
         return _equality(body, node, left, right)
     return _arithmetic(body, node, left, right)
@@ -361,8 +362,8 @@ def _coalesce(body: Body, node: ast.Binary, *, is_last: bool = True) -> Type:
         case t.Simple("?") | t.Simple("Nil"):
             return check_expr(body, node.right, None)
         case t.Simple("Any"):
-            checker.not_yet("an operator on a value of type `Any`", node)
-            return t.UNKNOWN
+            check_expr(body, node.right, None)
+            return t.ANY
         case _:
             check_expr(body, node.right, left)
             checker.report(
@@ -383,6 +384,11 @@ def _coalesced(body: Body, node: ast.Expr) -> Type:
 
 def _unary(body: Body, node: ast.Unary, op: str, operand: ast.Expr) -> Type:
     found = t.resolve(check_expr(body, operand, None))
+    if op == "!" and found == t.ANY:
+        body.checker.facts.steps[id(operand)] = (("check",), t.BOOL)
+        return t.BOOL
+    if found == t.ANY:
+        return t.ANY
     if op == "!":
         if found not in (t.BOOL, t.UNKNOWN):
             body.checker.report("E3002", f"`!` is not defined for `{t.show(found)}`", node)
@@ -413,8 +419,10 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
     local.mutated = True
     part: ast.Expr = node
     while isinstance(part, ast.FieldAccess | ast.TupleAccess | ast.Index):
-        if isinstance(t.resolve(body.checker.facts.types[id(part.object)]), t.Tuple):
-            body.checker.not_yet("changing a part of a tuple", node)
+        whole = t.resolve(body.checker.facts.types[id(part.object)])
+        if isinstance(whole, t.Tuple) or whole == t.ANY:
+            what = "a tuple" if isinstance(whole, t.Tuple) else "a value of type `Any`"
+            body.checker.not_yet(f"changing a part of {what}", node)
             return
         part = part.object
     if local.is_captured:
@@ -464,6 +472,9 @@ def _assign(body: Body, node: ast.Assign) -> Type:
     value = t.resolve(check_expr(body, node.value, t.FLOAT if target == t.FLOAT else None))
     if t.UNKNOWN in (target, value):
         return t.NIL
+    if t.ANY in (target, value):
+        body.checker.not_yet("`op=` with a value of type `Any`", node)
+        return t.NIL
     numeric = (
         target in _NUMBERS and value in _NUMBERS and not (target == t.INT and value == t.FLOAT)
     )
@@ -489,6 +500,8 @@ def _tuple_part(body: Body, node: ast.Expr, found: Type, index: int) -> Type:
     if isinstance(found, t.Tuple) and 0 <= index < len(found.items):
         body.checker.facts.fields[id(node)] = index
         return found.items[index]
+    if found == t.ANY:
+        return t.ANY
     if found != t.UNKNOWN:
         body.checker.report("E3025", f"`{t.show(found)}` has no part {index}", node)
     return t.UNKNOWN
@@ -520,8 +533,8 @@ def _index(body: Body, node: ast.Index) -> Type:
             check_expr(body, node.index, None)
             return t.UNKNOWN
         case t.Simple("Any"):
-            checker.not_yet("an index on a value of type `Any`", node)
-            return t.UNKNOWN
+            check_expr(body, node.index, None)
+            return t.ANY
         case _:
             check_expr(body, node.index, None)
             checker.report("E3025", f"`{t.show(found)}` cannot be indexed", node)
@@ -685,7 +698,7 @@ def condition(body: Body, node: ast.Expr) -> None:
     """E3003, unless the expression is a Bool."""
     found = t.resolve(check_expr(body, node, None))
     if found == t.ANY:
-        body.checker.not_yet("a condition of type `Any`", node)
+        body.checker.facts.steps[id(node)] = (("check",), t.BOOL)
     elif found not in (t.BOOL, t.UNKNOWN, t.NEVER):
         message = f"a condition must be Bool, found `{t.show(found)}`"
         help_ = "compare it, such as `x != 0` or `!s.is_empty()`"
@@ -841,7 +854,10 @@ def _iterate(body: Body, node: ast.For) -> None:
                 "E3024", "a String is not iterable", node.iterable, "use `.chars()` or `.lines()`"
             )
         case t.Simple("Any"):
-            checker.not_yet("a loop over a value of type `Any`", node.iterable)
+            pair = node.pattern
+            parts = len(pair.items) if isinstance(pair, ast.TuplePattern) else None
+            # Whether it is a tuple of so many parts is checked in each turn.
+            item = t.ANY if parts is None else t.Tuple((t.ANY,) * parts)
         case t.Simple("?"):
             pass
         case _:

@@ -103,7 +103,9 @@ def call_method(
         if slot < len(names):
             args[slot] = arg.value
     if len(node.args) != len(names) or None in args:
-        message = f"`{method}` takes {', '.join(names)}: found {len(node.args)} arguments"
+        plural = "s" if len(names) != 1 else ""
+        count = f"{len(names)} argument{plural} ({', '.join(names)})"
+        message = f"`{method}` takes {count}, found {len(node.args)}"
         body.checker.report("E3032", message, node)
     for late in (False, True):
         for param, value in zip(params[1:], args, strict=True):

@@ -42,6 +42,9 @@ _STREAM_METHODS: dict[str, tuple[str, Type]] = {
     "close": ("stream_close", t.NIL),
 }
 
+#: More requests for one call than anybody wants.
+_MOST_REQUESTS = 20
+
 #: Functions that make built-in records: the type, and the fields, where an empty text stands for the argument.
 RECORD_MAKERS: dict[str, tuple[Type, tuple[str | None, ...]]] = {
     "Message::system": (builtins.MESSAGE, ("system", "")),
@@ -55,6 +58,8 @@ def model_method(
     body: Body, node: ast.Call, model: ast.Expr, name: ast.Name, expected: Type | None
 ) -> Type:
     """The type of a method call on a model or builder."""
+    from concerto.check.calls import check_all
+
     method = name.text
     is_name = isinstance(body.checker.facts.names.get(id(model)), ModelName)
     is_builder = t.resolve(body.checker.facts.types[id(model)]) == t.BUILDER
@@ -71,7 +76,7 @@ def model_method(
         _arguments(body, node, method, (), 0)
         body.checker.facts.calls[id(node)] = CallNative(f"model.{method}", model, (), False)
         return t.MODEL if method == "spawn" else t.NIL
-    _check_all(body, node)
+    check_all(body, node)
     if method in _LATER:
         body.checker.not_yet(f"`{method}` of a model", name)
         return t.UNKNOWN
@@ -86,8 +91,10 @@ def model_method(
 
 def stream_method(body: Body, node: ast.Call, stream: ast.Expr, name: ast.Name) -> Type:
     """The type of a method call on a stream (S-7)."""
+    from concerto.check.calls import check_all
+
     if name.text not in _STREAM_METHODS:
-        _check_all(body, node)
+        check_all(body, node)
         help_ = did_you_mean(name.text, list(_STREAM_METHODS))
         body.checker.report("E3011", f"a stream has no method `{name}`", name, help_)
         return t.UNKNOWN
@@ -95,13 +102,6 @@ def stream_method(body: Body, node: ast.Call, stream: ast.Expr, name: ast.Name) 
     _arguments(body, node, name.text, (), 0)
     body.checker.facts.calls[id(node)] = CallStream(instruction, stream)
     return result
-
-
-def _check_all(body: Body, node: ast.Call) -> None:
-    from concerto.check.exprs import check_expr
-
-    for arg in node.args:
-        check_expr(body, arg.value, None)
 
 
 def _arguments(
@@ -164,9 +164,30 @@ def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Typ
         return t.Result(result, builtins.LLM_ERROR)
     if not messages:
         _prompt(body, args[0])
+    if typed:
+        _warn_of_layers(body, node, model)
     retry = args[1] if typed else None
     checker.facts.calls[id(node)] = CallModel(model, _ASKING[method], args[0], schema, retry)
     return t.Result(result, builtins.LLM_ERROR)
+
+
+def _warn_of_layers(body: Body, node: ast.Call, model: ast.Expr) -> None:
+    """W4012: requests of a typed call, if each round and each attempt in it fails."""
+    while isinstance(model, ast.Call) and isinstance(model.callee, ast.FieldAccess):
+        model = model.callee.object
+    name = body.checker.facts.names.get(id(model))
+    if not isinstance(name, ModelName):
+        return
+    info = body.checker.models[name.model]
+    connection = body.checker.connections.get(info.connection)
+    own = info.fields.get("retry_policy")
+    policy = own if own is not None else connection.fields.get("retry", {}) if connection else {}
+    attempts = policy.get("max_attempts", 1)
+    rounds = (own or {}).get("max_attempts", 3)
+    if isinstance(attempts, int) and isinstance(rounds, int) and attempts * rounds > _MOST_REQUESTS:
+        message = f"this call may send {attempts * rounds} requests: {attempts} attempts in each of {rounds} rounds"
+        place = node.callee.name if isinstance(node.callee, ast.FieldAccess) else node
+        body.checker.report("W4012", message, place, "lower the attempts")
 
 
 def _prompt(body: Body, node: ast.Expr) -> None:

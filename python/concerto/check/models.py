@@ -9,6 +9,7 @@ from concerto.check.checked import ConnectionInfo, ModelInfo
 from concerto.check.checker import Checker
 from concerto.check.connections import check_model_id, check_retry
 from concerto.check.fields import Block
+from concerto.check.model_decorators import read_model_decorators
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.syntax import ast
 
@@ -56,6 +57,8 @@ def check_model(checker: Checker, node: ast.Model) -> None:
         fields["retry_policy"] = check_retry(
             checker, block, "retry_policy", values["retry_policy"]["object"]
         )
+    policy = block.given["retry_policy"][0].span if "retry_policy" in block.given else None
+    read_model_decorators(checker, node, fields, policy)
     checker.models[name] = ModelInfo(name, connection or "", fields, node.name.span)
     if connection:
         _on_connection(checker, node, block, values, connection)

@@ -180,6 +180,11 @@ def _builtin(
                 text = source[args[0].span.start : args[0].span.end]
                 builder.emit("const", first + 1, builder.tables.constant(text))
             builder.emit("native", target, "core.assert", first, 2, at=node)
+        case "assert_eq" | "assert_ne":
+            from concerto.lower.exprs import lower_window
+
+            parts = lower_window(builder, args)
+            builder.emit("native", target, f"core.{name}", parts, 2, at=node)
         case "Some" | "Ok" | "Err":
             inner = builder.temporary()
             lower_into(builder, args[0], inner)

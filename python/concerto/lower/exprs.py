@@ -30,6 +30,17 @@ from concerto.lower.tries import close_streams, lower_question, lower_try, raise
 from concerto.syntax import ast
 
 _INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
+_ANY_OPS = {
+    "+": "any.add",
+    "-": "any.sub",
+    "*": "any.mul",
+    "/": "any.div",
+    "%": "any.rem",
+    "<": "any.lt",
+    ">": "any.lt",
+    "<=": "any.le",
+    ">=": "any.le",
+}
 _FLOAT_OPS = {
     "+": "add_float",
     "-": "sub_float",
@@ -211,6 +222,9 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             _binary(builder, node, target)
         case ast.Unary(op=op, operand=operand):
             inner = lower(builder, operand)
+            if op == "-" and type_of(builder, operand) == t.ANY:
+                _dynamic(builder, "any.neg", (operand,), target, node)
+                return
             number = "neg_float" if type_of(builder, operand) == t.FLOAT else "neg_int"
             builder.emit("not" if op == "!" else number, target, inner, at=node)
         case ast.Assign():
@@ -221,11 +235,17 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
         case ast.TryCatch():
             lower_try(builder, node, target)
         case ast.FieldAccess(object=object_):
-            builder.emit("field", target, lower(builder, object_), builder.facts.fields[id(node)])
-        case ast.TupleAccess(object=object_):
-            builder.emit(
-                "tuple_field", target, lower(builder, object_), builder.facts.fields[id(node)]
-            )
+            if type_of(builder, object_) == t.ANY:
+                _dynamic(builder, "any.field", (object_, node.name.text), target, node)
+            else:
+                subject = lower(builder, object_)
+                builder.emit("field", target, subject, builder.facts.fields[id(node)])
+        case ast.TupleAccess(object=object_, index=index):
+            if type_of(builder, object_) == t.ANY:
+                _dynamic(builder, "any.index", (object_, index), target, node)
+            else:
+                subject = lower(builder, object_)
+                builder.emit("tuple_field", target, subject, builder.facts.fields[id(node)])
         case ast.Index():
             _index(builder, node, target)
         case ast.Call():
@@ -371,6 +391,11 @@ def _path(builder: Builder, node: ast.PathExpr, target: int) -> None:
 
 def _binary(builder: Builder, node: ast.Binary, target: int) -> None:
     op = node.op
+    if op == "|>":
+        pipe = builder.facts.pipes[id(node)]
+        lower_into(builder, node.left, builder.local(pipe.local))
+        lower_into(builder, pipe.call, target)
+        return
     if op in ("&&", "||"):
         end = Label()
         lower_into(builder, node.left, target)
@@ -386,6 +411,10 @@ def _binary(builder: Builder, node: ast.Binary, target: int) -> None:
         builder.emit("range" if op == ".." else "range_inclusive", target, left, right)
         return
     left_type, right_type = type_of(builder, node.left), type_of(builder, node.right)
+    if t.ANY in (left_type, right_type) and op in _ANY_OPS:
+        sides = (node.right, node.left) if op in (">", ">=") else (node.left, node.right)
+        _dynamic(builder, _ANY_OPS[op], sides, target, node)
+        return
     if op == "+" and left_type not in (t.INT, t.FLOAT):
         parts = _chain(node)
         builder.emit("concat", target, lower_window(builder, parts), len(parts))
@@ -410,6 +439,32 @@ def _binary(builder: Builder, node: ast.Binary, target: int) -> None:
     left, right = lower_operands(builder, node.left, node.right)
     name = (_FLOAT_OPS if left_type == t.FLOAT else _INT_OPS)[op]
     builder.emit(name, target, left, right, at=node)
+
+
+def _dynamic(
+    builder: Builder,
+    native: str,
+    args: tuple[ast.Expr | str | int, ...],
+    target: int,
+    node: ast.Expr,
+) -> None:
+    """An operation on values whose type is only known at run time; texts and numbers are constants."""
+    first = builder.temporary(len(args))
+    # Operands are evaluated as written, whatever place they take.
+    order = sorted(range(len(args)), key=lambda at: _start(args[at]))
+    for position in order:
+        match args[position]:
+            case str() as text:
+                builder.emit("const", first + position, builder.tables.constant(text))
+            case int() as number:
+                builder.emit("int", first + position, number)
+            case ast.Expr() as value:
+                lower_into(builder, value, first + position)
+    builder.emit("native", target, native, first, len(args), at=node)
+
+
+def _start(arg: ast.Expr | str | int) -> int:
+    return arg.span.start if isinstance(arg, ast.Expr) else -1
 
 
 def _chain(node: ast.Binary) -> tuple[ast.Expr, ...]:
@@ -442,6 +497,8 @@ def _coalesce(builder: Builder, node: ast.Binary, target: int) -> None:
     other, end = Label(), Label()
     option = builder.temporary()
     lower_into(builder, node.left, option)
+    if type_of(builder, node.left) == t.ANY:
+        builder.emit("native", option, "any.option", option, 1)
     builder.emit("unwrap_or_jump", target, option, other)
     if isinstance(t.resolve(builder.facts.types[id(node)]), t.Option) and isinstance(
         type_of(builder, node.right), t.Option
@@ -459,6 +516,9 @@ def _index(builder: Builder, node: ast.Index, target: int) -> None:
         builder.emit(
             "tuple_field", target, lower(builder, node.object), builder.facts.fields[id(node)]
         )
+        return
+    if object_type == t.ANY:
+        _dynamic(builder, "any.index", (node.object, node.index), target, node)
         return
     subject, at = lower_operands(builder, node.object, node.index)
     ranged = type_of(builder, node.index) == t.RANGE
@@ -593,6 +653,8 @@ def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
         return
     subject = builder.temporary()
     lower_into(builder, node.iterable, subject)
+    if found == t.ANY:
+        builder.emit("native", subject, "any.items", subject, 1, at=node.iterable)
     if found == t.STREAM:
         _for_stream(builder, node, loop, subject)
         return
@@ -609,6 +671,9 @@ def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
         for position, part in enumerate(node.pattern.items):
             bind_pattern(builder, part, pair + position)
     else:
+        if found == t.ANY and isinstance(node.pattern, ast.TuplePattern):
+            pair_type = builder.tables.type(t.Tuple((t.ANY,) * len(node.pattern.items)))
+            builder.emit("check_type", item, item, pair_type, at=node.pattern)
         bind_pattern(builder, node.pattern, item)
     lower_unused(builder, node.body)
     builder.emit("jump", loop.again)

@@ -5,6 +5,7 @@
 
 mod asked;
 pub mod emits;
+mod logged;
 mod models;
 mod settings;
 mod streams;
@@ -20,7 +21,7 @@ use crate::ir::Verified;
 use crate::llm::Client;
 use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
-use crate::vm::{Answer, Effect, Fiber, Resume, Step, Trace};
+use crate::vm::{Effect, Fiber, Resume, Step, Trace};
 
 use emits::{Emit, Outlet};
 use settings::RunSettings;
@@ -131,6 +132,21 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Hands a value to the host.
+    async fn send<O: Outlet>(
+        &mut self,
+        channel: String,
+        payload: Value,
+        outlet: &mut O,
+    ) -> Result<(), RunError> {
+        let time = clock::unix_seconds();
+        let emit = Emit { channel, payload, time, sequence: self.emitted };
+        self.emitted += 1;
+        self.shared.recorder.emitted();
+        self.recorder.emitted();
+        outlet.emit(emit).await.map_err(RunError::Handler)
+    }
+
     async fn answer<O: Outlet>(
         &mut self,
         effect: Effect,
@@ -138,16 +154,7 @@ impl<'a> Engine<'a> {
     ) -> Result<Resume, RunError> {
         let value = match effect {
             Effect::Emit { channel, payload } => {
-                let emit = Emit {
-                    channel: channel.to_string(),
-                    payload: emitted(payload),
-                    time: clock::unix_seconds(),
-                    sequence: self.emitted,
-                };
-                self.emitted += 1;
-                self.shared.recorder.emitted();
-                self.recorder.emitted();
-                outlet.emit(emit).await.map_err(RunError::Handler)?;
+                self.send(channel.to_string(), emitted(payload), outlet).await?;
                 Value::Nil
             }
             Effect::Print { text, newline } => {
@@ -161,14 +168,14 @@ impl<'a> Engine<'a> {
                     Value::err(builtin::env_error(&missing.message(&name), missing.kind(), &name))
                 }
             },
-            Effect::Ask { model, input, answer } => match answer {
-                Answer::Response => self.execute(&model, &input).await,
-                Answer::Schema(schema) => self.execute_with_schema(&model, schema, &input).await?,
-                Answer::Stream => self.stream(&model, &input).await,
-            },
+            Effect::Ask { model, input, answer } => {
+                self.ask(&model, &input, answer, outlet).await?
+            }
             Effect::ParseSchema { schema, text } => self.parse_schema(schema, &text).await?,
             Effect::Stream { stream, request } => {
-                return Ok(streams::answer(&stream, request).await);
+                let resume = streams::answer(&stream, request).await;
+                self.stream_ended(&stream, outlet).await?;
+                return Ok(resume);
             }
         };
         Ok(Resume::Value(value))

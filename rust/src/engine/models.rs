@@ -156,7 +156,7 @@ impl Engine<'_> {
                 seed: over.seed.or(declared.seed),
             },
             output,
-            deadline: None,
+            deadline: model.fields.deadline_ms.map(Duration::from_millis),
             retry: model.fields.retry_policy.clone(),
         })
     }

@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Mutex;
 
+use super::logged::Log;
 use super::models;
 use crate::llm::{LlmError, ResponseStream};
 use crate::value::{Foreign, Value, builtin};
@@ -13,7 +14,11 @@ use crate::vm::{PanicKind, Resume, StreamRequest};
 
 /// An open, ended or closed stream. Whoever drops the last handle closes the connection.
 #[derive(Debug)]
-struct Stream(Mutex<State>);
+struct Stream {
+    state: Mutex<State>,
+    /// Of a logged call, until its end was told.
+    log: std::sync::Mutex<Option<Log>>,
+}
 
 #[derive(Debug)]
 enum State {
@@ -37,6 +42,8 @@ struct Over {
     text: String,
     /// After the natural end.
     response: Option<Value>,
+    /// Of a stream that broke.
+    error: Option<Value>,
 }
 
 impl Foreign for Stream {
@@ -50,7 +57,10 @@ impl Foreign for Stream {
 }
 
 fn value(state: State) -> Value {
-    Value::Foreign(Arc::new(Box::new(Stream(Mutex::new(state)))))
+    Value::Foreign(Arc::new(Box::new(Stream {
+        state: Mutex::new(state),
+        log: std::sync::Mutex::default(),
+    })))
 }
 
 pub(super) fn from_response(stream: ResponseStream) -> Value {
@@ -76,7 +86,7 @@ pub(super) async fn answer(stream: &Value, request: StreamRequest) -> Resume {
     let Some(stream) = stream_of(stream) else {
         return Resume::Panic(PanicKind::TypeMismatch, "this is no stream".to_owned());
     };
-    let mut state = stream.0.lock().await;
+    let mut state = stream.state.lock().await;
     Resume::Value(match request {
         StreamRequest::Chunk => {
             if let State::Over(_) = *state {
@@ -100,10 +110,33 @@ pub(super) async fn answer(stream: &Value, request: StreamRequest) -> Resume {
         StreamRequest::Text => state.text().into(),
         StreamRequest::IsDone => matches!(*state, State::Over(_)).into(),
         StreamRequest::Close => {
-            state.end(None);
+            state.end(None, None);
             Value::Nil
         }
     })
+}
+
+/// Gives a stream the log of its call.
+pub(super) fn keep(outcome: &Value, log: Log) {
+    if let Value::Ok(stream) = outcome
+        && let Some(stream) = stream_of(stream)
+    {
+        *stream.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+    }
+}
+
+/// The log of a stream that is over and how it ended, once: the response or error as a Result, nil if it was closed.
+pub(super) fn ended(stream: &Value) -> Option<(Log, Value)> {
+    let stream = stream_of(stream)?;
+    let state = stream.state.try_lock().ok()?;
+    let State::Over(over) = &*state else { return None };
+    let log = stream.log.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let ending = match (&over.response, &over.error) {
+        (Some(response), _) => Value::ok(response.clone()),
+        (None, Some(error)) => Value::err(error.clone()),
+        (None, None) => Value::Nil,
+    };
+    Some((log, ending))
 }
 
 fn consumed(message: &str) -> Resume {
@@ -130,13 +163,13 @@ impl State {
                     return Ok(Some(builtin::stream_chunk(&chunk.text, index, elapsed, 1)));
                 }
                 Some(Err(error)) => {
-                    self.end(None);
+                    self.end(None, Some(models::error_value(&error)));
                     return Err(error);
                 }
                 None => open.answer().map(models::response),
             },
         };
-        self.end(response);
+        self.end(response, None);
         Ok(None)
     }
 
@@ -162,9 +195,9 @@ impl State {
     }
 
     /// Lets go of the connection; one that is over stays as it is.
-    fn end(&mut self, response: Option<Value>) {
+    fn end(&mut self, response: Option<Value>, error: Option<Value>) {
         if !matches!(self, Self::Over(_)) {
-            *self = Self::Over(Over { text: self.text().to_owned(), response });
+            *self = Self::Over(Over { text: self.text().to_owned(), response, error });
         }
     }
 }

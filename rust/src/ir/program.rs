@@ -378,6 +378,12 @@ pub struct ModelFields {
     /// Model id or alias.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<FieldExpr>,
+    /// Limit of a whole call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Channel that tells of each call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// Limit of an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<FieldExpr>,

@@ -4,6 +4,7 @@
 //! documentation for programs are in `python/concerto/check/builtins.py`.
 
 mod arrays;
+mod dynamic;
 mod maps;
 mod models;
 mod numbers;
@@ -34,7 +35,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    let all: [Table; 7] = [
+    let all: [Table; 8] = [
         strings::TABLE,
         numbers::TABLE,
         arrays::TABLE,
@@ -42,6 +43,7 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,
+        dynamic::TABLE,
     ];
     all.into_iter().flatten()
 }

@@ -1,7 +1,7 @@
 //! Methods of Option and Result, and what works on every value.
 
-use super::{Failure, Function, Table, panic, take, text};
-use crate::value::Value;
+use super::{Failure, Function, Outcome, Table, panic, take, text};
+use crate::value::{Value, equal};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -17,6 +17,8 @@ pub(super) static TABLE: Table = &[
             _ => Err(Failure::Broken),
         }),
     ),
+    ("core.assert_eq", Function::Pure(2, |a| assert_same(a, true))),
+    ("core.assert_ne", Function::Pure(2, |a| assert_same(a, false))),
     ("option.is_some", Function::Pure(1, |a| Ok(matches!(a.first(), Some(Value::Some(_))).into()))),
     (
         "option.is_none",
@@ -100,3 +102,46 @@ pub(super) static TABLE: Table = &[
         }),
     ),
 ];
+
+/// `assert_eq` and `assert_ne`; a failure shows both values, texts of several lines from the first line on that differs.
+fn assert_same(args: &mut [Value], wanted: bool) -> Outcome {
+    let (left, right) = (take(args, 0)?, take(args, 1)?);
+    if equal(&left, &right) == wanted {
+        return Ok(Value::Nil);
+    }
+    let message = match (&left, &right) {
+        (Value::Str(a), Value::Str(b)) if wanted && (a.contains('\n') || b.contains('\n')) => {
+            line_difference(a, b)
+        }
+        _ => {
+            let (word, left) = (if wanted { "==" } else { "!=" }, shown(left));
+            format!("left {word} right\n  left: {left}\n right: {}", shown(right))
+        }
+    };
+    panic(PanicKind::Assertion, format!("assertion failed: {message}"))
+}
+
+/// As inside of another value, so that texts are quoted.
+fn shown(value: Value) -> String {
+    let whole = Value::array(vec![value]).to_string();
+    whole.strip_prefix('[').and_then(|s| s.strip_suffix(']')).unwrap_or(&whole).to_owned()
+}
+
+fn line_difference(left: &str, right: &str) -> String {
+    let (mut a, mut b) = (left.split('\n'), right.split('\n'));
+    let mut line = 1_u32;
+    loop {
+        match (a.next(), b.next()) {
+            (Some(x), Some(y)) if x == y => line += 1,
+            (x, y) => {
+                let text =
+                    |part: Option<&str>| part.map_or("<end>".to_owned(), |p| format!("{p:?}"));
+                return format!(
+                    "left == right: line {line} differs\n  left: {}\n right: {}",
+                    text(x),
+                    text(y)
+                );
+            }
+        }
+    }
+}
