@@ -1,0 +1,670 @@
+"""What each instruction does: one function each, in the order of `docs/ir.md`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tests.oracle import natives
+from tests.oracle.machine import Failed, Machine, broken, panic
+from tests.oracle.types import conform, written
+from tests.oracle.values import (
+    INT_MAX,
+    INT_MIN,
+    Array,
+    Enum,
+    Err,
+    Map,
+    Nothing,
+    Ok,
+    Range,
+    Some,
+    Stream,
+    Struct,
+    Tuple,
+    Value,
+    display,
+    equal,
+    is_key,
+    order,
+)
+
+INSTRUCTIONS: dict[str, Callable[..., None]] = {}
+T = TypeVar("T")
+
+
+def instruction(function: Callable[..., None]) -> Callable[..., None]:
+    """Enters a function under its name, without the underscore that tells it from a word of Python."""
+    INSTRUCTIONS[function.__name__.rstrip("_")] = function
+    return function
+
+
+def a(kind: type[T], value: Any) -> T:
+    """A value of the expected kind."""
+    if type(value) is not kind:
+        broken(f"expected {kind.__name__}, found {value!r}")
+    return value
+
+
+def key(value: Value) -> Value:
+    return value if is_key(value) else broken(f"no key: {value!r}")
+
+
+def checked(number: int) -> int:
+    """64 bits: reference 13.1."""
+    if not INT_MIN <= number <= INT_MAX:
+        panic("ArithmeticOverflow", "the result does not fit into 64 bits")
+    return number
+
+
+# Loads
+
+
+@instruction
+def const(m: Machine, d: int, k: int) -> None:
+    m.write(d, m.constant(k))
+
+
+@instruction
+def int_(m: Machine, d: int, i: int) -> None:
+    m.write(d, i)
+
+
+@instruction
+def bool_(m: Machine, d: int, i: int) -> None:
+    m.write(d, i != 0)
+
+
+@instruction
+def nil(m: Machine, d: int) -> None:
+    m.write(d, None)
+
+
+@instruction
+def copy(m: Machine, d: int, r: int) -> None:
+    m.write(d, m.read(r))
+
+
+@instruction
+def move(m: Machine, d: int, r: int) -> None:
+    m.write(d, m.take(r))
+
+
+@instruction
+def drop(m: Machine, r: int) -> None:
+    m.take(r)
+
+
+# Int
+
+
+@instruction
+def add_int(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, checked(a(int, m.read(x)) + a(int, m.read(y))))
+
+
+@instruction
+def sub_int(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, checked(a(int, m.read(x)) - a(int, m.read(y))))
+
+
+@instruction
+def mul_int(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, checked(a(int, m.read(x)) * a(int, m.read(y))))
+
+
+@instruction
+def div_int(m: Machine, d: int, x: int, y: int) -> None:
+    dividend, divisor = a(int, m.read(x)), a(int, m.read(y))
+    if divisor == 0:
+        panic("DivisionByZero", "division by zero")
+    quotient = abs(dividend) // abs(divisor)  # toward zero
+    m.write(d, checked(quotient if (dividend < 0) == (divisor < 0) else -quotient))
+
+
+@instruction
+def rem_int(m: Machine, d: int, x: int, y: int) -> None:
+    dividend, divisor = a(int, m.read(x)), a(int, m.read(y))
+    if divisor == 0:
+        panic("DivisionByZero", "division by zero")
+    rest = abs(dividend) % abs(divisor)
+    m.write(d, -rest if dividend < 0 else rest)
+
+
+@instruction
+def neg_int(m: Machine, d: int, r: int) -> None:
+    m.write(d, checked(-a(int, m.read(r))))
+
+
+@instruction
+def add_int_imm(m: Machine, d: int, r: int, i: int) -> None:
+    m.write(d, checked(a(int, m.read(r)) + i))
+
+
+# Float
+
+
+@instruction
+def add_float(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(float, m.read(x)) + a(float, m.read(y)))
+
+
+@instruction
+def sub_float(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(float, m.read(x)) - a(float, m.read(y)))
+
+
+@instruction
+def mul_float(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(float, m.read(x)) * a(float, m.read(y)))
+
+
+@instruction
+def div_float(m: Machine, d: int, x: int, y: int) -> None:
+    dividend, divisor = a(float, m.read(x)), a(float, m.read(y))
+    if divisor != 0:
+        m.write(d, dividend / divisor)
+    elif dividend == 0 or math.isnan(dividend):
+        m.write(d, math.nan)
+    else:
+        m.write(d, math.copysign(math.inf, dividend) * math.copysign(1.0, divisor))
+
+
+@instruction
+def rem_float(m: Machine, d: int, x: int, y: int) -> None:
+    dividend, divisor = a(float, m.read(x)), a(float, m.read(y))
+    if divisor == 0 or math.isinf(dividend):
+        m.write(d, math.nan)
+    else:
+        m.write(d, math.fmod(dividend, divisor))
+
+
+@instruction
+def neg_float(m: Machine, d: int, r: int) -> None:
+    m.write(d, -a(float, m.read(r)))
+
+
+@instruction
+def int_to_float(m: Machine, d: int, r: int) -> None:
+    m.write(d, float(a(int, m.read(r))))
+
+
+@instruction
+def float_to_int(m: Machine, d: int, r: int) -> None:
+    number = a(float, m.read(r))
+    whole = natives.whole(number)
+    if whole is None:
+        panic("ArithmeticOverflow", f"{display(number)} does not fit into an Int")
+    m.write(d, whole)
+
+
+# Comparison and logic
+
+
+@instruction
+def eq_int(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(int, m.read(x)) == a(int, m.read(y)))
+
+
+@instruction
+def lt_int(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(int, m.read(x)) < a(int, m.read(y)))
+
+
+@instruction
+def le_int(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(int, m.read(x)) <= a(int, m.read(y)))
+
+
+@instruction
+def eq_float(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(float, m.read(x)) == a(float, m.read(y)))
+
+
+@instruction
+def lt_float(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(float, m.read(x)) < a(float, m.read(y)))
+
+
+@instruction
+def le_float(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, a(float, m.read(x)) <= a(float, m.read(y)))
+
+
+@instruction
+def eq(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, equal(m.read(x), m.read(y)))
+
+
+@instruction
+def lt(m: Machine, d: int, x: int, y: int) -> None:
+    found = order(m.read(x), m.read(y))
+    m.write(d, found is not None and found < 0)
+
+
+@instruction
+def le(m: Machine, d: int, x: int, y: int) -> None:
+    found = order(m.read(x), m.read(y))
+    m.write(d, found is not None and found <= 0)
+
+
+@instruction
+def not_(m: Machine, d: int, r: int) -> None:
+    m.write(d, not a(bool, m.read(r)))
+
+
+@instruction
+def jump(m: Machine, target: int) -> None:
+    m.jump(target)
+
+
+@instruction
+def jump_if(m: Machine, r: int, target: int) -> None:
+    if a(bool, m.read(r)):
+        m.jump(target)
+
+
+@instruction
+def jump_unless(m: Machine, r: int, target: int) -> None:
+    if not a(bool, m.read(r)):
+        m.jump(target)
+
+
+# Making values
+
+
+@instruction
+def concat(m: Machine, d: int, w: int, n: int) -> None:
+    m.write(d, "".join(map(display, m.window(w, n))))
+
+
+@instruction
+def append_string(m: Machine, x: int, r: int) -> None:
+    more = a(str, m.take(r))
+    m.write(x, a(str, m.read(x)) + more)
+
+
+@instruction
+def array(m: Machine, d: int, w: int, n: int) -> None:
+    m.write(d, Array(tuple(m.window(w, n))))
+
+
+@instruction
+def tuple_(m: Machine, d: int, w: int, n: int) -> None:
+    m.write(d, Tuple(tuple(m.window(w, n))))
+
+
+@instruction
+def map_(m: Machine, d: int, w: int, n: int) -> None:
+    parts = m.window(w, 2 * n)
+    made = Map(())
+    for own, value in zip(parts[::2], parts[1::2], strict=True):
+        made = made.put(key(own), value)
+    m.write(d, made)
+
+
+@instruction
+def struct(m: Machine, d: int, t: int, w: int, n: int) -> None:
+    m.write(d, Struct(m.struct_type(t), tuple(m.window(w, n))))
+
+
+@instruction
+def variant(m: Machine, d: int, t: int, i: int, w: int, n: int) -> None:
+    m.write(d, Enum(m.enum_type(t), i, tuple(m.window(w, n))))
+
+
+@instruction
+def range_(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, Range(a(int, m.read(x)), a(int, m.read(y)), inclusive=False))
+
+
+@instruction
+def range_inclusive(m: Machine, d: int, x: int, y: int) -> None:
+    m.write(d, Range(a(int, m.read(x)), a(int, m.read(y)), inclusive=True))
+
+
+# Option, Result, enums
+
+
+@instruction
+def some(m: Machine, d: int, r: int) -> None:
+    m.write(d, Some(m.take(r)))
+
+
+@instruction
+def none(m: Machine, d: int) -> None:
+    m.write(d, Nothing())
+
+
+@instruction
+def ok(m: Machine, d: int, r: int) -> None:
+    m.write(d, Ok(m.take(r)))
+
+
+@instruction
+def err(m: Machine, d: int, r: int) -> None:
+    m.write(d, Err(m.take(r)))
+
+
+@instruction
+def is_some(m: Machine, d: int, r: int) -> None:
+    m.write(d, isinstance(m.read(r), Some))
+
+
+@instruction
+def is_ok(m: Machine, d: int, r: int) -> None:
+    m.write(d, isinstance(m.read(r), Ok))
+
+
+@instruction
+def is_variant(m: Machine, d: int, r: int, i: int) -> None:
+    m.write(d, a(Enum, m.read(r)).variant == i)
+
+
+@instruction
+def payload(m: Machine, d: int, r: int) -> None:
+    match m.take(r):
+        case Some(inner) | Ok(inner) | Err(inner):
+            m.write(d, inner)
+        case other:
+            broken(f"no payload: {other!r}")
+
+
+@instruction
+def variant_field(m: Machine, d: int, r: int, i: int) -> None:
+    m.write(d, _part(a(Enum, m.read(r)).fields, i))
+
+
+@instruction
+def unwrap_or_jump(m: Machine, d: int, r: int, target: int) -> None:
+    match m.read(r):
+        case Some(inner) | Ok(inner):
+            m.take(r)
+            m.write(d, inner)
+        case None | Nothing() | Err():
+            m.jump(target)
+        case other:
+            broken(f"nothing to unwrap: {other!r}")
+
+
+# Parts
+
+
+def _part(items: tuple[Value, ...], i: int) -> Value:
+    return items[i] if 0 <= i < len(items) else broken(f"no part {i}")
+
+
+def _with(items: tuple[Value, ...], i: int, value: Value) -> tuple[Value, ...]:
+    _part(items, i)
+    return (*items[:i], value, *items[i + 1 :])
+
+
+@instruction
+def field(m: Machine, d: int, r: int, i: int) -> None:
+    m.write(d, _part(a(Struct, m.read(r)).fields, i))
+
+
+@instruction
+def set_field(m: Machine, x: int, i: int, r: int) -> None:
+    value = m.take(r)
+    whole = a(Struct, m.read(x))
+    m.write(x, Struct(whole.type, _with(whole.fields, i, value)))
+
+
+@instruction
+def take_field(m: Machine, d: int, x: int, i: int) -> None:
+    whole = a(Struct, m.read(x))
+    m.write(x, Struct(whole.type, _with(whole.fields, i, None)))
+    m.write(d, whole.fields[i])
+
+
+@instruction
+def tuple_field(m: Machine, d: int, r: int, i: int) -> None:
+    m.write(d, _part(a(Tuple, m.read(r)).items, i))
+
+
+def within(i: int, length: int) -> int:
+    """An index that must be in bounds."""
+    if not 0 <= i < length:
+        panic("IndexOutOfBounds", f"index {i} is out of bounds: the length is {length}")
+    return i
+
+
+@instruction
+def index_array(m: Machine, d: int, r: int, x: int) -> None:
+    items = a(Array, m.read(r)).items
+    m.write(d, items[within(a(int, m.read(x)), len(items))])
+
+
+@instruction
+def set_index_array(m: Machine, x: int, r: int, value: int) -> None:
+    new = m.take(value)
+    items = a(Array, m.read(x)).items
+    m.write(x, Array(_with(items, within(a(int, m.read(r)), len(items)), new)))
+
+
+@instruction
+def take_index_array(m: Machine, d: int, x: int, r: int) -> None:
+    items = a(Array, m.read(x)).items
+    at = within(a(int, m.read(r)), len(items))
+    m.write(x, Array(_with(items, at, None)))
+    m.write(d, items[at])
+
+
+def _found(whole: Map, own: Value) -> int:
+    at = whole.find(key(own))
+    if at is None:
+        panic("KeyNotFound", f"the map has no key {display(Array((own,)))[1:-1]}")
+    return at
+
+
+@instruction
+def index_map(m: Machine, d: int, r: int, x: int) -> None:
+    whole = a(Map, m.read(r))
+    m.write(d, whole.entries[_found(whole, m.read(x))][1])
+
+
+@instruction
+def set_index_map(m: Machine, x: int, r: int, value: int) -> None:
+    new = m.take(value)
+    m.write(x, a(Map, m.read(x)).put(key(m.read(r)), new))
+
+
+@instruction
+def take_index_map(m: Machine, d: int, x: int, r: int) -> None:
+    whole = a(Map, m.read(x))
+    own = m.read(r)
+    value = whole.entries[_found(whole, own)][1]
+    m.write(x, whole.put(own, None))
+    m.write(d, value)
+
+
+@instruction
+def index_string(m: Machine, d: int, r: int, x: int) -> None:
+    text = a(str, m.read(r))
+    m.write(d, text[within(a(int, m.read(x)), len(text))])
+
+
+def _slice(range_: Range) -> slice:
+    """Clamped; negative bounds count as 0: reference 13.3."""
+    return slice(max(range_.start, 0), max(range_.stop, 0))
+
+
+@instruction
+def slice_string(m: Machine, d: int, r: int, x: int) -> None:
+    m.write(d, a(str, m.read(r))[_slice(a(Range, m.read(x)))])
+
+
+@instruction
+def slice_array(m: Machine, d: int, r: int, x: int) -> None:
+    m.write(d, Array(a(Array, m.read(r)).items[_slice(a(Range, m.read(x)))]))
+
+
+@instruction
+def len_(m: Machine, d: int, r: int) -> None:
+    match m.read(r):
+        case str() as text:
+            m.write(d, len(text))
+        case Array(items) | Tuple(items) | Map(items):
+            m.write(d, len(items))
+        case Range() as range_:
+            m.write(d, min(max(range_.stop - range_.start, 0), INT_MAX))
+        case other:
+            broken(f"no length: {other!r}")
+
+
+# Iteration
+
+
+@instruction
+def range_bounds(m: Machine, d: int, r: int) -> None:
+    range_ = a(Range, m.read(r))
+    m.write(d, range_.start)
+    m.write(d + 1, range_.stop)
+
+
+@instruction
+def range_next(m: Machine, d: int, x: int, r: int, target: int) -> None:
+    number = a(int, m.read(x))
+    if number >= a(int, m.read(r)):
+        m.jump(target)
+    else:
+        m.write(x, number + 1)
+        m.write(d, number)
+
+
+@instruction
+def array_next(m: Machine, d: int, r: int, x: int, target: int) -> None:
+    items, at = a(Array, m.read(r)).items, a(int, m.read(x))
+    if not 0 <= at < len(items):
+        m.jump(target)
+    else:
+        m.write(x, at + 1)
+        m.write(d, items[at])
+
+
+@instruction
+def map_next(m: Machine, d: int, r: int, x: int, target: int) -> None:
+    entries, at = a(Map, m.read(r)).entries, a(int, m.read(x))
+    if not 0 <= at < len(entries):
+        m.jump(target)
+    else:
+        m.write(x, at + 1)
+        m.write(d, entries[at][0])
+        m.write(d + 1, entries[at][1])
+
+
+# Types, calls, ends
+
+
+@instruction
+def check_type(m: Machine, d: int, r: int, t: int) -> None:
+    value = m.take(r)
+    try:
+        m.write(d, conform(m.document["types"], t, value))
+    except TypeError as misfit:
+        wanted = written(m.document["types"], t)
+        panic("TypeMismatch", f"expected `{wanted}`, found `{misfit}`")
+
+
+@instruction
+def call(m: Machine, d: int, f: int, w: int, n: int) -> None:
+    if len(m.frames) >= m.max_depth:
+        panic("StackOverflow", f"more than {m.max_depth} active calls")
+    m.enter(f, m.window(w, n), d)
+
+
+@instruction
+def native(m: Machine, d: int, name: str, w: int, n: int) -> None:
+    m.write(d, natives.PURE[name](m, *m.window(w, n)))
+
+
+@instruction
+def native_mut(m: Machine, d: int, name: str, x: int, w: int, n: int) -> None:
+    receiver, result = natives.MUTATING[name](m, m.read(x), *m.window(w, n))
+    m.write(x, receiver)
+    m.write(d, result)
+
+
+@instruction
+def return_(m: Machine, r: int) -> None:
+    m.leave(m.take(r))
+
+
+@instruction
+def return_nil(m: Machine) -> None:
+    m.leave(None)
+
+
+@instruction
+def fail(m: Machine, r: int) -> None:
+    raise Failed(m.take(r))
+
+
+@instruction
+def panic_(m: Machine, r: int) -> None:
+    panic("Panic", a(str, m.read(r)))
+
+
+@instruction
+def no_match(m: Machine) -> None:
+    panic("MatchFailed", "no arm matches the value")
+
+
+# Effects
+
+
+@instruction
+def emit(m: Machine, r: int, value: int) -> None:
+    channel = a(str, m.read(r))
+    if channel == "":
+        panic("InvalidArgument", "the name of a channel is empty")
+    m.world.emit(channel, m.take(value))
+
+
+@instruction
+def print_(m: Machine, r: int, i: int) -> None:
+    m.world.print(a(str, m.read(r)) + ("\n" if i else ""))
+
+
+@instruction
+def env(m: Machine, d: int, r: int) -> None:
+    m.write(d, m.world.env(a(str, m.read(r))))
+
+
+@instruction
+def execute(m: Machine, d: int, model: int, r: int) -> None:
+    m.write(d, m.world.execute(m.document["models"][model], a(str, m.read(r))))
+
+
+@instruction
+def execute_with_schema(m: Machine, d: int, model: int, schema: int, r: int) -> None:
+    models, schemas = m.document["models"], m.document["schemas"]
+    answer = m.world.execute_with_schema(m, models[model], schemas[schema], a(str, m.read(r)))
+    m.write(d, answer)
+
+
+@instruction
+def stream(m: Machine, d: int, model: int, r: int) -> None:
+    m.write(d, m.world.stream(m.document["models"][model], a(str, m.read(r))))
+
+
+@instruction
+def stream_next(m: Machine, d: int, r: int, end: int, failure: int) -> None:
+    source = a(Stream, m.read(r))
+    if source.chunks:
+        m.write(d, source.chunks.pop(0))
+    elif source.failure is None:
+        m.jump(end)
+    else:
+        m.write(d, source.failure)
+        source.failure = None
+        m.jump(failure)
+
+
+@instruction
+def stream_close(m: Machine, r: int) -> None:
+    source = a(Stream, m.read(r))
+    source.chunks.clear()
+    source.failure = None

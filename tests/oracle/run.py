@@ -1,0 +1,96 @@
+"""One program, run by the VM and by the oracle, as outcomes that can be compared."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import concerto
+from concerto.runtime import Emit, Program
+
+from tests.oracle.machine import Broken, Ended, Failed, Machine, Panicked
+from tests.oracle.values import Err, Ok, Value, display, to_host
+from tests.oracle.world import ENVIRONMENT, ScriptedWorld
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All that a host sees, as text: so that 1, 1.0 and true differ and NaN equals itself."""
+
+    emits: list[str] = field(default_factory=list)
+    printed: str = ""
+    end: str = ""
+
+
+def run_by_vm(program: Program, entry: str | None) -> Outcome:
+    outcome = Outcome()
+    printed: list[str] = []
+
+    def on_emit(emit: Emit) -> None:
+        outcome.emits.append(f"{emit.channel}: {emit.payload!r}")
+
+    runtime = concerto.Runtime(program, mock=True, env=ENVIRONMENT, env_allow=list(ENVIRONMENT))
+    try:
+        result = runtime.observe(entry, {}, on_emit, printed.append)
+        outcome.end = f"returned {result!r}"
+    except concerto.PanicError as panic:
+        frame = panic.trace[0]
+        outcome.end = f"panicked {panic.kind} in {frame.function}, line {frame.line}: {panic}"
+    except concerto.ProgramError as error:
+        frame = error.trace[0] if error.trace else None
+        where = f"in {frame.function}, line {frame.line}" if frame else "in the result"
+        outcome.end = f"failed {where}: {error.value!r}: {error}"
+    outcome.printed = "".join(printed)
+    return outcome
+
+
+def run_by_oracle(
+    document: dict[str, Any], entry: str | None, executed: Counter[str] | None = None
+) -> Outcome:
+    world = ScriptedWorld()
+    machine = Machine(document, world)
+    world.machine = machine
+    outcome = Outcome()
+    try:
+        result: Value = None
+        for function in _functions(document, entry):
+            result = machine.run(function, [])
+        outcome.end = _returned(result)
+    except Panicked as end:
+        outcome.end = f"panicked {end.kind} in {end.function}, line {end.line}: {end.message}"
+    except Failed as end:
+        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error)!r}: {display(end.error)}"
+    except Broken as end:
+        raise AssertionError(f"the compiler promised otherwise: {end}") from end
+    except Ended:
+        raise
+    outcome.emits = [f"{channel}: {payload!r}" for channel, payload in world.emits]
+    outcome.printed = "".join(world.printed)
+    if executed is not None:
+        executed.update(machine.executed)
+    return outcome
+
+
+def _functions(document: dict[str, Any], entry: str | None) -> list[int]:
+    """What is called: the top-level statements and `main`, or a function by name."""
+    where = document["entry"]
+    if entry is None:
+        return [where[key] for key in ("top", "main") if where[key] is not None]
+    return [export["function"] for export in where["exports"] if export["name"] == entry]
+
+
+def _returned(result: Value) -> str:
+    match result:
+        case Ok(inner):
+            return f"returned {to_host(inner)!r}"
+        case Err(error):
+            return f"failed in the result: {to_host(error)!r}: {display(error)}"
+        case _:
+            return f"returned {to_host(result)!r}"
+
+
+def document_of(program: Program) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(program.to_bytes())
+    return document
