@@ -37,7 +37,9 @@ def run_by_vm(program: Program, entry: str | None) -> Outcome:
         outcome.end = f"returned {result!r}"
     except concerto.PanicError as panic:
         frame = panic.trace[0]
-        outcome.end = f"panicked {panic.kind} in {frame.function}, line {frame.line}: {panic}"
+        outcome.end = f"panicked {panic.kind} in {frame.function}, line {frame.line}: {panic}".replace(
+            f": {panic.kind}: ", ": "
+        )
     except concerto.ProgramError as error:
         frame = error.trace[0] if error.trace else None
         where = f"in {frame.function}, line {frame.line}" if frame else "in the result"
