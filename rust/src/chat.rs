@@ -1,32 +1,159 @@
 //! A model call in words that no provider owns.
 
+use serde_json::{Map, Value as Json};
+
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "memory, repair rounds and the tool loop make the last two")]
 pub enum Role {
     /// Instructions.
     System,
     /// The program.
     User,
+    /// The model.
+    Assistant,
+    /// The result of a call that the model asked for.
+    Tool,
 }
 
-impl Role {
-    /// As OpenAI-like services write it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-        }
-    }
-}
-
-/// One message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One message. The constructors make only those that make sense.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// Who.
     pub role: Role,
     /// What.
     pub content: String,
+    /// What the model asked for in this message of its own.
+    pub calls: Vec<ToolCall>,
+    /// The call that a message of role `Tool` answers.
+    pub answers: Option<Answered>,
+    /// The model's own message as the provider wrote it.
+    pub original: Option<Original>,
+}
+
+/// Which call a result belongs to, and whether it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The call.
+    pub call: ToolCall,
+    /// The content is an error text.
+    pub is_error: bool,
+}
+
+/// A message of the model in the words of its provider, which goes back unchanged: it may hold signatures that the provider wants to see again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Original {
+    /// Name of the protocol; no other one can read it.
+    pub dialect: &'static str,
+    /// Its blocks or parts.
+    pub json: Json,
+}
+
+#[allow(dead_code, reason = "memory, repair rounds and the tool loop make the last two")]
+impl Message {
+    fn plain(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), calls: Vec::new(), answers: None, original: None }
+    }
+
+    /// Instructions.
+    #[must_use]
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::plain(Role::System, content)
+    }
+
+    /// What the program says.
+    #[must_use]
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::plain(Role::User, content)
+    }
+
+    /// What the model said.
+    #[must_use]
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::plain(Role::Assistant, content)
+    }
+
+    /// An answer that asks for calls, as the next request repeats it.
+    #[must_use]
+    pub fn calling(response: &ChatResponse) -> Self {
+        Self {
+            calls: response.tool_calls.clone(),
+            original: response.original.clone(),
+            ..Self::assistant(&response.text)
+        }
+    }
+
+    /// The result of a call.
+    #[must_use]
+    pub fn result(call: &ToolCall, content: impl Into<String>, is_error: bool) -> Self {
+        let answers = Some(Answered { call: call.clone(), is_error });
+        Self { answers, ..Self::plain(Role::Tool, content) }
+    }
+}
+
+/// A call that a model asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Unique within the conversation.
+    pub id: String,
+    /// The server gave no id that could be used, so this one is ours and means nothing to it.
+    pub is_own_id: bool,
+    /// Which tool.
+    pub name: String,
+    /// JSON text as the model wrote it; it need not be valid.
+    pub arguments: String,
+}
+
+#[allow(dead_code, reason = "the tool loop of a later release calls tools")]
+impl ToolCall {
+    /// The arguments by name; no text means none.
+    ///
+    /// # Errors
+    /// The text is no JSON object: the model is to be told.
+    pub fn object(&self) -> Result<Map<String, Json>, serde_json::Error> {
+        match self.arguments.trim() {
+            "" => Ok(Map::new()),
+            text => serde_json::from_str(text),
+        }
+    }
+}
+
+/// A tool that a model may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolSpec {
+    /// Letters, digits, `_` and `-`, at most 64.
+    pub name: String,
+    /// For the model.
+    pub description: String,
+    /// JSON Schema of an object; `None` takes no arguments.
+    pub parameters: Option<Json>,
+    /// Whether the provider is to enforce the parameters, where it can.
+    pub is_strict: bool,
+}
+
+/// Whether the model calls tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "the tool loop of a later release chooses")]
+pub enum ToolChoice {
+    /// As it likes.
+    Auto,
+    /// Not at all.
+    Never,
+    /// At least one.
+    Any,
+    /// This one.
+    Only(String),
+}
+
+/// The tools of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tools {
+    /// In the order in which they are sent.
+    pub specs: Vec<ToolSpec>,
+    /// `None` leaves it to the provider.
+    pub choice: Option<ToolChoice>,
+    /// Whether one answer may hold several calls; `None` leaves it to the provider.
+    pub parallel: Option<bool>,
 }
 
 /// How the model is to answer; what is `None` is not sent.
@@ -50,7 +177,7 @@ pub struct OutputSchema {
     /// The type's name.
     pub name: String,
     /// Its JSON Schema, order kept.
-    pub json: serde_json::Value,
+    pub json: Json,
 }
 
 /// One request to a model.
@@ -64,6 +191,8 @@ pub struct ChatRequest {
     pub sampling: Sampling,
     /// For typed answers.
     pub output: Option<OutputSchema>,
+    /// What the model may call.
+    pub tools: Tools,
     /// Whether the answer is to come in pieces.
     pub stream: bool,
 }
@@ -86,6 +215,21 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds the tokens of another answer; a sum with an estimate in it is an estimate.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.tokens_in, other.tokens_in),
+            (&mut self.tokens_out, other.tokens_out),
+            (&mut self.tokens_cached, other.tokens_cached),
+            (&mut self.cache_written, other.cache_written),
+            (&mut self.reasoning, other.reasoning),
+        ];
+        for (sum, more) in pairs {
+            *sum = sum.saturating_add(more);
+        }
+        self.is_estimated |= other.is_estimated;
+    }
+
     /// The reported numbers, with our estimate where the server gave none that can be: 0 for a prompt, which is never
     /// empty, or 0 beside a text.
     #[must_use]
@@ -104,10 +248,14 @@ impl Usage {
 }
 
 /// A whole answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChatResponse {
     /// The text; empty if there is none.
     pub text: String,
+    /// The calls that the model asks for, in order.
+    pub tool_calls: Vec<ToolCall>,
+    /// With calls: the message to send back with their results, if it holds more than text and calls.
+    pub original: Option<Original>,
     /// `stop`, `length`, `tool_calls`, `content_filter` or the server's own word.
     pub finish_reason: String,
     /// The id that the server reported.
@@ -127,7 +275,11 @@ pub fn estimate_tokens(text: &str) -> u64 {
 /// About how many tokens a prompt has: its text, its schema, and 4 for each message.
 #[must_use]
 pub fn estimate_prompt(messages: &[Message], output: Option<&OutputSchema>) -> u64 {
-    let text: u64 = messages.iter().map(|message| message.content.len() as u64).sum();
+    let length = |message: &Message| {
+        let calls = message.calls.iter().map(|call| call.name.len() + call.arguments.len());
+        (message.content.len() + calls.sum::<usize>()) as u64
+    };
+    let text: u64 = messages.iter().map(length).sum();
     let schema = output.map_or(0, |output| output.json.to_string().len() as u64);
     (text + schema).div_ceil(4) + 4 * messages.len() as u64
 }

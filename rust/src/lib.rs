@@ -33,6 +33,7 @@ mod metrics;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod mock_reply;
+mod models_table;
 mod providers;
 mod runtime;
 mod schema;

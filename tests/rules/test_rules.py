@@ -40,7 +40,7 @@ MAY_USE = {
 }
 
 #: Which part of the runtime may use which others, besides itself and the leaves.
-LEAVES = {"error", "secret", "clock", "wire", "mock_reply"}
+LEAVES = {"error", "secret", "clock", "wire", "mock_reply", "models_table"}
 RUST_MAY_USE = {
     "ir": {
         "value",

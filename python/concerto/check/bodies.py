@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.checked import FunctionInfo, Local, Raise
 from concerto.check.checker import Checker
@@ -26,6 +27,23 @@ class LoopState:
     """What `break` gives."""
 
 
+@dataclass(frozen=True)
+class Raised:
+    """An error that may be raised: its type, where, by what, and whether without a `?`."""
+
+    type: Type
+    at: ast.Node
+    what: str
+    implicit: bool
+
+
+@dataclass
+class TryState:
+    """A `try` around the current place, with what its block may raise."""
+
+    raised: list[Raised] = field(default_factory=list)
+
+
 @dataclass
 class Body:
     """The state of the check of one body."""
@@ -36,7 +54,10 @@ class Body:
     at_top: bool
     scopes: list[dict[str, Local]] = field(default_factory=list)
     loops: list[LoopState] = field(default_factory=list)
+    tries: list[TryState] = field(default_factory=list)
     locals: list[Local] = field(default_factory=list)
+    #: Operands of `??` with another behind them, where an unset variable is None.
+    unset: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
 
     def declare(self, local: Local) -> None:
@@ -55,24 +76,50 @@ class Body:
         """All variables in scope."""
         return [name for scope in self.scopes for name in scope]
 
-    def raising(self, error: Type, at: ast.Node) -> Raise | None:
-        """Where an error raised here goes (language reference 11.2); reports it where it cannot go anywhere."""
-        result = t.resolve(self.result)
-        if isinstance(result, t.Result) and not self.is_entry:
-            steps = t.assign(error, result.err)
-            if steps is None:
-                message = f"`{t.show(error)}` does not convert to `{t.show(result.err)}`"
-                self.checker.report(
-                    "E3035",
-                    message,
-                    at,
-                    f"change the result to `Result<{t.show(result.ok)}, {t.show(error)}>`",
-                )
-                return None
-            return Raise("return", steps, t.resolve(result.err))
+    def raising(
+        self,
+        error: Type,
+        at: ast.Node,
+        *,
+        what: str = "`?`",
+        implicit: bool = False,
+        uncaught: bool = False,
+        lenient: bool = False,
+    ) -> Raise:
+        """Where an error raised here goes (language reference 11.2); reports it where it cannot go anywhere.
+
+        An `implicit` raise then ends the run. `uncaught` errors come out of a `try` whose clauses do not take them.
+        A `lenient` raise is one that nobody expects, so it may end the run where it does not convert.
+        """
+        if self.tries:
+            self.tries[-1].raised.append(Raised(error, at, what, implicit))
+            return Raise("catch")
         if self.is_entry:
             return Raise("fail")
-        return None
+        result = t.resolve(self.result)
+        shown = t.show(error)
+        if isinstance(result, t.Result):
+            steps = t.assign(error, result.err)
+            if steps is not None:
+                return Raise("return", steps, result.err)
+            if lenient:
+                return Raise("fail")
+            message = f"`{shown}` does not convert to `{t.show(result.err)}`"
+            help_ = f"change the result to `Result<{t.show(result.ok)}, {shown}>`"
+            self.checker.report("E3035", message, at, help_)
+        elif not implicit:
+            message = f"{what} cannot pass an error on from here"
+            help_ = "give the function a `Result`"
+            if uncaught:
+                message = f"no `catch` takes the `{shown}` that {what} raises here"
+                help_ = f"add `catch {shown}(e) {{ .. }}`, or give the function a `Result`"
+            elif isinstance(result, t.Option):
+                help_ = "use `.ok()?`"
+            elif error == builtins.NONE_ERROR:
+                message = f"{what} cannot pass `None` on from here"
+                help_ = "use `?? ..`, or let the function return an `Option`"
+            self.checker.report("E3034", message, at, help_)
+        return Raise("fail")
 
 
 def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
@@ -95,7 +142,7 @@ def _function(checker: Checker, function: FunctionInfo, node: ast.Function) -> N
     for param in function.params:
         body.declare(param.local)
     result = t.resolve(function.result)
-    no_value = result == t.NIL or function.name == "main"
+    no_value = result == t.NIL
     if no_value:
         check_expr(body, node.body, None, discarded=True)
     else:
@@ -145,12 +192,7 @@ def _statement(body: Body, node: ast.Statement) -> bool:
         case ast.Let():
             return _let(body, node)
         case ast.ExprStatement(value=value):
-            found = t.resolve(check_expr(body, value, None, discarded=True))
-            if isinstance(found, t.Result):
-                body.checker.report(
-                    "W3005", "a `Result` is discarded", value, "add `?`, or match on it"
-                )
-            return found == t.NEVER
+            return t.resolve(check_expr(body, value, None, discarded=True)) == t.NEVER
         case ast.LocalConst():
             from concerto.check.collect import written_type
 

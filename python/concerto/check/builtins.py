@@ -59,6 +59,19 @@ LLM_ERROR_KINDS = {
     "Schema": "schema",
 }
 
+#: Groups of `LlmError` that `catch` knows by name (rule E-6), with their kinds. Together they are all kinds.
+ERROR_GROUPS: dict[str, tuple[str, ...]] = {
+    "ConnectionError": (
+        "config", "authentication", "permission_denied", "network", "server_error", "stream_interrupted",
+    ),
+    "TimeoutError": ("timeout",),
+    "AgentError": (
+        "rate_limit", "quota_exceeded", "model_not_found", "invalid_request", "context_length", "content_filtered",
+        "invalid_response", "tool_limit", "custom",
+    ),
+    "SchemaError": ("schema",),
+}  # fmt: skip
+
 #: Wrong names for fields of records that people bring from elsewhere.
 FIELD_HINTS = {
     ("Response", "content"): "text",
@@ -73,6 +86,29 @@ METHOD_HINTS = {
     **dict.fromkeys(("run", "call", "generate", "ask", "prompt", "complete", "invoke"), "execute"),
     **dict.fromkeys(("execute_schema", "generate_object"), "execute_with_schema"),
 }
+
+#: Fields that only some variants have (rule E-3), by kind; every variant has the others.
+LLM_ERROR_EXTRA: dict[str, tuple[str, ...]] = {
+    "config": ("field",),
+    "network": ("cause",),
+    "server_error": ("detail",),
+    "stream_interrupted": ("partial_text", "chunks", "cause"),
+    "timeout": ("timeout_seconds",),
+    "invalid_request": ("code", "param"),
+    "content_filtered": ("category",),
+    "invalid_response": ("raw_response",),
+    "tool_limit": ("rounds",),
+    "schema": ("reason", "violations", "raw_response", "rounds"),
+}
+
+
+def variant_fields(kind: str) -> dict[str, Type]:
+    """The fields of a variant of `LlmError`."""
+    elsewhere = {name for extra in LLM_ERROR_EXTRA.values() for name in extra}
+    own = LLM_ERROR_EXTRA.get(kind, ())
+    fields = records()["LlmError"][1]
+    return {n: type_ for n, type_ in fields.items() if n not in elsewhere or n in own}
+
 
 LLM_ERROR = t.Struct("LlmError", "error")
 ENV_ERROR = t.Struct("EnvError", "error")
@@ -208,6 +244,7 @@ Option.unwrap() -> T
 Option.expect(String) -> T
 Option.unwrap_or(T) -> T
 Option.ok_or(Any) -> Result<T, Any>
+Error.to_map() -> Map<String, Any>
 Result.is_ok() -> Bool
 Result.is_err() -> Bool
 Result.unwrap() -> T
@@ -234,6 +271,8 @@ def _receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
             return "Result", {"T": ok, "E": err}
         case t.Literals():
             return "String", {}
+        case t.Struct(origin="error"):
+            return "Error", {}
         case t.Simple(name):
             return name, {}
         case _:

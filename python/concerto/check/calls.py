@@ -73,6 +73,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return t.UNKNOWN
     elif path.names[0].text in checker.enums:
         return _variant(body, node, path)
+    elif name in ("LlmError::new", "AgentError::new"):
+        return _new_error(body, node, name)
     elif path.names[0].text == "std":
         _check_all(body, node)
         checker.not_yet("the standard library's modules", path)
@@ -149,6 +151,21 @@ def _variant(body: Body, node: ast.Call, path: ast.Path) -> Type:
     return t.UNKNOWN
 
 
+def _new_error(body: Body, node: ast.Call, name: str) -> Type:
+    """`LlmError::new(message)`: the variant `Custom` (E-3)."""
+    from concerto.check.exprs import check_expr
+
+    if len(node.args) != 1 or node.args[0].name is not None:
+        message = f"`{name}` takes 1 argument, found {len(node.args)}"
+        body.checker.report("E3032", message, node)
+        _check_all(body, node)
+        return builtins.LLM_ERROR
+    check_expr(body, node.args[0].value, t.STRING)
+    arg = node.args[0].value
+    body.checker.facts.calls[id(node)] = CallNative("error.llm", arg, (), False)
+    return builtins.LLM_ERROR
+
+
 def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Type:
     from concerto.check.exprs import check_expr
 
@@ -178,8 +195,12 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             check_expr(body, args[0], t.STRING)
             if isinstance(args[0], ast.Literal) and isinstance(args[0].value, str):
                 checker.env.add(args[0].value)
-            checker.facts.raises[id(node)] = body.raising(builtins.ENV_ERROR, node) or Raise("fail")
-            return t.STRING
+            unset = id(node) in body.unset
+            place = body.raising(
+                builtins.ENV_ERROR, node, what="`env`", implicit=True, lenient=unset
+            )
+            checker.facts.raises[id(node)] = Raise("unset", otherwise=place) if unset else place
+            return t.Option(t.STRING) if unset else t.STRING
         case "print" | "println":
             for value in args:
                 check_expr(body, value, None)
@@ -387,6 +408,10 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
         help_ = f"did you mean `{hint}`?" if hint else did_you_mean(name, list(fields))
         checker.report(code, f"`{found.name}` has no field `{name}`", node.name, help_)
         return t.UNKNOWN
+    if found == t.ERROR and name in ("message", "kind"):
+        # The first two fields of every built-in error.
+        checker.facts.fields[id(node)] = ("message", "kind").index(name)
+        return t.STRING
     if found == t.UNKNOWN:
         return t.UNKNOWN
     if found == t.ANY:

@@ -116,12 +116,37 @@ class FunctionInfo:
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """Where an error goes: `to` is `return` (as `Err`), `none` (the function returns None), `fail` (it ends the run) or `catch` (a handler of this function)."""
+    """Where an error goes.
+
+    `to` is `return` (as `Err`, after `steps` to the type `wanted`), `none` (the function returns None), `fail` (it ends the run), `catch` (the
+    clauses of the `try` around it) or `unset` (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
+    """
 
     to: str
     steps: Steps = ()
     wanted: Type | None = None
-    """The type that the steps lead to."""
+    otherwise: Raise | None = None
+
+
+#: What a clause of a `try` takes: everything, errors of these kinds, or values of a type.
+CaughtBy: TypeAlias = tuple[str, ...] | Type | None
+
+
+@dataclass(frozen=True, slots=True)
+class CatchInfo:
+    """A clause of a `try`."""
+
+    test: CaughtBy
+    local: Local | None
+    body: ast.Block
+
+
+@dataclass(frozen=True, slots=True)
+class TryInfo:
+    """The clauses of a `try`, and where the errors go that none of them takes."""
+
+    catches: tuple[CatchInfo, ...]
+    rest: tuple[tuple[Type, Raise], ...]
 
 
 @dataclass
@@ -134,6 +159,8 @@ class Facts:
     calls: dict[int, Any] = field(default_factory=dict)
     fields: dict[int, int] = field(default_factory=dict)
     raises: dict[int, Raise] = field(default_factory=dict)
+    tries: dict[int, TryInfo] = field(default_factory=dict)
+    discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
 
 
@@ -212,6 +239,14 @@ class ConstantName:
 
     type: Type
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPattern:
+    """A built-in error in a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
+
+    type: Type | None
+    kind: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, LoopState, related_declaration, statements, unknown_label
 from concerto.check.calls import check_call, check_field
-from concerto.check.checked import ConstantName, Local, Raise, UnitVariant
+from concerto.check.checked import ConstantName, Local, UnitVariant
 from concerto.check.patterns import bind, is_refutable, missing_patterns
+from concerto.check.tries import check_question, check_throw, check_try, discard
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -31,6 +32,8 @@ def check_expr(
     """
     found = _infer(body, node, expected, discarded)
     body.checker.facts.types[id(node)] = found
+    if discarded and not _passes_inward(node):
+        discard(body, node, found)
     if expected is None or (is_body and isinstance(node, ast.Block) and node.tail is None):
         return found
     steps = t.assign(found, expected)
@@ -45,7 +48,8 @@ def check_expr(
 
 def _passes_inward(node: ast.Expr) -> bool:
     """Blocks and branches convert in their tails, which were checked against the same type."""
-    return isinstance(node, ast.Block | ast.If | ast.Match)
+    branches = isinstance(node, ast.Block | ast.If | ast.Match)
+    return branches or (isinstance(node, ast.TryCatch) and bool(node.catches))
 
 
 def _result_of(node: ast.Expr) -> ast.Expr:
@@ -82,8 +86,10 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             return _unary(body, node, op, operand)
         case ast.Assign():
             return _assign(body, node)
-        case ast.Try(operand=operand):
-            return _try(body, node, operand, expected)
+        case ast.Try():
+            return check_question(body, node, expected)
+        case ast.TryCatch():
+            return check_try(body, node, expected, discarded)
         case ast.FieldAccess():
             return check_field(body, node)
         case ast.TupleAccess(object=object_, index=index):
@@ -127,7 +133,6 @@ _UNREADY = {
     ast.Await: "`await`",
     ast.Spawn: "`spawn`",
     ast.Closure: "a closure",
-    ast.TryCatch: "`try`",
     ast.Listen: "`listen`",
     ast.SelfExpr: "`self`",
 }
@@ -307,18 +312,13 @@ def _is_ordered(type_: Type) -> bool:
             return other in (t.INT, t.FLOAT, t.STRING, t.BOOL)
 
 
-def _coalesce(body: Body, node: ast.Binary) -> Type:
+def _coalesce(body: Body, node: ast.Binary, *, is_last: bool = True) -> Type:
     checker = body.checker
-    from_env = (
-        isinstance(node.left, ast.Call) and str(getattr(node.left.callee, "path", "")) == "env"
-    )
-    left = t.resolve(check_expr(body, node.left, None))
-    if from_env:
-        checker.facts.raises[id(node.left)] = Raise("catch")
-        return t.STRING if check_expr(body, node.right, t.STRING) != t.UNKNOWN else t.UNKNOWN
+    left = t.resolve(_coalesced(body, node.left))
     match left:
         case t.Option(item):
-            right = t.resolve(check_expr(body, node.right, None))
+            check = check_expr(body, node.right, None) if is_last else _coalesced(body, node.right)
+            right = t.resolve(check)
             if isinstance(right, t.Option):
                 joined = t.join(left, right)
             else:
@@ -346,6 +346,16 @@ def _coalesce(body: Body, node: ast.Binary) -> Type:
                 "W3004", "the left side of `??` is never nil", node.left, "remove the `??`"
             )
             return left
+
+
+def _coalesced(body: Body, node: ast.Expr) -> Type:
+    """An operand of `??` with another behind it: a missing variable is None there instead of an error (C-24)."""
+    if isinstance(node, ast.Binary) and node.op == "??":
+        found = _coalesce(body, node, is_last=False)
+        body.checker.facts.types[id(node)] = found
+        return found
+    body.unset.add(id(node))
+    return check_expr(body, node, None)
 
 
 def _unary(body: Body, node: ast.Unary, op: str, operand: ast.Expr) -> Type:
@@ -438,50 +448,7 @@ def _assign(body: Body, node: ast.Assign) -> Type:
     return t.NIL
 
 
-def _try(body: Body, node: ast.Try, operand: ast.Expr, expected: Type | None) -> Type:
-    checker = body.checker
-    wanted = (
-        t.Result(expected, t.Var())
-        if expected is not None and isinstance(operand, ast.Call)
-        else None
-    )
-    found = t.resolve(_infer_call(body, operand, wanted))
-    match found:
-        case t.Result(ok, err):
-            place = body.raising(err, node)
-            if place is None and not isinstance(t.resolve(body.result), t.Result):
-                result = t.resolve(body.result)
-                help_ = (
-                    "give the function a `Result`"
-                    if not isinstance(result, t.Option)
-                    else "use `.ok()?`"
-                )
-                checker.report("E3034", "`?` cannot pass an error on from here", node, help_)
-            checker.facts.raises[id(node)] = place or Raise("fail")
-            return ok
-        case t.Option(item):
-            result = t.resolve(body.result)
-            if isinstance(result, t.Option):
-                checker.facts.raises[id(node)] = Raise("none")
-            elif body.is_entry:
-                checker.not_yet("`?` on an `Option` here", node)
-            else:
-                checker.report(
-                    "E3034",
-                    "`?` cannot pass `None` on from here",
-                    node,
-                    "use `?? ..`, or let the function return an `Option`",
-                )
-            return item
-        case t.Simple("?"):
-            return t.UNKNOWN
-        case _:
-            message = f"`?` needs a `Result` or an `Option`, found `{t.show(found)}`"
-            checker.report("E3034", message, node, "remove the `?`")
-            return found
-
-
-def _infer_call(body: Body, node: ast.Expr, wanted: Type | None) -> Type:
+def infer_operand(body: Body, node: ast.Expr, wanted: Type | None) -> Type:
     """The type of the operand of `?`: an expected type helps it but need not be met here."""
     found = _infer(body, node, wanted, False)
     body.checker.facts.types[id(node)] = found
@@ -666,10 +633,6 @@ def _block(body: Body, node: ast.Block, expected: Type | None, discarded: bool) 
         if not reached:
             body.checker.report("W2003", "this is never reached", node.tail)
         found = check_expr(body, node.tail, expected, discarded=discarded)
-        if discarded and isinstance(t.resolve(found), t.Result):
-            body.checker.report(
-                "W3005", "a `Result` is discarded", node.tail, "add `?`, or match on it"
-            )
         if not reached:
             found = t.NEVER
     body.scopes.pop()
@@ -751,12 +714,13 @@ def _match(body: Body, node: ast.Match, expected: Type | None, discarded: bool) 
         body.checker.report(
             "E3029", message, node.subject, f"add an arm, such as `{missing[0]} => ..`"
         )
-    return _join_arms(body, types, expected, discarded)
+    return join_arms(body, types, expected, discarded)
 
 
-def _join_arms(
+def join_arms(
     body: Body, arms: list[tuple[ast.Expr, Type]], expected: Type | None, discarded: bool
 ) -> Type:
+    """The common type of arms."""
     never = all(t.resolve(type_) == t.NEVER for _, type_ in arms)
     if discarded or expected is not None:
         return t.NEVER if never and arms else t.NIL if discarded or expected is None else expected
@@ -826,8 +790,8 @@ def _iterate(body: Body, node: ast.For) -> None:
         case t.Simple("Stream"):
             item = builtins.CHUNK
             checker.facts.raises[id(node)] = body.raising(
-                builtins.LLM_ERROR, node.iterable
-            ) or Raise("fail")
+                builtins.LLM_ERROR, node.iterable, what="the loop", implicit=True
+            )
         case t.Result(ok, _) if t.resolve(ok) == t.STREAM:
             checker.report("E4034", "the stream may have failed to open", node.iterable, "add `?`")
         case t.Simple("String") | t.Literals():
@@ -857,17 +821,8 @@ def _leave(body: Body, node: Any) -> Type:
                     checker.mismatch(result, t.NIL, node)
             else:
                 check_expr(body, value, None if body.at_top else result)
-        case ast.Throw(value=value):
-            found = check_expr(body, value, None)
-            place = body.raising(found, node)
-            if place is None and not isinstance(t.resolve(body.result), t.Result):
-                checker.report(
-                    "E3034",
-                    "`throw` cannot pass an error on from here",
-                    node,
-                    "give the function a `Result`",
-                )
-            checker.facts.raises[id(node)] = place or Raise("fail")
+        case ast.Throw():
+            check_throw(body, node)
         case ast.Break() | ast.Continue():
             _leave_loop(body, node)
     return t.NEVER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import EnumInfo, FieldInfo, Local, UnitVariant
+from concerto.check.checked import EnumInfo, ErrorPattern, FieldInfo, Local, UnitVariant
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -19,7 +19,9 @@ def bind(
     match pattern:
         case ast.PathPattern(path=path):
             unit = _unit(body, path, type_)
-            if unit is not None:
+            if unit is None and _is_llm_variant(path):
+                _llm_variant(body, pattern, path, type_)
+            elif unit is not None:
                 checker.facts.patterns[id(pattern)] = unit
             elif len(path.names) > 1:
                 _unknown_variant(body, path)
@@ -109,8 +111,6 @@ def _unit(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None:
 
 def _unknown_variant(body: Body, path: ast.Path) -> None:
     checker, enum_name = body.checker, path.names[0].text
-    if enum_name in ("LlmError", "AgentError") and path.names[1].text in builtins.LLM_ERROR_KINDS:
-        return
     if enum_name in checker.enums:
         names = [variant.name for variant in checker.enums[enum_name].variants]
         word = path.names[1].text
@@ -220,20 +220,16 @@ def _find_variant(body: Body, path: ast.Path, type_: Type) -> tuple[EnumInfo, in
 def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -> None:
     checker, name = body.checker, str(pattern.path)
     fields: dict[str, Type] = {}
-    if len(pattern.path.names) == 2 and pattern.path.names[0].text in ("LlmError", "AgentError"):
-        word = pattern.path.names[1].text
-        if word not in builtins.LLM_ERROR_KINDS:
-            help_ = did_you_mean(word, list(builtins.LLM_ERROR_KINDS))
-            checker.report(
-                "E2001", f"`LlmError` has no variant `{word}`", pattern.path.names[1], help_
-            )
-        _expect(body, pattern, type_, builtins.LLM_ERROR)
-        fields = builtins.records()["LlmError"][1]
-        checker.facts.patterns[id(pattern)] = builtins.LLM_ERROR_KINDS.get(word, "")
+    order: list[str] = []
+    if _is_llm_variant(pattern.path):
+        fields = _llm_variant(body, pattern, pattern.path, type_)
+        order = list(builtins.records()["LlmError"][1])
     elif name in builtins.records() or name == "AgentError":
         builtin = builtins.TYPES[name]
         _expect(body, pattern, type_, builtin)
         fields = builtins.records()[t.show(builtin)][1]
+        if type_ == t.ERROR:
+            checker.facts.patterns[id(pattern)] = ErrorPattern(builtin, None)
     elif name in checker.structs:
         info = checker.structs[name]
         _expect(body, pattern, type_, t.Struct(name, info.origin))
@@ -251,23 +247,47 @@ def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -
             did_you_mean(name, list(checker.structs)),
         )
         fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
-    _struct_fields(body, pattern, fields, is_mut)
+    _struct_fields(body, pattern, fields, order or list(fields), is_mut)
+
+
+def _is_llm_variant(path: ast.Path) -> bool:
+    return len(path.names) == 2 and path.names[0].text in ("LlmError", "AgentError")
+
+
+def _llm_variant(body: Body, pattern: ast.Pattern, path: ast.Path, type_: Type) -> dict[str, Type]:
+    """The fields of a variant of `LlmError`, which its kind tells from others (E-1)."""
+    word = path.names[1].text
+    kind = builtins.LLM_ERROR_KINDS.get(word)
+    if kind is None:
+        help_ = did_you_mean(word, list(builtins.LLM_ERROR_KINDS))
+        message = f"`LlmError` has no variant `{word}`"
+        body.checker.report("E2001", message, path.names[1], help_)
+        return {}
+    _expect(body, pattern, type_, builtins.LLM_ERROR)
+    tested = builtins.LLM_ERROR if type_ == t.ERROR else None
+    body.checker.facts.patterns[id(pattern)] = ErrorPattern(tested, kind)
+    return builtins.variant_fields(kind)
 
 
 def _expect(body: Body, pattern: ast.Pattern, type_: Type, wanted: Type) -> None:
+    if type_ == t.ERROR and t.is_error(wanted):
+        return
     if type_ not in (wanted, t.UNKNOWN, t.ANY):
         body.checker.mismatch(type_, wanted, pattern)
 
 
 def _struct_fields(
-    body: Body, pattern: ast.StructPattern, fields: dict[str, Type], is_mut: bool
+    body: Body,
+    pattern: ast.StructPattern,
+    fields: dict[str, Type],
+    order: list[str],
+    is_mut: bool,
 ) -> None:
-    order = list(fields)
     for field in pattern.fields:
         name = field.name.text
         if name not in fields:
             if fields:
-                help_ = did_you_mean(name, order)
+                help_ = did_you_mean(name, list(fields))
                 body.checker.report(
                     "E3011", f"`{pattern.path}` has no field `{name}`", field.name, help_
                 )
@@ -282,7 +302,7 @@ def _struct_fields(
             body.checker.facts.patterns[id(field)] = local
         else:
             bind(body, inner, inner_type, is_mut=is_mut)
-    missing = [name for name in order if all(f.name.text != name for f in pattern.fields)]
+    missing = [name for name in fields if all(f.name.text != name for f in pattern.fields)]
     if missing and not pattern.has_rest:
         help_ = f"add `{missing[0]}`, or `..` for the rest"
         body.checker.report(
@@ -295,7 +315,7 @@ def is_refutable(body: Body, pattern: ast.Pattern, type_: Type) -> bool:
     type_ = t.resolve(type_)
     match pattern:
         case ast.PathPattern(path=path):
-            return _unit(body, path, t.UNKNOWN) is not None
+            return _unit(body, path, t.UNKNOWN) is not None or len(path.names) > 1
         case ast.BindPattern(inner=inner):
             return is_refutable(body, inner, type_)
         case ast.TuplePattern(items=items):
@@ -304,7 +324,7 @@ def is_refutable(body: Body, pattern: ast.Pattern, type_: Type) -> bool:
             inside = any(
                 f.pattern is not None and is_refutable(body, f.pattern, t.UNKNOWN) for f in fields
             )
-            return inside or len(path.names) > 1
+            return inside or len(path.names) > 1 or type_ == t.ERROR
         case _:
             return type_ != t.UNKNOWN
 
@@ -334,6 +354,8 @@ def missing_patterns(body: Body, patterns: list[ast.Pattern], type_: Type) -> li
                 for m in _missing_variant(body, options, f"{name}::{v.name}", v.fields)
             ]
             return missing[:3]
+        case t.Struct("LlmError"):
+            return _missing_kinds(body, options)
         case t.Tuple(items):
             return (
                 []
@@ -381,6 +403,22 @@ def _missing_of(
         gaps = missing_patterns(body, inside, inner) if inside else ["_"]
         missing += [f"{word}({gap})" for gap in gaps]
     return missing[:3]
+
+
+def _missing_kinds(body: Body, options: list[ast.Pattern]) -> list[str]:
+    """Variants of `LlmError` that no pattern takes whole."""
+    taken = {
+        str(o.path.names[-1])
+        for o in options
+        if isinstance(o, ast.PathPattern)
+        or (
+            isinstance(o, ast.StructPattern)
+            and not any(f.pattern and is_refutable(body, f.pattern, t.UNKNOWN) for f in o.fields)
+        )
+    }
+    return [f"LlmError::{word} {{ .. }}" for word in builtins.LLM_ERROR_KINDS if word not in taken][
+        :3
+    ]
 
 
 def _missing_variant(

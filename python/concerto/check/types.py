@@ -17,10 +17,12 @@ class Simple:
 ANY, NEVER, NIL = Simple("Any"), Simple("Never"), Simple("Nil")
 BOOL, INT, FLOAT, STRING = Simple("Bool"), Simple("Int"), Simple("Float"), Simple("String")
 RANGE, STREAM, MODEL = Simple("Range"), Simple("Stream"), Simple("ModelRef")
+#: What all built-in errors have in common: `message` and `kind`.
+ERROR = Simple("Error")
 #: Of an expression that was reported already: fits everything, so that one mistake gives one message.
 UNKNOWN = Simple("?")
 
-SIMPLE = {t.name: t for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM)}
+SIMPLE = {t.name: t for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM, ERROR)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def show(type_: Type) -> str:
 def is_error(type_: Type) -> bool:
     """Whether it is a built-in error, which converts to String and has a message."""
     type_ = resolve(type_)
-    return isinstance(type_, Struct) and type_.origin == "error"
+    return type_ == ERROR or (isinstance(type_, Struct) and type_.origin == "error")
 
 
 def is_hashable(type_: Type) -> bool:
@@ -211,8 +213,10 @@ def assign(source: Type, target: Type) -> Steps | None:
             return () if any(assign(source, member) == () for member in members) else None
         case Simple("Int"), Simple("Float"):
             return ("int_to_float",)
-        case Struct(origin="error"), Simple("String"):
+        case Struct(origin="error") | Simple("Error"), Simple("String"):
             return ("message",)
+        case Struct(origin="error"), Simple("Error"):
+            return ()
         case _:
             return () if source == target else None
 
@@ -247,6 +251,11 @@ def join(left: Type, right: Type) -> Type | None:
             return Literals(tuple(dict.fromkeys((*a, *b))))
         case (Literals(), Simple("String")) | (Simple("String"), Literals()):
             return STRING
+        case (
+            Struct(origin="error") | Simple("Error"),
+            Struct(origin="error") | Simple("Error"),
+        ):
+            return ERROR
         case Option(a), Option(b):
             inner = join(a, b)
             return None if inner is None else Option(inner)

@@ -10,7 +10,7 @@ from concerto.check.checked import (
     CallNative,
     CallVariant,
 )
-from concerto.lower.functions import Builder, Label
+from concerto.lower.functions import Builder
 from concerto.syntax import ast
 
 
@@ -78,7 +78,8 @@ def _native(
 def _builtin(
     builder: Builder, node: ast.Call, name: str, args: tuple[ast.Expr, ...], target: int
 ) -> None:
-    from concerto.lower.exprs import lower, lower_into, raise_error
+    from concerto.lower.exprs import lower, lower_into
+    from concerto.lower.tries import lower_env
 
     match name:
         case "emit":
@@ -94,15 +95,8 @@ def _builtin(
             _print(builder, node, args, name == "println")
             builder.emit("nil", target)
         case "env":
-            failed, end = Label(), Label()
-            subject = builder.temporary()
-            builder.emit("env", subject, lower(builder, args[0]), at=node)
-            builder.emit("unwrap_or_jump", target, subject, failed)
-            builder.emit("jump", end)
-            builder.place(failed)
-            builder.emit("payload", subject, subject)
-            raise_error(builder, builder.facts.raises[id(node)], subject, node)
-            builder.place(end)
+            place = builder.facts.raises[id(node)]
+            lower_env(builder, lower(builder, args[0]), target, place, node)
         case "len":
             builder.emit("len", target, lower(builder, args[0]))
         case "typeof":

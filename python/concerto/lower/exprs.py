@@ -10,13 +10,14 @@ from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import ConstantName, Local, Raise, UnitVariant
+from concerto.check.checked import ConstantName, Local, UnitVariant
 from concerto.check.exprs import field_value
 from concerto.check.types import Steps, Type
 from concerto.lower.calls import lower_call
 from concerto.lower.functions import SMALL_INT, Builder, Label, LoopTarget
 from concerto.lower.patterns import bind_pattern, test_pattern
 from concerto.lower.places import lower_assign
+from concerto.lower.tries import close_streams, lower_question, lower_try, raise_error, unwrap
 from concerto.syntax import ast
 
 _INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
@@ -108,20 +109,50 @@ def lower_unused(builder: Builder, node: ast.Expr) -> None:
     kept = builder.next
     match node:
         case ast.Block(statements=statements, tail=tail):
+            first = len(builder.locals)
             lower_statements(builder, statements)
             if tail is not None and builder.reachable():
                 lower_unused(builder, tail)
+            _drop_streams(builder, first)
         case ast.If():
             _if(builder, node, None)
         case ast.Match():
             _match(builder, node, None)
+        case ast.TryCatch(catches=catches) if catches:
+            lower_try(builder, node, None)
         case ast.While() | ast.For():
             _loop(builder, node, None)
         case ast.Assign():
             lower_assign(builder, node)
         case _:
-            lower_into(builder, node, builder.temporary())
+            _discard(builder, node)
     builder.next = kept
+
+
+def _discard(builder: Builder, node: ast.Expr) -> None:
+    value = builder.temporary()
+    lower_into(builder, node, value)
+    if not builder.reachable():
+        return
+    place = builder.facts.discards.get(id(node))
+    if place is not None:
+        unwrap(builder, value, builder.temporary(), place, node)
+    elif holds_stream(type_of(builder, node)):
+        builder.emit("drop", value)
+
+
+def _drop_streams(builder: Builder, first: int) -> None:
+    """At the end of a block its streams have no owner any more (S-9)."""
+    if builder.reachable():
+        for local in builder.locals[first:]:
+            if holds_stream(local.type):
+                builder.emit("drop", builder.registers[id(local)])
+
+
+def holds_stream(type_: Type) -> bool:
+    """Whether a value keeps a connection open as long as somebody holds it."""
+    type_ = t.resolve(type_)
+    return type_ == t.STREAM or any(holds_stream(part) for part in t.parts(type_))
 
 
 def lower_statements(builder: Builder, statements: tuple[ast.Statement, ...]) -> None:
@@ -175,7 +206,9 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             lower_assign(builder, node)
             builder.emit("nil", target)
         case ast.Try():
-            _try(builder, node, target)
+            lower_question(builder, node, target)
+        case ast.TryCatch():
+            lower_try(builder, node, target)
         case ast.FieldAccess(object=object_):
             builder.emit("field", target, lower(builder, object_), builder.facts.fields[id(node)])
         case ast.TupleAccess(object=object_):
@@ -198,11 +231,13 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             parts = tuple(part for entry in entries for part in (entry.key, entry.value))
             builder.emit("map", target, lower_window(builder, parts), len(entries))
         case ast.Block(statements=statements, tail=tail):
+            first = len(builder.locals)
             lower_statements(builder, statements)
             if tail is None:
                 builder.emit("nil", target)
             else:
                 lower_into(builder, tail, target)
+            _drop_streams(builder, first)
         case ast.If():
             _if(builder, node, target)
         case ast.Match():
@@ -365,55 +400,17 @@ def _comparison(
 
 def _coalesce(builder: Builder, node: ast.Binary, target: int) -> None:
     other, end = Label(), Label()
-    if builder.facts.raises.get(id(node.left)) == Raise("catch"):
-        # `env(..) ?? d`: a missing variable is no error here.
-        kept = builder.next
-        assert isinstance(node.left, ast.Call)
-        name = lower(builder, node.left.args[0].value)
-        found = builder.temporary()
-        builder.emit("env", found, name, at=node.left)
-        builder.emit("unwrap_or_jump", target, found, other)
-        builder.next = kept
-    else:
-        option = builder.temporary()
-        lower_into(builder, node.left, option)
-        builder.emit("unwrap_or_jump", target, option, other)
-        if isinstance(t.resolve(builder.facts.types[id(node)]), t.Option) and isinstance(
-            type_of(builder, node.right), t.Option
-        ):
-            builder.emit("some", target, target)
+    option = builder.temporary()
+    lower_into(builder, node.left, option)
+    builder.emit("unwrap_or_jump", target, option, other)
+    if isinstance(t.resolve(builder.facts.types[id(node)]), t.Option) and isinstance(
+        type_of(builder, node.right), t.Option
+    ):
+        builder.emit("some", target, target)
     builder.emit("jump", end)
     builder.place(other)
     lower_into(builder, node.right, target)
     builder.place(end)
-
-
-def _try(builder: Builder, node: ast.Try, target: int) -> None:
-    failed, end = Label(), Label()
-    subject = builder.temporary()
-    lower_into(builder, node.operand, subject)
-    builder.emit("unwrap_or_jump", target, subject, failed)
-    builder.emit("jump", end)
-    builder.place(failed)
-    place = builder.facts.raises[id(node)]
-    if place.to == "none":
-        builder.emit("none", subject)
-        builder.emit("return", subject)
-    else:
-        builder.emit("payload", subject, subject)
-        raise_error(builder, place, subject, node)
-    builder.place(end)
-
-
-def raise_error(builder: Builder, place: Raise, error: int, node: ast.Node) -> None:
-    """Sends an error where it goes."""
-    if place.to == "fail":
-        builder.emit("fail", error, at=node)
-        return
-    if place.wanted is not None:
-        convert(builder, place.steps, place.wanted, error, node)
-    builder.emit("err", error, error)
-    builder.emit("return", error)
 
 
 def _index(builder: Builder, node: ast.Index, target: int) -> None:
@@ -524,7 +521,9 @@ def _match(builder: Builder, node: ast.Match, target: int | None) -> None:
 
 def _loop(builder: Builder, node: ast.Loop | ast.While | ast.For, target: int | None) -> None:
     label = node.label.text if node.label else None
-    loop = LoopTarget(label, target if isinstance(node, ast.Loop) else None)
+    is_stream = isinstance(node, ast.For) and type_of(builder, node.iterable) == t.STREAM
+    depth = len(builder.streams) + int(is_stream)
+    loop = LoopTarget(label, target if isinstance(node, ast.Loop) else None, depth)
     builder.loops.append(loop)
     match node:
         case ast.While():
@@ -596,7 +595,9 @@ def _for_stream(builder: Builder, node: ast.For, loop: LoopTarget, stream: int) 
     builder.place(loop.again)
     builder.emit("stream_next", item, stream, done, failed, at=node.iterable)
     bind_pattern(builder, node.pattern, item)
+    builder.streams.append(stream)
     lower_unused(builder, node.body)
+    builder.streams.pop()
     builder.emit("jump", loop.again)
     builder.place(failed)
     raise_error(builder, builder.facts.raises[id(node)], item, node.iterable)
@@ -610,10 +611,12 @@ def _for_stream(builder: Builder, node: ast.For, loop: LoopTarget, stream: int) 
 def _leave(builder: Builder, node: ast.Expr) -> None:
     match node:
         case ast.Return(value=None):
+            close_streams(builder, 0)
             builder.emit("return_nil")
         case ast.Return(value=ast.Expr() as value):
             result = builder.temporary()
             lower_into(builder, value, result)
+            close_streams(builder, 0)
             builder.emit("return", result)
         case ast.Throw(value=value):
             error = builder.temporary()
@@ -628,9 +631,12 @@ def _leave(builder: Builder, node: ast.Expr) -> None:
                     builder.emit("nil", loop.value)
             elif value is not None:
                 lower_unused(builder, value)
+            close_streams(builder, loop.depth)
             builder.emit("jump", loop.end)
         case ast.Continue(label=label):
-            builder.emit("jump", _target_loop(builder, label).again)
+            loop = _target_loop(builder, label)
+            close_streams(builder, loop.depth)
+            builder.emit("jump", loop.again)
         case _:
             raise AssertionError(node)
 

@@ -28,11 +28,19 @@ class Label:
 
 
 class LoopTarget:
-    """Where `break` and `continue` of a loop go, and the register of its value."""
+    """Where `break` and `continue` of a loop go, and the register of its value; `depth` counts the loops over streams up to and with it."""
 
-    def __init__(self, label: str | None, value: int | None) -> None:
-        self.label, self.value = label, value
+    def __init__(self, label: str | None, value: int | None, depth: int) -> None:
+        self.label, self.value, self.depth = label, value, depth
         self.end, self.again = Label(), Label()
+
+
+class TryTarget:
+    """Where a raise inside of a `try` goes, and the register of its error; `depth` counts the loops over streams around it."""
+
+    def __init__(self, error: int, depth: int) -> None:
+        self.error, self.depth = error, depth
+        self.handler, self.used = Label(), False
 
 
 class Builder:
@@ -48,6 +56,8 @@ class Builder:
         self.next = 0
         self.most = 0
         self.loops: list[LoopTarget] = []
+        self.tries: list[TryTarget] = []
+        self.streams: list[int] = []  # of the loops around, outermost first
         self.landing = -1  # where the last label was placed
 
     def emit(self, name: str, *operands: Any, at: ast.Node | Span | None = None) -> None:
@@ -108,15 +118,9 @@ def lower_function(tables: Tables, info: FunctionInfo) -> Function:
             default = constant_entry(param.default)
         params.append({"name": param.name, "type": tables.type(param.type), "default": default})
     result = t.resolve(info.result)
-    if result == t.NIL or info.name == "main":
-        tail = node.body.tail
-        if info.name == "main" and isinstance(result, t.Result) and tail is not None:
-            target = builder.temporary()
-            lower_into(builder, node.body, target)
-            builder.emit("return", target)
-        else:
-            lower_unused(builder, node.body)
-            builder.emit("return_nil")
+    if result == t.NIL:
+        lower_unused(builder, node.body)
+        builder.emit("return_nil")
     else:
         target = builder.temporary()
         lower_into(builder, node.body, target)

@@ -26,7 +26,7 @@ OPERANDS: dict[str, str] = {
     "index_map": "drr", "set_index_map": "xrm", "take_index_map": "dxr",
     "index_string": "drr", "slice_string": "drr", "slice_array": "drr", "len": "dr",
     "range_bounds": "Dr", "range_next": "dxrL", "array_next": "drxL", "map_next": "DrxL",
-    "check_type": "dmT", "call": "dFwn", "native": "dNwn", "native_mut": "dNxwn",
+    "check_type": "dmT", "is_type": "drT", "call": "dFwn", "native": "dNwn", "native_mut": "dNxwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
     "emit": "rm", "print": "ri", "env": "dr", "execute": "dMr", "execute_with_schema": "dMSr", "stream": "dMr",
     "stream_next": "drLL", "stream_close": "r",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from concerto.check.checked import Local, UnitVariant
+from concerto.check.checked import ErrorPattern, Local, UnitVariant
 from concerto.lower.functions import Builder, Label
 from concerto.syntax import ast
 
@@ -20,6 +20,8 @@ def test_pattern(builder: Builder, pattern: ast.Pattern, subject: int, otherwise
             unit = builder.facts.patterns.get(id(pattern))
             if isinstance(unit, UnitVariant):
                 _test_unit(builder, unit, subject, otherwise)
+            elif isinstance(unit, ErrorPattern):
+                _test_error(builder, unit, subject, otherwise)
         case ast.LiteralPattern(value=value):
             _test_literal(builder, value, subject, otherwise)
         case ast.RangePattern(start=start, end=end, inclusive=inclusive):
@@ -58,7 +60,7 @@ def test_pattern(builder: Builder, pattern: ast.Pattern, subject: int, otherwise
 
 def _always(builder: Builder, pattern: ast.Pattern) -> bool:
     return isinstance(pattern, ast.PathPattern) and not isinstance(
-        builder.facts.patterns.get(id(pattern)), UnitVariant
+        builder.facts.patterns.get(id(pattern)), UnitVariant | ErrorPattern
     )
 
 
@@ -124,6 +126,17 @@ def _payload(builder: Builder, subject: int) -> int:
     return part
 
 
+def _test_error(builder: Builder, found: ErrorPattern, subject: int, otherwise: Label) -> None:
+    if found.type is not None:
+        holds = builder.temporary()
+        builder.emit("is_type", holds, subject, builder.tables.type(found.type))
+        builder.emit("jump_unless", holds, otherwise)
+    if found.kind is not None:
+        kind = builder.temporary()
+        builder.emit("field", kind, subject, _KIND_FIELD)
+        _test_literal(builder, found.kind, kind, otherwise)
+
+
 def _test_struct(
     builder: Builder, pattern: ast.StructPattern, subject: int, otherwise: Label
 ) -> None:
@@ -134,10 +147,8 @@ def _test_struct(
         builder.emit("is_variant", holds, subject, found.variant)
         builder.emit("jump_unless", holds, otherwise)
         read = "variant_field"
-    elif isinstance(found, str):
-        kind = builder.temporary()
-        builder.emit("field", kind, subject, _KIND_FIELD)
-        _test_literal(builder, found, kind, otherwise)
+    elif isinstance(found, ErrorPattern):
+        _test_error(builder, found, subject, otherwise)
     for field in pattern.fields:
         if field.pattern is not None and not _always(builder, field.pattern):
             part = builder.temporary()

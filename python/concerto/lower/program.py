@@ -68,6 +68,11 @@ class Tables:
                 entry = ["literal", list(values)]
             case t.Union(members):
                 entry = ["union", [self.type(member) for member in members]]
+            case t.Simple("Error"):
+                errors = [
+                    t.Struct(n, o) for n, (o, _) in builtins.records().items() if o == "error"
+                ]
+                entry = ["union", [self.type(error) for error in errors]]
             case t.Simple(name):
                 entry = ["any"] if name == "?" else [name.lower()]
             case _:

@@ -56,6 +56,11 @@ def _check(node: ast.Node, in_settings: bool, parenthesised: set[int]) -> Iterat
             yield from _parameters(node.params)
         case ast.Let() if isinstance(node.pattern, ast.OrPattern):
             yield "E1022", "alternatives in `let`", node.pattern, "use `match`"
+        case ast.TryCatch(catches=catches):
+            for clause in catches[:-1]:
+                if clause.type is None:
+                    word = clause.body
+                    yield "E1023", "a bare `catch` takes everything", word, "put it last"
         case ast.PathExpr() if str(node.path) == "_":
             yield "E1010", "`_` is no value", node, "it matches anything in a pattern"
         case _:

@@ -130,7 +130,7 @@ impl<'a> Engine<'a> {
             Effect::Emit { channel, payload } => {
                 let emit = Emit {
                     channel: channel.to_string(),
-                    payload,
+                    payload: emitted(payload),
                     time: clock::unix_seconds(),
                     sequence: self.emitted,
                 };
@@ -163,6 +163,16 @@ impl<'a> Engine<'a> {
             }
         };
         Ok(Resume::Value(value))
+    }
+}
+
+/// An error is sent as its message (E-7); `to_map` gives its fields.
+fn emitted(payload: Value) -> Value {
+    match payload {
+        Value::Struct(error) if error.ty.is_error => {
+            error.get("message").cloned().unwrap_or_default()
+        }
+        other => other,
     }
 }
 

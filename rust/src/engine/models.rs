@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::{Engine, streams};
-use crate::chat::{Message, OutputSchema, Role, Sampling};
+use crate::chat::{Message, OutputSchema, Sampling};
 use crate::clock;
 use crate::config::{self, ProviderKind};
 use crate::ir::program::{FieldExpr, Model};
@@ -54,10 +54,17 @@ impl Engine<'_> {
                 })
             }
             Ok(call) => {
-                let kept = call.clone();
-                match self.shared.client.execute(call, self.recorders()).await {
+                let mut session = self.shared.client.begin(call, self.recorders());
+                match session.round().await {
                     Err(error) => Err(error),
-                    Ok(answer) => self.typed(&kept, &wanted, &answer),
+                    Ok(answer) => {
+                        let typed = self.typed(session.call(), &wanted, &answer);
+                        match &typed {
+                            Ok(_) => session.succeed(),
+                            Err(error) => session.fail(error.failure.kind),
+                        }
+                        typed
+                    }
                 }
             }
             Err(error) => Err(error),
@@ -155,13 +162,13 @@ impl Engine<'_> {
         })?;
         let mut messages = Vec::new();
         if let Some(expr) = &model.fields.system_prompt {
-            messages.push(Message { role: Role::System, content: text("system_prompt", expr)? });
+            messages.push(Message::system(text("system_prompt", expr)?));
         }
         let mut stop = Vec::new();
         for (position, expr) in model.fields.stop_sequences.iter().flatten().enumerate() {
             stop.push(text(&format!("stop_sequences.{position}"), expr)?);
         }
-        messages.push(Message { role: Role::User, content: prompt.to_owned() });
+        messages.push(Message::user(prompt));
         let call = Call {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
             timeout: seconds(model.fields.timeout.as_ref()).unwrap_or(settings.timeout),
@@ -170,6 +177,8 @@ impl Engine<'_> {
             messages,
             sampling: Sampling { stop, ..sampling(model) },
             output,
+            deadline: None,
+            retry: model.fields.retry_policy.clone(),
         };
         refuse_prompt(&call, prompt)?;
         refuse_retry_policy(model, name)?;
@@ -198,10 +207,12 @@ impl Engine<'_> {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
             settings: Arc::new(settings.unwrap_or_else(|_| unreachable!("complete settings"))),
             model_id: id,
-            messages: vec![Message { role: Role::User, content: prompt.to_owned() }],
+            messages: vec![Message::user(prompt)],
             sampling: Sampling::default(),
             output,
             timeout: Duration::from_secs(30),
+            deadline: None,
+            retry: None,
         }
     }
 
@@ -314,7 +325,7 @@ fn response(answer: &Answer) -> Value {
         int(answer.latency_ms),
         answer.response.finish_reason.as_str().into(),
         int(u64::from(answer.attempts)),
-        1.into(),
+        int(u64::from(answer.rounds)),
         optional_text(answer.response.request_id.as_deref()),
         int(answer.usage.tokens_cached),
         answer.usage.is_estimated.into(),

@@ -135,6 +135,7 @@ instructions! {
     ArrayNext "array_next" [Reg Reg Reg Jump];
     MapNext "map_next" [Pair Reg Reg Jump];
     CheckType "check_type" [Reg Reg Type];
+    IsType "is_type" [Reg Reg Type];
     Call "call" [Reg Function Window Count];
     Native "native" [Reg Native Window Count];
     NativeMut "native_mut" [Reg Native Reg Window Count];

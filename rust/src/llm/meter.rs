@@ -18,6 +18,10 @@ pub(super) struct Meter {
     pub(super) started: Instant,
     attempt_started: Instant,
     attempts: u32,
+    rounds: u32,
+    attempts_in_round: u32,
+    usage: Usage,
+    cost: Option<f64>,
     over: bool,
 }
 
@@ -30,6 +34,10 @@ impl Meter {
             started: now,
             attempt_started: now,
             attempts: 0,
+            rounds: 0,
+            attempts_in_round: 0,
+            usage: Usage::default(),
+            cost: Some(0.0),
             over: false,
         };
         meter.each(Recorder::call_started);
@@ -47,13 +55,16 @@ impl Meter {
         self.attempts
     }
 
-    pub(super) fn round(&self) {
+    pub(super) fn round(&mut self) {
+        self.rounds += 1;
+        self.attempts_in_round = 0;
         self.each(Recorder::round_started);
     }
 
     pub(super) fn attempt(&mut self) {
-        let first = self.attempts == 0;
+        let first = self.attempts_in_round == 0;
         self.attempts += 1;
+        self.attempts_in_round += 1;
         self.attempt_started = clock::now();
         self.each(|recorder, origin| recorder.attempt_started(origin, first));
     }
@@ -96,20 +107,22 @@ impl Meter {
         self.over
     }
 
-    /// Ends the call with its answer.
+    /// Adds the answer of a round.
     pub(super) fn answer(&mut self, call: &Call, response: ChatResponse) -> Answer {
         let prompt = estimate_prompt(&call.messages, call.output.as_ref());
         let usage = Usage::completed(response.usage, prompt, &response.text);
         let model = response.model.clone().unwrap_or_else(|| call.model_id.clone());
         let cost = self.used(call, &model, &usage);
-        self.end(&End::Success);
+        self.usage.add(&usage);
+        self.cost = self.cost.zip(cost).map(|(all, this)| all + this);
         Answer {
             connection: self.origin.connection.clone(),
             response,
-            usage,
+            usage: self.usage,
             model,
-            cost,
+            cost: self.cost,
             attempts: self.attempts,
+            rounds: self.rounds,
             latency_ms: clock::millis(self.started.elapsed()),
         }
     }

@@ -3,6 +3,7 @@
 //! Knows no language and no wire format. Here belong, between the loop and the attempt: `limit.rs`, the rate limits, and `retry.rs`, who waits how
 //! long before which attempt; both as pure rules of state and time. Until then a connection that asks for them is refused.
 
+mod attempt;
 mod error;
 mod meter;
 pub mod sse;
@@ -11,18 +12,16 @@ mod stream;
 mod tests;
 mod transport;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chat::{ChatRequest, ChatResponse, Message, OutputSchema, Sampling, Usage};
-use crate::config::ConnectionSettings;
-use crate::metrics::{Origin, Recorder};
-use crate::providers::{Dialect, Failure, FailureKind, Quirks, dialect};
-use crate::wire;
+use crate::chat::{ChatResponse, Message, OutputSchema, Sampling, Usage};
+use crate::config::{ConnectionSettings, RetryConfig};
+use crate::metrics::{End, Origin, Recorder};
+use crate::providers::{Dialect, Failure, FailureKind, StreamDecoder, dialect};
 
+use attempt::{Exchange, Learned};
 use meter::Meter;
-use transport::Deadline;
 
 pub use error::LlmError;
 pub use stream::ResponseStream;
@@ -37,7 +36,7 @@ pub struct Call {
     pub settings: Arc<ConnectionSettings>,
     /// The provider's id, aliases resolved.
     pub model_id: String,
-    /// In order.
+    /// In order; rounds append theirs.
     pub messages: Vec<Message>,
     /// Sampling fields.
     pub sampling: Sampling,
@@ -45,6 +44,12 @@ pub struct Call {
     pub output: Option<OutputSchema>,
     /// Of one attempt.
     pub timeout: Duration,
+    /// Of the whole call: queueing, all rounds, attempts and delays.
+    #[allow(dead_code, reason = "kept by the call loop, with the rate limits")]
+    pub deadline: Option<Duration>,
+    /// The model's policy, which replaces that of the connection as a whole.
+    #[allow(dead_code, reason = "kept by the call loop, with the rate limits")]
+    pub retry: Option<RetryConfig>,
 }
 
 /// A good answer.
@@ -52,36 +57,50 @@ pub struct Call {
 pub struct Answer {
     /// Name of the connection.
     pub connection: String,
-    /// The answer.
+    /// The answer of the last round.
     pub response: ChatResponse,
-    /// Tokens, as reported or estimated.
+    /// Tokens of all rounds, as reported or estimated.
     pub usage: Usage,
     /// The server's id for the model; if it named none, the id that was asked for.
     pub model: String,
-    /// US dollars, if the price is known.
+    /// US dollars for all rounds, if the price is known.
     pub cost: Option<f64>,
-    /// HTTP attempts.
+    /// HTTP attempts of all rounds.
     pub attempts: u32,
+    /// Model turns.
+    pub rounds: u32,
     /// From the start of the call.
     pub latency_ms: u64,
 }
 
 /// Makes calls. One per runtime: it holds the connection pools and what was learned about servers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     transport: transport::Transport,
-    /// By name and base URL: an override may point a connection at another server.
-    quirks: Mutex<HashMap<(String, String), Quirks>>,
+    learned: Learned,
 }
 
 impl Client {
     /// A client without open connections.
     #[must_use]
     pub fn new(options: TransportOptions) -> Self {
-        Self { transport: transport::Transport::new(options), quirks: Mutex::default() }
+        let transport = transport::Transport::new(options);
+        Self { shared: Arc::new(Shared { transport, learned: Learned::default() }) }
     }
 
-    /// Makes a call and waits for its whole answer; counts it in all `recorders`.
+    /// Begins a call, which counts in all `recorders`. Nothing is sent before its first round.
+    #[must_use]
+    pub fn begin(&self, call: Call, recorders: Vec<Arc<Recorder>>) -> CallSession {
+        let meter = Meter::start(&call, recorders);
+        CallSession { shared: Arc::clone(&self.shared), call, meter }
+    }
+
+    /// Makes a call of one round and waits for its whole answer.
     ///
     /// # Errors
     /// [`LlmError`].
@@ -90,18 +109,13 @@ impl Client {
         call: Call,
         recorders: Vec<Arc<Recorder>>,
     ) -> Result<Answer, LlmError> {
-        let mut meter = Meter::start(&call, recorders);
-        match self.attempt(&call, false, &mut meter).await {
-            Ok(Opened::Whole(response)) => Ok(meter.answer(&call, response)),
-            Ok(Opened::Stream(..)) => {
-                let message = "the server sent a stream that was not asked for";
-                Err(meter.fail(&call, Failure::new(FailureKind::InvalidResponse, message)))
-            }
-            Err(failure) => Err(meter.fail(&call, failure)),
-        }
+        let mut session = self.begin(call, recorders);
+        let answer = session.round().await?;
+        session.succeed();
+        Ok(answer)
     }
 
-    /// Opens a stream and waits for its first text; counts it in all `recorders`.
+    /// Opens a stream and waits for its first text.
     ///
     /// # Errors
     /// [`LlmError`]: everything that goes wrong before the first text.
@@ -110,110 +124,91 @@ impl Client {
         call: Call,
         recorders: Vec<Arc<Recorder>>,
     ) -> Result<ResponseStream, LlmError> {
-        let mut meter = Meter::start(&call, recorders);
-        match self.attempt(&call, true, &mut meter).await {
-            Ok(opened) => ResponseStream::open(call, meter, opened).await,
-            Err(failure) => Err(meter.fail(&call, failure)),
-        }
-    }
-
-    /// One attempt. What the configuration rules out fails before it counts as one.
-    async fn attempt(
-        &self,
-        call: &Call,
-        stream: bool,
-        meter: &mut Meter,
-    ) -> Result<Opened, Failure> {
-        let dialect = usable_dialect(call)?;
-        let pool = self.transport.pool(&call.settings, call.timeout)?;
-        meter.round();
-        meter.attempt();
-        let outcome = self.exchange(call, dialect, &pool, stream, meter).await;
-        meter.attempt_ended();
-        outcome
-    }
-
-    /// Sends the request; once more, within the same time limit, for each field that this server turns out not to know.
-    async fn exchange(
-        &self,
-        call: &Call,
-        dialect: &'static dyn Dialect,
-        pool: &transport::Pool,
-        stream: bool,
-        meter: &Meter,
-    ) -> Result<Opened, Failure> {
-        let deadline = Deadline::after(call.timeout);
-        let chat = chat(call, stream);
-        let known = self.quirks_of(&call.settings);
-        let mut quirks = known.clone();
-        loop {
-            let request = dialect.encode(&chat, &call.settings, &quirks)?;
-            meter.sent(request.body.len());
-            let response = pool.send(&call.settings, request, stream, deadline).await?;
-            let head = transport::head(&response);
-            if stream && head.is_event_stream() {
-                self.remember(&call.settings, &known, quirks);
-                let id = wire::request_id(&head.headers).map(str::to_owned);
-                return Ok(Opened::Stream(response, id, dialect));
-            }
-            // A whole answer, an error, or a server that answers a stream request with plain JSON.
-            let answer = transport::read_body(response, deadline).await?;
-            meter.received(answer.body.len(), 0);
-            let id = wire::request_id(&answer.headers).map(str::to_owned);
-            match dialect.decode(&answer) {
-                Ok(whole) => {
-                    self.remember(&call.settings, &known, quirks);
-                    let request_id = id.or(whole.request_id);
-                    return Ok(Opened::Whole(ChatResponse { request_id, ..whole }));
-                }
-                Err(failure) => {
-                    let is_second = quirks != known;
-                    match dialect.learn(&chat, &call.settings, &quirks, is_second, &failure) {
-                        Some(next) => quirks = next,
-                        None => {
-                            let request_id = id.or(failure.request_id);
-                            return Err(Failure { request_id, ..failure });
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn quirks_of(&self, settings: &ConnectionSettings) -> Quirks {
-        let quirks = self.quirks.lock().unwrap_or_else(PoisonError::into_inner);
-        quirks.get(&server(settings)).cloned().unwrap_or_default()
-    }
-
-    /// Keeps what a request that the server took was changed by.
-    fn remember(&self, settings: &ConnectionSettings, known: &Quirks, now: Quirks) {
-        if *known != now {
-            let mut quirks = self.quirks.lock().unwrap_or_else(PoisonError::into_inner);
-            quirks.entry(server(settings)).or_default().add(now);
-        }
+        self.begin(call, recorders).stream().await
     }
 }
 
-fn server(settings: &ConnectionSettings) -> (String, String) {
-    (settings.name.clone(), settings.base_url.clone())
+/// One call while it goes on. Its rounds share settings, time limit and counters.
+///
+/// The call ends with [`succeed`](Self::succeed), [`fail`](Self::fail) or the error of a round; one that is dropped before is
+/// cancelled.
+#[derive(Debug)]
+pub struct CallSession {
+    shared: Arc<Shared>,
+    call: Call,
+    meter: Meter,
+}
+
+impl CallSession {
+    /// What is asked, with the messages of the rounds so far.
+    #[must_use]
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Appends messages for the next round.
+    #[allow(dead_code, reason = "for rounds that ask again")]
+    pub fn say(&mut self, messages: impl IntoIterator<Item = Message>) {
+        self.call.messages.extend(messages);
+    }
+
+    /// Makes one round: sends all messages and waits for the whole answer. The caller says whether it ends the call.
+    ///
+    /// # Errors
+    /// [`LlmError`], which ends the call.
+    pub async fn round(&mut self) -> Result<Answer, LlmError> {
+        match self.attempt(false).await {
+            Ok(Opened::Whole(response)) => Ok(self.meter.answer(&self.call, response)),
+            Ok(Opened::Stream(..)) => {
+                let message = "the server sent a stream that was not asked for";
+                let failure = Failure::new(FailureKind::InvalidResponse, message);
+                Err(self.meter.fail(&self.call, failure))
+            }
+            Err(failure) => Err(self.meter.fail(&self.call, failure)),
+        }
+    }
+
+    /// Makes one round whose answer comes in pieces; waits for its first text.
+    ///
+    /// # Errors
+    /// [`LlmError`]: everything that goes wrong before the first text.
+    pub async fn stream(mut self) -> Result<ResponseStream, LlmError> {
+        match self.attempt(true).await {
+            Ok(opened) => ResponseStream::open(self, opened).await,
+            Err(failure) => Err(self.meter.fail(&self.call, failure)),
+        }
+    }
+
+    /// Ends the call: its last answer is good.
+    pub fn succeed(mut self) {
+        self.meter.end(&End::Success);
+    }
+
+    /// Ends the call for a reason that lies in its answers, such as a schema that they do not fit.
+    pub fn fail(mut self, kind: FailureKind) {
+        self.meter.end(&End::Error(kind.word()));
+    }
+
+    /// One attempt. What the configuration rules out fails before it counts as one.
+    async fn attempt(&mut self, stream: bool) -> Result<Opened, Failure> {
+        let dialect = usable_dialect(&self.call)?;
+        let pool = self.shared.transport.pool(&self.call.settings, self.call.timeout)?;
+        let learned = &self.shared.learned;
+        let exchange = Exchange { call: &self.call, dialect, pool: &pool, learned, stream };
+        self.meter.round();
+        self.meter.attempt();
+        let outcome = exchange.send(&self.meter).await;
+        self.meter.attempt_ended();
+        outcome
+    }
 }
 
 /// How a server answered.
 enum Opened {
     /// With a stream; the server's id of the request, and how to read it.
-    Stream(reqwest::Response, Option<String>, &'static dyn Dialect),
+    Stream(reqwest::Response, Option<String>, Box<dyn StreamDecoder>),
     /// With the whole answer.
     Whole(ChatResponse),
-}
-
-fn chat(call: &Call, stream: bool) -> ChatRequest {
-    ChatRequest {
-        model: call.model_id.clone(),
-        messages: call.messages.clone(),
-        sampling: call.sampling.clone(),
-        output: call.output.clone(),
-        stream,
-    }
 }
 
 /// The feature that a call needs and this release does not have.

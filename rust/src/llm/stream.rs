@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::meter::Meter;
 use super::transport::Deadline;
-use super::{Call, LlmError, Opened, sse, transport};
+use super::{CallSession, LlmError, Opened, sse, transport};
 use crate::chat::{ChatResponse, Usage, estimate_prompt};
 use crate::clock;
 use crate::metrics::End;
@@ -30,8 +29,7 @@ pub struct Chunk {
 
 /// An open stream. Dropping it closes the connection.
 pub struct ResponseStream {
-    call: Call,
-    meter: Meter,
+    session: CallSession,
     body: Option<reqwest::Response>,
     request_id: Option<String>,
     sse: sse::Decoder,
@@ -53,10 +51,9 @@ impl std::fmt::Debug for ResponseStream {
 
 impl ResponseStream {
     /// Reads until the first text is here, or the answer has ended.
-    pub(super) async fn open(call: Call, meter: Meter, opened: Opened) -> Result<Self, LlmError> {
+    pub(super) async fn open(session: CallSession, opened: Opened) -> Result<Self, LlmError> {
         let mut stream = Self {
-            call,
-            meter,
+            session,
             body: None,
             request_id: None,
             sse: sse::Decoder::default(),
@@ -68,10 +65,10 @@ impl ResponseStream {
             silent: Duration::ZERO,
         };
         match opened {
-            Opened::Stream(body, request_id, dialect) => {
+            Opened::Stream(body, request_id, decoder) => {
                 stream.body = Some(body);
                 stream.request_id = request_id;
-                stream.decoder = Some(dialect.stream_decoder());
+                stream.decoder = Some(decoder);
             }
             Opened::Whole(mut response) => {
                 let text = std::mem::take(&mut response.text);
@@ -86,7 +83,7 @@ impl ResponseStream {
             Some(Err(failure)) if stream.ready.is_empty() => Err(stream.fail(failure)),
             ending => {
                 stream.ending = ending;
-                stream.meter.first_chunk();
+                stream.session.meter.first_chunk();
                 Ok(stream)
             }
         }
@@ -98,8 +95,8 @@ impl ResponseStream {
             let closed = Failure::new(FailureKind::Network, "the stream is closed");
             return self.end(Err(closed));
         };
-        let patience = self.call.timeout * PATIENCE;
-        let wait = self.call.timeout.min(patience.saturating_sub(self.silent));
+        let patience = self.session.call.timeout * PATIENCE;
+        let wait = self.session.call.timeout.min(patience.saturating_sub(self.silent));
         let began = clock::now();
         let read = transport::read_chunk(body, Deadline::after(wait)).await;
         self.silent += began.elapsed();
@@ -111,7 +108,7 @@ impl ResponseStream {
             }
             Err(failure) => self.end(Err(failure)),
             Ok(Some(bytes)) => {
-                self.meter.received(bytes.len(), 0);
+                self.session.meter.received(bytes.len(), 0);
                 let pushed = self.sse.push(&bytes, &mut events);
                 self.take(&events);
                 if pushed.is_err() && self.ending.is_none() {
@@ -177,12 +174,12 @@ impl ResponseStream {
                 let index = self.chunks;
                 self.chunks += 1;
                 self.text.push_str(&text);
-                self.meter.received(0, 1);
-                let elapsed_ms = clock::millis(self.meter.started.elapsed());
+                self.session.meter.received(0, 1);
+                let elapsed_ms = clock::millis(self.session.meter.started.elapsed());
                 return Some(Ok(Chunk { text, index, elapsed_ms }));
             }
             match self.ending.take() {
-                None if self.meter.is_over() => return None,
+                None if self.session.meter.is_over() => return None,
                 None => self.read().await,
                 Some(Ok(response)) => {
                     self.succeed(response);
@@ -196,19 +193,25 @@ impl ResponseStream {
     fn succeed(&mut self, response: ChatResponse) {
         let request_id = self.request_id.clone().or(response.request_id);
         let response = ChatResponse { text: self.text.clone(), request_id, ..response };
-        self.meter.answer(&self.call, response);
+        self.session.meter.answer(&self.session.call, response);
+        self.session.meter.end(&End::Success);
     }
 
     fn fail(&mut self, failure: Failure) -> LlmError {
         let request_id = self.request_id.clone().or(failure.request_id);
         let failure = Failure { request_id, ..failure };
         if self.chunks == 0 {
-            return self.meter.fail(&self.call, failure);
+            return self.session.meter.fail(&self.session.call, failure);
         }
         self.account();
-        self.meter.end(&End::Error(FailureKind::StreamInterrupted.word()));
-        LlmError::new(&self.call, failure, self.meter.attempts(), self.meter.started)
-            .interrupt(self.text.clone(), self.chunks)
+        self.session.meter.end(&End::Error(FailureKind::StreamInterrupted.word()));
+        LlmError::new(
+            &self.session.call,
+            failure,
+            self.session.meter.attempts(),
+            self.session.meter.started,
+        )
+        .interrupt(self.text.clone(), self.chunks)
     }
 
     /// Counts the tokens of a stream that did not end naturally: they are billed all the same (S-18).
@@ -219,22 +222,22 @@ impl ResponseStream {
             return;
         }
         let reported = self.decoder.as_ref().and_then(|d| d.usage()).unwrap_or_default();
-        let prompt = estimate_prompt(&self.call.messages, None);
+        let prompt = estimate_prompt(&self.session.call.messages, None);
         let usage = Usage {
             tokens_in: if reported.tokens_in > 0 { reported.tokens_in } else { prompt },
             tokens_out: reported.tokens_out.max(received),
             is_estimated: true,
             ..reported
         };
-        self.meter.used(&self.call, &self.call.model_id, &usage);
+        self.session.meter.used(&self.session.call, &self.session.call.model_id, &usage);
     }
 }
 
 impl Drop for ResponseStream {
     fn drop(&mut self) {
-        if !self.meter.is_over() {
+        if !self.session.meter.is_over() {
             self.account();
-            self.meter.end(&End::Cancelled);
+            self.session.meter.end(&End::Cancelled);
         }
     }
 }

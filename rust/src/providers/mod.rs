@@ -2,12 +2,13 @@
 //!
 //! Here now: `openai`, which serves the kinds openai, ollama and custom. Anthropic Messages and Google Gemini belong beside it, one file each.
 
+mod answer;
 #[cfg(test)]
 mod cassettes;
 pub mod classify;
 pub mod openai;
 mod quirks;
-mod strict;
+mod told;
 
 use std::time::Duration;
 
@@ -149,11 +150,11 @@ pub trait Dialect: Send + Sync {
         quirks: &Quirks,
     ) -> Result<HttpRequest, Failure>;
 
-    /// Reads a whole answer.
+    /// Reads a whole answer to this request.
     ///
     /// # Errors
     /// A [`Failure`]: a status outside 2xx, an error inside 2xx, or an unusable body.
-    fn decode(&self, answer: &HttpResponse) -> Result<ChatResponse, Failure>;
+    fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure>;
 
     /// What to change before the request is sent once more, if the server refused a field that not all servers know.
     ///
@@ -167,8 +168,8 @@ pub trait Dialect: Send + Sync {
         failure: &Failure,
     ) -> Option<Quirks>;
 
-    /// A fresh reader of one streamed answer.
-    fn stream_decoder(&self) -> Box<dyn StreamDecoder>;
+    /// A fresh reader of one streamed answer to this request.
+    fn stream_decoder(&self, chat: &ChatRequest) -> Box<dyn StreamDecoder>;
 }
 
 /// Holds the half-read state of one streamed answer.

@@ -165,6 +165,23 @@ pub fn llm_error(fields: Vec<Value>) -> Value {
     make(3, fields)
 }
 
+/// `LlmError::Custom`, which a program makes itself.
+#[must_use]
+pub fn custom_error(message: &str) -> Value {
+    let Some(record) = RECORDS.get(3) else { return Value::Nil };
+    let fields = record.fields.iter().map(|(name, ty)| match (*name, *ty) {
+        ("message", _) => message.into(),
+        ("kind", _) => "custom".into(),
+        (_, "String") => "".into(),
+        (_, "Int") => 0.into(),
+        (_, "Float") => 0.0.into(),
+        (_, "Bool") => false.into(),
+        (_, "Array<Violation>") => Value::array(Vec::new()),
+        _ => Value::None,
+    });
+    llm_error(fields.collect())
+}
+
 /// `EnvError`.
 #[must_use]
 pub fn env_error(message: &str, kind: &str, name: &str) -> Value {

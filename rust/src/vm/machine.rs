@@ -12,6 +12,7 @@ use super::effect::{Effect, Frame, Panic, PanicKind, Resume, Step, Trace};
 use super::natives::{self, Failure};
 use crate::ir::Verified;
 use crate::ir::ops::Op;
+use crate::ir::program::Type;
 use crate::schema;
 use crate::value::{EnumValue, MapValue, RangeValue, StructValue, Text, Value, equal, order};
 
@@ -625,6 +626,10 @@ impl Fiber {
                         ),
                     }
                 }
+                Op::IsType => {
+                    let truth = is_of_type(program.types(), i.x, &reg!(i.b));
+                    set(&mut reg!(i.a), Value::Bool(truth));
+                }
                 Op::Call => {
                     if frames.len() + 1 >= *max_depth {
                         panic_with!(StackOverflow, "more than {max_depth} active calls")
@@ -762,6 +767,32 @@ fn copy(value: &Value) -> Value {
         Value::Int(number) => Value::Int(*number),
         Value::Bool(truth) => Value::Bool(*truth),
         other => other.clone(),
+    }
+}
+
+/// Whether an error value is of a type that a clause may name. Types of containers are not told apart.
+fn is_of_type(types: &[Type], index: u32, value: &Value) -> bool {
+    let is_one = |index: &u32| match (types.get(*index as usize), value) {
+        (Some(Type::Any), _)
+        | (Some(Type::String), Value::Str(_))
+        | (Some(Type::Int), Value::Int(_))
+        | (Some(Type::Float), Value::Float(_))
+        | (Some(Type::Bool), Value::Bool(_))
+        | (Some(Type::Nil), Value::Nil)
+        | (Some(Type::Array(_)), Value::Array(_))
+        | (Some(Type::Map(..)), Value::Map(_))
+        | (Some(Type::Tuple(_)), Value::Tuple(_))
+        | (Some(Type::Option(_)), Value::None | Value::Some(_))
+        | (Some(Type::Result(..)), Value::Ok(_) | Value::Err(_))
+        | (Some(Type::Range), Value::Range(_)) => true,
+        (Some(Type::Literal(words)), Value::Str(text)) => words.iter().any(|w| **w == **text),
+        (Some(Type::Struct(wanted)), Value::Struct(found)) => wanted.name == found.ty.name,
+        (Some(Type::Enum(wanted)), Value::Enum(found)) => wanted.name == found.ty.name,
+        _ => false,
+    };
+    match types.get(index as usize) {
+        Some(Type::Union(members)) => members.iter().any(is_one),
+        _ => is_one(&index),
     }
 }
 

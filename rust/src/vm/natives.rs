@@ -4,6 +4,7 @@
 //! documentation for programs are in `python/concerto/check/builtins.py`.
 
 mod arrays;
+mod errors;
 mod maps;
 mod numbers;
 mod strings;
@@ -32,8 +33,14 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    let all: [Table; 5] =
-        [strings::TABLE, numbers::TABLE, arrays::TABLE, maps::TABLE, wrappers::TABLE];
+    let all: [Table; 6] = [
+        strings::TABLE,
+        numbers::TABLE,
+        arrays::TABLE,
+        maps::TABLE,
+        wrappers::TABLE,
+        errors::TABLE,
+    ];
     all.into_iter().flatten()
 }
 

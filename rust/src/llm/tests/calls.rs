@@ -7,6 +7,7 @@ use super::{KEY, call, call_with, client, layer, recorder, settings};
 use crate::chat::OutputSchema;
 use crate::config::{ProviderKind, merge};
 use crate::llm::Call;
+use crate::providers::FailureKind;
 
 const ANSWER: &str = r#"{"id": "chatcmpl-1", "model": "gpt-4o-mini-2024-07-18",
     "choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}],
@@ -242,4 +243,24 @@ async fn what_was_learned_about_one_server_is_not_held_against_another() {
     client.execute(limited(call(&one.url)), vec![]).await.unwrap();
     client.execute(limited(call(&other.url)), vec![]).await.unwrap();
     assert!(other.received()[0].body.get("max_tokens").is_some());
+}
+
+#[tokio::test]
+async fn rounds_of_one_call_are_counted_together() {
+    let server = Server::start(vec![answer(), answer()]).await;
+    let recorder = recorder();
+    let mut session = client().begin(call(&server.url), vec![recorder.clone()]);
+    let first = session.round().await.unwrap();
+    assert_eq!((first.rounds, first.attempts, first.usage.tokens_in), (1, 1, 10));
+    session.say([super::user("Again")]);
+    assert_eq!(recorder.snapshot().counters("cloud").unwrap().in_flight, 1);
+    let second = session.round().await.unwrap();
+    assert_eq!((second.rounds, second.attempts), (2, 2));
+    assert_eq!((second.usage.tokens_in, second.usage.tokens_out), (20, 8));
+    assert!((second.cost.unwrap() - 2.0 * first.cost.unwrap()).abs() < 1e-15);
+    session.fail(FailureKind::Schema);
+    assert_eq!(server.received()[1].body["messages"][1]["content"], "Again");
+    let counters = recorder.snapshot().counters("cloud").unwrap().clone();
+    assert_eq!((counters.calls, counters.rounds, counters.attempts), (1, 2, 2));
+    assert_eq!((counters.retries, counters.errors["schema"], counters.in_flight), (0, 1, 0));
 }

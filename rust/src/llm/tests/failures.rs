@@ -66,7 +66,7 @@ async fn a_planted_secret_is_scrubbed_from_every_part_of_an_error() {
 
 #[tokio::test]
 async fn a_request_does_not_show_its_secrets() {
-    use crate::chat::ChatRequest;
+    use crate::chat::{ChatRequest, Tools};
     use crate::providers::{Quirks, dialect};
     let call = call("http://127.0.0.1:9");
     let chat = ChatRequest {
@@ -74,6 +74,7 @@ async fn a_request_does_not_show_its_secrets() {
         messages: Vec::new(),
         sampling: call.sampling.clone(),
         output: None,
+        tools: Tools::default(),
         stream: false,
     };
     let dialect = dialect(ProviderKind::OpenAi).unwrap();

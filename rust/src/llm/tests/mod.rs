@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Call, Client, TransportOptions};
-use crate::chat::{Message, Role, Sampling};
+use crate::chat::{Message, Sampling};
 use crate::config::{ConnectionSettings, Layer, ProviderKind, merge};
 use crate::metrics::{Origin, Recorder};
 
@@ -35,6 +35,8 @@ fn call_with(settings: ConnectionSettings) -> Call {
         messages: vec![user("Hello")],
         sampling: Sampling::default(),
         output: None,
+        deadline: None,
+        retry: None,
     }
 }
 
@@ -44,7 +46,7 @@ fn call(url: &str) -> Call {
 }
 
 fn user(text: &str) -> Message {
-    Message { role: Role::User, content: text.to_owned() }
+    Message::user(text)
 }
 
 fn client() -> Client {

@@ -1,0 +1,199 @@
+"""Where errors go: `?`, `throw`, discarded results, and `try` with its clauses (language reference 11.2 and 11.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from concerto.check import builtins
+from concerto.check import types as t
+from concerto.check.bodies import Body, Raised, TryState
+from concerto.check.checked import CatchInfo, CaughtBy, Local, Raise, TryInfo
+from concerto.check.types import Type
+from concerto.source import Span
+from concerto.syntax import ast
+
+_CATCHABLE = (t.STRING, t.INT, t.FLOAT, t.BOOL, t.ERROR)
+
+
+def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
+    """The type of `x?`."""
+    from concerto.check.exprs import infer_operand
+
+    calls = isinstance(node.operand, ast.Call)
+    wanted = t.Result(expected, t.Var()) if expected is not None and calls else None
+    found = t.resolve(infer_operand(body, node.operand, wanted))
+    match found:
+        case t.Result(ok, err):
+            body.checker.facts.raises[id(node)] = body.raising(err, node)
+            return ok
+        case t.Option(item):
+            in_option = isinstance(t.resolve(body.result), t.Option) and not body.tries
+            place = Raise("none") if in_option else body.raising(builtins.NONE_ERROR, node)
+            body.checker.facts.raises[id(node)] = place
+            return item
+        case t.Simple("?"):
+            return t.UNKNOWN
+        case _:
+            message = f"`?` needs a `Result` or an `Option`, found `{t.show(found)}`"
+            body.checker.report("E3034", message, node, "remove the `?`")
+            return found
+
+
+def check_throw(body: Body, node: ast.Throw) -> None:
+    """`throw x` raises any value."""
+    from concerto.check.exprs import check_expr
+
+    found = check_expr(body, node.value, None)
+    body.checker.facts.raises[id(node)] = body.raising(found, node, what="`throw`")
+
+
+def discard(body: Body, node: ast.Expr, found: Type) -> None:
+    """A Result that nobody takes: inside a `try` its error is raised, elsewhere it is a warning."""
+    found = t.resolve(found)
+    if not isinstance(found, t.Result):
+        return
+    if body.tries:
+        place = body.raising(found.err, node, what="a discarded `Result`")
+        body.checker.facts.discards[id(node)] = place
+    else:
+        body.checker.report("W3005", "a `Result` is discarded", node, "add `?`, or match on it")
+
+
+def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: bool) -> Type:
+    """The type of `try { } catch ..`: the common one of its block and clauses, or a Result if it has no clause."""
+    from concerto.check.exprs import check_expr, join_arms
+
+    state = TryState()
+    body.tries.append(state)
+    if not node.catches:
+        return _as_result(body, node, state, expected)
+    types: list[tuple[ast.Expr, Type]] = []
+    types.append((node.body, check_expr(body, node.body, expected, discarded=discarded)))
+    body.tries.pop()
+    pending = _Pending(state.raised)
+    if not state.raised:
+        word = Span(node.catches[0].span.start, node.catches[0].span.start + len("catch"))
+        message = "nothing in this `try` can be raised"
+        body.checker.report("W3010", message, word, "remove the `try`")
+    infos = []
+    after_bare = False  # E1023 says it already
+    for clause in node.catches:
+        test, type_ = _caught(body, clause)
+        acts = pending.take(test, type_) or type_ == t.UNKNOWN or after_bare
+        after_bare = after_bare or clause.type is None
+        if not acts and state.raised:
+            message = "this clause can never match: nothing that it takes gets here"
+            body.checker.report("W3010", message, clause.type or clause.body, "remove it")
+        body.scopes.append({})
+        local = None
+        if clause.name is not None:
+            local = Local(clause.name.text, type_, clause.name.span, False)
+            body.declare(local)
+        infos.append(CatchInfo(test, local, clause.body))
+        types.append((clause.body, check_expr(body, clause.body, expected, discarded=discarded)))
+        body.scopes.pop()
+    body.checker.facts.tries[id(node)] = TryInfo(tuple(infos), _rest(body, pending.left()))
+    return join_arms(body, types, expected, discarded)
+
+
+def _as_result(body: Body, node: ast.TryCatch, state: TryState, expected: Type | None) -> Type:
+    """A `try` without clauses gives its error as a value."""
+    from concerto.check.exprs import check_expr
+
+    wanted = t.resolve(expected) if expected is not None else None
+    ok = check_expr(body, node.body, wanted.ok if isinstance(wanted, t.Result) else None)
+    body.tries.pop()
+    body.checker.facts.tries[id(node)] = TryInfo((), ())
+    kinds = list(dict.fromkeys(t.settled(raised.type) for raised in state.raised))
+    if not kinds:
+        word = Span(node.span.start, node.span.start + len("try"))
+        message = "nothing in this `try` can be raised"
+        body.checker.report("W3010", message, word, "remove the `try`")
+        return t.Result(ok, t.Var())
+    if len(kinds) == 1:
+        return t.Result(ok, kinds[0])
+    if all(t.is_error(kind) for kind in kinds):
+        return t.Result(ok, t.ERROR)
+    texts = all(kind == t.STRING or isinstance(kind, t.Literals) for kind in kinds)
+    return t.Result(ok, t.STRING if texts else t.ANY)
+
+
+def _rest(body: Body, left: list[Raised]) -> tuple[tuple[Type, Raise], ...]:
+    """What no clause takes is raised again from the `try`; one type goes one way."""
+    places: dict[Type, Raise] = {}
+    for raised in sorted(left, key=lambda each: each.implicit):
+        type_ = t.settled(raised.type)
+        if type_ not in places:
+            places[type_] = body.raising(
+                raised.type, raised.at, what=raised.what, implicit=raised.implicit, uncaught=True
+            )
+    # Any takes everything, so it is looked at last.
+    return tuple(sorted(places.items(), key=lambda item: item[0] == t.ANY))
+
+
+def _caught(body: Body, clause: ast.Catch) -> tuple[CaughtBy, Type]:
+    """What a clause takes, and the type of its name."""
+    from concerto.check.collect import written_type
+
+    written = clause.type
+    if written is None:
+        return None, t.ANY
+    if isinstance(written, ast.NamedType) and not written.args:
+        kinds = builtins.ERROR_GROUPS.get(str(written.path))
+        if kinds is not None:
+            return kinds, builtins.LLM_ERROR
+    type_ = t.resolve(written_type(body.checker, written))
+    if type_ in (t.ANY, t.UNKNOWN):
+        return None, type_
+    if type_ not in _CATCHABLE and not isinstance(type_, t.Struct | t.Enum):
+        message = f"`{t.show(type_)}` cannot be caught by its type"
+        help_ = "name a struct, an enum, an error, `String`, `Int`, `Float`, `Bool` or `Any`"
+        body.checker.report("E3001", message, written, help_)
+        return None, t.UNKNOWN
+    return type_, type_
+
+
+@dataclass
+class _Pending:
+    """The errors that no clause has taken so far; of an `LlmError`, the kinds."""
+
+    raised: list[Raised]
+    taken: set[int] = field(default_factory=set)
+    kinds: set[str] = field(default_factory=lambda: set(builtins.LLM_ERROR_KINDS.values()))
+
+    def left(self) -> list[Raised]:
+        """Those not taken."""
+        return [each for at, each in enumerate(self.raised) if at not in self.taken]
+
+    def take(self, test: CaughtBy, type_: Type) -> bool:
+        """Whether a clause can match something; what it surely matches is taken."""
+        matches = False
+        before = set(self.kinds)
+        for at, each in enumerate(self.raised):
+            if at in self.taken:
+                continue
+            found = t.settled(each.type)
+            if test is None:
+                matches = True
+                self.taken.add(at)
+            elif isinstance(test, tuple):
+                if found == builtins.LLM_ERROR:
+                    matches = matches or bool(before & set(test))
+                    self.kinds = before - set(test)
+                    if not self.kinds:
+                        self.taken.add(at)
+                elif found in (t.ANY, t.ERROR):
+                    matches = True
+            elif _takes(type_, found):
+                matches = True
+                self.taken.add(at)
+            elif found == t.ANY or (found == t.ERROR and t.is_error(type_)):
+                matches = True
+        return matches
+
+
+def _takes(wanted: Type, found: Type) -> bool:
+    """Whether each value of `found` matches the clause."""
+    if wanted == t.ERROR:
+        return t.is_error(found)
+    return found == wanted or (wanted == t.STRING and isinstance(found, t.Literals))

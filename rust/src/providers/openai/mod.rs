@@ -1,0 +1,77 @@
+//! OpenAI chat completions, which most other servers speak too.
+//!
+//! Reference: the API reference of OpenAI, "Chat Completions", read on 2026-11-23; differences of compatible servers are from their
+//! documentation and recorded traffic (`tests/cassettes/compat`).
+
+mod answer;
+mod request;
+mod strict;
+
+use bytes::Bytes;
+
+use super::classify::http_error;
+use super::quirks::Refused;
+use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder};
+use crate::chat::{ChatRequest, ChatResponse};
+use crate::config::{ConnectionSettings, ProviderKind};
+use crate::secret::Secret;
+use crate::wire::{HttpRequest, HttpResponse};
+
+/// The codec.
+#[derive(Debug)]
+pub struct OpenAi;
+
+impl Dialect for OpenAi {
+    fn encode(
+        &self,
+        chat: &ChatRequest,
+        to: &ConnectionSettings,
+        quirks: &Quirks,
+    ) -> Result<HttpRequest, Failure> {
+        let body = serde_json::to_vec(&request::body(chat, to, quirks))
+            .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
+        Ok(HttpRequest {
+            url: crate::config::join_url(&to.base_url, "chat/completions"),
+            headers: headers(to),
+            body: Bytes::from(body),
+        })
+    }
+
+    fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
+        if !(200..300).contains(&answer.status) {
+            return Err(http_error(answer.status, &answer.headers, &answer.body));
+        }
+        answer::whole(chat, &super::answer::body(&answer.body))
+    }
+
+    fn learn(
+        &self,
+        chat: &ChatRequest,
+        to: &ConnectionSettings,
+        quirks: &Quirks,
+        is_second: bool,
+        failure: &Failure,
+    ) -> Option<Quirks> {
+        let limit_field = request::limit_field(to, &chat.model, quirks);
+        Refused { chat, kind: to.kind, quirks, limit_field, is_second }.next(failure)
+    }
+
+    fn stream_decoder(&self, chat: &ChatRequest) -> Box<dyn StreamDecoder> {
+        Box::new(answer::Reader::new(chat))
+    }
+}
+
+fn headers(to: &ConnectionSettings) -> Vec<(String, Secret)> {
+    let mut headers = Vec::new();
+    if let Some(key) = &to.api_key {
+        let value = Secret::new(format!("Bearer {}", key.expose()));
+        headers.push(("authorization".to_owned(), value));
+    }
+    if matches!(to.kind, ProviderKind::OpenAi | ProviderKind::Custom) {
+        let own = [("openai-organization", &to.organization), ("openai-project", &to.project)];
+        for (name, value) in own {
+            headers.extend(value.as_ref().map(|value| (name.to_owned(), Secret::new(value))));
+        }
+    }
+    headers
+}

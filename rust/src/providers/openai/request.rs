@@ -1,0 +1,185 @@
+//! The body of a request.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::super::Quirks;
+use super::super::told::{wire_name, with_schema};
+use super::strict::strict;
+use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolChoice, ToolSpec};
+use crate::config::{ConnectionSettings, ProviderKind};
+use crate::models_table;
+
+pub(super) fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks) -> Json {
+    let mut body = Map::new();
+    let mut put = |key: &str, value: Option<Json>| {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), value);
+        }
+    };
+    put("model", Some(json!(chat.model)));
+    put("messages", Some(messages(chat, to.kind, quirks)));
+    let sampling = &chat.sampling;
+    put("temperature", sampling.temperature.map(Json::from));
+    put("top_p", sampling.top_p.map(Json::from));
+    put(limit_field(to, &chat.model, quirks), sampling.max_tokens.map(Json::from));
+    put("stop", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
+    put("seed", sampling.seed.map(Json::from));
+    put("response_format", response_format(chat, to.kind, quirks));
+    if !chat.tools.specs.is_empty() {
+        let tools: Vec<Json> = chat.tools.specs.iter().map(|spec| tool(spec, to.kind)).collect();
+        put("tools", Some(tools.into()));
+        put("tool_choice", chat.tools.choice.as_ref().map(tool_choice));
+        put("parallel_tool_calls", chat.tools.parallel.map(Json::from));
+    }
+    if chat.stream {
+        put("stream", Some(json!(true)));
+        let options = json!({"include_usage": true});
+        put("stream_options", (!quirks.no_stream_options).then_some(options));
+    }
+    Json::Object(body)
+}
+
+/// A rule by number, not a list, so that new models work: `o` and a digit, `gpt-` and 5 or more (C-51).
+fn is_reasoning_family(model: &str) -> bool {
+    let number = |text: &str| -> Option<u32> {
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        text.get(..end)?.parse().ok()
+    };
+    match model.strip_prefix("gpt-") {
+        Some(rest) => number(rest).is_some_and(|n| n >= 5),
+        None => model.strip_prefix('o').is_some_and(|rest| number(rest).is_some()),
+    }
+}
+
+/// Which field carries the limit of the answer.
+pub(super) fn limit_field(to: &ConnectionSettings, model: &str, quirks: &Quirks) -> &'static str {
+    let is_swapped = quirks.swapped_limit.iter().any(|id| id == model);
+    if wants_completion_tokens(to, model) == is_swapped {
+        "max_tokens"
+    } else {
+        "max_completion_tokens"
+    }
+}
+
+fn wants_completion_tokens(to: &ConnectionSettings, model: &str) -> bool {
+    let at_home = crate::config::url_host(&to.base_url).as_deref() == Some("api.openai.com");
+    to.kind == ProviderKind::OpenAi && (at_home || is_reasoning_family(model))
+}
+
+fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
+    // Where the server gets no schema, the model must be told.
+    let told =
+        chat.output.as_ref().filter(|_| kind == ProviderKind::Custom && quirks.schema_level > 0);
+    let mut messages =
+        told.map_or_else(|| chat.messages.clone(), |output| with_schema(chat, output));
+    if kind != ProviderKind::OpenAi {
+        messages = one_system_message(messages);
+    }
+    let no_system = kind == ProviderKind::OpenAi && models_table::rejects(&chat.model, "system");
+    messages.iter().map(|own| message(own, kind, no_system)).collect()
+}
+
+fn message(message: &Message, kind: ProviderKind, no_system: bool) -> Json {
+    let role = match message.role {
+        Role::System if no_system => "user",
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    };
+    let mut out = Map::new();
+    out.insert("role".to_owned(), role.into());
+    if let Some(answered) = &message.answers {
+        out.insert("tool_call_id".to_owned(), answered.call.id.clone().into());
+    }
+    // Some chat templates fail on null; OpenAI is the only one known to prefer it.
+    let is_nothing = message.content.is_empty() && !message.calls.is_empty();
+    let content = if is_nothing && kind == ProviderKind::OpenAi {
+        Json::Null
+    } else {
+        message.content.clone().into()
+    };
+    out.insert("content".to_owned(), content);
+    if !message.calls.is_empty() {
+        let calls: Vec<Json> = message.calls.iter().map(call).collect();
+        out.insert("tool_calls".to_owned(), calls.into());
+    }
+    Json::Object(out)
+}
+
+fn call(call: &ToolCall) -> Json {
+    let function = json!({"name": call.name, "arguments": call.arguments});
+    json!({"id": call.id, "type": "function", "function": function})
+}
+
+/// Some chat templates refuse a second system message.
+fn one_system_message(messages: Vec<Message>) -> Vec<Message> {
+    let (system, mut rest): (Vec<_>, Vec<_>) =
+        messages.into_iter().partition(|message| message.role == Role::System);
+    if !system.is_empty() {
+        let content = system.into_iter().map(|m| m.content).collect::<Vec<_>>().join("\n\n");
+        rest.insert(0, Message::system(content));
+    }
+    rest
+}
+
+/// `strict` is for OpenAI alone: other servers may refuse a field that they do not know.
+fn tool(spec: &ToolSpec, kind: ProviderKind) -> Json {
+    let mut function = Map::new();
+    function.insert("name".to_owned(), spec.name.clone().into());
+    function.insert("description".to_owned(), spec.description.clone().into());
+    let wants_strict = spec.is_strict && kind == ProviderKind::OpenAi;
+    if let Some(parameters) = &spec.parameters {
+        let enforced = strict(parameters).filter(|_| wants_strict);
+        if enforced.is_some() {
+            function.insert("strict".to_owned(), true.into());
+        }
+        let schema = enforced.unwrap_or_else(|| parameters.clone());
+        function.insert("parameters".to_owned(), schema);
+    }
+    json!({"type": "function", "function": function})
+}
+
+fn tool_choice(choice: &ToolChoice) -> Json {
+    match choice {
+        ToolChoice::Auto => json!("auto"),
+        ToolChoice::Never => json!("none"),
+        ToolChoice::Any => json!("required"),
+        ToolChoice::Only(name) => json!({"type": "function", "function": {"name": name}}),
+    }
+}
+
+fn response_format(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Option<Json> {
+    let output = chat.output.as_ref()?;
+    match (kind, quirks.schema_level) {
+        (ProviderKind::Custom, 1) => return Some(json!({"type": "json_object"})),
+        (ProviderKind::Custom, 2..) => return None,
+        _ => {}
+    }
+    let (schema, is_strict) =
+        strict(&output.json).map_or((output.json.clone(), false), |s| (s, true));
+    let format = json!({"name": wire_name(&output.name), "strict": is_strict, "schema": schema});
+    Some(json!({"type": "json_schema", "json_schema": format}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasoning_families_go_by_number() {
+        for (model, expected) in [
+            ("o1", true),
+            ("o4-mini", true),
+            ("gpt-5-mini", true),
+            ("gpt-6.1-sol", true),
+            ("gpt-10", true),
+            ("gpt-4o", false),
+            ("gpt-4.1", false),
+            ("ollama", false),
+            ("llama3.1", false),
+        ] {
+            assert_eq!(is_reasoning_family(model), expected, "{model}");
+        }
+    }
+}
