@@ -148,6 +148,7 @@ def expr(g: Generator, wanted: Type, depth: int) -> str:
         method,
         unwrapped,
         block,
+        caught,
     ]
     return g.one(makers)(g, wanted, depth)
 
@@ -379,7 +380,7 @@ def unwrapped(g: Generator, wanted: Type, depth: int) -> str:
     """`?` where it may stand, else `??`."""
     less = depth - 1
     match g.result:
-        case t.Result(_, err) if not g.is_main:
+        case t.Result(_, err) if not g.is_main or g.is_try:
             if err == t.STRING and wanted == t.INT and g.chance(2):
                 return f"{known(g, t.STRING, less)}.parse_int()?"
             return f"{known(g, t.Result(wanted, err), less)}?"
@@ -393,6 +394,30 @@ def unwrapped(g: Generator, wanted: Type, depth: int) -> str:
             return leaf(g, wanted)
         case _:
             return f"({known(g, t.Option(wanted), less)} ?? {expr(g, wanted, less)})"
+
+
+def caught(g: Generator, wanted: Type, depth: int) -> str:
+    """`try` with clauses; what may be raised inside is a String, an Int or a built-in error."""
+    less = depth - 1
+    kind = g.one((t.STRING, t.INT))
+    outside = g.result, g.is_try, g.loops
+    g.result, g.is_try, g.loops = t.Result(wanted, kind), True, []
+    match g.pick(3):
+        case 0:
+            inside = f"{known(g, t.Result(wanted, kind), less)}?"
+        case 1:
+            inside = f"if {expr(g, t.BOOL, less)} {{ throw {known(g, kind, less)}; }} {expr(g, wanted, less)}"
+        case _:
+            inside = f"{known(g, t.STRING, less)}.parse_int()?; {expr(g, wanted, less)}"
+    g.result, g.is_try, g.loops = outside
+    name = g.name("e")
+    clauses = []
+    if g.chance(2):
+        clauses.append(f"catch {show(kind)}({name}) {{ {expr(g, wanted, less)} }}")
+    if g.chance(2):
+        clauses.append(f'catch ParseError({name}) {{ emit("caught", {name}.kind); {expr(g, wanted, less)} }}')
+    clauses.append(f"catch {{ {expr(g, wanted, less)} }}")
+    return f"(try {{ {inside} }} {' '.join(clauses)})"
 
 
 def _variable(g: Generator, depth: int) -> str:

@@ -49,6 +49,8 @@ class Generator:
     scope: list[Variable] = field(default_factory=list)
     result: Type = t.NIL
     is_main: bool = False
+    is_try: bool = False
+    is_top: bool = False
     has_models: bool = False
     loops: list[str] = field(default_factory=list)
     """Labels of the loops around; empty for a loop without one."""
@@ -120,9 +122,9 @@ class Generator:
                 return t.Map(self.key(), self.type(inner))
             case 3:
                 return t.Tuple(tuple(self.type(inner) for _ in range(1 + self.pick(3))))
-            case 4 if self.structs:
+            case 4 | 7 if self.structs:
                 return t.Struct(self.one(list(self.structs)), "struct")
-            case 5 if self.enums:
+            case 5 | 7 if self.enums:
                 return t.Enum(self.one(list(self.enums)))
             case 6:
                 return t.Result(self.type(inner), self.one((t.STRING, t.INT)))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tests.oracle import natives
 from tests.oracle.machine import Failed, Machine, broken, panic
-from tests.oracle.types import conform, written
+from tests.oracle.types import conform, is_of_type, written
 from tests.oracle.values import (
     INT_MAX,
     INT_MIN,
@@ -566,6 +566,11 @@ def check_type(m: Machine, d: int, r: int, t: int) -> None:
     except TypeError as misfit:
         wanted = written(m.document["types"], t)
         panic("TypeMismatch", f"expected `{wanted}`, found `{misfit}`")
+
+
+@instruction
+def is_type(m: Machine, d: int, r: int, t: int) -> None:
+    m.write(d, is_of_type(m.document["types"], t, m.read(r)))
 
 
 @instruction

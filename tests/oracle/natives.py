@@ -236,8 +236,8 @@ plain(
     {
         "int.abs": lambda number: fits(abs(number)),
         "int.pow": _pow,
-        "int.min": min,
-        "int.max": max,
+        "int.min": lambda left, right: min(left, right),
+        "int.max": lambda left, right: max(left, right),
         "int.to_float": float,
         "float.abs": abs,
         "float.floor": lambda number: _rounded(number, math.floor),
@@ -444,3 +444,25 @@ plain(
         "result.err": lambda value: Some(value.inner) if isinstance(value, Err) else Nothing(),
     }
 )
+
+
+# Built-in errors
+
+
+@pure("error.llm")
+def _custom(m: Machine, message: str) -> Value:
+    """`LlmError::new`: kind `custom`, all else empty."""
+    from concerto.check import builtins
+    from concerto.check.types import show
+
+    empty: dict[str, Value] = {"String": "", "Int": 0, "Float": 0.0, "Bool": False}
+    fields = builtins.records()["LlmError"][1]
+    values = {
+        name: Array(()) if show(type_).startswith("Array") else empty.get(show(type_), Nothing())
+        for name, type_ in fields.items()
+    }
+    values |= {"message": message, "kind": "custom"}
+    return Struct(m.builtin_type("LlmError"), tuple(values.values()))
+
+
+plain({"error.to_map": lambda error: Map(tuple(zip(error.type.fields, error.fields, strict=True)))})

@@ -16,6 +16,8 @@ model M { provider: own, base: "small" }
 schema Reply { word: String, count: Int, share: Float, sure: Bool, kind: "x" | "y", parts: Array<String>, maybe?: Int }
 """
 
+STRUCT_VARIANTS = False
+
 
 def program(pick: Callable[[int], int]) -> tuple[str, str | None]:
     """The text of a program, and the function to call (None: `main`)."""
@@ -31,9 +33,10 @@ def program(pick: Callable[[int], int]) -> tuple[str, str | None]:
         parts.append(_recursive(g))
     entry = "go" if g.chance(2) else None
     if entry is None and g.chance(4):
-        g.is_main, g.result = True, t.NIL
+        g.is_main, g.is_top, g.result = True, True, t.NIL
         parts += statements(g, 3, 2, "")
         g.scope.clear()
+        g.is_top = False
     parts.append(_entry(g, entry))
     return "\n".join(parts) + "\n", entry
 
@@ -67,7 +70,7 @@ def _enum(g: Generator) -> str:
     name = g.name("E")
     shapes = []
     for _ in range(1 + g.pick(3)):
-        form = g.one(("unit", "tuple", "struct"))
+        form = g.one(("unit", "tuple", "struct") if STRUCT_VARIANTS else ("unit", "tuple"))
         count = 0 if form == "unit" else 1 + g.pick(2)
         fields = tuple((g.name("f"), g.type(1)) for _ in range(count))
         shapes.append(VariantShape(g.name("V"), form, fields))
@@ -114,7 +117,7 @@ def _entry(g: Generator, entry: str | None) -> str:
 
 def _body(g: Generator, head: str, result: Type, count: int) -> str:
     g.result = result
-    g.size = 40
+    g.size = 24
     lines = statements(g, 1 + g.pick(count), 2, "    ")
     if result != t.NIL:
         lines.append("    " + expr(g, result, 2))

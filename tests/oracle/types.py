@@ -99,3 +99,19 @@ def conform(types: Types, index: int, value: Value) -> Value:
                     continue
                 return value
     raise TypeError(type_name(value))
+
+
+def is_of_type(types: Types, index: int, value: Value) -> bool:
+    """Whether a clause that names the type takes the error; types of containers are not told apart."""
+    match types[index]:
+        case ["any"]:
+            return True
+        case ["union", members]:
+            return any(is_of_type(types, member, value) for member in members)
+        case ["literal", words]:
+            return value in words
+        case ["struct" | "enum", inner]:
+            return isinstance(value, (Struct, Enum)) and value.type.name == inner["name"]
+        case [kind, *_]:
+            return type_name(value) == str(kind).capitalize()
+    return False

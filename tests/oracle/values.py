@@ -138,7 +138,7 @@ def same_key(left: Value, right: Value) -> bool:
     """Keys are equal only to keys of their own type."""
     if isinstance(left, Tuple) and isinstance(right, Tuple):
         return len(left.items) == len(right.items) and all(
-            map(same_key, left.items, right.items, strict=True)
+            map(same_key, left.items, right.items)
         )
     return type(left) is type(right) and left == right
 

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from tests.oracle.machine import Machine
-from tests.oracle.values import Err, Ok, Stream, Struct, Value, to_host
+from tests.oracle.values import Err, Ok, Stream, Struct, Value, display, to_host
 
 ENVIRONMENT = {"SET": "here", "EMPTY": ""}
 
@@ -21,7 +21,9 @@ class ScriptedWorld:
         self.machine: Machine | None = None
 
     def emit(self, channel: str, payload: Value) -> None:
-        self.emits.append((channel, to_host(payload)))
+        # An error is sent as its message.
+        is_error = isinstance(payload, Struct) and payload.type.origin == "error"
+        self.emits.append((channel, display(payload) if is_error else to_host(payload)))
 
     def print(self, text: str) -> None:
         self.printed.append(text)

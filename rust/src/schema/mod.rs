@@ -300,6 +300,20 @@ pub fn conform(program: &Verified, ty: u32, value: Value) -> Result<Value, Strin
         }
         (Type::Option(inner), _) => return conform(program, *inner, value).map(Value::some),
         (Type::Array(inner), Value::Array(items)) => return all(*inner, items).map(Value::array),
+        (Type::Tuple(types), Value::Tuple(items)) if types.len() == items.len() => {
+            let items: Result<Vec<_>, _> = types
+                .iter()
+                .zip(items.iter())
+                .map(|(ty, v)| conform(program, *ty, v.clone()))
+                .collect();
+            return items.map(|items| Value::Tuple(Arc::new(items)));
+        }
+        (Type::Result(inner, _), Value::Ok(held)) => {
+            return conform(program, *inner, (**held).clone()).map(Value::ok);
+        }
+        (Type::Result(_, inner), Value::Err(held)) => {
+            return conform(program, *inner, (**held).clone()).map(Value::err);
+        }
         (Type::Struct(inner), Value::Struct(held)) => inner.name == held.ty.name,
         (Type::Enum(inner), Value::Enum(held)) => inner.name == held.ty.name,
         (Type::Map(key, inner), Value::Map(map)) => {

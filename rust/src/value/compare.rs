@@ -7,7 +7,7 @@ use super::Value;
 /// The outcome of an ordered comparison.
 pub type Order = Option<Ordering>;
 
-/// Structural equality. Int and Float compare by their exact values, `nil` equals `None`, `Some(v)` equals `v`; values of different types differ.
+/// Structural equality. Int and Float compare by their exact values, `nil` equals `None`, `Some(v)` equals a `v` that is not nil; values of different types differ.
 #[must_use]
 pub fn equal(left: &Value, right: &Value) -> bool {
     use Value as V;
@@ -31,6 +31,8 @@ pub fn equal(left: &Value, right: &Value) -> bool {
             a.ty.name == b.ty.name && a.variant == b.variant && all_equal(&a.fields, &b.fields)
         }
         (V::Some(a), V::Some(b)) | (V::Ok(a), V::Ok(b)) | (V::Err(a), V::Err(b)) => equal(a, b),
+        // Wrapped; but `Some(nil)` is something.
+        (V::Some(_), V::Nil | V::None) | (V::Nil | V::None, V::Some(_)) => false,
         (V::Some(a), b) | (b, V::Some(a)) => equal(a, b),
         (V::Range(a), V::Range(b)) => a == b,
         _ => false,
@@ -105,6 +107,7 @@ mod tests {
     fn options_equal_their_plain_forms() {
         assert!(equal(&Value::None, &Value::Nil));
         assert!(equal(&Value::some(Value::Int(1)), &Value::Int(1)));
+        assert!(!equal(&Value::some(Value::None), &Value::None));
         assert!(!equal(&Value::text("1"), &Value::Int(1)));
     }
 }

@@ -67,13 +67,13 @@ pub(super) static TABLE: Table = &[
     (
         "array.take",
         Function::Pure(2, |a| {
-            Ok(Value::array(slice(array(a, 0)?, 0, clamped(int(a, 1)?)).to_vec()))
+            Ok(Value::array(slice(array(a, 0)?, 0, count(int(a, 1)?)?).to_vec()))
         }),
     ),
     (
         "array.skip",
         Function::Pure(2, |a| {
-            Ok(Value::array(slice(array(a, 0)?, clamped(int(a, 1)?), usize::MAX).to_vec()))
+            Ok(Value::array(slice(array(a, 0)?, count(int(a, 1)?)?, usize::MAX).to_vec()))
         }),
     ),
     (
@@ -211,6 +211,14 @@ fn items(receiver: &mut Value) -> Result<&mut Vec<Value>, Failure> {
     }
 }
 
+/// How many elements; a negative number is no count.
+fn count(number: i64) -> Result<usize, Failure> {
+    if number < 0 {
+        return panic(PanicKind::InvalidArgument, "the count is negative");
+    }
+    Ok(clamped(number))
+}
+
 fn pair(left: Value, right: Value) -> Value {
     Value::Tuple(Arc::new(vec![left, right]))
 }
@@ -227,8 +235,12 @@ pub(crate) fn out_of_bounds<T>(index: i64, len: usize) -> Result<T, Failure> {
     )
 }
 
-/// A total order for sorting: NaN comes last.
+/// A total order for sorting, also inside of elements: NaN comes after all other numbers. The sort of the standard library may panic without one.
 fn sort_order(left: &Value, right: &Value) -> Ordering {
+    if let (Value::Array(a), Value::Array(b)) | (Value::Tuple(a), Value::Tuple(b)) = (left, right) {
+        let unequal = a.iter().zip(b.iter()).map(|(x, y)| sort_order(x, y)).find(|o| o.is_ne());
+        return unequal.unwrap_or_else(|| a.len().cmp(&b.len()));
+    }
     let is_nan = |value: &Value| matches!(value, Value::Float(number) if number.is_nan());
     order(left, right).unwrap_or_else(|| is_nan(left).cmp(&is_nan(right)))
 }
@@ -253,4 +265,18 @@ fn extreme(items: &[Value], wanted: Ordering) -> Outcome {
         }
     }
     Ok(Value::option(best.cloned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorting_has_a_total_order_with_nan_inside_of_elements() {
+        let pair = |x: f64, y: i64| pair(Value::Float(x), Value::Int(y));
+        let mut items = vec![pair(f64::NAN, 1), pair(1.0, 2), pair(f64::NAN, 0), pair(0.5, 3)];
+        items.sort_by(sort_order);
+        let shown = Value::array(items).to_string();
+        assert_eq!(shown, "[(0.5, 3), (1.0, 2), (NaN, 0), (NaN, 1)]");
+    }
 }
