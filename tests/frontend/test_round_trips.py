@@ -65,7 +65,9 @@ def test_trees_of_all_forms_come_back(seed: int) -> None:
     tokens, _, _ = lex(Source("t.conc", WHOLE_GRAMMAR))
     pieces = [(token.index, token.end) for token in tokens]
     first, second = sorted(chance.sample(range(len(pieces)), 2))
-    cut = WHOLE_GRAMMAR[pieces[second][0] : pieces[min(second + chance.randrange(6), len(pieces) - 1)][1]]
+    cut = WHOLE_GRAMMAR[
+        pieces[second][0] : pieces[min(second + chance.randrange(6), len(pieces) - 1)][1]
+    ]
     start, end = pieces[first]
     text = WHOLE_GRAMMAR[: chance.choice((start, end))] + f" {cut} " + WHOLE_GRAMMAR[end:]
     module = read(text)
@@ -82,13 +84,13 @@ def test_trees_of_all_forms_come_back(seed: int) -> None:
         "if (S { a: 1 }) == s { }  if (S { a }) == s { }  match ({ 1 }) { _ => {} }",
         "while (|x| { x })(1) { }  for i in 0.. { break; }  for i in (2..)[0] { }",
         "let m: Map<String, Int> = {}; let n = ({}); f({}, {}); x = {}; return {};",
-        "({ \"a\": 1 }).len(); match x { 1 => ({}), 2 => {}, 3 => { \"k\": {} }, _ => { 1 } }",
-        "let s = \"a\\n b\\n\"; let t = \"a\\n \\nb\"; let u = \"\\\"\\n\\\"\"; let v = \"$\\${x}${y}\\u{7}é\";",
-        "let s = \"one\\n  two ${x} three\\n\"; let t = \"\\tx\\n\\ty\"; let q = \"a \\\"\\\"\\\"\\nb\";",
+        '({ "a": 1 }).len(); match x { 1 => ({}), 2 => {}, 3 => { "k": {} }, _ => { 1 } }',
+        'let s = "a\\n b\\n"; let t = "a\\n \\nb"; let u = "\\"\\n\\""; let v = "$\\${x}${y}\\u{7}é";',
+        'let s = "one\\n  two ${x} three\\n"; let t = "\\tx\\n\\ty"; let q = "a \\"\\"\\"\\nb";',
         "a ?? (return 1); x |> f(1)? |> (|y| y)(2); b = c = d; (b = c) == (); 1 - (2 - 3) - 4;",
         "{ 1 }; if a { 1 } else { 2 }; ({ 1 }) + 2; (if a { b } else { c }).d; loop { };",
         "fn f() -> (A | B) { if a { }; } fn g(x: fn(A) -> (B | C)) -> fn() { loop { } }",
-        "connect c { \"a b\": 1, models: { x: y, (z): 1 } }",
+        'connect c { "a b": 1, models: { x: y, (z): 1 } }',
     ],
 )
 def test_corners_of_the_grammar_come_back(text: str) -> None:
@@ -143,7 +145,31 @@ def test_tokens_of_goldens_tile_their_source(path: Path) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ("let", " ", "\n", "x", "1.5", "0x1f", '"a${', "}", '"', '"""\n', "r#\"", '"#', "'l", "// c\n", "/* c", "*/", "..=", "é", "{", "(", "1..2", "??", "/// d\n")
+            (
+                "let",
+                " ",
+                "\n",
+                "x",
+                "1.5",
+                "0x1f",
+                '"a${',
+                "}",
+                '"',
+                '"""\n',
+                'r#"',
+                '"#',
+                "'l",
+                "// c\n",
+                "/* c",
+                "*/",
+                "..=",
+                "é",
+                "{",
+                "(",
+                "1..2",
+                "??",
+                "/// d\n",
+            )
         ),
         max_size=25,
     )

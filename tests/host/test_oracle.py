@@ -23,8 +23,8 @@ from tests.oracle.programs import program
 from tests.oracle.run import document_of, run_by_oracle, run_by_vm
 
 PROGRAMS = sorted((ROOT / "tests/golden/run").glob("*.conc"))
-CHUNKS = 8
-PER_CHUNK = 12_500 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 125
+CHUNKS = 4
+PER_CHUNK = 25_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 250
 #: No program can run into it.
 UNREACHED = {"no_match"}
 

@@ -54,7 +54,8 @@ def literal(g: Generator, wanted: Type, depth: int) -> str:
         case t.RANGE:
             return f"({g.pick(5) - 2}..{g.one(('', '='))}{g.pick(6) - 1})"
         case t.ANY:
-            return expr(g, g.one((t.INT, t.STRING, t.FLOAT, t.Array(t.INT))), less)
+            anything: tuple[Type, ...] = (t.INT, t.STRING, t.FLOAT, t.Array(t.INT))
+            return expr(g, g.one(anything), less)
         case t.Array(item):
             return "[" + ", ".join(expr(g, item, less) for _ in range(g.pick(4))) + "]"
         case t.Map(key, value):
@@ -92,7 +93,11 @@ def _struct(g: Generator, name: str, depth: int) -> str:
     # Fields whose names end in `d` have defaults.
     given = [f for f in fields if not (f[0].endswith("d") and g.chance(2))]
     if not given:
-        return f"({name} {{ }})" if not fields else f"({name} {{ {fields[0][0]}: {expr(g, fields[0][1], depth)} }})"
+        return (
+            f"({name} {{ }})"
+            if not fields
+            else f"({name} {{ {fields[0][0]}: {expr(g, fields[0][1], depth)} }})"
+        )
     return f"({name} {{ " + ", ".join(f"{n}: {expr(g, ty, depth)}" for n, ty in given) + " })"
 
 
@@ -103,7 +108,9 @@ def _variant(g: Generator, name: str, depth: int) -> str:
         return path
     if shape.form == "tuple":
         return f"{path}(" + ", ".join(expr(g, ty, depth) for _, ty in shape.fields) + ")"
-    return f"({path} {{ " + ", ".join(f"{n}: {expr(g, ty, depth)}" for n, ty in shape.fields) + " })"
+    return (
+        f"({path} {{ " + ", ".join(f"{n}: {expr(g, ty, depth)}" for n, ty in shape.fields) + " })"
+    )
 
 
 def leaf(g: Generator, wanted: Type) -> str:
@@ -143,46 +150,64 @@ def expr(g: Generator, wanted: Type, depth: int) -> str:
         operation,
         call,
         method,
-        branches,
         operation,
         method,
+        lambda g, w, d: known(g, w, d),
         unwrapped,
-        block,
         caught,
+        branches,
+        block,
     ]
-    return g.one(makers)(g, wanted, depth)
+    # The last ones have others inside, and cost more.
+    return g.one(makers if g.chance(3) else makers[:9])(g, wanted, depth)
 
 
 def known(g: Generator, wanted: Type, depth: int) -> str:
     """An expression whose type is `wanted` without help from its place."""
     g.size -= 1
     found = [text for text, type_ in g.reads() if type_ == wanted]
-    if found and not g.chance(3):
+    if found and g.pick(5) < 3:
         return g.one(found)
-    calls = [f for f in g.functions if f.result == wanted]
-    if calls and depth > 0 and g.chance(2):
-        return _call(g, g.one(calls).name, depth)
-    if wanted in (t.INT, t.STRING, t.BOOL, t.FLOAT, t.RANGE) or isinstance(wanted, (t.Struct, t.Enum)):
-        return literal(g, wanted, depth)
-    name = g.name("k")
-    return f"({{ let {name}: {show(wanted)} = {expr(g, wanted, depth - 1)}; {name} }})"
+    less = depth - 1
+    if depth > 0 and g.size > 0:
+        calls = [f for f in g.functions if f.result == wanted]
+        if calls and g.chance(3):
+            return _call(g, g.one(calls).name, depth)
+        if wanted in (t.INT, t.STRING, t.BOOL, t.FLOAT) and g.pick(3):
+            # An Int would convert where a Float is wanted, but not show it.
+            return method(g, wanted, depth) if g.chance(3) else operation(g, wanted, depth, False)
+    match wanted:
+        case t.Array(item) if not g.chance(4):
+            return "[" + ", ".join(known(g, item, less) for _ in range(1 + g.pick(2))) + "]"
+        case t.Tuple(items):
+            inside = ", ".join(known(g, item, less) for item in items)
+            return f"({inside},)" if len(items) == 1 else f"({inside})"
+        case t.Option(item) if not g.chance(3):
+            return f"Some({known(g, item, less)})"
+        case t.Map(key, value) if not g.chance(4):
+            return f"({{ {_key(g, key)}: {known(g, value, less)} }})"
+        case t.Array() | t.Map() | t.Option() | t.Result():
+            name = g.name("k")
+            return f"({{ let {name}: {show(wanted)} = {expr(g, wanted, less)}; {name} }})"
+        case _:
+            return literal(g, wanted, depth)
 
 
-def operation(g: Generator, wanted: Type, depth: int) -> str:
+def operation(g: Generator, wanted: Type, depth: int, converts: bool = True) -> str:
     """Operators, indexes, casts, interpolation."""
     less = depth - 1
     match wanted:
         case t.INT:
             return _int_operation(g, less)
         case t.FLOAT:
-            return _float_operation(g, less)
+            return _float_operation(g, less, converts)
         case t.STRING:
             return _string_operation(g, less)
         case t.BOOL:
             return _bool_operation(g, less)
         case t.Array() if g.chance(2):
             return f"{known(g, wanted, less)}[{_bounds(g)}]"
-        case t.Option(item) if g.chance(2):
+        case t.Option() if g.chance(2):
             return f"({known(g, wanted, less)} ?? {known(g, wanted, less)})"
         case _:
             return indexed(g, wanted, depth)
@@ -190,15 +215,17 @@ def operation(g: Generator, wanted: Type, depth: int) -> str:
 
 def _bounds(g: Generator) -> str:
     start, end = f"{g.pick(4) - 1}", f"{g.pick(5)}"
-    return g.one((f"{start}..{end}", f"{start}..={end}", f"{start}..", f"..{end}", f"..={end}", ".."))
+    return g.one(
+        (f"{start}..{end}", f"{start}..={end}", f"{start}..", f"..{end}", f"..={end}", "..")
+    )
 
 
 def _int_operation(g: Generator, depth: int) -> str:
     left = known(g, t.INT, depth)
-    match g.pick(9):
+    match g.pick(12):
         case 0:
             return f"({left} + {g.one(INTS[:7])})"
-        case 1:
+        case 1 | 9 | 10 | 11:
             return f"({left} {g.one(('+', '-'))} {known(g, t.INT, depth)})"
         case 2:
             return f"({left} * {known(g, t.INT, depth)})"
@@ -212,15 +239,16 @@ def _int_operation(g: Generator, depth: int) -> str:
             return f"({known(g, t.FLOAT, depth)} as Int)"
         case 7:
             item = g.type(1)
-            return f"len({known(g, g.one((t.STRING, t.Array(item), t.Map(g.key(), item), t.RANGE)), depth)})"
+            measured: tuple[Type, ...] = (t.STRING, t.Array(item), t.Map(g.key(), item), t.RANGE)
+            return f"len({known(g, g.one(measured), depth)})"
         case _:
             return indexed(g, t.INT, depth)
 
 
-def _float_operation(g: Generator, depth: int) -> str:
+def _float_operation(g: Generator, depth: int, converts: bool) -> str:
     left, right = known(g, t.FLOAT, depth), known(g, t.FLOAT, depth)
     op = g.one(("+", "-", "*", "/", "%"))
-    match g.pick(6):
+    match g.pick(6 if converts else 5):
         case 0:
             return f"({left} {op} {right})"
         case 1:
@@ -240,7 +268,10 @@ def _string_operation(g: Generator, depth: int) -> str:
         case 0:
             return f"({known(g, t.STRING, depth)} + {known(g, t.STRING, depth)})"
         case 1:
-            pieces = ("".join(f"{g.one(('', 'a ', ': '))}${{{known(g, g.type(2), depth)}}}" for _ in range(1 + g.pick(2))))
+            pieces = "".join(
+                f"{g.one(('', 'a ', ': '))}${{{known(g, g.type(2), depth)}}}"
+                for _ in range(1 + g.pick(2))
+            )
             return f'"{pieces}{g.one(("", "!", " é"))}"'
         case 2:
             return f"{known(g, t.STRING, depth)}[{_bounds(g)}]"
@@ -253,6 +284,7 @@ def _string_operation(g: Generator, depth: int) -> str:
 
 
 def _bool_operation(g: Generator, depth: int) -> str:
+    kind: Type
     match g.pick(7):
         case 0:
             op = g.one(("==", "<", "<=", ">", ">=", "!="))
@@ -271,8 +303,11 @@ def _bool_operation(g: Generator, depth: int) -> str:
             kinds = g.one(((t.INT, t.FLOAT), (t.FLOAT, t.INT)))
             return f"({known(g, kinds[0], depth)} {op} {known(g, kinds[1], depth)})"
         case 5:
-            kind = g.one((t.Array(g.simple()), t.Tuple((g.simple(), g.simple()))))
-            return f"({known(g, kind, depth)} {g.one(('<', '<=', '>', '>='))} {known(g, kind, depth)})"
+            ordered: tuple[Type, ...] = (t.Array(g.simple()), t.Tuple((g.simple(), g.simple())))
+            kind = g.one(ordered)
+            return (
+                f"({known(g, kind, depth)} {g.one(('<', '<=', '>', '>='))} {known(g, kind, depth)})"
+            )
         case _:
             item = g.simple()
             return f"({known(g, t.Option(item), depth)} == {g.one(('None', 'nil', known(g, item, depth)))})"
@@ -307,13 +342,24 @@ def _call(g: Generator, name: str, depth: int) -> str:
 def method(g: Generator, wanted: Type, depth: int) -> str:
     """A call of a method of a built-in type."""
     item = g.simple()
-    receivers: list[Type] = [t.STRING, t.INT, t.FLOAT, t.RANGE, t.Array(item), t.Map(g.key(), item), t.Option(item), t.Result(item, t.STRING)]
+    receivers: list[Type] = [
+        t.STRING,
+        t.INT,
+        t.FLOAT,
+        t.RANGE,
+        t.Array(item),
+        t.Map(g.key(), item),
+        t.Option(item),
+        t.Result(item, t.STRING),
+    ]
     receivers += [t.Array(wanted), t.Map(g.key(), wanted), t.Map(t.INT, t.STRING)]
     if not isinstance(wanted, t.Option):
         receivers += [t.Option(wanted), t.Result(wanted, t.INT), t.Result(t.INT, wanted)]
     match wanted:
         case t.Array(inner):
-            receivers += [wanted, wanted, t.Map(inner, t.INT)] if t.is_hashable(inner) else [wanted, wanted]
+            receivers += (
+                [wanted, wanted, t.Map(inner, t.INT)] if t.is_hashable(inner) else [wanted, wanted]
+            )
         case t.Option(inner):
             receivers += [t.Array(inner), t.Array(inner), t.Result(inner, t.STRING)]
         case t.Map():
@@ -357,7 +403,9 @@ def arguments(g: Generator, method: Method, depth: int) -> str:
     """Arguments of a method: positions and counts stay small."""
     small = method.name in COUNTED
     return ", ".join(
-        f"{g.pick(4) - (1 if g.chance(8) else 0)}" if small and param == t.INT else expr(g, param, depth)
+        f"{g.pick(4) - (1 if g.chance(8) else 0)}"
+        if small and param == t.INT
+        else expr(g, param, depth)
         for param in method.params
     )
 
@@ -370,7 +418,9 @@ def branches(g: Generator, wanted: Type, depth: int) -> str:
             return f"(if {expr(g, t.BOOL, less)} {{ {expr(g, wanted, less)} }} else {{ {expr(g, wanted, less)} }})"
         case 1:
             subject = g.type(2)
-            arms = match_arms(g, subject, lambda: expr(g, wanted, less), lambda: expr(g, t.BOOL, less - 1))
+            arms = match_arms(
+                g, subject, lambda: expr(g, wanted, less), lambda: expr(g, t.BOOL, less - 1)
+            )
             return f"(match {known(g, subject, less)} {{ {arms} }})"
         case _:
             return f"(loop {{ if {expr(g, t.BOOL, less)} {{ break {expr(g, wanted, less)}; }} break {expr(g, wanted, less)}; }})"
@@ -415,7 +465,9 @@ def caught(g: Generator, wanted: Type, depth: int) -> str:
     if g.chance(2):
         clauses.append(f"catch {show(kind)}({name}) {{ {expr(g, wanted, less)} }}")
     if g.chance(2):
-        clauses.append(f'catch ParseError({name}) {{ emit("caught", {name}.kind); {expr(g, wanted, less)} }}')
+        clauses.append(
+            f'catch ParseError({name}) {{ emit("caught", {name}.kind); {expr(g, wanted, less)} }}'
+        )
     clauses.append(f"catch {{ {expr(g, wanted, less)} }}")
     return f"(try {{ {inside} }} {' '.join(clauses)})"
 

@@ -97,9 +97,7 @@ def _find(text: str, part: str) -> Value:
 def _lines(text: str) -> Array:
     lines = text.split("\n")
     ended = lines[:-1]
-    return texts(
-        [line.removesuffix("\r") for line in ended] + ([lines[-1]] if lines[-1] else [])
-    )
+    return texts([line.removesuffix("\r") for line in ended] + ([lines[-1]] if lines[-1] else []))
 
 
 def _repeat(text: str, times: int) -> str:
@@ -110,10 +108,16 @@ def _repeat(text: str, times: int) -> str:
 
 def _escaped(text: str) -> str:
     """How messages show what cannot be read."""
-    named = {"\t": "\\t", "\r": "\\r", "\n": "\\n", "\0": "\\0", "'": "\\'", '"': '\\"', "\\": "\\\\"}
-    return "".join(
-        named.get(c, c if c.isprintable() else f"\\u{{{ord(c):x}}}") for c in text[:40]
-    )
+    named = {
+        "\t": "\\t",
+        "\r": "\\r",
+        "\n": "\\n",
+        "\0": "\\0",
+        "'": "\\'",
+        '"': '\\"',
+        "\\": "\\\\",
+    }
+    return "".join(named.get(c, c if c.isprintable() else f"\\u{{{ord(c):x}}}") for c in text[:40])
 
 
 def _unreadable(m: Machine, wanted: str, kind: str, text: str) -> Err:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concerto.check import types as t
 from concerto.check.types import Type
 
-from tests.oracle.generator import Generator, Variable
+from tests.oracle.generator import Generator, Variable, VariantShape
 
 Bindings = list[Variable]
 ARRAY_PATTERNS = False
@@ -47,14 +47,14 @@ def pattern(g: Generator, subject: Type, depth: int, bindings: Bindings) -> str:
     if kind == 2:
         # Both sides of `|` would have to bind the same names: so none.
         bound: Bindings = []
-        options = [_shape(g, subject, 0, bound) for _ in range(2)]
+        options = [shape_pattern(g, subject, 0, bound) for _ in range(2)]
         return "_" if bound else " | ".join(options)
     if kind == 3:
         name = g.name("b")
-        inside = _shape(g, subject, depth - 1, bindings)
+        inside = shape_pattern(g, subject, depth - 1, bindings)
         bindings.append(Variable(name, subject))
         return f"{name} @ {inside}"
-    return _shape(g, subject, depth - 1, bindings)
+    return shape_pattern(g, subject, depth - 1, bindings)
 
 
 def _bound(g: Generator, subject: Type, bindings: Bindings) -> str:
@@ -63,7 +63,11 @@ def _bound(g: Generator, subject: Type, bindings: Bindings) -> str:
     return name
 
 
-def _shape(g: Generator, subject: Type, depth: int, bindings: Bindings) -> str:
+def shape_pattern(
+    g: Generator, subject: Type, depth: int, bindings: Bindings, of: VariantShape | None = None
+) -> str:
+    """A pattern that looks inside; for an enum of a given variant."""
+
     def inner(type_: Type) -> str:
         return pattern(g, type_, depth, bindings)
 
@@ -98,7 +102,7 @@ def _shape(g: Generator, subject: Type, depth: int, bindings: Bindings) -> str:
             fields = [f"{own}: {inner(type_)}" for own, type_ in g.structs[name] if g.chance(2)]
             return f"{name} {{ " + ", ".join([*fields, ".."]) + " }"
         case t.Enum(name):
-            shape = g.one(g.enums[name])
+            shape = of or g.one(g.enums[name])
             path = f"{name}::{shape.name}"
             if shape.form == "unit":
                 return path

@@ -23,12 +23,12 @@ def program(pick: Callable[[int], int]) -> tuple[str, str | None]:
     """The text of a program, and the function to call (None: `main`)."""
     g = Generator(pick)
     parts: list[str] = []
-    g.has_models = g.chance(5)
+    g.has_models = g.chance(4)
     if g.has_models:
         parts.append(MODELS)
     parts += [_struct(g) for _ in range(g.pick(3))]
     parts += [_enum(g) for _ in range(g.pick(3))]
-    parts += [_function(g) for _ in range(g.pick(4))]
+    parts += [_function(g) for _ in range(g.pick(3))]
     if g.chance(4):
         parts.append(_recursive(g))
     entry = "go" if g.chance(2) else None
@@ -75,12 +75,18 @@ def _enum(g: Generator) -> str:
         fields = tuple((g.name("f"), g.type(1)) for _ in range(count))
         shapes.append(VariantShape(g.name("V"), form, fields))
     g.enums[name] = tuple(shapes)
-    written = {
-        "unit": lambda s: s.name,
-        "tuple": lambda s: f"{s.name}({', '.join(show(ty) for _, ty in s.fields)})",
-        "struct": lambda s: f"{s.name} {{ {', '.join(f'{n}: {show(ty)}' for n, ty in s.fields)} }}",
-    }
-    return f"enum {name} {{ {', '.join(written[s.form](s) for s in shapes)} }}"
+    return f"enum {name} {{ {', '.join(map(_shape, shapes))} }}"
+
+
+def _shape(shape: VariantShape) -> str:
+    match shape.form:
+        case "unit":
+            return shape.name
+        case "tuple":
+            return f"{shape.name}({', '.join(show(type_) for _, type_ in shape.fields)})"
+        case _:
+            fields = ", ".join(f"{name}: {show(type_)}" for name, type_ in shape.fields)
+            return f"{shape.name} {{ {fields} }}"
 
 
 def _function(g: Generator) -> str:
@@ -108,16 +114,18 @@ def _recursive(g: Generator) -> str:
 
 
 def _entry(g: Generator, entry: str | None) -> str:
-    result: Type = t.NIL if entry is None else g.one((t.NIL, g.type(2), t.Result(g.type(2), t.STRING)))
+    result: Type = (
+        t.NIL if entry is None else g.one((t.NIL, g.type(2), t.Result(g.type(2), t.STRING)))
+    )
     g.scope = []
     g.is_main = entry is None
     head = "fn main()" if entry is None else f"pub fn {entry}(){_arrow(result)}"
-    return _body(g, head, result, 6)
+    return _body(g, head, result, 9)
 
 
 def _body(g: Generator, head: str, result: Type, count: int) -> str:
     g.result = result
-    g.size = 24
+    g.size = 30 if count == 2 else 60
     lines = statements(g, 1 + g.pick(count), 2, "    ")
     if result != t.NIL:
         lines.append("    " + expr(g, result, 2))

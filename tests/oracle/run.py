@@ -37,12 +37,11 @@ def run_by_vm(program: Program, entry: str | None) -> Outcome:
         outcome.end = f"returned {result!r}"
     except concerto.PanicError as panic:
         frame = panic.trace[0]
-        outcome.end = f"panicked {panic.kind} in {frame.function}, line {frame.line}: {panic}".replace(
-            f": {panic.kind}: ", ": "
-        )
+        message = str(panic).removeprefix(f"{panic.kind}: ")
+        outcome.end = f"panicked {panic.kind} in {frame.function}, line {frame.line}: {message}"
     except concerto.ProgramError as error:
-        frame = error.trace[0] if error.trace else None
-        where = f"in {frame.function}, line {frame.line}" if frame else "in the result"
+        at = [f"in {frame.function}, line {frame.line}" for frame in error.trace]
+        where = at[0] if at else "in the result"
         outcome.end = f"failed {where}: {error.value!r}: {error}"
     outcome.printed = "".join(printed)
     return outcome

@@ -7,7 +7,7 @@ from concerto.check.types import Type, show
 
 from tests.oracle.expressions import RISKY, arguments, expr, known, literal, methods
 from tests.oracle.generator import Generator, Variable
-from tests.oracle.patterns import match_arms
+from tests.oracle.patterns import match_arms, shape_pattern
 
 #: Forms that cannot be compiled yet.
 ANY_MATCHES = False
@@ -24,11 +24,26 @@ def statements(g: Generator, count: int, depth: int, indent: str) -> list[str]:
 
 
 def _statement(g: Generator, depth: int, indent: str) -> list[str]:
-    simple = [_emit, _let, _assign, _let, _mutate, _nest, _let, _assign, _mutate, _print, _assert, _call]
+    simple = [
+        _emit,
+        _let,
+        _assign,
+        _let,
+        _mutate,
+        _nest,
+        _let,
+        _inspect,
+        _assign,
+        _mutate,
+        _print,
+        _assert,
+        _call,
+        _structure,
+    ]
     nested = [_if, _for, _match, _while, _loop, _late, _leave, _destructure]
     makers = simple + (nested if depth > 0 else [])
     if g.has_models:
-        makers.append(_model)
+        makers += [_model] * 5
     return g.one(makers)(g, depth)
 
 
@@ -53,14 +68,19 @@ def _print(g: Generator, depth: int) -> list[str]:
 def _assert(g: Generator, depth: int) -> list[str]:
     match g.pick(4):
         case 0:
-            return [f"assert({known(g, t.INT, 0)} == {known(g, t.INT, 0)} || {expr(g, t.BOOL, depth)});"]
+            return [
+                f"assert({known(g, t.INT, 0)} == {known(g, t.INT, 0)} || {expr(g, t.BOOL, depth)});"
+            ]
         case 1:
-            return [f"if {expr(g, t.BOOL, depth)} && {expr(g, t.BOOL, 0)} {{ panic({expr(g, t.STRING, depth)}); }}"]
+            return [f"if {expr(g, t.BOOL, depth)} {{ panic({expr(g, t.STRING, depth)}); }}"]
         case 2:
-            value, wanted = g.simple(), g.one((t.INT, t.FLOAT, t.STRING, t.Array(t.INT)))
-            wanted = value if not g.chance(3) else wanted
+            others: tuple[Type, ...] = (t.INT, t.FLOAT, t.STRING, t.Array(t.INT))
+            value = g.simple()
+            wanted = g.one(others) if g.chance(3) else value
             any_, typed = g.name("y"), g.name("y")
-            line = f"let {any_}: Any = {known(g, value, depth)}; let {typed}: {show(wanted)} = {any_};"
+            line = (
+                f"let {any_}: Any = {known(g, value, depth)}; let {typed}: {show(wanted)} = {any_};"
+            )
             g.scope.append(Variable(typed, wanted))
             return [line, f'emit("typed", {typed});']
         case _:
@@ -70,13 +90,12 @@ def _assert(g: Generator, depth: int) -> list[str]:
 def _let(g: Generator, depth: int) -> list[str]:
     type_ = g.type(2)
     is_mut = g.chance(2)
-    if g.chance(2):
-        text = f"= {known(g, type_, depth + 1)}"
-    else:
-        text = f": {show(type_)} = {expr(g, type_, depth + 1)}"
+    inferred = g.chance(2)
+    value = known(g, type_, depth + 1) if inferred else expr(g, type_, depth + 1)
+    written = "" if inferred else f": {show(type_)}"
     name = g.name()
     g.scope.append(Variable(name, type_, is_mut))
-    return [f"let {'mut ' if is_mut else ''}{name}{text if text[0] == ':' else ' ' + text};"]
+    return [f"let {'mut ' if is_mut else ''}{name}{written} = {value};"]
 
 
 def _late(g: Generator, depth: int) -> list[str]:
@@ -85,7 +104,10 @@ def _late(g: Generator, depth: int) -> list[str]:
     condition, one, other = expr(g, t.BOOL, depth), expr(g, type_, depth), expr(g, type_, depth)
     name = g.name("w")
     g.scope.append(Variable(name, type_))
-    return [f"let mut {name}: {show(type_)};", f"if {condition} {{ {name} = {one}; }} else {{ {name} = {other}; }}"]
+    return [
+        f"let mut {name}: {show(type_)};",
+        f"if {condition} {{ {name} = {one}; }} else {{ {name} = {other}; }}",
+    ]
 
 
 def _destructure(g: Generator, depth: int) -> list[str]:
@@ -168,14 +190,55 @@ def _mutate(g: Generator, depth: int) -> list[str]:
 
 #: Values with parts, and changes of the innermost.
 NESTED = (
-    ("Array<Array<Int>>", "[[1, 2], []]", ("[0].push({int})", "[1] = {x}[0]", "[0][1] += {int}", "[{small}] = [{int}]", "[0][{small}] = {int}")),
-    ("Map<String, Array<Int>>", '{{ "k": [5] }}', ('["k"].push({int})', '["n"] = [{int}]', '["k"][0] *= 3', '["k"] = {x}["k"]', ".take({string})")),
-    ("Map<Int, String>", '{{ 1: "one" }}', ("[1] += {string}", "[{int}] = {string}", "[{small}] += {string}", ".delete({int})")),
-    ("Array<(Int, String)>", '[(1, "a")]', ("[0] = ({int}, {string})", ".push(({int}, {string}))", ".reverse()")),
-    ("Array<Map<Bool, Float>>", "[{{ true: 1.5 }}]", ("[0][true] /= {float}", "[0][false] = {float}", "[0].clear()", "[{small}][true] -= {float}")),
+    (
+        "Array<Array<Int>>",
+        "[[1, 2], []]",
+        (
+            "[0].push({int})",
+            "[1] = {x}[0]",
+            "[0][1] += {int}",
+            "[{small}] = [{int}]",
+            "[0][{small}] = {int}",
+        ),
+    ),
+    (
+        "Map<String, Array<Int>>",
+        '{{ "k": [5] }}',
+        (
+            '["k"].push({int})',
+            '["n"] = [{int}]',
+            '["k"][0] *= 3',
+            '["k"] = {x}["k"]',
+            ".take({string})",
+        ),
+    ),
+    (
+        "Map<Int, String>",
+        '{{ 1: "one" }}',
+        ("[1] += {string}", "[{int}] = {string}", "[{small}] += {string}", ".delete({int})"),
+    ),
+    (
+        "Array<(Int, String)>",
+        '[(1, "a")]',
+        ("[0] = ({int}, {string})", ".push(({int}, {string}))", ".reverse()"),
+    ),
+    (
+        "Array<Map<Bool, Float>>",
+        "[{{ true: 1.5 }}]",
+        (
+            "[0][true] /= {float}",
+            "[0][false] = {float}",
+            "[0].clear()",
+            "[{small}][true] -= {float}",
+        ),
+    ),
     ("String", '"s"', (" += {string}", " += {string} + {x}", " = {x} + {x} + {string}")),
     ("Float", "0.5", (" += {float}", " %= {float}", " = -{x}", " -= {int}", " *= {x}")),
-    ("Int", "17", (" += {int}", " -= {small}", " = -{x} + {small}", " %= 5", " *= {small}", " /= {int}")),
+    (
+        "Int",
+        "17",
+        (" += {int}", " -= {small}", " = -{x} + {small}", " %= 5", " *= {small}", " /= {int}"),
+    ),
 )
 
 
@@ -201,8 +264,55 @@ def _nest(g: Generator, depth: int) -> list[str]:
         )
     lines.append(f'emit("{name}", {name});')
     if lines[1].startswith("let kept"):
-        lines.append(f'emit("kept", kept);')
+        lines.append('emit("kept", kept);')
     return [" ".join(lines)]
+
+
+def _inspect(g: Generator, depth: int) -> list[str]:
+    """A match that takes a value apart."""
+    subjects: list[Type] = [
+        t.Option(g.simple()),
+        t.Result(g.simple(), t.STRING),
+        t.Tuple((g.simple(), t.Option(t.INT))),
+    ]
+    subjects += [t.Enum(name) for name in g.enums] * 2 + [
+        t.Struct(name, "struct") for name in g.structs
+    ]
+    subject = g.one(subjects)
+    arms = []
+    shapes = g.enums[subject.name] if isinstance(subject, t.Enum) else (None,) * 2
+    for shape in shapes:
+        bindings: list[Variable] = []
+        text = shape_pattern(g, subject, 2, bindings, shape)
+        shown = ", ".join(v.name for v in bindings) or '"none"'
+        arms.append(f"{text} => println({shown})")
+    value = known(g, subject, depth) if g.chance(2) else literal(g, subject, depth)
+    name = g.name("m")
+    return [
+        f"let {name}: {show(subject)} = {value};",
+        f"match {name} {{ {', '.join(arms)}, _ => {{}} }}",
+        f'emit("rest", {name});',
+    ]
+
+
+def _structure(g: Generator, depth: int) -> list[str]:
+    """A struct whose fields are changed."""
+    if not g.structs:
+        return _nest(g, depth)
+    name = g.one(list(g.structs))
+    own = g.name("s")
+    lines = [f"let mut {own} = {literal(g, t.Struct(name, 'struct'), depth)};", f"let old = {own};"]
+    for field, type_ in g.structs[name]:
+        match type_:
+            case t.Array(item):
+                lines.append(f"{own}.{field}.push({known(g, item, depth - 1)});")
+            case t.Map(key, value):
+                lines.append(f"{own}.{field}[{literal(g, key, 0)}] = {expr(g, value, depth - 1)};")
+            case t.INT | t.FLOAT | t.STRING:
+                lines.append(f"{own}.{field} += {known(g, type_, depth - 1)};")
+            case _:
+                lines.append(f"{own}.{field} = {expr(g, type_, depth - 1)};")
+    return [*lines, f'emit("struct", {own});', 'emit("old", old);']
 
 
 def _call(g: Generator, depth: int) -> list[str]:
@@ -234,7 +344,10 @@ def _match(g: Generator, depth: int) -> list[str]:
         # On Any, a match may forget a case.
         value = expr(g, t.ANY, depth)
         name = g.name()
-        return [f"let {name}: Any = {value};", f'match {name} {{ 1 => emit("any", 1), "a" => emit("any", "a"){g.one((", _ => {}", ""))} }}']
+        return [
+            f"let {name}: Any = {value};",
+            f'match {name} {{ 1 => emit("any", 1), "a" => emit("any", "a"){g.one((", _ => {}", ""))} }}',
+        ]
     subject = g.type(2)
     arms = match_arms(g, subject, lambda: body(g, 1, depth - 1), lambda: expr(g, t.BOOL, depth - 1))
     return [f"match {known(g, subject, depth)} {{ {arms} }}"]
@@ -309,7 +422,9 @@ def _leave(g: Generator, depth: int) -> list[str]:
     options: list[str] = []
     if g.loops and g.loops[-1] != "-":
         options += ["break", "continue"]
-    options += [f"{word} {label}" for word in ("break", "continue") for label in g.loops if len(label) > 1]
+    options += [
+        f"{word} {label}" for word in ("break", "continue") for label in g.loops if len(label) > 1
+    ]
     if g.is_top or g.is_try:
         pass
     elif g.result == t.NIL:
@@ -331,16 +446,24 @@ def _model(g: Generator, depth: int) -> list[str]:
     name = g.name("c")
     match g.pick(5):
         case 0:
-            return [f'match M.execute({prompt}) {{ Ok({name}) => emit("answer", {name}.text), Err(e) => emit("answer", e.kind) }}']
+            return [
+                f'match M.execute({prompt}) {{ Ok({name}) => emit("answer", {name}.text), Err(e) => emit("answer", e.kind) }}'
+            ]
         case 1:
-            stop = f" if {expr(g, t.BOOL, 0)} {{ break; }}" if g.chance(2) else ""
+            stop = f" if {name}.index > {g.pick(3)} {{ break; }}" if g.chance(2) else ""
             inner = f'for {name} in s {{ emit("chunk", {name}.text);{stop} }}'
             if g.is_main:
-                return [f'for {name} in M.stream({prompt})? {{ emit("chunk", {name}.text);{stop} }}']
-            return [f"match M.stream({prompt}) {{ Ok(s) => {{ {inner} }}, Err(e) => emit(\"answer\", e.kind) }}"]
+                return [
+                    f'for {name} in M.stream({prompt})? {{ emit("chunk", {name}.text);{stop} }}'
+                ]
+            return [
+                f'match M.stream({prompt}) {{ Ok(s) => {{ {inner} }}, Err(e) => emit("answer", e.kind) }}'
+            ]
         case 2:
-            return [f'match M.execute_with_schema<Reply>({prompt}) {{ Ok({name}) => emit("typed", {name}), Err(e) => emit("typed", e.kind) }}']
+            return [
+                f'match M.execute_with_schema<Reply>({prompt}) {{ Ok({name}) => emit("typed", {name}), Err(e) => emit("typed", e.kind) }}'
+            ]
         case 3:
-            return [f'emit("env", env({g.one(chr(39) and ("SET", "EMPTY"))!r}) ?? "none");'.replace("'", '"')]
+            return [f'emit("env", env("{g.one(("SET", "EMPTY", "UNSET"))}") ?? "none");']
         case _:
             return [f'emit("answer", M.execute({prompt}).is_ok());']

@@ -81,10 +81,14 @@ def conform(types: Types, index: int, value: Value) -> Value:
             return Array(each(inner, items))
         case (["tuple", inners], Tuple(items)) if len(inners) == len(items):
             return Tuple(
-                tuple(conform(types, inner, item) for inner, item in zip(inners, items, strict=True))
+                tuple(
+                    conform(types, inner, item) for inner, item in zip(inners, items, strict=True)
+                )
             )
         case (["map", k, v], Map(entries)):
-            return Map(tuple((conform(types, k, own), conform(types, v, item)) for own, item in entries))
+            return Map(
+                tuple((conform(types, k, own), conform(types, v, item)) for own, item in entries)
+            )
         case (["result", inner, _], Ok(held)):
             return Ok(conform(types, inner, held))
         case (["result", _, inner], Err(held)):

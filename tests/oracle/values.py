@@ -125,7 +125,7 @@ class Stream:
 
 
 Value: TypeAlias = (
-    None | bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Stream
+    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Stream | None
 )  # fmt: skip
 
 
@@ -137,9 +137,7 @@ def option(value: Value, found: bool = True) -> Value:
 def same_key(left: Value, right: Value) -> bool:
     """Keys are equal only to keys of their own type."""
     if isinstance(left, Tuple) and isinstance(right, Tuple):
-        return len(left.items) == len(right.items) and all(
-            map(same_key, left.items, right.items)
-        )
+        return len(left.items) == len(right.items) and all(map(same_key, left.items, right.items))
     return type(left) is type(right) and left == right
 
 

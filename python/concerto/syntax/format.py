@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from concerto.syntax import ast
-from concerto.syntax.format_expr import argument, block, expression, place_value, statement
+from concerto.syntax.format_expr import argument, block, place_value, statement
 from concerto.syntax.format_parts import (
     config_key,
     parameters,
@@ -38,9 +38,9 @@ def format_module(module: ast.Module) -> str:
 def _needs_gap(before: ast.Node, item: ast.Node) -> bool:
     """One blank line around declarations, but for those that stand in rows."""
     rows = (ast.Use, ast.Const, ast.TypeAlias, ast.Statement)
-    return not (isinstance(before, rows) and isinstance(item, rows) and type(before) is type(item)) and not (
-        isinstance(before, ast.Statement) and isinstance(item, ast.Statement)
-    )
+    return not (
+        isinstance(before, rows) and isinstance(item, rows) and type(before) is type(item)
+    ) and not (isinstance(before, ast.Statement) and isinstance(item, ast.Statement))
 
 
 def _item(item: ast.Declaration | ast.Statement) -> Doc:
@@ -74,20 +74,39 @@ def declaration(node: ast.Declaration) -> Doc:
 
 
 def _core(node: ast.Declaration) -> Doc:
+    of: tuple[Doc, ...]
     match node:
         case ast.Function():
             return _function(node)
         case ast.Struct() | ast.Schema():
             word = "struct" if isinstance(node, ast.Struct) else "schema"
-            return (f"{word} {node.name}", type_parameters(node.type_params), " ", _fields(node.fields))
+            return (
+                f"{word} {node.name}",
+                type_parameters(node.type_params),
+                " ",
+                _fields(node.fields),
+            )
         case ast.Enum():
             variants = _lines(map(_variant, node.variants), ",")
             return (f"enum {node.name}", type_parameters(node.type_params), " ", variants)
         case ast.Trait():
-            return (f"trait {node.name}", type_parameters(node.type_params), " ", _methods(node.methods))
+            return (
+                f"trait {node.name}",
+                type_parameters(node.type_params),
+                " ",
+                _methods(node.methods),
+            )
         case ast.Impl():
             of = () if node.trait is None else (type_(node.trait), " for ")
-            return ("impl", type_parameters(node.type_params), " ", *of, type_(node.type), " ", _methods(node.methods))
+            return (
+                "impl",
+                type_parameters(node.type_params),
+                " ",
+                *of,
+                type_(node.type),
+                " ",
+                _methods(node.methods),
+            )
         case ast.Use():
             return ("use ", _use(node.tree), ";")
         case ast.Mod():
@@ -96,9 +115,21 @@ def _core(node: ast.Declaration) -> Doc:
         case ast.Const():
             return (f"const {node.name}: ", type_(node.type), " = ", place_value(node.value), ";")
         case ast.TypeAlias():
-            return (f"type {node.name}", type_parameters(node.type_params), " = ", type_(node.type), ";")
+            return (
+                f"type {node.name}",
+                type_parameters(node.type_params),
+                " = ",
+                type_(node.type),
+                ";",
+            )
         case ast.Store():
-            return (f"{node.kind} {node.name}: ", type_(node.type), " = ", place_value(node.value), ";")
+            return (
+                f"{node.kind} {node.name}: ",
+                type_(node.type),
+                " = ",
+                place_value(node.value),
+                ";",
+            )
         case ast.Connect() | ast.Model() | ast.Agent():
             return (f"{type(node).__name__.lower()} {node.name} ", _settings(node.fields))
         case ast.Tool():
@@ -196,13 +227,17 @@ def _tool_body(
             case ast.ConfigField():
                 parts += [LINE, _setting(field), ","]
             case ast.ToolState():
-                parts += [LINE, f"{field.name}: ", type_(field.type), " = ", place_value(field.value), ","]
+                parts += [
+                    LINE,
+                    f"{field.name}: ",
+                    type_(field.type),
+                    " = ",
+                    place_value(field.value),
+                    ",",
+                ]
             case _:
                 assert_never(field)
     for method in methods:
         parts += [LINE, LINE] if parts else [LINE]
         parts.append(declaration(method))
     return ("{", Indent(tuple(parts)), LINE, "}") if parts else "{}"
-
-
-__all__ = ["WIDTH", "Break", "Group", "SPACE", "expression", "format_module"]

@@ -20,7 +20,6 @@ from concerto.syntax.format_parts import (
 from concerto.syntax.layout import (
     LINE,
     SPACE,
-    Break,
     Doc,
     Group,
     Indent,
@@ -102,7 +101,10 @@ def _strength(node: ast.Expr) -> int:
 
 
 def _hurts_heads(node: ast.Expr) -> bool:
-    return isinstance(node, (*_BLOCK_LIKE, ast.StructLiteral, ast.MapLiteral)) or _strength(node) == _LOOSE
+    return (
+        isinstance(node, (*_BLOCK_LIKE, ast.StructLiteral, ast.MapLiteral))
+        or _strength(node) == _LOOSE
+    )
 
 
 def _written(node: ast.Expr, around: Around) -> Doc:
@@ -158,7 +160,10 @@ def _written(node: ast.Expr, around: Around) -> Doc:
         case ast.Closure():
             return _closure(node, around)
         case ast.StructLiteral():
-            fields = ((f.name.text, ": ", place_value(f.value)) if f.value else f.name.text for f in node.fields)
+            fields = (
+                (f.name.text, ": ", place_value(f.value)) if f.value else f.name.text
+                for f in node.fields
+            )
             return (path(node.path), " ", bracketed("{", fields, "}", " "))
         case ast.TupleLiteral(items=items):
             return bracketed("(", _values(items), ")", lone="," if len(items) == 1 else "")
@@ -372,7 +377,14 @@ def _block_like(node: ast.Expr, around: Around) -> Doc:
         case ast.If(other=None):
             return ("if ", expression(node.condition, head), " ", block(node.then))
         case ast.If(other=ast.If() as other):
-            return ("if ", expression(node.condition, head), " ", block(node.then), " else ", _block_like(other, around))
+            return (
+                "if ",
+                expression(node.condition, head),
+                " ",
+                block(node.then),
+                " else ",
+                _block_like(other, around),
+            )
         case ast.If(other=ast.Block() as other):
             return _if_else(node, other, head)
         case ast.Match():
@@ -392,7 +404,9 @@ def _block_like(node: ast.Expr, around: Around) -> Doc:
         case ast.TryCatch():
             return ("try ", block(node.body), *map(_catch, node.catches))
         case ast.Listen():
-            handlers = [(LINE, string(h.channel), " => ", expression(h.body), ",") for h in node.handlers]
+            handlers = [
+                (LINE, string(h.channel), " => ", expression(h.body), ",") for h in node.handlers
+            ]
             inner: Doc = ("{", Indent(tuple(handlers)), LINE, "}") if handlers else "{}"
             return ("listen ", expression(node.subject, head), " ", inner)
         case _:

@@ -12,7 +12,9 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0
 
 def escaped(text: str) -> str:
     """The inside of a string on one line."""
-    safe = "".join(_ESCAPES.get(c) or (c if c.isprintable() else f"\\u{{{ord(c):X}}}") for c in text)
+    safe = "".join(
+        _ESCAPES.get(c) or (c if c.isprintable() else f"\\u{{{ord(c):X}}}") for c in text
+    )
     return safe.replace("${", "\\${")
 
 
@@ -41,6 +43,7 @@ def constant(value: int | float | str | bool | None) -> str:
 
 
 def path(node: ast.Path) -> str:
+    """`a::b`."""
     return "::".join(name.text for name in node.names)
 
 
@@ -57,6 +60,7 @@ def config_key(field: ast.ConfigField) -> str:
 
 
 def type_(node: ast.TypeExpr) -> Doc:
+    """A type."""
     match node:
         case ast.NamedType():
             args = bracketed("<", map(type_, node.args), ">") if node.args else ""
@@ -87,6 +91,8 @@ def result(node: ast.TypeExpr | None) -> Doc:
 
 
 def type_parameters(params: tuple[ast.TypeParam, ...]) -> Doc:
+    """`<T: A + B>`, or nothing."""
+
     def one(param: ast.TypeParam) -> Doc:
         bounds = joined(" + ", map(type_atom, param.bounds))
         return (param.name.text, ": ", bounds) if param.bounds else param.name.text
@@ -95,11 +101,14 @@ def type_parameters(params: tuple[ast.TypeParam, ...]) -> Doc:
 
 
 def parameters(params: tuple[ast.Param, ...]) -> Doc:
+    """`(a: A, b: B)`."""
     from concerto.syntax.format_expr import place_value
 
     def one(param: ast.Param) -> Doc:
         written: tuple[Doc, ...] = () if param.type is None else (": ", type_(param.type))
-        value: tuple[Doc, ...] = () if param.default is None else (" = ", place_value(param.default))
+        value: tuple[Doc, ...] = (
+            () if param.default is None else (" = ", place_value(param.default))
+        )
         return ("mut " if param.is_mut else "", param.name.text, *written, *value)
 
     return bracketed("(", map(one, params), ")")
@@ -109,6 +118,7 @@ def parameters(params: tuple[ast.Param, ...]) -> Doc:
 
 
 def pattern(node: ast.Pattern) -> Doc:
+    """A pattern."""
     match node:
         case ast.PathPattern():
             return path(node.path)

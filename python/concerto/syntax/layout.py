@@ -62,7 +62,9 @@ def joined(separator: Doc, parts: Iterable[Doc]) -> Doc:
     return tuple(out)
 
 
-def bracketed(opening: str, parts: Iterable[Doc], closing: str, pad: str = "", lone: str = "") -> Doc:
+def bracketed(
+    opening: str, parts: Iterable[Doc], closing: str, pad: str = "", lone: str = ""
+) -> Doc:
     """A list in brackets: on one line, or one part per line with a comma after each. `lone` follows the last part on one line."""
     items = list(parts)
     if not items:
@@ -74,7 +76,9 @@ def bracketed(opening: str, parts: Iterable[Doc], closing: str, pad: str = "", l
 def render(doc: Doc, width: int) -> str:
     """The text; lines are indented by four spaces per level."""
     out: list[str] = []
-    column = margin = 0  # where the text stands; spaces that the line still lacks before its first word
+    column = margin = (
+        0  # where the text stands; spaces that the line still lacks before its first word
+    )
     pending: list[tuple[int, bool, Doc]] = [(0, False, doc)]
     while pending:
         indent, flat, part = pending.pop()
