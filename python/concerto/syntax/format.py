@@ -18,7 +18,7 @@ from concerto.syntax.format_parts import (
     type_,
     type_parameters,
 )
-from concerto.syntax.layout import LINE, SPACE, Break, Doc, Group, Indent, bracketed, joined, render
+from concerto.syntax.layout import LINE, Doc, Indent, bracketed, joined, render
 
 WIDTH = 100
 
