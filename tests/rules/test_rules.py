@@ -11,11 +11,15 @@ import tomllib
 from pathlib import Path
 
 import concerto
+import pytest
 from concerto import _native
 from concerto.check import builtins
 from concerto.check import types as t
+from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
+from concerto.diagnostics.render import render
 from concerto.lower.ir import OPERANDS
+from concerto.source import Source
 
 from tests.conftest import ROOT
 
@@ -198,6 +202,17 @@ def test_the_readme_example_checks() -> None:
     runtime = concerto.Runtime(concerto.compile(program), mock=True)
     assert runtime.call("sort", "I cannot log in!").area == "billing"
     assert concerto.compile_file(ROOT / "examples/digest.conc").entry_points[0].name == "digest"
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.stem
+)
+def test_the_programs_in_the_documentation_check_clean(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for program in re.findall(r"^```concerto\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        ir, diagnostics = compile_source(Source(page.name, program))
+        assert diagnostics == [], render(diagnostics)
+        assert ir is not None
 
 
 def test_nothing_points_outside_of_the_project() -> None:
