@@ -16,6 +16,12 @@ def native_functions() -> list[tuple[str, int, bool]]:
 def builtin_records() -> str:
     """The built-in records and errors with their fields, as JSON."""
 
+def pattern_error(pattern: str) -> str | None:
+    """What is wrong with a pattern of a schema."""
+
+def pattern_matches(pattern: str, text: str) -> bool:
+    """Whether a pattern is found in a text; a wrong pattern is in none."""
+
 @final
 class Program:
     """A verified program."""
@@ -66,7 +72,7 @@ class Runtime:
 
     def clear_override(self, name: str | None) -> None: ...
     def connection_settings(self, name: str) -> str:
-        """Effective settings as JSON, secrets masked. Raises `ConfigError` for an unknown name."""
+        """Effective settings as JSON, secrets masked, with an `error` where a field cannot be evaluated. Raises `ConfigError` for an unknown name."""
 
     def run(
         self,
@@ -83,11 +89,10 @@ class Runtime:
     def require_keys(self) -> None:
         """Evaluates the fields of every connection. Raises `ConfigError` for the first that fails."""
 
-    def metrics(self) -> str:
-        """A snapshot as JSON."""
-
-    def prometheus(self) -> str: ...
+    def metrics(self) -> Metrics: ...
     def reset_metrics(self) -> None: ...
+    def set_price(self, pattern: str, input: float, output: float, cached: float | None) -> None:
+        """US dollars per million tokens. Raises `ConfigError`."""
 
 @final
 class Run:
@@ -103,7 +108,14 @@ class Run:
 
     def cancel(self) -> None: ...
     def done(self) -> bool: ...
-    def metrics(self) -> str: ...
+    def metrics(self) -> Metrics: ...
+
+@final
+class Metrics:
+    """A snapshot of what calls used."""
+
+    def to_json(self) -> str: ...
+    def to_prometheus(self) -> str: ...
 
 @final
 class MockServer:

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from concerto.source import Source
 
 if TYPE_CHECKING:
     from concerto.diagnostics.model import Diagnostic
+    from concerto.project.manifest import Project
 
 #: The oldest entries beyond this number are removed.
 MAX_ENTRIES = 64
@@ -34,6 +36,26 @@ class Compiled:
     ir: bytes | None
     #: `[severity, code, slug, human, coloured, short, json]` of each diagnostic, in order.
     diagnostics: tuple[tuple[str, str, str, str, str, str, str], ...]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether something keeps the program from running."""
+        return any(row[0] == "error" for row in self.diagnostics)
+
+    def also(self, other: Compiled) -> Compiled:
+        """With the diagnostics of another compilation before its own; no IR if one of them is an error."""
+        rows = tuple(dict.fromkeys((*other.diagnostics, *self.diagnostics)))
+        return Compiled(None if other.has_errors else self.ir, rows)
+
+    def linted(self, levels: Mapping[str, str]) -> Compiled:
+        """With the warnings at their levels: `allow` hides one, `deny` keeps the program from running."""
+        rows, denied = [], False
+        for row in self.diagnostics:
+            level = levels.get(row[1], "warn") if row[0] == "warning" else "warn"
+            denied = denied or level == "deny"
+            if level != "allow":
+                rows.append(row)
+        return Compiled(None if denied else self.ir, tuple(rows))
 
     def render(self, form: str, *, color: bool = False, warnings: bool = True) -> str:
         """The diagnostics as text."""
@@ -61,27 +83,37 @@ def compiled_from(ir: bytes | None, diagnostics: list[Diagnostic]) -> Compiled:
     return Compiled(ir, rows)
 
 
-def compile_cached(source: Source, path: Path | None) -> Compiled:
+def compile_cached(source: Source, path: Path | None, project: Project | None = None) -> Compiled:
     """Compiles, or takes the outcome from the cache beside `path`; None turns the cache off."""
-    entry = _entry(source, path)
+    entry = _entry(source, path, project)
     if entry is not None:
         found = _read(entry)
         if found is not None:
             return found
     from concerto.compiler import compile_source
 
-    compiled = compiled_from(*compile_source(source))
+    compiled = compiled_from(*compile_source(source, project))
     if entry is not None:
         with contextlib.suppress(OSError):
             _write(entry, compiled)
     return compiled
 
 
-def _entry(source: Source, path: Path | None) -> Path | None:
+def _entry(source: Source, path: Path | None, project: Project | None) -> Path | None:
     if path is None or os.environ.get("CONCERTO_CACHE") == "off":
         return None
+    manifest: tuple[str, ...] = ()
+    if project:
+        manifest = (project.source.path, project.source.digest, project.profile or "")
     key = hashlib.sha256()
-    for part in (source.path, source.digest, __version__, sys.version, _compiler_state()):
+    for part in (
+        source.path,
+        source.digest,
+        *manifest,
+        __version__,
+        sys.version,
+        _compiler_state(),
+    ):
         key.update(part.encode() + b"\0")
     return path.parent / ".concerto" / "cache" / f"{key.hexdigest()}.json"
 
@@ -90,7 +122,16 @@ def _entry(source: Source, path: Path | None) -> Path | None:
 def _compiler_state() -> str:
     """Changes with every file of the compiler, so that a developer's change is seen at once."""
     root = Path(__file__).parent
-    folders = ("", "check", "diagnostics", "lower", "syntax", "syntax/ast", "syntax/grammar")
+    folders = (
+        "",
+        "check",
+        "diagnostics",
+        "lower",
+        "project",
+        "syntax",
+        "syntax/ast",
+        "syntax/grammar",
+    )
     entries = [
         e for f in folders for e in os.scandir(root / f) if e.name.endswith((".py", ".json"))
     ]

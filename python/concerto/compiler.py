@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING
 
 from concerto.diagnostics.model import Diagnostic, Label
 from concerto.diagnostics.render import render
-from concerto.errors import CompileError
+from concerto.errors import CompileError, ConfigError
 from concerto.source import Source, Span
 
 if TYPE_CHECKING:
+    from concerto.project.manifest import Project
     from concerto.runtime import Program
 
 
 def compile_source(
-    source: Source, *, embed_source: bool = True
+    source: Source, project: Project | None = None, *, embed_source: bool = True
 ) -> tuple[bytes | None, list[Diagnostic]]:
-    """The canonical IR, or None if there are errors, and all diagnostics. Never raises for a bad program."""
+    """The canonical IR, or None if there are errors, and all diagnostics. Never raises for a bad program.
+
+    What is wrong with the manifest of `project` was said when it was read.
+    """
     from concerto import __version__
+    from concerto.check.checked import ManifestFacts
     from concerto.check.checker import check
     from concerto.lower.encode import encode
     from concerto.lower.program import lower
@@ -28,7 +33,16 @@ def compile_source(
     module, diagnostics = parse(source)
     if not module.items and any(d.is_error for d in diagnostics):
         return None, diagnostics
-    checked, found = check(source, module)
+    manifest = None
+    if project:
+        manifest = ManifestFacts(
+            project.source,
+            project.connections,
+            project.overlays,
+            project.profile,
+            project.pricing,
+        )
+    checked, found = check(source, module, manifest)
     diagnostics = [*diagnostics, *found]
     if any(diagnostic.is_error for diagnostic in diagnostics):
         return None, diagnostics
@@ -41,24 +55,62 @@ def read_source(path: Path) -> tuple[Source | None, list[Diagnostic]]:
     try:
         return Source.read(path), []
     except UnicodeDecodeError as error:
-        text = path.read_bytes()[: error.start].decode("utf-8", "replace")
-        source = Source(path.as_posix(), text + "\N{REPLACEMENT CHARACTER}")
-        label = Label(Span(len(text), len(text) + 1))
-        message = f"the file is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}"
-        return None, [Diagnostic("E0001", message, source, label, help="save it as UTF-8")]
+        return None, [_not_utf8(path, error)]
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> Diagnostic:
+    text = path.read_bytes()[: error.start].decode("utf-8", "replace")
+    source = Source(path.as_posix(), text + "\N{REPLACEMENT CHARACTER}")
+    label = Label(Span(len(text), len(text) + 1))
+    message = f"the file is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}"
+    return Diagnostic("E0001", message, source, label, help="save it as UTF-8")
+
+
+def open_project(
+    path: Path, manifest: Path | None = None, profile: str | None = None
+) -> tuple[Project | None, list[Diagnostic]]:
+    """The manifest of a source file, if there is one, and what is wrong with it.
+
+    It is looked for in the file's folder and above; without `profile` the variable `CONCERTO_PROFILE` names one. Raises `OSError`, and `ConfigError`
+    for a profile without a manifest.
+    """
+    from concerto.project.manifest import find, load
+
+    profile = profile or os.environ.get("CONCERTO_PROFILE") or None
+    found = manifest or find(path.parent)
+    if found is None:
+        if profile is not None:
+            raise ConfigError(f"there is no `Concerto.toml` with a profile `{profile}`")
+        return None, []
+    try:
+        return load(found, profile)
+    except UnicodeDecodeError as error:
+        return None, [_not_utf8(found, error)]
 
 
 def compile_text(text: str, path: str = "<text>") -> Program:
-    """Compiles a program given as text. Raises `CompileError` with all diagnostics."""
+    """Compiles a program given as text, without a manifest. Raises `CompileError` with all diagnostics."""
     return _program(*compile_source(Source(path, text)))
 
 
-def compile_file(path: str | os.PathLike[str]) -> Program:
-    """Compiles a `.conc` file. Raises `CompileError` with all diagnostics, `OSError` if it cannot be read."""
+def compile_file(
+    path: str | os.PathLike[str],
+    *,
+    manifest: str | os.PathLike[str] | None = None,
+    profile: str | None = None,
+) -> Program:
+    """Compiles a `.conc` file with its manifest, if it has one, and one of the manifest's profiles.
+
+    Raises `CompileError` with all diagnostics, `OSError` if a file cannot be read, `ConfigError` for a profile without a manifest.
+    """
+    project, found = open_project(Path(path), Path(manifest) if manifest else None, profile)
     source, diagnostics = read_source(Path(path))
+    diagnostics = [*found, *diagnostics]
     if source is None:
         return _program(None, diagnostics)
-    return _program(*compile_source(source))
+    ir, more = compile_source(source, project)
+    failed = any(diagnostic.is_error for diagnostic in diagnostics)
+    return _program(None if failed else ir, [*diagnostics, *more])
 
 
 def _program(ir: bytes | None, diagnostics: list[Diagnostic]) -> Program:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -57,18 +59,29 @@ class ConnectionConfig:
     remove: Sequence[str] = ()
 
 
-def config_to_dict(config: ConnectionConfig | RetryConfig | RateLimitConfig) -> dict[str, Any]:
-    """The fields that are set, as plain values."""
-    given: dict[str, Any] = {}
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if value is None or value == ():
-            continue
-        if isinstance(value, (RetryConfig, RateLimitConfig)):
-            value = config_to_dict(value)
-        elif isinstance(value, Mapping):
-            value = dict(value)
-        elif isinstance(value, Sequence) and not isinstance(value, str):
-            value = list(value)
-        given[item.name] = value
-    return given
+def fields_to_json(given: ConnectionConfig | Mapping[str, Any]) -> str:
+    """The fields that are set, as JSON. What has no JSON form is passed on as something that the runtime refuses by name."""
+    values = _set_fields(given) if isinstance(given, ConnectionConfig) else given
+    plain = {name: _plain(value) for name, value in values.items()}
+    return json.dumps({name: value for name, value in plain.items() if value not in (None, [])})
+
+
+def _set_fields(config: ConnectionConfig | RetryConfig | RateLimitConfig) -> dict[str, Any]:
+    values = {item.name: getattr(config, item.name) for item in fields(config)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case RetryConfig() | RateLimitConfig():
+            return _plain(_set_fields(value))
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item) for item in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+        case None | bool() | int() | float() | str():
+            return value
+        case _:
+            return {type(value).__name__: None}

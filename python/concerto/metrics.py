@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from concerto.diagnostics.model import closest
+from concerto.diagnostics.model import did_you_mean
+
+if TYPE_CHECKING:
+    from concerto import _native
 
 
 class TokenUsage(int):
@@ -60,9 +64,13 @@ class CostEstimate(float):
 class Metrics:
     """An immutable snapshot. Names that the program does not declare raise `KeyError`."""
 
-    def __init__(self, data: dict[str, Any], prometheus: str = "") -> None:
-        self._data = data
-        self._prometheus = prometheus
+    def __init__(self, native: _native.Metrics) -> None:
+        self._native = native
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads(self._native.to_json())
+        return data
 
     def tokens_by_connection(self, name: str) -> TokenUsage:
         """Tokens of all calls over a connection."""
@@ -90,11 +98,21 @@ class Metrics:
         """Calls, attempts, errors by kind and the like, of a connection or a model."""
         kind = "connections" if name in self._data["connections"] else "models"
         entry = self._entry(kind, name)
-        return {key: value for key, value in entry.items() if not key.endswith("_ms")}
+        hidden = ("connection", "tokens", "cost")
+        return {k: v for k, v in entry.items() if k not in hidden and not k.endswith("_ms")}
+
+    def connection_of(self, model: str) -> str:
+        """The connection that a model is on."""
+        return str(self._entry("models", model)["connection"])
 
     def distribution(self, name: str, which: str) -> dict[str, Any]:
         """`queue_time_ms`, `latency_ms`, `attempt_ms` or `time_to_first_chunk_ms` of a connection: count, sum, extremes, percentiles, buckets."""
-        found: dict[str, Any] = self._entry("connections", name)[which]
+        entry = self._entry("connections", name)
+        names = [key for key in entry if key.endswith("_ms")]
+        if which not in names:
+            hint = did_you_mean(which, names) or f"there are: {', '.join(names)}"
+            raise KeyError(f"no distribution is named `{which}`; {hint}")
+        found: dict[str, Any] = entry[which]
         return found
 
     def total_tokens(self) -> int:
@@ -135,26 +153,22 @@ class Metrics:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain values."""
-        copy: dict[str, Any] = json.loads(json.dumps(self._data))
+        copy: dict[str, Any] = json.loads(self._native.to_json())
         return copy
 
     def to_json(self) -> str:
         """Everything, as JSON with stable keys."""
-        return json.dumps(self._data)
+        return self._native.to_json()
 
     def to_prometheus(self) -> str:
         """The text format of Prometheus."""
-        return self._prometheus
+        return self._native.to_prometheus()
 
     def _entry(self, kind: str, name: str) -> dict[str, Any]:
         entries: dict[str, Any] = self._data[kind]
         if name not in entries:
-            close = closest(name, list(entries))
-            hint = (
-                f"did you mean `{close[0]}`?"
-                if close
-                else f"declared: {', '.join(entries) or 'none'}"
-            )
+            declared = ", ".join(entries) or "none"
+            hint = did_you_mean(name, list(entries)) or f"declared: {declared}"
             raise KeyError(f"no {kind[:-1]} is named `{name}`; {hint}")
         entry: dict[str, Any] = entries[name]
         return entry

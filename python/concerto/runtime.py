@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
 from concerto import _native
-from concerto.connection import ConnectionConfig, config_to_dict
+from concerto.connection import ConnectionConfig, fields_to_json
 from concerto.errors import ConfigError
 from concerto.metrics import Metrics
 
@@ -130,7 +130,7 @@ class Run:
     @property
     def metrics(self) -> Metrics:
         """What this run alone used so far."""
-        return Metrics(json.loads(self._native.metrics()))
+        return Metrics(self._native.metrics())
 
     def __iter__(self) -> Iterator[Emit]:
         while (batch := self._native.emits(1.0)) is not None:
@@ -169,6 +169,7 @@ class Runtime:
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
+        prices: US dollars per million tokens by model id, as `set_price` takes them.
     """
 
     def __init__(
@@ -183,6 +184,7 @@ class Runtime:
         proxy: str | None = None,
         ca_bundle: str | None = None,
         log_level: str = "warn",
+        prices: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         if not isinstance(program, Program):
             program = _load(Path(program))
@@ -201,6 +203,8 @@ class Runtime:
             ca_bundle=ca_bundle,
             log_level=log_level,
         )
+        for pattern, price in (prices or {}).items():
+            self._set_price(pattern, price)
 
     def override_connection(
         self, name: str, config: ConnectionConfig | None = None, /, **fields: Any
@@ -218,12 +222,8 @@ class Runtime:
         """
         if config is not None and fields:
             raise TypeError("give a ConnectionConfig or keyword arguments, not both")
-        if config is None:
-            config = _config_from(fields)
-        self._open()._override(name, config)
-
-    def _override(self, name: str, config: ConnectionConfig) -> None:
-        self._native.override_connection(name, json.dumps(config_to_dict(config)))
+        given = fields if config is None else config
+        self._open()._native.override_connection(name, fields_to_json(given))
 
     def clear_override(self, name: str) -> None:
         """Restores the program's settings of one connection."""
@@ -234,7 +234,10 @@ class Runtime:
         self._open()._native.clear_override(None)
 
     def connection_settings(self, name: str) -> dict[str, Any]:
-        """The settings in force, each with its origin, secrets masked. Raises `ConfigError` for an unknown name."""
+        """The settings in force: each field as `{"value", "origin"}`, secrets masked, with an `error` where it cannot be evaluated.
+
+        `origin` is `default`, `program`, `manifest`, `profile` or `override`. Raises `ConfigError` for an unknown name.
+        """
         settings: dict[str, Any] = json.loads(self._open()._native.connection_settings(name))
         return settings
 
@@ -301,15 +304,34 @@ class Runtime:
 
     def get_metrics(self) -> Metrics:
         """What all runs of this runtime used so far: an immutable snapshot."""
-        return Metrics(json.loads(self._native.metrics()), self._native.prometheus())
+        return Metrics(self._native.metrics())
 
     @property
     def metrics(self) -> Metrics:
         """The same as `get_metrics()`."""
         return self.get_metrics()
 
+    def set_price(
+        self, pattern: str, *, input: float, output: float, cached: float | None = None
+    ) -> None:
+        """Sets the price of a model id, for tokens that are used from now on: US dollars per million of them.
+
+        A `pattern` that ends in `*` means all ids with that beginning. It wins over the prices of the manifest and the built-in ones.
+        """
+        self._open()._native.set_price(pattern, input, output, cached)
+
+    def _set_price(self, pattern: str, price: Mapping[str, float]) -> None:
+        names = ("input", "output", "cached")
+        unknown = [name for name in price if name not in names]
+        if unknown or not {"input", "output"} <= set(price):
+            found = ", ".join(price) or "nothing"
+            raise ConfigError(
+                f"the price of `{pattern}` has `input`, `output` and perhaps `cached`, found {found}"
+            )
+        self._native.set_price(pattern, price["input"], price["output"], price.get("cached"))
+
     def reset_metrics(self) -> None:
-        """Sets all counters to zero."""
+        """Sets all counters to zero; calls in flight count in the new period when they end."""
         self._open()._native.reset_metrics()
 
     def close(self) -> None:
@@ -365,16 +387,3 @@ def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | dic
     if args and kwargs:
         return {"": list(args), **kwargs}
     return kwargs if kwargs else list(args)
-
-
-def _config_from(given: dict[str, Any]) -> ConnectionConfig:
-    try:
-        return ConnectionConfig(**given)
-    except TypeError:
-        known = list(ConnectionConfig.__dataclass_fields__)
-        unknown = [name for name in given if name not in known]
-        if not unknown:
-            raise
-        raise ConfigError(
-            f"a connection has no field `{unknown[0]}`; it has: {', '.join(known)}"
-        ) from None

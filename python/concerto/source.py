@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Span(NamedTuple):
@@ -19,6 +19,15 @@ class Span(NamedTuple):
     def to(self, other: Span) -> Span:
         """From the start of this one to the end of the other."""
         return Span(self.start, other.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A value of a settings file with its place and that of its key. Tables are `dict[str, Located]`, arrays `list[Located]`."""
+
+    value: Any
+    span: Span
+    key: Span
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ pub struct OutputSchema {
 }
 
 /// One request to a model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ChatRequest {
     /// The provider's id.
     pub model: String,

@@ -1,8 +1,12 @@
 //! What can go wrong, as hosts see it.
 
+mod llm;
+
 use crate::config::ConfigError;
 use crate::ir::IrError;
 use crate::value::Value;
+
+pub use llm::{LlmError, Violation};
 
 /// Any error of a host's own code.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -65,6 +69,16 @@ pub enum RunError {
         /// Active calls, innermost first.
         trace: Vec<TraceFrame>,
     },
+    /// A failed model call that the program did not catch.
+    #[error("{error}")]
+    Llm {
+        /// The error with its fields.
+        error: Box<LlmError>,
+        /// The error as a value of the program.
+        value: Value,
+        /// Active calls, innermost first.
+        trace: Vec<TraceFrame>,
+    },
     /// The program panicked.
     #[error("{kind}: {message}")]
     Panic {
@@ -110,7 +124,26 @@ pub struct TraceFrame {
     pub column: u32,
 }
 
+impl RunError {
+    /// An error that the program did not catch: a failed model call, or any other.
+    pub(crate) fn uncaught(value: Value, trace: Vec<TraceFrame>) -> Self {
+        match LlmError::from_value(&value) {
+            Some(error) => Self::Llm { error: Box::new(error), value, trace },
+            None => Self::Program { message: value.message(), value, trace },
+        }
+    }
+}
+
 impl Error {
+    /// The failed model call that ended the run, if one did.
+    #[must_use]
+    pub fn llm_error(&self) -> Option<&LlmError> {
+        match self {
+            Self::Run(RunError::Llm { error, .. }) => Some(error),
+            _ => None,
+        }
+    }
+
     /// A short word for the kind of error, equal in all hosts.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -123,6 +156,7 @@ impl Error {
             Self::InsideAsync => "inside_async",
             Self::Run(error) => match error {
                 RunError::Program { .. } => "program",
+                RunError::Llm { .. } => "llm",
                 RunError::Panic { .. } => "panic",
                 RunError::Handler(_) => "handler",
                 RunError::Cancelled => "cancelled",
@@ -138,6 +172,7 @@ impl Error {
         match self {
             Self::Run(
                 RunError::Program { trace, .. }
+                | RunError::Llm { trace, .. }
                 | RunError::Panic { trace, .. }
                 | RunError::Internal { trace, .. },
             ) => trace,

@@ -42,9 +42,9 @@ mod value;
 mod vm;
 mod wire;
 
-pub use config::{ConfigError, ConnectionConfig, RateLimitConfig, RetryConfig};
+pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
 pub use engine::emits::Emit;
-pub use error::{BoxError, Error, RunError, TraceFrame};
+pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
 pub use ir::IrError;
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
 pub use runtime::{

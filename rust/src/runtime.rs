@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::config::{ConfigError, ConnectionConfig, Overrides};
+use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
 use crate::engine::emits::{Emit, Outlet};
 use crate::engine::{Engine, Shared};
 use crate::error::{BoxError, Error, RunError};
@@ -202,10 +202,11 @@ impl Runtime {
         self.inner.overrides.set_json(name, fields, command_line)
     }
 
-    /// The settings of a connection that a call would use now: each field with its value and origin, secrets masked.
+    /// The settings of a connection that a call would use now: each field as `{"value", "origin"}`, secrets masked, with an `error` where the
+    /// value cannot be evaluated.
     ///
     /// # Errors
-    /// [`Error::Config`] for an unknown name, [`Error::Settings`] if a field cannot be evaluated.
+    /// [`Error::Config`] for an unknown name.
     pub fn connection_settings(&self, name: &str) -> Result<serde_json::Value, Error> {
         self.inner.overrides.check_name(name)?;
         let recorder = self.inner.recorder.for_run();
@@ -237,7 +238,7 @@ impl Runtime {
         self.entry(None, Args::default()).await
     }
 
-    /// Calls a `pub fn` and decodes its result; `Ok(v)` gives `v`, `Err(e)` is [`RunError::Program`].
+    /// Calls a `pub fn` and decodes its result; `Ok(v)` gives `v`, `Err(e)` is [`RunError::Program`], or [`RunError::Llm`] for a failed model call.
     ///
     /// # Errors
     /// [`Error::Arguments`] before anything runs, for an unknown function or arguments that do not fit; else as [`Runtime::run`];
@@ -273,7 +274,15 @@ impl Runtime {
         self.inner.recorder.snapshot()
     }
 
-    /// Sets all counters to zero.
+    /// Sets the price of a model id, or of all ids with a beginning if the pattern ends in `*`, for tokens that are used from now on.
+    ///
+    /// # Errors
+    /// [`ConfigError::Price`].
+    pub fn set_price(&self, pattern: &str, price: PriceConfig) -> Result<(), ConfigError> {
+        self.inner.shared.prices.set(pattern, price)
+    }
+
+    /// Sets all counters to zero; calls in flight count in the new period when they end.
     pub fn reset_metrics(&self) {
         self.inner.recorder.reset();
     }
@@ -333,11 +342,7 @@ impl Inner {
             }
             match value {
                 Value::Ok(inner) => Ok((*inner).clone()),
-                Value::Err(error) => Err(RunError::Program {
-                    message: error.message(),
-                    value: (*error).clone(),
-                    trace: Vec::new(),
-                }),
+                Value::Err(error) => Err(RunError::uncaught((*error).clone(), Vec::new())),
                 other => Ok(other),
             }
         };

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
+from concerto.diagnostics.model import Diagnostic
 from concerto.diagnostics.render import render
+from concerto.project.manifest import read
 from concerto.source import Source
 from concerto.syntax.dump import dump_tokens, dump_tree
 from concerto.syntax.parser import parse
@@ -32,7 +34,12 @@ def names(paths: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("path", programs("errors"), ids=lambda path: path.stem)
 def test_each_code_has_one_message(path: Path, golden: Golden) -> None:
-    _, diagnostics = compile_source(source(path))
+    diagnostics: list[Diagnostic] = []
+    project = None
+    manifest = path.with_suffix(".toml")
+    if manifest.exists():
+        project, diagnostics = read(source(manifest))
+    diagnostics += compile_source(source(path), project)[1]
     golden(path.with_suffix(".diag"), render(diagnostics))
     assert {diagnostic.code for diagnostic in diagnostics} == {path.stem}, "no follow-up noise"
 
@@ -70,6 +77,21 @@ def test_printed_ir(path: Path, golden: Golden) -> None:
         lines.append(f"fn {function['name']} registers={function['registers']}")
         lines += [f"  {pc:3} {json.dumps(code)}" for pc, code in enumerate(function["code"])]
     golden(path.with_suffix(".ir"), "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("path", programs("schemas"), ids=lambda path: path.stem)
+def test_json_schemas(path: Path, golden: Golden) -> None:
+    # SC-9: the text itself is compared, line by line, because models see its order.
+    ir, diagnostics = compile_source(source(path))
+    assert ir is not None, render(diagnostics)
+    lines: list[str] = []
+    for schema in json.loads(ir)["schemas"]:
+        text = json.dumps(json.loads(schema["json"]), indent=2, ensure_ascii=False)
+        assert schema["json"] == json.dumps(
+            json.loads(schema["json"]), separators=(",", ":"), ensure_ascii=False
+        )
+        lines.append(f"{schema['name']}: {text}")
+    golden(path.with_suffix(".schemas"), "\n".join(lines) + "\n")
 
 
 def test_no_expected_file_is_orphaned() -> None:

@@ -130,7 +130,7 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     if top:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}])
         statements(body, tuple(top))
-        _unused(body)
+        check_unused(body)
 
 
 def _function(checker: Checker, function: FunctionInfo, node: ast.Function) -> None:
@@ -154,10 +154,11 @@ def _function(checker: Checker, function: FunctionInfo, node: ast.Function) -> N
             checker.report(
                 "E3031", message, end, "end it with an expression without `;`, or with `return`"
             )
-    _unused(body)
+    check_unused(body)
 
 
-def _unused(body: Body) -> None:
+def check_unused(body: Body) -> None:
+    """W2001, W2002."""
     for local in body.locals:
         if local.name.startswith("_"):
             continue

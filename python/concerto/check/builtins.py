@@ -129,6 +129,7 @@ GENERIC = {"Array": 1, "Map": 2, "Option": 1, "Result": 2}
 
 PRELUDE = (
     "emit", "env", "print", "println", "len", "typeof", "assert", "assert_eq", "assert_ne", "panic", "Some", "None", "Ok", "Err",
+    "parse_schema",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from concerto.check.checked import (
     CallNative,
     CallVariant,
     FunctionInfo,
+    ParseSchema,
     Raise,
 )
 from concerto.check.types import Type
@@ -172,6 +173,8 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
     checker = body.checker
     args = tuple(arg.value for arg in node.args)
     wanted = t.resolve(expected) if expected is not None else None
+    if name == "parse_schema":
+        return _parse_schema(body, node, expected)
     checker.facts.calls[id(node)] = CallBuiltin(name, args)
     for arg in node.args:
         if arg.name is not None and name != "emit":
@@ -358,25 +361,53 @@ def _model(body: Body, node: ast.Call, model: str, name: ast.Name, expected: Typ
     return t.Result(result, builtins.LLM_ERROR)
 
 
-def _schema_type(body: Body, node: ast.Call, expected: Type | None) -> t.Struct | None:
+def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
+    """`parse_schema<T>(text)`: judged as an answer would be, once (rule SC-23)."""
+    from concerto.check.exprs import check_expr
+
+    if len(node.args) != 1 or node.args[0].name is not None:
+        message = f"`parse_schema` takes 1 argument, found {len(node.args)}"
+        body.checker.report("E3032", message, node)
+        _check_all(body, node)
+        return t.UNKNOWN
+    value = node.args[0].value
+    found = t.resolve(check_expr(body, value, None))
+    if found not in (t.STRING, builtins.RESPONSE, t.UNKNOWN) and not isinstance(found, t.Literals):
+        message = f"expected `String` or `Response`, found `{t.show(found)}`"
+        body.checker.report("E3001", message, value)
+    answer = _schema_type(body, node, expected, "parse_schema")
+    if answer is not None:
+        of_response = found == builtins.RESPONSE
+        body.checker.facts.calls[id(node)] = ParseSchema(answer.name, value, of_response)
+    return t.Result(answer or t.UNKNOWN, builtins.LLM_ERROR)
+
+
+def _schema_type(
+    body: Body, node: ast.Call, expected: Type | None, method: str = "execute_with_schema"
+) -> t.Struct | None:
     from concerto.check.collect import written_type
+    from concerto.check.schemas import inexpressible
 
     checker = body.checker
+    place = node.type_args[0] if node.type_args else node
     if node.type_args:
         type_ = t.resolve(written_type(checker, node.type_args[0]))
         if len(node.type_args) > 1:
-            checker.report("E3017", "`execute_with_schema` takes 1 type argument", node)
+            checker.report("E3017", f"`{method}` takes 1 type argument", node)
     else:
         wanted = t.resolve(expected) if expected is not None else None
         type_ = t.resolve(wanted.ok) if isinstance(wanted, t.Result) else t.Var()
         if isinstance(type_, t.Var):
-            help_ = "write `execute_with_schema<Name>(..)` with the name of a schema"
+            help_ = f"write `{method}<Name>(..)` with the name of a schema"
             checker.report("E4038", "the schema of the answer is missing", node, help_)
             return None
     if isinstance(type_, t.Struct) and type_.origin in ("schema", "struct"):
+        bad = inexpressible(checker, type_) if type_.origin == "struct" else None
+        if bad is not None:
+            message = f"`{t.show(bad)}` in `{type_.name}` cannot be expressed as JSON Schema"
+            checker.report("E4035", message, place)
         return type_
     if type_ != t.UNKNOWN:
-        place = node.type_args[0] if node.type_args else node
         checker.report("E4037", f"`{t.show(type_)}` is no schema or struct", place)
     return None
 

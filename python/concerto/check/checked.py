@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from concerto.check.types import Steps, Type
-from concerto.source import Source, Span
+from concerto.source import Located, Source, Span
 from concerto.syntax import ast
 
 #: A field of a connection or model as the IR holds it: text, number, truth value, or `{"env"}`, `{"coalesce"}`, `{"concat"}`.
@@ -32,7 +32,10 @@ class Local:
 
 @dataclass(slots=True)
 class FieldInfo:
-    """A field of a struct, schema or variant. `default` is a constant as Python value; `has_default` tells None from none."""
+    """A field of a struct, schema or variant. `default` is a constant as Python value; `has_default` tells None from none.
+
+    `json` is its name in JSON if that is another one, `checks` its limits as the IR holds them, `coerce` whether JSON of other types is converted.
+    """
 
     name: str
     type: Type
@@ -40,6 +43,23 @@ class FieldInfo:
     has_default: bool = False
     default: Any = None
     doc: str | None = None
+    json: str | None = None
+    checks: dict[str, Any] = field(default_factory=dict)
+    coerce: bool = False
+
+    @property
+    def json_name(self) -> str:
+        """Its name in JSON."""
+        return self.json or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class VariantDefault:
+    """A variant without data as a constant."""
+
+    enum: str
+    variant: int
+    name: str
 
 
 @dataclass(slots=True)
@@ -51,6 +71,8 @@ class StructInfo:
     fields: list[FieldInfo]
     span: Span
     doc: str | None = None
+    strict: bool = False
+    validators: list[FunctionInfo] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -73,12 +95,27 @@ class EnumInfo:
 
 @dataclass(slots=True)
 class ConnectionInfo:
-    """A connection: kind, and fields as the IR holds them."""
+    """A connection: kind, and fields as the IR holds them. `origin` is `program` or `manifest`; `overlays` are the fields of each profile."""
 
     name: str
     kind: str
     fields: dict[str, Any]
     span: Span
+    origin: str = "program"
+    overlays: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFacts:
+    """What the project's manifest declares, unchecked; tables of connections by name."""
+
+    source: Source
+    connections: dict[str, Located]
+    #: By profile, then by connection.
+    overlays: dict[str, dict[str, Located]]
+    #: The profile in force.
+    profile: str | None
+    pricing: dict[str, dict[str, float]]
 
 
 @dataclass(slots=True)
@@ -180,6 +217,7 @@ class CheckedProgram:
     top: list[ast.Statement]
     env: set[str]
     hosts: set[str]
+    manifest: ManifestFacts | None = None
 
 
 # What a call does, decided by the checker.
@@ -222,6 +260,15 @@ class CallBuiltin:
 
 
 @dataclass(frozen=True, slots=True)
+class ParseSchema:
+    """`parse_schema`: a text as a value of a schema or struct."""
+
+    schema: str
+    text: ast.Expr
+    of_response: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CallVariant:
     """A variant with data."""
 
@@ -242,8 +289,8 @@ class ConstantName:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorPattern:
-    """A built-in error in a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
+class TypePattern:
+    """A struct in a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
 
     type: Type | None
     kind: str | None
@@ -251,7 +298,8 @@ class ErrorPattern:
 
 @dataclass(frozen=True, slots=True)
 class UnitVariant:
-    """A variant without data; for None the enum is None."""
+    """A variant without data; for None the enum is None. In a pattern, whether the value may be no enum at all, as one of a union."""
 
     enum: EnumInfo | None
     variant: int
+    may_be_other: bool = False

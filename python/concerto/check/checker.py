@@ -9,6 +9,7 @@ from concerto.check.checked import (
     EnumInfo,
     Facts,
     FunctionInfo,
+    ManifestFacts,
     ModelInfo,
     StructInfo,
 )
@@ -21,8 +22,10 @@ from concerto.syntax import ast
 class Checker:
     """Tables and diagnostics that all parts of the check share."""
 
-    def __init__(self, source: Source, module: ast.Module) -> None:
+    def __init__(self, source: Source, module: ast.Module, manifest: Source | None = None) -> None:
+        #: The text that is being checked: the program, or for a while the manifest.
         self.source = source
+        self.manifest = manifest
         self.module = module
         self.diagnostics: list[Diagnostic] = []
         self.facts = Facts()
@@ -39,6 +42,11 @@ class Checker:
         self.refused: set[str] = set(module.lost)
         #: Aliases that are being resolved, to find circles.
         self.resolving: list[str] = []
+
+    @property
+    def in_manifest(self) -> bool:
+        """Whether the manifest is being checked: some fields are spelled differently there."""
+        return self.source is self.manifest
 
     def report(
         self,
@@ -69,14 +77,18 @@ class Checker:
         self.report("E3001", message, at, help_)
 
 
-def check(source: Source, module: ast.Module) -> tuple[CheckedProgram, list[Diagnostic]]:
+def check(
+    source: Source, module: ast.Module, manifest: ManifestFacts | None = None
+) -> tuple[CheckedProgram, list[Diagnostic]]:
     """The checked program, which may be lowered if no diagnostic is an error."""
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
+    from concerto.check.validators import check_validators
 
-    checker = Checker(source, module)
-    top = collect(checker)
+    checker = Checker(source, module, manifest.source if manifest else None)
+    top = collect(checker, manifest)
     check_bodies(checker, top)
+    check_validators(checker)
     program = CheckedProgram(
         source=source,
         module=module,
@@ -90,5 +102,6 @@ def check(source: Source, module: ast.Module) -> tuple[CheckedProgram, list[Diag
         top=top,
         env=checker.env,
         hosts=checker.hosts,
+        manifest=manifest,
     )
     return program, checker.diagnostics

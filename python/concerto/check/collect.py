@@ -9,6 +9,7 @@ from concerto.check.checked import (
     FieldInfo,
     FunctionInfo,
     Local,
+    ManifestFacts,
     ParamInfo,
     StructInfo,
     VariantInfo,
@@ -16,7 +17,9 @@ from concerto.check.checked import (
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
+from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
+from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.source import Span
@@ -35,7 +38,7 @@ _FORMS = {
 }
 
 
-def collect(checker: Checker) -> list[ast.Statement]:
+def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast.Statement]:
     """Fills the tables of the checker; gives the top-level statements."""
     top: list[ast.Statement] = []
     declared: dict[str, Span] = {}
@@ -48,20 +51,26 @@ def collect(checker: Checker) -> list[ast.Statement]:
             _declare(checker, item, declared)
     for item in named:
         _types(checker, item)
-    for item in named:
+    # Defaults of fields may name constants and variants.
+    for item in sorted(named, key=lambda item: isinstance(item, ast.Struct | ast.Schema)):
         _signatures(checker, item)
+    if manifest:
+        check_manifest(checker, manifest)
     for item in named:
         if isinstance(item, ast.Connect):
             check_connection(checker, item)
+    if manifest:
+        check_overlays(checker, manifest)
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)
-    _check_recursion(checker)
+    check_schemas(checker)
     return top
 
 
 def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
-    for decorator in item.decorators:
+    # Those of schemas and structs are read with their fields.
+    for decorator in () if isinstance(item, ast.Schema | ast.Struct) else item.decorators:
         checker.not_yet(f"the decorator `@{decorator.name}`", decorator)
     form = _FORMS.get(type(item))
     if form:
@@ -138,7 +147,7 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
         case ast.Struct() | ast.Schema():
             info = checker.structs[item.name.text]
             if info.span == item.name.span:
-                info.fields.extend(_fields(checker, item.fields, info.origin))
+                read_struct(checker, item, info)
         case ast.Enum():
             enum = checker.enums[item.name.text]
             if enum.span == item.name.span:
@@ -154,45 +163,6 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             pass
 
 
-def _fields(checker: Checker, fields: tuple[ast.Field, ...], origin: str) -> list[FieldInfo]:
-    found: list[FieldInfo] = []
-    seen: dict[str, Span] = {}
-    for field in fields:
-        for decorator in field.decorators:
-            checker.not_yet(f"the decorator `@{decorator.name}`", decorator)
-        name = field.name.text
-        if name in seen:
-            related = (Label(seen[name], "first here"),)
-            checker.report(
-                "E2004", f"the field `{name}` is declared twice", field.name, related=related
-            )
-            continue
-        seen[name] = field.name.span
-        type_ = written_type(checker, field.type)
-        if origin == "schema" and not _has_json_schema(type_):
-            checker.report(
-                "E4035", f"`{t.show(type_)}` cannot be expressed as JSON Schema", field.type
-            )
-        if field.is_optional and not isinstance(type_, t.Option):
-            type_ = t.Option(type_)
-        info = FieldInfo(name, type_, isinstance(type_, t.Option), doc=field.doc)
-        if field.default is not None:
-            info.has_default = True
-            code = "E4036" if origin == "schema" else "E3001"
-            info.default = constant_value(checker, field.default, type_, code)
-        found.append(info)
-    return found
-
-
-def _has_json_schema(type_: Type) -> bool:
-    type_ = t.resolve(type_)
-    if type_ in (t.RANGE, t.STREAM, t.MODEL, t.NEVER):
-        return False
-    if isinstance(type_, t.Map) and t.resolve(type_.key) not in (t.STRING, t.UNKNOWN):
-        return False
-    return all(_has_json_schema(part) for part in t.parts(type_))
-
-
 def _variant(checker: Checker, variant: ast.Variant) -> VariantInfo:
     name = variant.name.text
     if variant.items is not None:
@@ -200,7 +170,7 @@ def _variant(checker: Checker, variant: ast.Variant) -> VariantInfo:
         fields = [FieldInfo(str(index), type_) for index, type_ in enumerate(types)]
         return VariantInfo(name, "tuple", fields)
     if variant.fields is not None:
-        return VariantInfo(name, "struct", _fields(checker, variant.fields, "struct"))
+        return VariantInfo(name, "struct", read_fields(checker, variant.fields, "variant"))
     return VariantInfo(name, "unit", [])
 
 
@@ -267,25 +237,35 @@ def written_type(checker: Checker, node: ast.TypeExpr) -> Type:
             checker.not_yet("a function type", node)
             return t.UNKNOWN
         case ast.UnionType(members=members):
-            return _union(checker, node, members)
+            return _union(checker, members)
         case ast.NamedType():
             return _named(checker, node)
         case _:
             raise AssertionError(node)
 
 
-def _union(checker: Checker, node: ast.TypeExpr, members: tuple[ast.TypeExpr, ...]) -> Type:
-    types = [t.resolve(written_type(checker, member)) for member in members]
-    if all(isinstance(type_, t.Literals) for type_ in types):
-        values = [value for type_ in types for value in type_.values]  # type: ignore[union-attr]
-        return t.Literals(tuple(dict.fromkeys(values)))
-    if t.UNKNOWN in types:
-        return t.UNKNOWN
-    rest = [type_ for type_ in types if type_ != t.NIL]
-    if len(rest) == 1 and len(rest) < len(types):
-        return t.Option(rest[0])
-    checker.not_yet("a union of other than literals", node)
-    return t.UNKNOWN
+def _union(checker: Checker, members: tuple[ast.TypeExpr, ...]) -> Type:
+    """Without repetition, literals together; `Any | T` is Any, and `Nil | T` an Option."""
+    types: list[Type] = []
+    words: list[str] = []
+    for member in members:
+        type_ = t.resolve(written_type(checker, member))
+        parts = type_.members if isinstance(type_, t.Union) else (type_,)
+        for part in parts:
+            if isinstance(part, t.Option):
+                types += [t.NIL, t.resolve(part.item)]
+            elif isinstance(part, t.Literals):
+                words += [word for word in part.values if word not in words]
+                # Their place is that of the first.
+                types += [] if any(isinstance(each, t.Literals) for each in types) else [part]
+            else:
+                types.append(part)
+    if t.UNKNOWN in types or t.ANY in types:
+        return t.UNKNOWN if t.UNKNOWN in types else t.ANY
+    whole = [t.Literals(tuple(words)) if isinstance(each, t.Literals) else each for each in types]
+    rest = [each for each in dict.fromkeys(whole) if each != t.NIL]
+    union = t.NIL if not rest else rest[0] if len(rest) == 1 else t.Union(tuple(rest))
+    return t.Option(union) if t.NIL in whole and rest else union
 
 
 def _named(checker: Checker, node: ast.NamedType) -> Type:
@@ -341,30 +321,3 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         finally:
             checker.resolving.pop()
     return builtins.TYPES[name]
-
-
-def _check_recursion(checker: Checker) -> None:
-    """E3013: a struct that contains itself without an Option, Array or Map between has no end."""
-
-    def direct(type_: Type) -> list[str]:
-        type_ = t.resolve(type_)
-        if isinstance(type_, t.Tuple):
-            return [name for item in type_.items for name in direct(item)]
-        return [type_.name] if isinstance(type_, t.Struct) and type_.name in checker.structs else []
-
-    for name, info in checker.structs.items():
-        seen: set[str] = set()
-        pending = [inner for field in info.fields for inner in direct(field.type)]
-        while pending:
-            here = pending.pop()
-            if here == name:
-                checker.report(
-                    "E3013",
-                    f"`{name}` contains itself",
-                    info.span,
-                    "put an `Option` or `Array` between",
-                )
-                break
-            if here not in seen:
-                seen.add(here)
-                pending.extend(i for f in checker.structs[here].fields for i in direct(f.type))

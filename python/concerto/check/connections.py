@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from concerto.check.checked import ConnectionInfo
 from concerto.check.checker import Checker
@@ -81,6 +82,8 @@ _RESERVED = (
     "upgrade",
 )
 _AUTH_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
+#: No spaces or control characters, and nothing in the host that no host has.
+_URL = re.compile(r"https?://[^\s\x00-\x1f/?#\\^<>|%{}\"`]*([/?#][^\s\x00-\x1f]*)?")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -88,17 +91,47 @@ def check_connection(checker: Checker, node: ast.Connect) -> None:
     """Checks one block and files it, even with mistakes, so that models find it."""
     name = node.name.text
     if name in checker.connections:
-        first = Label(checker.connections[name].span, "declared here first")
-        message = f"the connection `{name}` is declared twice"
-        checker.report("E4003", message, node.name, related=(first,))
+        _duplicate(checker, node)
         return
     block = Block(checker, "a connection", _CODES, _FIELDS, _HINTS)
     values = block.read(node.fields)
-    kind = _kind(checker, node, block, values)
-    fields: dict[str, Any] = {}
-    for field in ("api_key", "base_url", "default_model", "organization", "project", "timeout"):
-        if field in values:
-            fields[field] = values[field]
+    if checker.in_manifest and "provider" not in block.given:
+        message = f"the connection `{name}` has no `provider`"
+        help_ = f'add `provider = "{(_named_kinds(name) or ["openai"])[0]}"`'
+        checker.report("E4022", message, node.name, help_)
+        kind = None
+    else:
+        kind = _kind(checker, node, block, values)
+    fields = _fields(checker, block, values)
+    if kind and kind not in ("openai", "custom"):
+        for field in ("organization", "project"):
+            if field in values:
+                message = f"`{field}` has no effect on {kind} connections"
+                checker.report("W4003", message, block.given[field][0], "remove it")
+                fields.pop(field, None)
+    if kind == "custom" and "base_url" not in block.given:
+        message = f"the connection `{node.name}` has no base URL"
+        equals = " =" if checker.in_manifest else ":"
+        checker.report("E4013", message, node.name, f'add `base_url{equals} "https://.."`')
+    if kind and kind in ("openai", "anthropic", "google"):
+        _require_key(checker, node, values, fields)
+    origin = "manifest" if checker.in_manifest else "program"
+    checker.connections[name] = ConnectionInfo(name, kind or "?", fields, node.name.span, origin)
+
+
+def check_overlay(checker: Checker, node: ast.Connect) -> dict[str, Any]:
+    """Fields that a profile of the manifest lays over a connection: any subset, in range each."""
+    block = Block(checker, "a connection", _CODES, _FIELDS, _HINTS)
+    values = block.read(node.fields)
+    fields = _fields(checker, block, values)
+    kind = _written_kind(checker, values["provider"]) if "provider" in values else None
+    return {**fields, "provider": kind} if kind else fields
+
+
+def _fields(checker: Checker, block: Block, values: dict[str, Any]) -> dict[str, Any]:
+    """The fields as the IR holds them; each is checked by itself."""
+    plain = ("api_key", "base_url", "default_model", "organization", "project", "timeout")
+    fields: dict[str, Any] = {field: values[field] for field in plain if field in values}
     block.in_range("timeout", values.get("timeout"), 1, 86_400)
     _key(checker, block, values)
     _url(checker, block, values)
@@ -111,26 +144,25 @@ def check_connection(checker: Checker, node: ast.Connect) -> None:
         fields["retry"] = check_retry(checker, block, "retry", values["retry"]["object"])
     if "rate_limit" in values:
         fields["rate_limit"] = _rate_limit(checker, block, values["rate_limit"]["object"])
-    if kind and kind not in ("openai", "custom"):
-        for field in ("organization", "project"):
-            if field in values:
-                message = f"`{field}` has no effect on {kind} connections"
-                checker.report("W4003", message, block.given[field][0], "remove it")
-                fields.pop(field, None)
-    if kind == "custom" and "base_url" not in block.given:
-        message = f"the connection `{node.name}` has no base URL"
-        checker.report("E4013", message, node.name, 'add `base_url: "https://.."`')
-    if kind and kind in ("openai", "anthropic", "google"):
-        _require_key(checker, node, values, fields)
-    checker.connections[name] = ConnectionInfo(name, kind or "?", fields, node.name.span)
+    return fields
+
+
+def _duplicate(checker: Checker, node: ast.Connect) -> None:
+    first = checker.connections[node.name.text]
+    elsewhere = checker.manifest if first.origin == "manifest" else None
+    label = Label(first.span, "declared here first", elsewhere)
+    help_ = None
+    if elsewhere:
+        help_ = "settings that differ between environments belong into `[profile.NAME.connections]`"
+    message = f"the connection `{node.name}` is declared twice"
+    checker.report("E4003", message, node.name, help_, related=(label,))
 
 
 def _kind(checker: Checker, node: ast.Connect, block: Block, values: dict[str, Any]) -> str | None:
     """C-30, in its order: the field, the name, the host, any URL."""
     if "provider" in values:
         return _written_kind(checker, values["provider"])
-    lowered = node.name.text.lower()
-    fits = [kind for kind, words in _WORDS.items() if any(word in lowered for word in words)]
+    fits = _named_kinds(node.name.text)
     if len(fits) > 1:
         message = f"the name `{node.name}` fits two providers: {' and '.join(fits)}"
         checker.report("E4010", message, node.name, "add `provider:`")
@@ -149,6 +181,12 @@ def _kind(checker: Checker, node: ast.Connect, block: Block, values: dict[str, A
     message = f"cannot tell the provider of `{node.name}`"
     checker.report("E4011", message, node.name, "add `provider:` or `base_url:`")
     return None
+
+
+def _named_kinds(name: str) -> list[str]:
+    """The kinds whose words stand in a name."""
+    lowered = name.lower()
+    return [kind for kind, words in _WORDS.items() if any(word in lowered for word in words)]
 
 
 def _written_kind(checker: Checker, node: ast.Expr) -> str | None:
@@ -199,10 +237,11 @@ def _require_key(
     by_header = any(name.lower() in _AUTH_HEADERS for name, _ in fields.get("headers", []))
     if (missing or empty) and not by_header:
         message = f"the connection `{node.name}` has no key"
-        checker.report("E4012", message, node.name, 'add `api_key: env("..")`')
+        help_ = 'add `api_key_env = ".."`' if checker.in_manifest else 'add `api_key: env("..")`'
+        checker.report("E4012", message, node.name, help_)
 
 
-def _split(url: str) -> Any:
+def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -214,26 +253,34 @@ def _split(url: str) -> Any:
 def _is_loopback(url: str) -> bool:
     parts = _split(url)
     host = (parts.hostname or "") if parts else ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _url_problem(url: str) -> str | None:
+    if not url.startswith(("http://", "https://")):
+        return "must begin with http:// or https://"
+    parts = _split(url)
+    if parts is None or not _URL.fullmatch(url):
+        return "must be a URL"
+    if "@" in parts.netloc:
+        return "must not hold a user name or password"
+    if not parts.hostname:
+        return "must name a host"
+    return "must not have a fragment" if "#" in url else None
 
 
 def _url(checker: Checker, block: Block, values: dict[str, Any]) -> None:
     url = values.get("base_url")
     if not isinstance(url, str):
         return
+    problem = _url_problem(url)
     parts = _split(url)
-    problem = None
-    if not parts or parts.scheme not in ("http", "https"):
-        problem = "must begin with http:// or https://"
-    elif not parts.hostname:
-        problem = "must name a host"
-    elif parts.username or parts.password:
-        problem = "must not hold a user name or password"
-    elif parts.fragment:
-        problem = "must not have a fragment"
     if problem:
         checker.report("E4014", f"`base_url` {problem}", block.place("base_url"))
-    else:
+    elif parts and parts.hostname:
         checker.hosts.add(parts.hostname)
 
 

@@ -866,7 +866,7 @@ def _cast(body: Body, node: ast.Cast, operand: ast.Expr, written: ast.TypeExpr) 
     target = t.resolve(written_type(body.checker, written))
     if (found, target) in ((t.INT, t.FLOAT), (t.FLOAT, t.INT)) or t.UNKNOWN in (found, target):
         return target
-    if found == t.ANY:
+    if found == t.ANY or (isinstance(found, t.Union) and target in found.members):
         return target
     steps = t.assign(found, target)
     if steps is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from concerto.check.checked import FieldExpr
@@ -48,25 +47,54 @@ def field_expr(checker: Checker, node: ast.Expr) -> FieldExpr:
         case ast.Interpolated(pieces=pieces, values=values):
             parts: list[FieldExpr] = [pieces[0]]
             for inner, piece in zip(values, pieces[1:], strict=True):
-                parts += [field_expr(checker, inner), piece]
-            return BAD if BAD in parts else {"concat": [p for p in parts if p != ""]}
+                parts += [_piece(checker, inner), piece]
+            return BAD if any(part is BAD for part in parts) else _joined(parts)
         case ast.PathExpr(path=path) if str(path) in checker.constants:
             return checker.constants[str(path)][1]
-        case ast.Unary(op="-", operand=ast.Literal(value=int() | float() as number)):
-            return -number
+        case ast.Unary(op="-", operand=operand):
+            number = field_expr(checker, operand)
+            if number is BAD or type(number) in (int, float):
+                return BAD if number is BAD else -number
+            return _not_constant(checker, node)
         case ast.Binary(op="+", left=left, right=right):
             both = [field_expr(checker, left), field_expr(checker, right)]
-            if BAD in both:
+            if any(each is BAD for each in both):
                 return BAD
             if any(static_type(each) != "String" for each in both):
                 return _not_constant(checker, node)
-            return {"concat": both}
+            return _joined(both)
         case ast.Binary(op="??", left=left, right=right):
             return _coalesce(checker, left, right)
         case ast.Call(callee=ast.PathExpr(path=path)) if str(path) == "env":
             return _env(checker, node)
         case _:
             return _not_constant(checker, node)
+
+
+def _piece(checker: Checker, node: ast.Expr) -> FieldExpr:
+    """An interpolated value; numbers and truth values as the language displays them."""
+    value = field_expr(checker, node)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if value is BAD or static_type(value) == "String":
+        return value
+    return _not_constant(checker, node)
+
+
+def _joined(parts: list[FieldExpr]) -> FieldExpr:
+    """Texts in a row; what is known is joined now, so that it is checked like a literal."""
+    joined: list[FieldExpr] = []
+    for part in parts:
+        for each in part["concat"] if isinstance(part, dict) and "concat" in part else [part]:
+            if isinstance(each, str) and joined and isinstance(joined[-1], str):
+                joined[-1] += each
+            elif each != "":
+                joined.append(each)
+    if not joined:
+        return ""
+    return joined[0] if len(joined) == 1 else {"concat": joined}
 
 
 def _not_constant(checker: Checker, node: ast.Expr) -> FieldExpr:
@@ -82,30 +110,33 @@ def _not_constant(checker: Checker, node: ast.Expr) -> FieldExpr:
 
 def _coalesce(checker: Checker, left: ast.Expr, right: ast.Expr) -> FieldExpr:
     first, second = field_expr(checker, left), field_expr(checker, right)
-    if BAD in (first, second):
+    if first is BAD or second is BAD:
         return BAD
-    never_nil = not (isinstance(first, dict) and ("env" in first or "coalesce" in first))
+    chain = first.get("coalesce", [first]) if isinstance(first, dict) else [first]
+    never_nil = not (isinstance(chain[-1], dict) and "env" in chain[-1])
     if never_nil:
         checker.report("W3004", "the left side of `??` is never nil", left, "remove the `??`")
         return first
-    operands = first.get("coalesce", [first])
-    return {"coalesce": [*operands, second]}
+    rest = second.get("coalesce", [second]) if isinstance(second, dict) else [second]
+    return {"coalesce": [*chain, *rest]}
 
 
 def _env(checker: Checker, node: ast.Call) -> FieldExpr:
-    values = [arg.value for arg in node.args]
-    if (
-        len(values) != 1
-        or not isinstance(values[0], ast.Literal)
-        or not isinstance(values[0].value, str)
-    ):
-        checker.report("E4008", "`env` takes the name of a variable as a literal here", node)
+    name = field_expr(checker, node.args[0].value) if len(node.args) == 1 else None
+    if name is BAD:
         return BAD
-    checker.env.add(values[0].value)
-    return {"env": values[0].value}
-
-
-Rule = Callable[["Block", ast.ConfigField, Any], Any]
+    if not isinstance(name, str) or node.args[0].name is not None:
+        message = "`env` takes one constant text here: the name of a variable"
+        checker.report("E4008", message, node)
+        return BAD
+    if not name or "=" in name or "\0" in name:
+        message = (
+            f"`{name.encode('unicode_escape').decode()}` is no name of an environment variable"
+        )
+        checker.report("E4008", message, node.args[0])
+        return BAD
+    checker.env.add(name)
+    return {"env": name}
 
 
 class Block:
@@ -157,8 +188,11 @@ class Block:
 
     def _unknown(self, key: ast.Name) -> None:
         name = key.text
-        close = [self.hints[name]] if name in self.hints else closest(name, list(self.known))
-        help_ = f"did you mean `{close[0]}`?" if close else f"it has: {', '.join(self.known)}"
+        spelled = {"api_key": "api_key_env"} if self.checker.in_manifest else {}
+        known = [spelled.get(each, each) for each in self.known]
+        hint = self.hints.get(name)
+        close = [spelled.get(hint, hint)] if hint else closest(name, known)
+        help_ = f"did you mean `{close[0]}`?" if close else f"it has: {', '.join(known)}"
         self.checker.report(self.codes["unknown"], f"{self.what} has no field `{name}`", key, help_)
 
     def _typed(self, name: str, node: ast.Expr) -> Any:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from concerto.check.checked import ModelInfo
+from concerto.check import known_models
+from concerto.check.checked import ConnectionInfo, ModelInfo
 from concerto.check.checker import Checker
 from concerto.check.connections import check_model_id, check_retry
 from concerto.check.fields import Block
@@ -34,15 +32,9 @@ _HINTS = {
     "stop": "stop_sequences",
     "connection": "provider",
 }
+#: From this version on, Anthropic takes no sampling fields at all.
+_NO_SAMPLING = "2026-10-21"
 _CODES = {"duplicate": "E4028", "unknown": "E4027", "type": "E4029", "range": "E4030"}
-
-
-@cache
-def _table() -> dict[str, Any]:
-    """Known models: `deprecated` dates and successors, and all ids. Made from the price table of the runtime."""
-    text = files("concerto.check").joinpath("model_table.json").read_text(encoding="utf-8")
-    table: dict[str, Any] = json.loads(text)
-    return table
 
 
 def check_model(checker: Checker, node: ast.Model) -> None:
@@ -143,40 +135,72 @@ def _on_connection(
     ):
         help_ = "add `base:` here or `default_model:` to the connection"
         checker.report("E4031", f"the model `{node.name}` has no model id", node.name, help_)
-    if info.kind == "anthropic":
-        temperature = values.get("temperature")
-        if isinstance(temperature, int | float) and temperature > 1:
-            checker.report(
-                "W4006", "anthropic takes temperatures up to 1.0", block.place("temperature")
-            )
-        if "seed" in values:
-            checker.report(
-                "W4007", "`seed` has no effect on anthropic", block.given["seed"][0], "remove it"
-            )
     if info.kind == "openai" and len(values.get("stop_sequences", [])) > 4:
         checker.report(
             "E4030", "openai takes at most 4 `stop_sequences`", block.place("stop_sequences")
         )
-    if not isinstance(base, str):
-        return
     place = block.given["base"][1] if "base" in values else node.name
-    if "base" in values and base not in aliases and base not in _table()["ids"]:
+    id_ = _known_id(base, aliases)
+    refused = _refused(info, id_, values)
+    for field, why in refused.items():
+        checker.report("W4017", why, block.given[field][0], "remove it, or choose another model")
+    if info.kind == "anthropic":
+        _anthropic(checker, block, values, refused)
+    if isinstance(base, str) and "base" in values and base not in aliases:
         close = did_you_mean(base, list(aliases))
-        if close:
+        if close and not known_models.is_known(base):
             checker.report("W4009", f"`{base}` is no alias of `{connection}`", place, close)
-    resolved, seen = base, set()
-    while isinstance(aliases.get(resolved), str) and resolved not in seen:
-        seen.add(resolved)
-        resolved = aliases[resolved]
-    old = _table()["deprecated"].get(resolved)
+    old = known_models.aging(id_) if id_ else None
     if old:
-        since, successor = old
         related = (Label(info.span, "on this connection"),)
-        instead = f"use `{successor}`" if successor else None
+        instead = f"use `{old.successor}`" if old.successor else None
+        checker.report("W4016", f"the model `{id_}` {old}", place, instead, related)
+
+
+def _known_id(base: object, aliases: dict[str, Any]) -> str | None:
+    """The id that a base stands for, if the program says it in writing."""
+    seen: set[str] = set()
+    while isinstance(base, str) and base in aliases and base not in seen:
+        seen.add(base)
+        base = aliases[base]
+    return base if isinstance(base, str) else None
+
+
+def _refused(info: ConnectionInfo, id_: str | None, values: dict[str, Any]) -> dict[str, str]:
+    """The fields that the model answers with an error, and why (C-51). Elsewhere the same id may be another model."""
+    if id_ is None or info.kind not in ("openai", "anthropic", "google"):
+        return {}
+    rejects = known_models.rejects(id_)
+    who = f"the model `{id_}`"
+    headers = {name.lower(): value for name, value in info.fields.get("headers", [])}
+    version = headers.get("anthropic-version")
+    if info.kind == "anthropic" and isinstance(version, str) and version >= _NO_SAMPLING:
+        rejects, who = rejects | {"sampling"}, f"version {version} of the protocol"
+    found: dict[str, str] = {}
+    # The models of OpenAI that refuse these two take their default all the same.
+    harmless = (1,) if info.kind == "openai" else ()
+    sampling = [field for field in ("temperature", "top_p") if field in values]
+    if "sampling" in rejects:
+        for field in sampling:
+            if values[field] not in harmless:
+                found[field] = f"{who} refuses `{field}`"
+    elif "temperature_with_top_p" in rejects and len(sampling) == 2:
+        found["top_p"] = f"{who} refuses `top_p` together with `temperature`"
+    if "stop" in rejects and values.get("stop_sequences"):
+        found["stop_sequences"] = f"{who} refuses `stop_sequences`"
+    return found
+
+
+def _anthropic(
+    checker: Checker, block: Block, values: dict[str, Any], refused: dict[str, str]
+) -> None:
+    temperature = values.get("temperature")
+    is_high = isinstance(temperature, int | float) and temperature > 1
+    if is_high and "temperature" not in refused:
         checker.report(
-            "W4016",
-            f"the model `{resolved}` is out of service or will be ({since})",
-            place,
-            instead,
-            related,
+            "W4006", "anthropic takes temperatures up to 1.0", block.place("temperature")
+        )
+    if "seed" in values:
+        checker.report(
+            "W4007", "`seed` has no effect on anthropic", block.given["seed"][0], "remove it"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import EnumInfo, ErrorPattern, FieldInfo, Local, UnitVariant
+from concerto.check.checked import FieldInfo, Local, TypePattern, UnitVariant
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -104,9 +104,7 @@ def _unit(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None:
         enum = body.checker.enums.get(path.names[0].text)
         for number, variant in enumerate(enum.variants if enum else ()):
             if enum and variant.name == path.names[1].text and variant.form == "unit":
-                if t.resolve(type_) not in (t.Enum(enum.name), t.UNKNOWN):
-                    body.checker.mismatch(type_, t.Enum(enum.name), path)
-                return UnitVariant(enum, number)
+                return UnitVariant(enum, number, _other_than(body, path, type_, t.Enum(enum.name)))
     return None
 
 
@@ -131,6 +129,8 @@ def _unknown_variant(body: Body, path: ast.Path) -> None:
 
 
 def _literal(body: Body, pattern: ast.Pattern, value: object, type_: Type) -> None:
+    if isinstance(type_, t.Union) and any(_has_literal(value, each) for each in type_.members):
+        return
     kinds = {bool: t.BOOL, int: t.INT, float: t.FLOAT, str: t.STRING, type(None): t.NIL}
     found = kinds[type(value)]
     fine = (
@@ -144,6 +144,13 @@ def _literal(body: Body, pattern: ast.Pattern, value: object, type_: Type) -> No
         if isinstance(type_, t.Literals) and isinstance(value, str):
             help_ = did_you_mean(value, list(type_.values))
         body.checker.mismatch(type_, found, pattern, help_)
+
+
+def _has_literal(value: object, type_: Type) -> bool:
+    kinds = {bool: t.BOOL, int: t.INT, float: t.FLOAT, str: t.STRING}
+    return kinds.get(type(value)) == type_ or (
+        isinstance(type_, t.Literals) and value in type_.values
+    )
 
 
 def _variant(
@@ -169,9 +176,9 @@ def _variant(
         for item in items:
             bind(body, item, t.UNKNOWN, is_mut=is_mut)
         return
-    enum, number = found
-    variant = enum.variants[number]
-    body.checker.facts.patterns[id(pattern)] = UnitVariant(enum, number)
+    assert found.enum is not None
+    variant = found.enum.variants[found.variant]
+    body.checker.facts.patterns[id(pattern)] = found
     _count(body, pattern, len(items), len(variant.fields))
     for item, field in zip(items, variant.fields, strict=False):
         bind(body, item, field.type, is_mut=is_mut)
@@ -197,14 +204,22 @@ def _count(body: Body, pattern: ast.Pattern, found: int, wanted: int) -> None:
         body.checker.report("E3027", message, pattern)
 
 
-def _find_variant(body: Body, path: ast.Path, type_: Type) -> tuple[EnumInfo, int] | None:
+def _other_than(body: Body, path: ast.Path, type_: Type, enum: t.Enum) -> bool:
+    """Whether a value that is matched with a variant may be no value of its enum, which only a union allows."""
+    type_ = t.resolve(type_)
+    if isinstance(type_, t.Union) and enum in type_.members:
+        return True
+    if type_ not in (enum, t.UNKNOWN):
+        body.checker.mismatch(type_, enum, path)
+    return False
+
+
+def _find_variant(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None:
     if len(path.names) == 2 and path.names[0].text in body.checker.enums:
         enum = body.checker.enums[path.names[0].text]
         for number, variant in enumerate(enum.variants):
             if variant.name == path.names[1].text:
-                if type_ not in (t.Enum(enum.name), t.UNKNOWN):
-                    body.checker.mismatch(type_, t.Enum(enum.name), path)
-                return enum, number
+                return UnitVariant(enum, number, _other_than(body, path, type_, t.Enum(enum.name)))
     if len(path.names) == 1:
         word = path.names[0].text
         body.checker.report(
@@ -230,16 +245,20 @@ def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -
         _expect(body, pattern, type_, builtin)
         fields = builtins.records()[t.show(builtin)][1]
         if type_ == t.ERROR:
-            checker.facts.patterns[id(pattern)] = ErrorPattern(builtin, None)
+            checker.facts.patterns[id(pattern)] = TypePattern(builtin, None)
     elif name in checker.structs:
         info = checker.structs[name]
-        _expect(body, pattern, type_, t.Struct(name, info.origin))
+        wanted = t.Struct(name, info.origin)
+        _expect(body, pattern, type_, wanted)
+        if isinstance(type_, t.Union):
+            checker.facts.patterns[id(pattern)] = TypePattern(wanted, None)
         fields = {each.name: each.type for each in info.fields}
     elif len(pattern.path.names) == 2:
         found = _find_variant(body, pattern.path, type_)
-        if found:
-            checker.facts.patterns[id(pattern)] = UnitVariant(*found)
-            fields = {each.name: each.type for each in found[0].variants[found[1]].fields}
+        if found and found.enum:
+            checker.facts.patterns[id(pattern)] = found
+            variant = found.enum.variants[found.variant]
+            fields = {each.name: each.type for each in variant.fields}
     else:
         checker.report(
             "E2002",
@@ -266,11 +285,13 @@ def _llm_variant(body: Body, pattern: ast.Pattern, path: ast.Path, type_: Type) 
         return {}
     _expect(body, pattern, type_, builtins.LLM_ERROR)
     tested = builtins.LLM_ERROR if type_ == t.ERROR else None
-    body.checker.facts.patterns[id(pattern)] = ErrorPattern(tested, kind)
+    body.checker.facts.patterns[id(pattern)] = TypePattern(tested, kind)
     return builtins.variant_fields(kind)
 
 
 def _expect(body: Body, pattern: ast.Pattern, type_: Type, wanted: Type) -> None:
+    if isinstance(type_, t.Union) and wanted in type_.members:
+        return
     if type_ == t.ERROR and t.is_error(wanted):
         return
     if type_ not in (wanted, t.UNKNOWN, t.ANY):
@@ -325,7 +346,8 @@ def is_refutable(body: Body, pattern: ast.Pattern, type_: Type) -> bool:
             inside = any(
                 f.pattern is not None and is_refutable(body, f.pattern, t.UNKNOWN) for f in fields
             )
-            return inside or len(path.names) > 1 or type_ == t.ERROR
+            is_open = type_ == t.ERROR or isinstance(type_, t.Union)
+            return inside or len(path.names) > 1 or is_open
         case _:
             return type_ != t.UNKNOWN
 
@@ -343,6 +365,10 @@ def missing_patterns(body: Body, patterns: list[ast.Pattern], type_: Type) -> li
         case t.Literals(values):
             seen = {o.value for o in options if isinstance(o, ast.LiteralPattern)}
             return [f'"{value}"' for value in values if value not in seen][:3]
+        case t.Union(members):
+            return [
+                missing for member in members for missing in _missing_member(body, options, member)
+            ][:3]
         case t.Option(item):
             return _missing_of(body, options, (("None", None), ("Some", item)))
         case t.Result(ok, err):
@@ -365,6 +391,27 @@ def missing_patterns(body: Body, patterns: list[ast.Pattern], type_: Type) -> li
             )
         case _:
             return ["_"]
+
+
+def _missing_member(body: Body, options: list[ast.Pattern], member: Type) -> list[str]:
+    """What the patterns that can be of a member of a union leave out of it."""
+    own: list[ast.Pattern] = []
+    for option in options:
+        match option, member:
+            case (ast.StructPattern(path=path), t.Struct(name)) if str(path) == name:
+                own.append(option)
+            case (ast.PathPattern() | ast.VariantPattern() | ast.StructPattern(), t.Enum(name)):
+                own += [option] if option.path.names[0].text == name else []
+            case (ast.LiteralPattern(value=value), _) if _has_literal(value, member):
+                own.append(option)
+            case ast.TuplePattern(), t.Tuple():
+                own.append(option)
+            case _:
+                pass
+    missing = missing_patterns(body, own, member)
+    if missing == ["_"]:
+        return [f"{member.name} {{ .. }}" if isinstance(member, t.Struct) else "_"]
+    return missing
 
 
 def _columns_cover(body: Body, options: list[ast.Pattern], items: tuple[Type, ...]) -> bool:

@@ -209,8 +209,11 @@ def assign(source: Type, target: Type) -> Steps | None:
             return ()
         case Literals(values), Literals(allowed):
             return () if set(values) <= set(allowed) else None
+        case Union(members), _:
+            return () if all(assign(member, target) == () for member in members) else None
         case _, Union(members):
-            return () if any(assign(source, member) == () for member in members) else None
+            ways = [assign(source, member) for member in members]
+            return () if () in ways else next((way for way in ways if way is not None), None)
         case Simple("Int"), Simple("Float"):
             return ("int_to_float",)
         case Struct(origin="error") | Simple("Error"), Simple("String"):

@@ -14,6 +14,10 @@ COMMANDS = {
     "check": ("report everything that is wrong with programs", "concerto check main.conc"),
     "build": ("write the compiled form of a program", "concerto build main.conc -o main.conc-ir"),
     "ir": ("list the compiled form of a program", "concerto ir main.conc"),
+    "connections": (
+        "show the settings of each connection and where they come from",
+        "concerto connections --profile staging",
+    ),
     "explain": ("explain a diagnostic code", "concerto explain E3001"),
     "mock": ("serve a mock provider on this machine", "concerto mock --port 8080"),
     "local": ("serve a small real model on this machine", "concerto local --install"),
@@ -36,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    lines = "\n".join(f"  {name:<8} {text}" for name, (text, _) in COMMANDS.items())
+    lines = "\n".join(f"  {name:<11} {text}" for name, (text, _) in COMMANDS.items())
     parser = _Parser(
         prog="concerto",
         description="Write, check and run LLM programs.",
@@ -65,6 +69,14 @@ def command_parser(name: str) -> _Parser:
     )
     parser.add_argument(
         "--format", choices=("human", "short", "json"), default="human", help="form of diagnostics"
+    )
+    parser.add_argument(
+        "--manifest", metavar="FILE", help="instead of the `Concerto.toml` nearest to the program"
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        help="a profile of the manifest (default: the variable CONCERTO_PROFILE)",
     )
     parser.add_argument(
         "--debug", action="store_true", help="traces of errors, and of bugs of this tool"

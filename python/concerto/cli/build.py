@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from concerto.cli.app import OK, USAGE, Exit, command_parser
-from concerto.cli.sources import default_file, report
+from concerto.cli.sources import default_file, open_project, report
 
 
 def main(args: list[str]) -> int:
@@ -30,7 +30,7 @@ def main(args: list[str]) -> int:
         help="build although a key stands in the source",
     )
     options = parser.parse_args(args)
-    path = options.file or default_file()
+    path = options.file or default_file(options)
     from concerto.cache import compiled_from
     from concerto.compiler import compile_source, read_source
     from concerto.source import Source
@@ -43,12 +43,14 @@ def main(args: list[str]) -> int:
         raise Exit(USAGE, f"error: cannot read `{path}`: {error.strerror}") from None
     if source is not None and options.emit in ("tokens", "ast"):
         return _emit(source, options.emit)
+    project, said = open_project(path, options)
     ir = None
     if source is not None:
         # Without the source in it: a file that is passed on holds no more than it needs.
-        ir, diagnostics = compile_source(source, embed_source=False)
-    report(compiled_from(ir, diagnostics), options)
-    if ir is None:
+        ir, diagnostics = compile_source(source, project, embed_source=False)
+    compiled = compiled_from(ir, diagnostics).also(said).linted(project.lint if project else {})
+    report(compiled, options)
+    if compiled.ir is None or ir is None:
         return USAGE
     if any(d.code == "W4001" for d in diagnostics) and not options.allow_inline_secrets:
         raise Exit(

@@ -30,12 +30,18 @@ def main(args: list[str]) -> int:
         help="hide a warning: a code or a slug",
     )
     options = parser.parse_args(args)
-    files = [file for path in options.paths or [default_file()] for file in _files(path)]
+    paths = options.paths or [default_file(options)]
+    files = [file for path in paths for file in _files(path)]
     failed = False
+    seen: set[tuple[str, ...]] = set()
     for file in files:
-        compiled = compile_path(file)
+        compiled, project = compile_path(file, options)
+        levels = project.lint if project else {}
         kept = []
         for row in compiled.diagnostics:
+            if row in seen:  # of a manifest that several files share
+                continue
+            seen.add(row)
             severity, code, slug = row[0], row[1], row[2]
             if severity == "warning" and {code, slug} & set(options.allow):
                 continue
@@ -43,6 +49,7 @@ def main(args: list[str]) -> int:
             denied = {code, slug} & set(options.deny) or (
                 "warnings" in options.deny and code != "W4016"
             )
+            denied = denied or levels.get(code) == "deny"
             failed = failed or severity == "error" or bool(denied)
             if severity == "error" or denied or not options.quiet:
                 kept.append(row)

@@ -18,7 +18,7 @@ def main(args: list[str]) -> int:
         "--permissions", action="store_true", help="print what the program may ask for"
     )
     options = parser.parse_args(args)
-    program = load_program(options.file or default_file(), options)
+    program, _ = load_program(options.file or default_file(options), options)
     if options.verify:
         print("the program is well formed")
     elif options.permissions:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from concerto.cli import overrides
 from concerto.cli.app import FAILED, INTERRUPTED, OK, PANIC, USAGE, Exit, command_parser
 from concerto.cli.display import display, to_json
 from concerto.cli.sources import default_file, load_program
@@ -18,7 +19,12 @@ from concerto.runtime import Emit, EntryPoint, Program, Runtime
 def main(args: list[str]) -> int:
     """Runs `main`, or a `pub fn` with `--call`."""
     options = _parse(args)
-    program = load_program(options.file or default_file(), options)
+    program, project = load_program(options.file or default_file(options), options)
+    defaults = project.run if project else {}
+    if options.timeout is None:
+        options.timeout = defaults.get("timeout")
+    options.emit = options.emit or defaults.get("emit", "text")
+    options.log_level = options.log_level or defaults.get("log_level", "warn")
     if options.call is None and not program.has_main:
         raise Exit(
             USAGE,
@@ -32,8 +38,7 @@ def main(args: list[str]) -> int:
             execution_timeout=options.timeout,
             log_level=options.log_level,
         )
-        for name, fields in _overrides(options.override).items():
-            runtime._native.override_connection(name, json.dumps(fields), True)
+        overrides.apply(runtime, options.override)
         if options.require_keys:
             runtime._native.require_keys()
         arguments = _arguments(program, options)
@@ -62,15 +67,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
         help="an argument: JSON or text, `K=@FILE`, or `K=-` for standard input",
     )
     parser.add_argument(
-        "--emit", choices=("text", "json", "none"), default="text", help="form of emits"
+        "--emit", choices=("text", "json", "none"), help="form of emits (default: text)"
     )
-    parser.add_argument(
-        "--override",
-        action="append",
-        default=[],
-        metavar="NAME.FIELD=VALUE",
-        help="replace a setting of a connection",
-    )
+    overrides.add_option(parser)
     parser.add_argument("--mock", action="store_true", help="answer every model call locally")
     parser.add_argument(
         "--metrics",
@@ -86,9 +85,7 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--require-keys", action="store_true", help="evaluate all connections first"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
-    parser.add_argument(
-        "--log-level", choices=("error", "warn", "info", "debug", "trace"), default="warn"
-    )
+    parser.add_argument("--log-level", choices=("error", "warn", "info", "debug", "trace"))
     # `--metrics FILE` would take the file for its value.
     if "--metrics" in args:
         at = args.index("--metrics")
@@ -194,32 +191,6 @@ def _env_file(path: str) -> dict[str, str]:
             value = value[1:-1]
         if name.strip() not in os.environ:
             found[name.strip()] = value
-    return found
-
-
-def _overrides(given: list[str]) -> dict[str, dict[str, Any]]:
-    """`NAME.FIELD=VALUE` options as fields of each connection."""
-    found: dict[str, dict[str, Any]] = {}
-    for option in given:
-        place, separator, value = option.partition("=")
-        name, dot, field = place.partition(".")
-        if not separator or not dot or not name or not field:
-            raise Exit(USAGE, f"error: `--override` takes NAME.FIELD=VALUE, found `{place}`")
-        fields = found.setdefault(name, {})
-        field, _, key = field.partition(".")
-        if key and field in ("headers", "models"):
-            fields.setdefault(field, {})[key] = value
-        elif field == "remove":
-            fields[field] = [each for each in value.split(",") if each]
-        elif field in ("retry", "rate_limit", "headers", "models"):
-            try:
-                fields[field] = json.loads(value)
-            except ValueError as error:
-                raise Exit(USAGE, f"error: `--override {place}` takes JSON: {error}") from None
-        elif field in ("timeout", "timeout_ms") and value.isascii() and value.isdigit():
-            fields[field] = int(value)
-        else:
-            fields[field] = value
     return found
 
 

@@ -18,10 +18,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A place and what is to be said there; the text may be empty."""
+    """A place and what is to be said there; the text may be empty. `source` is None in the file of the diagnostic."""
 
     span: Span
     text: str = ""
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from concerto.diagnostics.model import Diagnostic, Label, Severity
+from concerto.source import Source
 
 #: More errors than this are only counted.
 MAX_ERRORS = 50
@@ -49,12 +50,15 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
 def to_dict(diagnostic: Diagnostic) -> dict[str, object]:
     """The JSON form as a dictionary."""
 
-    def place(offset: int) -> dict[str, int]:
-        line, column = diagnostic.source.position(offset)
-        return {"offset": diagnostic.source.byte_offset(offset), "line": line, "column": column}
+    def place(offset: int, source: Source = diagnostic.source) -> dict[str, int]:
+        line, column = source.position(offset)
+        return {"offset": source.byte_offset(offset), "line": line, "column": column}
 
     def label(each: Label) -> dict[str, object]:
-        return {"start": place(each.span.start), "end": place(each.span.end), "text": each.text}
+        source = each.source or diagnostic.source
+        start, end = place(each.span.start, source), place(each.span.end, source)
+        found: dict[str, object] = {"start": start, "end": end, "text": each.text}
+        return {**found, "path": source.path} if each.source else found
 
     entry: dict[str, object] = {
         "severity": str(diagnostic.severity),
@@ -83,16 +87,23 @@ def _human(diagnostic: Diagnostic, color: bool) -> str:
         (diagnostic.primary, "^", strong),
         *((each, "-", _BLUE) for each in diagnostic.related),
     ]
-    numbers = [diagnostic.source.position(each.span.start)[0] for each, _, _ in labels]
+    sources = [each.source or diagnostic.source for each, _, _ in labels]
+    numbers = [
+        source.position(each.span.start)[0]
+        for source, (each, _, _) in zip(sources, labels, strict=True)
+    ]
     width = len(str(max(numbers)))
     bar = paint("|", _BLUE)
     out = [f"{head}: {paint(diagnostic.message, _BOLD)}"]
     out.append(f"{' ' * width}{paint('-->', _BLUE)} {diagnostic.source.path}:{line}:{column}")
     out.append(f"{' ' * width} {bar}")
-    for number, (label, mark, style) in zip(numbers, labels, strict=True):
-        text = diagnostic.source.line(number)
+    for number, source, (label, mark, style) in zip(numbers, sources, labels, strict=True):
+        text = source.line(number)
+        if label.source:
+            _, column = source.position(label.span.start)
+            out.append(f"{' ' * width}{paint(':::', _BLUE)} {source.path}:{number}:{column}")
         out.append(f"{paint(str(number).rjust(width), _BLUE)} {bar} {_visible(text)}".rstrip())
-        carets = _underline(diagnostic, label, text, mark)
+        carets = _underline(source, label, text, mark)
         note = f" {label.text}" if label.text else ""
         out.append(f"{' ' * width} {bar} {carets[0]}{paint(carets[1] + note, style)}")
     if diagnostic.help:
@@ -100,9 +111,9 @@ def _human(diagnostic: Diagnostic, color: bool) -> str:
     return "\n".join(out) + "\n"
 
 
-def _underline(diagnostic: Diagnostic, label: Label, text: str, mark: str) -> tuple[str, str]:
+def _underline(source: Source, label: Label, text: str, mark: str) -> tuple[str, str]:
     """The blanks before the carets and the carets, as wide as the text above them."""
-    _, column = diagnostic.source.position(label.span.start)
+    _, column = source.position(label.span.start)
     before = text[: column - 1]
     marked = text[column - 1 : column - 1 + max(label.span.end - label.span.start, 1)]
     return " " * _width(before), mark * max(_width(marked), 1)

@@ -9,6 +9,7 @@ from concerto.check.checked import (
     CallModel,
     CallNative,
     CallVariant,
+    ParseSchema,
 )
 from concerto.lower.functions import Builder
 from concerto.syntax import ast
@@ -46,6 +47,12 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
                 builder.emit(method, target, index, builder.tables.schema(schema), text, at=node)
             else:
                 builder.emit(method, target, index, text, at=node)
+        case ParseSchema(schema, value, of_response):
+            text = lower(builder, value)
+            if of_response:
+                whole, text = text, builder.temporary()
+                builder.emit("field", text, whole, 0)
+            builder.emit("parse_schema", target, builder.tables.schema(schema), text, at=node)
         case CallBuiltin(name, args):
             _builtin(builder, node, name, args, target)
         case other:

@@ -10,7 +10,7 @@ from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import ConstantName, Local, UnitVariant
+from concerto.check.checked import ConstantName, Local, UnitVariant, VariantDefault
 from concerto.check.exprs import field_value
 from concerto.check.types import Steps, Type
 from concerto.lower.calls import lower_call
@@ -280,7 +280,10 @@ def _literal(builder: Builder, value: Any, type_: Type, target: int) -> None:
 def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> None:
     """A constant of the program, converted to a type."""
     type_ = t.resolve(type_)
-    if isinstance(value, list):
+    if isinstance(value, VariantDefault) and not isinstance(type_, t.Option):
+        enum = builder.tables.type(t.Enum(value.enum))
+        builder.emit("variant", target, enum, value.variant, builder.next, 0)
+    elif isinstance(value, list):
         item = type_.item if isinstance(type_, t.Array) else t.ANY
         first = builder.temporary(len(value))
         for position, each in enumerate(value):
@@ -654,7 +657,9 @@ def _cast(builder: Builder, node: ast.Cast, operand: ast.Expr, target: int) -> N
         builder.emit("int_to_float", target, target)
     elif (source, wanted) == (t.FLOAT, t.INT):
         builder.emit("float_to_int", target, target, at=node)
-    elif source == t.ANY and wanted != t.ANY:
+    elif (source == t.ANY and wanted != t.ANY) or (
+        isinstance(source, t.Union) and source != wanted
+    ):
         builder.emit("check_type", target, target, builder.tables.type(wanted), at=node)
 
 

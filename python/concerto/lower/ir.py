@@ -29,6 +29,7 @@ OPERANDS: dict[str, str] = {
     "check_type": "dmT", "is_type": "drT", "call": "dFwn", "native": "dNwn", "native_mut": "dNxwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
     "emit": "rm", "print": "ri", "env": "dr", "execute": "dMr", "execute_with_schema": "dMSr", "stream": "dMr",
+    "parse_schema": "dSr",
     "stream_next": "drLL", "stream_close": "r",
 }  # fmt: skip
 
@@ -69,3 +70,5 @@ class Program:
     functions: list[Function] = field(default_factory=list)
     entry: dict[str, Any] = field(default_factory=dict)
     permissions: dict[str, list[str]] = field(default_factory=dict)
+    #: Left out of the document where the manifest gives no prices.
+    pricing: dict[str, dict[str, float]] | None = None

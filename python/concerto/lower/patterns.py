@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from concerto.check.checked import ErrorPattern, Local, UnitVariant
+from concerto.check import types as t
+from concerto.check.checked import Local, TypePattern, UnitVariant
 from concerto.lower.functions import Builder, Label
 from concerto.syntax import ast
 
@@ -20,7 +21,7 @@ def test_pattern(builder: Builder, pattern: ast.Pattern, subject: int, otherwise
             unit = builder.facts.patterns.get(id(pattern))
             if isinstance(unit, UnitVariant):
                 _test_unit(builder, unit, subject, otherwise)
-            elif isinstance(unit, ErrorPattern):
+            elif isinstance(unit, TypePattern):
                 _test_error(builder, unit, subject, otherwise)
         case ast.LiteralPattern(value=value):
             _test_literal(builder, value, subject, otherwise)
@@ -60,7 +61,7 @@ def test_pattern(builder: Builder, pattern: ast.Pattern, subject: int, otherwise
 
 def _always(builder: Builder, pattern: ast.Pattern) -> bool:
     return isinstance(pattern, ast.PathPattern) and not isinstance(
-        builder.facts.patterns.get(id(pattern)), UnitVariant | ErrorPattern
+        builder.facts.patterns.get(id(pattern)), UnitVariant | TypePattern
     )
 
 
@@ -89,7 +90,17 @@ def _test_unit(builder: Builder, unit: UnitVariant, subject: int, otherwise: Lab
         builder.emit("is_some", holds, subject)
         builder.emit("jump_if", holds, otherwise)
     else:
+        _test_enum(builder, unit, subject, otherwise)
         builder.emit("is_variant", holds, subject, unit.variant)
+        builder.emit("jump_unless", holds, otherwise)
+
+
+def _test_enum(builder: Builder, unit: UnitVariant, subject: int, otherwise: Label) -> None:
+    """Jumps if a value of a union is none of the enum."""
+    if unit.may_be_other and unit.enum is not None:
+        holds = builder.temporary()
+        type_ = builder.tables.type(t.Enum(unit.enum.name))
+        builder.emit("is_type", holds, subject, type_)
         builder.emit("jump_unless", holds, otherwise)
 
 
@@ -109,6 +120,7 @@ def _test_variant(
             test_pattern(builder, items[0], _payload(builder, subject), otherwise)
         return
     unit = builder.facts.patterns[id(pattern)]
+    _test_enum(builder, unit, subject, otherwise)
     builder.emit("is_variant", holds, subject, unit.variant)
     builder.emit("jump_unless", holds, otherwise)
     for position, item in enumerate(items):
@@ -126,7 +138,7 @@ def _payload(builder: Builder, subject: int) -> int:
     return part
 
 
-def _test_error(builder: Builder, found: ErrorPattern, subject: int, otherwise: Label) -> None:
+def _test_error(builder: Builder, found: TypePattern, subject: int, otherwise: Label) -> None:
     if found.type is not None:
         holds = builder.temporary()
         builder.emit("is_type", holds, subject, builder.tables.type(found.type))
@@ -144,10 +156,11 @@ def _test_struct(
     read = "field"
     holds = builder.temporary()
     if isinstance(found, UnitVariant):
+        _test_enum(builder, found, subject, otherwise)
         builder.emit("is_variant", holds, subject, found.variant)
         builder.emit("jump_unless", holds, otherwise)
         read = "variant_field"
-    elif isinstance(found, ErrorPattern):
+    elif isinstance(found, TypePattern):
         _test_error(builder, found, subject, otherwise)
     for field in pattern.fields:
         if field.pattern is not None and not _always(builder, field.pattern):

@@ -7,11 +7,12 @@ from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import CheckedProgram, FieldInfo
+from concerto.check.checked import CheckedProgram, ConnectionInfo, FieldInfo, VariantDefault
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Program
 from concerto.lower.schemas import json_schema
+from concerto.source import Source
 
 
 class Tables:
@@ -95,6 +96,11 @@ class Tables:
         else:
             fields = self.checked.structs[name].fields
         entry[1] = {"name": name, "origin": origin, "fields": [self.field(f) for f in fields]}
+        info = self.checked.structs.get(name) if origin == "schema" else None
+        if info and info.strict:
+            entry[1]["strict"] = True
+        if info and info.validators:
+            entry[1]["validators"] = [function.index for function in info.validators]
         return index
 
     def _enum(self, type_: t.Enum, name: str) -> int:
@@ -109,13 +115,18 @@ class Tables:
 
     def field(self, field: FieldInfo) -> dict[str, Any]:
         """A field as it stands in the document."""
-        return {
+        entry = {
             "name": field.name,
-            "json": field.name,
+            "json": field.json_name,
             "type": self.type(field.type),
             "optional": field.optional,
             "default": constant_entry(field.default) if field.has_default else None,
         }
+        if field.checks:
+            entry["checks"] = field.checks
+        if field.coerce:
+            entry["coerce"] = True
+        return entry
 
     def schema(self, name: str) -> int:
         """The index of a schema that a model is asked to answer in."""
@@ -135,20 +146,43 @@ def constant_entry(value: Any) -> list[Any]:
             return ["float", value]
         case str():
             return ["string", value]
+        case VariantDefault(name=name):
+            return ["string", name]
         case _:
             return ["array", [constant_entry(item) for item in value]]
+
+
+def _file(source: Source, embed: bool) -> dict[str, Any]:
+    return {
+        "path": source.path,
+        "digest": source.digest,
+        "lines": source.line_starts,
+        "text": source.text if embed else None,
+    }
+
+
+def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
+    """A connection as it stands in the document, with the fields of the profile in force."""
+    entry = {
+        "name": info.name,
+        "kind": info.kind,
+        "origin": info.origin,
+        "fields": info.fields,
+        "span": [int(info.origin == "manifest"), *info.span],
+    }
+    overlay = info.overlays.get(profile or "")
+    return {**entry, "profile": overlay} if overlay else entry
 
 
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
     """The IR of a checked program without errors."""
     source = checked.source
-    file = {
-        "path": source.path,
-        "digest": source.digest,
-        "lines": source.line_starts,
-        "text": source.text if embed_source else None,
-    }
-    digest = hashlib.sha256(f"{source.path}\0{source.digest}".encode()).hexdigest()
+    manifest = checked.manifest
+    files = [_file(source, embed_source)]
+    if manifest:
+        files.append(_file(manifest.source, False))
+    parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
+    digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
     functions = [lower_function(tables, info) for info in checked.functions.values()]
     top = None
@@ -158,7 +192,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     for name, info in checked.structs.items():
         if info.origin == "schema":
             tables.schema(name)
-    program = Program(compiler=compiler, digest=digest, files=[file], functions=functions)
+    program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = [
         {
             "name": name,
@@ -168,16 +202,10 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         for name in tables.schemas
     ]
     connections = list(checked.connections)
-    program.connections = [
-        {
-            "name": c.name,
-            "kind": c.kind,
-            "origin": "program",
-            "fields": c.fields,
-            "span": [0, *c.span],
-        }
-        for c in checked.connections.values()
-    ]
+    profile = manifest.profile if manifest else None
+    program.connections = [_connection(c, profile) for c in checked.connections.values()]
+    if manifest and manifest.pricing:
+        program.pricing = manifest.pricing
     program.models = [
         {
             "name": m.name,

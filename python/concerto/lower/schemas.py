@@ -3,98 +3,157 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeAlias
 
 from concerto.check import types as t
-from concerto.check.checked import CheckedProgram, FieldInfo
+from concerto.check.checked import CheckedProgram, FieldInfo, VariantDefault, VariantInfo
 from concerto.check.types import Type
+
+Schema: TypeAlias = dict[str, Any]
+
+_WORDS = {"String": "string", "Int": "integer", "Float": "number", "Bool": "boolean", "Nil": "null"}
 
 
 def json_schema(program: CheckedProgram, name: str) -> str:
-    """The schema of a struct or schema as JSON text; types that it uses stand once in `$defs`."""
-    defs: dict[str, Any] = {}
-    root = _object(program, name, defs)
-    defs.pop(name, None)
-    if defs:
-        root["$defs"] = defs
+    """The schema of a struct or schema as JSON text; types that it uses stand once in `$defs`, in order of their first use."""
+    writer = _Writer(program)
+    root = writer.object(name)
+    if writer.defs:
+        root["$defs"] = writer.defs
     return json.dumps(root, ensure_ascii=False, separators=(",", ":"))
 
 
-def _object(program: CheckedProgram, name: str, defs: dict[str, Any]) -> dict[str, Any]:
-    info = program.structs[name]
-    schema: dict[str, Any] = {"type": "object"}
-    if info.doc:
-        schema["description"] = info.doc
-    schema["properties"] = {field.name: _field(program, field, defs) for field in info.fields}
-    required = [field.name for field in info.fields if not field.optional and not field.has_default]
-    schema["required"] = required
-    return schema
+class _Writer:
+    """The definitions so far."""
 
+    def __init__(self, program: CheckedProgram) -> None:
+        self.program = program
+        self.defs: dict[str, Schema] = {}
 
-def _field(program: CheckedProgram, field: FieldInfo, defs: dict[str, Any]) -> dict[str, Any]:
-    schema = _type(program, field.type, defs)
-    if field.has_default and field.default is not None:
-        schema = {**schema, "default": field.default}
-    if field.doc:
-        schema = {**schema, "description": field.doc}
-    return schema
+    def object(self, name: str) -> Schema:
+        info = self.program.structs[name]
+        schema: Schema = {"type": "object"}
+        if info.doc:
+            schema["description"] = info.doc
+        schema |= self._fields(info.fields)
+        if info.strict:
+            schema["additionalProperties"] = False
+        return schema
 
+    def _fields(self, fields: list[FieldInfo]) -> Schema:
+        required = [f.json_name for f in fields if not f.optional and not f.has_default]
+        return {
+            "properties": {field.json_name: self._field(field) for field in fields},
+            "required": required,
+        }
 
-def _type(program: CheckedProgram, type_: Type, defs: dict[str, Any]) -> dict[str, Any]:
-    match t.resolve(type_):
-        case t.Simple(name):
-            words = {
-                "String": "string",
-                "Int": "integer",
-                "Float": "number",
-                "Bool": "boolean",
-                "Nil": "null",
-            }
-            return {"type": words[name]} if name in words else {}
-        case t.Literals(values):
-            return {"type": "string", "enum": list(values)}
-        case t.Array(item):
-            return {"type": "array", "items": _type(program, item, defs)}
-        case t.Option(item):
-            return _type(program, item, defs)
-        case t.Map(_, value):
-            return {"type": "object", "additionalProperties": _type(program, value, defs)}
-        case t.Tuple(items):
-            count = len(items)
-            parts = [_type(program, item, defs) for item in items]
-            return {"type": "array", "prefixItems": parts, "minItems": count, "maxItems": count}
-        case t.Struct(name, _):
-            if name not in defs:
-                defs[name] = {}  # a type that refers to itself finds its place taken
-                defs[name] = _object(program, name, defs)
-            return {"$ref": f"#/$defs/{name}"}
-        case t.Enum(name):
-            return _enum(program, name, defs)
-        case _:
-            return {}
+    def _field(self, field: FieldInfo) -> Schema:
+        type_ = t.resolve(field.type)
+        schema = self.type(type_.item if isinstance(type_, t.Option) else type_)
+        schema = _limited(schema, field.checks)
+        if field.has_default and field.default is not None:
+            default = field.default
+            schema["default"] = default.name if isinstance(default, VariantDefault) else default
+        if field.doc:
+            schema["description"] = field.doc
+        return schema
 
+    def type(self, type_: Type) -> Schema:
+        """The schema of a type in any place; what may be absent in a field is null elsewhere."""
+        match t.resolve(type_):
+            case t.Simple(name):
+                return {"type": _WORDS[name]} if name in _WORDS else {}
+            case t.Literals(values):
+                return {"type": "string", "enum": list(values)}
+            case t.Array(item):
+                return {"type": "array", "items": self.type(item)}
+            case t.Option(item):
+                return _nullable(self.type(item))
+            case t.Map(_, value):
+                return {"type": "object", "additionalProperties": self.type(value)}
+            case t.Tuple(items):
+                return self._tuple(list(items))
+            case t.Union(members):
+                return {"anyOf": [self.type(member) for member in members]}
+            case t.Struct(name, _):
+                return self._reference(name, lambda: self.object(name))
+            case t.Enum(name):
+                variants = self.program.enums[name].variants
+                if all(variant.form == "unit" for variant in variants):
+                    return {"type": "string", "enum": [variant.name for variant in variants]}
+                return self._reference(
+                    name, lambda: {"anyOf": [self._variant(variant) for variant in variants]}
+                )
+            case other:
+                raise AssertionError(other)
 
-def _enum(program: CheckedProgram, name: str, defs: dict[str, Any]) -> dict[str, Any]:
-    variants = program.enums[name].variants
-    if all(variant.form == "unit" for variant in variants):
-        return {"type": "string", "enum": [variant.name for variant in variants]}
-    forms: list[dict[str, Any]] = []
-    for variant in variants:
+    def _tuple(self, items: list[Type]) -> Schema:
+        parts = [self.type(item) for item in items]
+        return {
+            "type": "array",
+            "prefixItems": parts,
+            "minItems": len(parts),
+            "maxItems": len(parts),
+        }
+
+    def _reference(self, name: str, make: Any) -> Schema:
+        # A type that refers to itself finds its place taken.
+        if name not in self.defs:
+            self.defs[name] = {}
+            self.defs[name] |= make()
+        return {"$ref": f"#/$defs/{_escaped(name)}"}
+
+    def _variant(self, variant: VariantInfo) -> Schema:
+        """The form of a value in JSON: the name, or an object that has the data beside it."""
+        tag: Schema = {"type": "string", "enum": [variant.name]}
         if variant.form == "unit":
-            forms.append({"type": "string", "enum": [variant.name]})
+            return tag
+        is_tuple = variant.form == "tuple"
+        items = [field.type for field in variant.fields]
+        data = self._tuple(items) if is_tuple else {"type": "object"} | self._fields(variant.fields)
+        return {
+            "type": "object",
+            "properties": {"variant": tag, "data": data},
+            "required": ["variant", "data"],
+        }
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _nullable(schema: Schema) -> Schema:
+    word = schema.get("type")
+    if not schema or word == "null":
+        return schema
+    if isinstance(word, str) and "enum" not in schema:
+        return {**schema, "type": [word, "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+#: Keywords for the least and the most.
+_KEYWORDS = {
+    "range": ("minimum", "maximum"),
+    "length": ("minLength", "maxLength"),
+    "items": ("minItems", "maxItems"),
+}
+_OF_MAPS = ("minProperties", "maxProperties")
+
+
+def _limited(schema: Schema, checks: dict[str, Any]) -> Schema:
+    """The schema with the limits of its field; those of text hold for the elements of an array."""
+    found = dict(schema)
+    inner = {name: check for name, check in checks.items() if name in ("length", "pattern")}
+    if "items" in schema and inner:
+        found["items"] = _limited(schema["items"], inner)
+    for name, check in checks.items():
+        if "items" in schema and name in inner:
             continue
-        if variant.form == "tuple":
-            parts = [_type(program, field.type, defs) for field in variant.fields]
-            data: dict[str, Any] = {"type": "array", "prefixItems": parts}
-        else:
-            properties = {field.name: _type(program, field.type, defs) for field in variant.fields}
-            data = {"type": "object", "properties": properties, "required": list(properties)}
-        tag = {"type": "string", "enum": [variant.name]}
-        forms.append(
-            {
-                "type": "object",
-                "properties": {"variant": tag, "data": data},
-                "required": ["variant", "data"],
-            }
-        )
-    return {"anyOf": forms}
+        if name == "pattern":
+            found["pattern"] = check
+            continue
+        is_map = name == "items" and "items" not in schema
+        for keyword, end in zip(_OF_MAPS if is_map else _KEYWORDS[name], check, strict=True):
+            if end is not None:
+                found[keyword] = end
+    return found

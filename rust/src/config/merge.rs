@@ -48,12 +48,24 @@ pub fn merge(
     declared_kind: ProviderKind,
     layers: &[(&'static str, &Layer)],
 ) -> Result<ConnectionSettings, (String, String)> {
+    let (settings, problem) = merge_for_view(name, declared_kind, layers);
+    problem.map_or(Ok(settings), Err)
+}
+
+/// The same for looking at: with what is wrong beside the settings, if anything is.
+#[must_use]
+pub fn merge_for_view(
+    name: &str,
+    declared_kind: ProviderKind,
+    layers: &[(&'static str, &Layer)],
+) -> (ConnectionSettings, Option<(String, String)>) {
     let whole = layers.iter().fold(Layer::default(), |low, (_, high)| low.under(high));
     let kind = whole.provider.unwrap_or(declared_kind);
-    let base_url =
-        whole.base_url.as_deref().or_else(|| url::default_url(kind)).ok_or_else(|| {
-            ("base_url".to_owned(), "is missing: this kind has no default".to_owned())
-        })?;
+    let mut problem = None;
+    let base_url = whole.base_url.as_deref().or_else(|| url::default_url(kind));
+    if base_url.is_none() {
+        problem = Some(("base_url".to_owned(), "is missing: this kind has no default".to_owned()));
+    }
     let api_key = whole.api_key.filter(|key| !key.expose().is_empty());
     let has_auth_header = whole.headers.iter().any(|(name, _)| {
         ["authorization", "x-api-key", "x-goog-api-key", "api-key"]
@@ -61,13 +73,13 @@ pub fn merge(
     });
     let key_removed = whole.remove.iter().any(|field| field == "api_key");
     if api_key.is_none() && kind.needs_key() && !has_auth_header && !key_removed {
-        return Err(("api_key".to_owned(), "is empty".to_owned()));
+        problem = problem.or_else(|| Some(("api_key".to_owned(), "is empty".to_owned())));
     }
-    Ok(ConnectionSettings {
+    let settings = ConnectionSettings {
         name: name.to_owned(),
         kind,
         api_key,
-        base_url: url::normalised(kind, base_url),
+        base_url: base_url.map_or_else(String::new, |url| url::normalised(kind, url)),
         default_model: whole.default_model,
         timeout: whole.timeout.unwrap_or(Duration::from_secs(30)),
         retry: whole.retry,
@@ -77,7 +89,8 @@ pub fn merge(
         project: whole.project,
         models: whole.models.into_iter().collect(),
         origins: origins(layers),
-    })
+    };
+    (settings, problem)
 }
 
 /// The words before a key in an authentication header are no secrets.

@@ -16,7 +16,7 @@ pub use layer::Layer;
 pub(crate) use layer::{
     check_header, check_header_value, check_key, check_model_id, check_timeout, check_url,
 };
-pub use merge::{ConnectionSettings, merge};
+pub use merge::{ConnectionSettings, merge, merge_for_view};
 pub use overrides::Overrides;
 pub use url::{default_model, is_loopback};
 pub(crate) use url::{host as url_host, join as join_url};
@@ -103,6 +103,36 @@ pub struct RateLimitConfig {
     /// 1 to 1,000,000,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<u64>,
+}
+
+/// US dollars per million tokens of one model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceConfig {
+    /// Prompt from the provider's cache; `None` costs as `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<f64>,
+    /// Prompt.
+    pub input: f64,
+    /// Answer.
+    pub output: f64,
+}
+
+impl PriceConfig {
+    /// Prices are finite and not negative.
+    ///
+    /// # Errors
+    /// [`ConfigError::Price`] names the one that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let prices =
+            [("input", Some(self.input)), ("output", Some(self.output)), ("cached", self.cached)];
+        for (name, price) in prices {
+            if price.is_some_and(|price| !(0.0..=1e6).contains(&price)) {
+                return Err(ConfigError::Price { name });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Fields of one connection to replace. `""`, `None` and `&[]` leave a field as the program declares it.
@@ -194,6 +224,20 @@ pub enum ConfigError {
         field: String,
         /// Such as "must be 1 to 86400".
         problem: String,
+    },
+    /// An option of a runtime that cannot be.
+    #[error("the option `{option}` {problem}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// Such as "must be at least 1".
+        problem: String,
+    },
+    /// A price that cannot be.
+    #[error("the price `{name}` must be 0 to 1000000 US dollars per million tokens")]
+    Price {
+        /// `input`, `output` or `cached`.
+        name: &'static str,
     },
 }
 

@@ -7,6 +7,7 @@ pub mod emits;
 mod models;
 mod settings;
 mod streams;
+mod typed;
 pub mod world;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
-use crate::metrics::Recorder;
+use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
 use crate::vm::{Effect, Fiber, Resume, Step, Trace};
 
@@ -33,6 +34,8 @@ pub struct Shared {
     pub program: Verified,
     /// Connection pools and transport.
     pub client: Client,
+    /// What tokens cost.
+    pub prices: Arc<PriceBook>,
     /// The runtime's counters.
     pub recorder: Arc<Recorder>,
     /// Overrides of the host and of the command line.
@@ -71,15 +74,14 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// The settings that a call over a connection would use now, as JSON, secrets masked.
+    /// The settings that a call over a connection would use now, as JSON, secrets masked; a field that cannot be evaluated says why.
     ///
     /// # Errors
-    /// The message of a field that cannot be evaluated.
+    /// There is no such connection.
     pub fn settings_of(&mut self, name: &str) -> Result<serde_json::Value, String> {
         let connections = self.shared.program.connections();
         let index = connections.iter().position(|c| c.name == name).unwrap_or(usize::MAX);
-        let settings = self.settings.resolve(self.shared, index).map_err(|error| error.message)?;
-        Ok(settings.to_json())
+        self.settings.view(self.shared, index).map_err(|error| error.message)
     }
 
     /// Runs one function to its end.
@@ -153,8 +155,9 @@ impl<'a> Engine<'a> {
             },
             Effect::Execute { model, prompt } => self.execute(model, &prompt).await,
             Effect::ExecuteWithSchema { model, schema, prompt } => {
-                self.execute_with_schema(model, schema, &prompt).await
+                self.execute_with_schema(model, schema, &prompt, "").await?
             }
+            Effect::ParseSchema { schema, text } => self.parse_schema(schema, &text).await?,
             Effect::Stream { model, prompt } => self.stream(model, &prompt).await,
             Effect::StreamNext { stream } => return Ok(streams::next(&stream).await),
             Effect::StreamClose { stream } => {
@@ -177,7 +180,7 @@ fn emitted(payload: Value) -> Value {
 }
 
 fn failed(error: Value, trace: &Trace) -> RunError {
-    RunError::Program { message: error.message(), value: error, trace: frames(trace) }
+    RunError::uncaught(error, frames(trace))
 }
 
 fn frames(trace: &Trace) -> Vec<TraceFrame> {

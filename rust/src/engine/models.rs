@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value as Json;
-
 use super::{Engine, streams};
 use crate::chat::{Message, OutputSchema, Sampling};
 use crate::clock;
@@ -14,7 +12,7 @@ use crate::llm::{Answer, Call, LlmError};
 use crate::metrics::{End, Origin};
 use crate::mock_reply;
 use crate::providers::FailureKind;
-use crate::schema::{self, Violation};
+use crate::schema::Violation;
 use crate::value::{Value, builtin};
 
 /// Fields of a model are kept beside those of connections, from this number on.
@@ -34,65 +32,6 @@ impl Engine<'_> {
         result(outcome)
     }
 
-    pub(super) async fn execute_with_schema(
-        &mut self,
-        model: u32,
-        index: u32,
-        prompt: &str,
-    ) -> Value {
-        let Some(wanted) = self.shared.program.schemas().get(index as usize).cloned() else {
-            return Value::Nil;
-        };
-        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
-        let output = OutputSchema { name: wanted.name.clone(), json: json.clone() };
-        let outcome = match self.call(model, prompt, Some(output)) {
-            Ok(call) if self.shared.mock => {
-                let _ = self.mocked(&call, String::new());
-                let made = mock_reply::for_schema(&json);
-                schema::decode(&self.shared.program, wanted.ty, &made).map_err(|violations| {
-                    schema_error(&call, &wanted.name, &made.to_string(), "stop", violations, None)
-                })
-            }
-            Ok(call) => {
-                let mut session = self.shared.client.begin(call, self.recorders());
-                match session.round().await {
-                    Err(error) => Err(error),
-                    Ok(answer) => {
-                        let typed = self.typed(session.call(), &wanted, &answer);
-                        match &typed {
-                            Ok(_) => session.succeed(),
-                            Err(error) => session.fail(error.failure.kind),
-                        }
-                        typed
-                    }
-                }
-            }
-            Err(error) => Err(error),
-        };
-        result(outcome)
-    }
-
-    /// One answer; asking again for one that does not fit belongs to a later release.
-    fn typed(
-        &self,
-        call: &Call,
-        wanted: &crate::ir::program::Schema,
-        answer: &Answer,
-    ) -> Result<Value, LlmError> {
-        let text = &answer.response.text;
-        let violations = match schema::parse(text)
-            .or_else(|plain| schema::parse(schema::json_part(text)).map_err(|_| plain))
-        {
-            Ok(json) => match schema::decode(&self.shared.program, wanted.ty, &json) {
-                Ok(value) => return Ok(value),
-                Err(violations) => violations,
-            },
-            Err(violation) => vec![violation],
-        };
-        let finish = &answer.response.finish_reason;
-        Err(schema_error(call, &wanted.name, text, finish, violations, Some(answer)))
-    }
-
     pub(super) async fn stream(&mut self, model: u32, prompt: &str) -> Value {
         let outcome = match self.call(model, prompt, None) {
             Ok(call) if self.shared.mock => {
@@ -108,12 +47,12 @@ impl Engine<'_> {
         result(outcome)
     }
 
-    fn recorders(&self) -> Vec<Arc<crate::metrics::Recorder>> {
+    pub(super) fn recorders(&self) -> Vec<Arc<crate::metrics::Recorder>> {
         vec![Arc::clone(&self.shared.recorder), Arc::clone(&self.recorder)]
     }
 
     /// Everything about a call that is known before it is made.
-    fn call(
+    pub(super) fn call(
         &mut self,
         index: u32,
         prompt: &str,
@@ -217,7 +156,7 @@ impl Engine<'_> {
     }
 
     /// Counts a mocked call and makes its response: bytes of the prompt in, 42 out (O-15); these numbers do not enter the metrics.
-    fn mocked(&self, call: &Call, text: String) -> Value {
+    pub(super) fn mocked(&self, call: &Call, text: String) -> Value {
         for recorder in self.recorders() {
             recorder.call_started(&call.origin);
             recorder.call_ended(&call.origin, &End::Success, 0.0, true);
@@ -299,7 +238,7 @@ fn refuse_retry_policy(model: &Model, connection: &str) -> Result<(), LlmError> 
     Err(LlmError::config(connection, &model.name, "", "retry_policy", &message))
 }
 
-fn result(outcome: Result<Value, LlmError>) -> Value {
+pub(super) fn result(outcome: Result<Value, LlmError>) -> Value {
     match outcome {
         Ok(value) => Value::ok(value),
         Err(error) => Value::err(error_value(&error)),
@@ -369,7 +308,7 @@ pub(super) fn error_value(error: &LlmError) -> Value {
         optional_text(failure.param.as_deref()),
         optional_text(category),
         failure.raw.as_str().into(),
-        int(u64::from(error.attempts.min(1))),
+        int(u64::from(error.rounds)),
         optional_text(reason.as_deref()),
         Value::array(violations),
     ])
@@ -378,41 +317,4 @@ pub(super) fn error_value(error: &LlmError) -> Value {
 fn violation_value(violation: &Violation) -> Value {
     let v = violation;
     builtin::violation(&v.path, v.reason, &v.expected, &v.actual, &v.message())
-}
-
-/// The answer does not fit. One that was cut off is told apart: asking again under the same limit would pay twice for the same cut.
-fn schema_error(
-    call: &Call,
-    name: &str,
-    raw: &str,
-    finish: &str,
-    violations: Vec<Violation>,
-    answer: Option<&Answer>,
-) -> LlmError {
-    let truncated = finish == "length";
-    let why = if truncated {
-        let limit = call
-            .sampling
-            .max_tokens
-            .map_or("the model's own limit".to_owned(), |n| format!("max_tokens: {n}"));
-        format!("the answer was cut off ({limit}); raise `max_tokens`")
-    } else {
-        violations.iter().take(3).map(Violation::message).collect::<Vec<_>>().join("; ")
-    };
-    let message = format!("{}: schema `{name}` after 1 answer: {why}", call.origin.connection);
-    let mut error =
-        LlmError::config(&call.origin.connection, &call.origin.model, &call.model_id, "", &message);
-    error.field = None;
-    error.failure.kind = FailureKind::Schema;
-    error.failure.raw = raw.chars().take(64 << 10).collect();
-    error.failure.request_id = answer.and_then(|a| a.response.request_id.clone());
-    error.attempts = answer.map_or(0, |a| a.attempts);
-    error.latency_ms = answer.map_or(0, |a| a.latency_ms);
-    error.reason = Some(if truncated {
-        "truncated"
-    } else {
-        violations.first().map_or("parse", |v| v.reason)
-    });
-    error.violations = violations;
-    error
 }

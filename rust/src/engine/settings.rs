@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::Shared;
 use super::world::Environment;
 use crate::config::{self, ConnectionSettings, Layer, ProviderKind};
-use crate::ir::program::{Connection, FieldExpr};
+use crate::ir::program::{Connection, ConnectionFields, FieldExpr};
 use crate::secret::Secret;
 
-/// What one run has evaluated so far.
+/// What one run has evaluated so far. Any field may hold a key, so all are kept like keys.
 #[derive(Default)]
 pub(super) struct RunSettings {
-    values: HashMap<(usize, String), String>,
+    values: HashMap<(usize, String), Secret>,
 }
 
 /// A setting that cannot be evaluated or is out of range.
@@ -23,6 +25,9 @@ pub(super) struct SettingsError {
     pub(super) message: String,
 }
 
+/// A field and what is wrong with it.
+type Problem = (String, String);
+
 impl RunSettings {
     /// The settings of a connection for a call that starts now.
     pub(super) fn resolve(
@@ -30,83 +35,77 @@ impl RunSettings {
         shared: &Shared,
         index: usize,
     ) -> Result<Arc<ConnectionSettings>, SettingsError> {
-        let Some(connection) = shared.program.connections().get(index) else {
-            return Err(SettingsError {
-                field: String::new(),
-                message: "no such connection".to_owned(),
-            });
-        };
-        let failed = |(field, problem): (String, String)| SettingsError {
+        let connection = declared(shared, index)?;
+        let failed = |(field, problem): Problem| SettingsError {
             message: format!("connection `{}`: field `{field}`: {problem}", connection.name),
             field,
         };
-        let [command_line, host] = shared.overrides.layers(&connection.name);
-        let over = command_line.clone().under(&host);
-        let kind = connection.kind.parse().unwrap_or(ProviderKind::Custom);
-        let declared = self.declared(shared, index, connection, &over).map_err(failed)?;
-        let layers = [("program", &declared), ("override", &command_line), ("override", &host)];
-        config::merge(&connection.name, kind, &layers).map(Arc::new).map_err(failed)
+        let (layers, problems) = self.layers(shared, index, connection);
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(failed(problem));
+        }
+        config::merge(&connection.name, kind(connection), &borrowed(&layers))
+            .map(Arc::new)
+            .map_err(failed)
     }
 
-    fn declared(
+    /// Every field with its value and origin, secrets masked; a field that cannot be evaluated has an `error` instead of a value.
+    pub(super) fn view(&mut self, shared: &Shared, index: usize) -> Result<Json, SettingsError> {
+        let connection = declared(shared, index)?;
+        let (layers, mut problems) = self.layers(shared, index, connection);
+        let (settings, problem) =
+            config::merge_for_view(&connection.name, kind(connection), &borrowed(&layers));
+        problems.extend(problem);
+        let mut shown = settings.to_json();
+        for (field, problem) in problems {
+            let top = field.split('.').next().unwrap_or_default();
+            if let Some(entry) = shown.get_mut(top).and_then(Json::as_object_mut)
+                && !entry.contains_key("error")
+            {
+                // What failed here would have come from the declaration, had it not failed.
+                if entry.get("origin").is_some_and(|origin| origin == "default") {
+                    entry.insert("origin".to_owned(), written_in(connection, top).into());
+                }
+                if top == field {
+                    entry.insert("value".to_owned(), Json::Null);
+                }
+                let text = if top == field { problem } else { format!("`{field}`: {problem}") };
+                entry.insert("error".to_owned(), text.into());
+            }
+        }
+        Ok(shown)
+    }
+
+    /// The layers of a connection, weakest first, and what is wrong with the evaluated ones.
+    fn layers(
         &mut self,
         shared: &Shared,
         index: usize,
         connection: &Connection,
-        over: &Layer,
-    ) -> Result<Layer, (String, String)> {
-        let fields = &connection.fields;
-        let mut text =
-            |field: &str, expr: &Option<FieldExpr>| -> Result<Option<String>, (String, String)> {
-                match expr {
-                    Some(expr) if !over.covers(field) => {
-                        self.text(&shared.environment, (index, field), expr).map(Some)
-                    }
-                    _ => Ok(None),
-                }
+    ) -> (Vec<(&'static str, Layer)>, Vec<Problem>) {
+        let [command_line, host] = shared.overrides.layers(&connection.name);
+        let mut over = command_line.clone().under(&host);
+        let mut problems = Vec::new();
+        let origin = if connection.origin == "manifest" { "manifest" } else { "program" };
+        let mut evaluated = Vec::new();
+        let parts = [("profile", connection.profile.as_ref()), (origin, Some(&connection.fields))];
+        // From the strongest to the weakest: what a stronger one replaces is not evaluated.
+        for (origin, fields) in parts {
+            let Some(fields) = fields else { continue };
+            let mut reader = Reader {
+                values: &mut self.values,
+                environment: &shared.environment,
+                owner: (index, origin),
+                over: &over,
+                problems: &mut problems,
             };
-        let mut layer = Layer {
-            retry: fields.retry.clone(),
-            rate_limit: fields.rate_limit.clone(),
-            ..Layer::default()
-        };
-        if let Some(key) = text("api_key", &fields.api_key)? {
-            layer.api_key = Some(Secret::new(config::check_key(&key)?));
+            let layer = reader.layer(fields);
+            over = layer.clone().under(&over);
+            evaluated.insert(0, (origin, layer));
         }
-        if let Some(url) = text("base_url", &fields.base_url)? {
-            layer.base_url = Some(config::check_url(&url)?);
-        }
-        if let Some(id) = text("default_model", &fields.default_model)? {
-            layer.default_model = Some(config::check_model_id("default_model", &id)?);
-        }
-        if let Some(value) = text("organization", &fields.organization)? {
-            layer.organization = Some(config::check_header_value("organization", &value)?);
-        }
-        if let Some(value) = text("project", &fields.project)? {
-            layer.project = Some(config::check_header_value("project", &value)?);
-        }
-        if let Some(FieldExpr::Int(seconds)) = fields.timeout {
-            layer.timeout = Some(config::check_timeout(seconds)?);
-        }
-        if !over.remove.iter().any(|f| f == "headers") {
-            for (name, expr) in fields.headers.iter().flatten() {
-                let place = format!("headers.{name}");
-                if over.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
-                    continue;
-                }
-                let value = text(&place, &Some(expr.clone()))?.unwrap_or_default();
-                let (name, value) = config::check_header(name, &value)?;
-                layer.headers.push((name, Secret::new(value)));
-            }
-        }
-        if !over.remove.iter().any(|f| f == "models") {
-            for (alias, expr) in fields.models.iter().flatten() {
-                let place = format!("models.{alias}");
-                let id = text(&place, &Some(expr.clone()))?.unwrap_or_default();
-                layer.models.push((alias.clone(), config::check_model_id(&place, &id)?));
-            }
-        }
-        Ok(layer)
+        evaluated.push(("override", command_line));
+        evaluated.push(("override", host));
+        (evaluated, problems)
     }
 
     /// A text field, from what this run has already or evaluated now.
@@ -115,14 +114,128 @@ impl RunSettings {
         environment: &Environment,
         (owner, field): (usize, &str),
         expr: &FieldExpr,
-    ) -> Result<String, (String, String)> {
-        let key = (owner, field.to_owned());
-        if let Some(value) = self.values.get(&key) {
-            return Ok(value.clone());
+    ) -> Result<String, Problem> {
+        let value = remembered(&mut self.values, environment, (owner, field.to_owned()), expr);
+        value.map(|text| text.expose().to_owned()).map_err(|problem| (field.to_owned(), problem))
+    }
+}
+
+/// A value that this run has already, or that is evaluated now; one that fails is evaluated again the next time.
+fn remembered(
+    values: &mut HashMap<(usize, String), Secret>,
+    environment: &Environment,
+    key: (usize, String),
+    expr: &FieldExpr,
+) -> Result<Secret, String> {
+    if let Some(value) = values.get(&key) {
+        return Ok(value.clone());
+    }
+    let value = Secret::new(evaluate(environment, expr)?);
+    values.insert(key, value.clone());
+    Ok(value)
+}
+
+fn declared(shared: &Shared, index: usize) -> Result<&Connection, SettingsError> {
+    shared.program.connections().get(index).ok_or_else(|| SettingsError {
+        field: String::new(),
+        message: "no such connection".to_owned(),
+    })
+}
+
+fn kind(connection: &Connection) -> ProviderKind {
+    connection.kind.parse().unwrap_or(ProviderKind::Custom)
+}
+
+fn borrowed<'a>(layers: &'a [(&'static str, Layer)]) -> Vec<(&'static str, &'a Layer)> {
+    layers.iter().map(|(origin, layer)| (*origin, layer)).collect()
+}
+
+/// Where a field of a connection is written: in the profile, else in the declaration, else nowhere.
+fn written_in(connection: &Connection, field: &str) -> &'static str {
+    let has = |fields: &ConnectionFields| {
+        serde_json::to_value(fields).is_ok_and(|fields| fields.get(field).is_some())
+    };
+    match connection.profile.as_ref() {
+        Some(profile) if has(profile) => "profile",
+        _ if !has(&connection.fields) => "default",
+        _ if connection.origin == "manifest" => "manifest",
+        _ => "program",
+    }
+}
+
+/// Evaluates the fields of one declaration that no stronger layer replaces.
+struct Reader<'a> {
+    values: &'a mut HashMap<(usize, String), Secret>,
+    environment: &'a Environment,
+    /// The connection's number, and which of its layers this is.
+    owner: (usize, &'static str),
+    over: &'a Layer,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn layer(&mut self, fields: &ConnectionFields) -> Layer {
+        let mut layer = Layer {
+            provider: fields.provider.as_deref().and_then(|kind| kind.parse().ok()),
+            retry: fields.retry.clone(),
+            rate_limit: fields.rate_limit.clone(),
+            ..Layer::default()
+        };
+        let key = self.single("api_key", fields.api_key.as_ref(), config::check_key);
+        layer.api_key = key.map(Secret::new);
+        layer.base_url = self.single("base_url", fields.base_url.as_ref(), config::check_url);
+        let model_id = |id: &str| config::check_model_id("default_model", id);
+        layer.default_model = self.single("default_model", fields.default_model.as_ref(), model_id);
+        let organization = |text: &str| config::check_header_value("organization", text);
+        layer.organization =
+            self.single("organization", fields.organization.as_ref(), organization);
+        let project = |text: &str| config::check_header_value("project", text);
+        layer.project = self.single("project", fields.project.as_ref(), project);
+        if let Some(FieldExpr::Int(seconds)) = fields.timeout {
+            layer.timeout = self.checked(config::check_timeout(seconds));
         }
-        let value = evaluate(environment, expr).map_err(|problem| (field.to_owned(), problem))?;
-        self.values.insert(key, value.clone());
-        Ok(value)
+        for (name, expr) in fields.headers.iter().flatten() {
+            let replaced = |(own, _): &(String, Secret)| own.eq_ignore_ascii_case(name);
+            if !self.over.covers("headers") && !self.over.headers.iter().any(replaced) {
+                let value = self.value(&format!("headers.{name}"), expr);
+                let header =
+                    value.and_then(|v| self.checked(config::check_header(name, v.expose())));
+                layer.headers.extend(header.map(|(name, value)| (name, Secret::new(value))));
+            }
+        }
+        for (alias, expr) in fields.models.iter().flatten() {
+            let replaced = |(own, _): &(String, String)| own == alias;
+            if !self.over.covers("models") && !self.over.models.iter().any(replaced) {
+                let place = format!("models.{alias}");
+                let id = self.value(&place, expr);
+                let id =
+                    id.and_then(|id| self.checked(config::check_model_id(&place, id.expose())));
+                layer.models.extend(id.map(|id| (alias.clone(), id)));
+            }
+        }
+        layer
+    }
+
+    fn single(
+        &mut self,
+        field: &str,
+        expr: Option<&FieldExpr>,
+        check: impl Fn(&str) -> Result<String, Problem>,
+    ) -> Option<String> {
+        let expr = expr.filter(|_| !self.over.covers(field))?;
+        let value = self.value(field, expr)?;
+        self.checked(check(value.expose()))
+    }
+
+    fn value(&mut self, field: &str, expr: &FieldExpr) -> Option<Secret> {
+        let (index, origin) = self.owner;
+        let key = (index, format!("{origin}.{field}"));
+        let value = remembered(self.values, self.environment, key, expr);
+        self.checked(value.map_err(|problem| (field.to_owned(), problem)))
+    }
+
+    fn checked<T>(&mut self, outcome: Result<T, Problem>) -> Option<T> {
+        outcome.map_err(|problem| self.problems.push(problem)).ok()
     }
 }
 

@@ -5,12 +5,16 @@
 
 mod fuse;
 pub mod ops;
+mod patterns;
 mod print;
 pub mod program;
 mod types;
 mod verify;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use regex::Regex;
 
 use crate::value::{EnumType, StructType, Value};
 use ops::Instr;
@@ -18,6 +22,7 @@ use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Type, VERSION,
 };
 
+pub use patterns::pattern;
 pub use print::print;
 
 /// Larger documents are refused.
@@ -72,6 +77,7 @@ struct Content {
     constants: Vec<Value>,
     structs: Vec<Option<Arc<StructType>>>,
     enums: Vec<Option<Arc<EnumType>>>,
+    patterns: HashMap<String, Regex>,
 }
 
 /// A position for people: path, and line and column from 1.
@@ -110,7 +116,8 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
     let constants = document.constants.iter().map(constant_value).collect();
     let structs = document.types.iter().map(struct_type).collect();
     let enums = document.types.iter().map(enum_type).collect();
-    Ok(Verified(Arc::new(Content { document, bodies, constants, structs, enums })))
+    let patterns = patterns::patterns(&document)?;
+    Ok(Verified(Arc::new(Content { document, bodies, constants, structs, enums, patterns })))
 }
 
 /// Another version may have another shape, so the version is read before the rest is expected to fit.
@@ -272,6 +279,12 @@ impl Verified {
     #[must_use]
     pub fn enum_type(&self, index: u32) -> Option<&Arc<EnumType>> {
         self.0.enums.get(index as usize)?.as_ref()
+    }
+
+    /// The compiled form of a pattern of the program.
+    #[must_use]
+    pub fn pattern(&self, text: &str) -> Option<&Regex> {
+        self.0.patterns.get(text)
     }
 
     /// A type as the language writes it.

@@ -149,6 +149,7 @@ instructions! {
     Env "env" [Reg Reg];
     Execute "execute" [Reg Model Reg];
     ExecuteWithSchema "execute_with_schema" [Reg Model Schema Reg];
+    ParseSchema "parse_schema" [Reg Schema Reg];
     Stream "stream" [Reg Model Reg];
     StreamNext "stream_next" [Reg Reg Jump Jump];
     StreamClose "stream_close" [Reg];

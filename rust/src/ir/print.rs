@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::Verified;
 use super::ops::{Kind, Operand};
 use super::program::{Constant, Function};
+use crate::secret::is_secret_header;
 
 /// The listing.
 #[must_use]
@@ -28,6 +29,10 @@ fn header(out: &mut String, program: &Verified) -> std::fmt::Result {
     for connection in &document.connections {
         let fields = serde_json::to_string(&connection.fields).unwrap_or_default();
         writeln!(out, "connect {} kind={} {}", connection.name, connection.kind, masked(&fields))?;
+        if let Some(profile) = &connection.profile {
+            let fields = serde_json::to_string(profile).unwrap_or_default();
+            writeln!(out, "profile {} {}", connection.name, masked(&fields))?;
+        }
     }
     for model in &document.models {
         let on = program.connections().get(model.connection as usize).map_or("?", |c| &c.name);
@@ -41,16 +46,36 @@ fn header(out: &mut String, program: &Verified) -> std::fmt::Result {
     writeln!(out, "may read env {:?}, reach hosts {:?}", permissions.env, permissions.hosts)
 }
 
-/// A literal key is legal, but no listing shows it.
+/// Literal keys, also in headers, are legal, but no listing shows them.
 fn masked(fields: &str) -> String {
     match serde_json::from_str::<serde_json::Value>(fields) {
         Ok(mut fields) => {
-            if let Some(key) = fields.get_mut("api_key").filter(|key| key.is_string()) {
-                *key = "***".into();
+            if let Some(key) = fields.get_mut("api_key") {
+                mask(key);
+            }
+            let headers = fields.get_mut("headers").and_then(serde_json::Value::as_array_mut);
+            for header in headers.into_iter().flatten().filter_map(|h| h.as_array_mut()) {
+                if let [name, value] = header.as_mut_slice()
+                    && name.as_str().is_some_and(is_secret_header)
+                {
+                    mask(value);
+                }
             }
             fields.to_string()
         }
         Err(_) => String::new(),
+    }
+}
+
+/// Hides the texts of a field expression; names of variables stay.
+fn mask(expr: &mut serde_json::Value) {
+    match expr {
+        serde_json::Value::String(_) => *expr = "***".into(),
+        serde_json::Value::Array(parts) => parts.iter_mut().for_each(mask),
+        serde_json::Value::Object(parts) => {
+            parts.iter_mut().filter(|(name, _)| *name != "env").for_each(|(_, part)| mask(part));
+        }
+        _ => {}
     }
 }
 

@@ -1,6 +1,9 @@
 //! The document that the compiler writes, as `docs/ir.md` describes it: the twin of `python/concerto/lower/ir.py`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use crate::value::{Form, Origin};
 
@@ -35,6 +38,9 @@ pub struct Document {
     pub models: Vec<Model>,
     /// What the program may ask for.
     pub permissions: Permissions,
+    /// Prices of the manifest, by model id; none are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pricing: BTreeMap<String, crate::config::PriceConfig>,
     /// Schemas that answers can be asked for.
     pub schemas: Vec<Schema>,
     /// Type table.
@@ -171,12 +177,24 @@ pub struct Struct {
     pub name: String,
     /// Where it comes from.
     pub origin: Origin,
+    /// Whether JSON may have no other fields.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict: bool,
+    /// Functions of one parameter that judge a value, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validators: Vec<u32>,
 }
 
 /// A field of a struct or of a variant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
+    /// Limits of its value in JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Checks>,
+    /// Whether JSON of another type is converted where nothing is lost.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub coerce: bool,
     /// Taken where JSON lacks the field or has null.
     pub default: Option<Constant>,
     /// Its name in JSON.
@@ -188,6 +206,29 @@ pub struct Field {
     /// Index of its type.
     #[serde(rename = "type")]
     pub ty: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(truth: &bool) -> bool {
+    !truth
+}
+
+/// Limits of a field's value. Those of numbers and arrays hold for the value, inside of an Option; those of text also for each element of an array.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checks {
+    /// Least and largest number of elements or entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<(Option<u64>, Option<u64>)>,
+    /// Least and largest number of characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<(Option<u64>, Option<u64>)>,
+    /// A regular expression that is found in the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Least and largest number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(Option<Number>, Option<Number>)>,
 }
 
 /// An enum type.
@@ -266,6 +307,9 @@ pub struct Connection {
     pub name: String,
     /// `program` or `manifest`.
     pub origin: String,
+    /// What the manifest's profile in force lays over the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ConnectionFields>,
     /// Where it is declared.
     pub span: Place,
 }
@@ -295,6 +339,9 @@ pub struct ConnectionFields {
     /// OpenAI project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<FieldExpr>,
+    /// Another provider kind; only profiles have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// Rate limits as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<crate::config::RateLimitConfig>,

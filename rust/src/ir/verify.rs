@@ -2,7 +2,9 @@
 
 use super::IrError;
 use super::ops::{Instr, Kind, Op, Operand, Raw};
-use super::program::{Constant, Document, FORMAT, FieldExpr, Function, Type, VERSION};
+use super::program::{
+    ConnectionFields, Constant, Document, FORMAT, FieldExpr, Function, Type, VERSION,
+};
 use crate::value::{Origin, builtin};
 use crate::vm::natives;
 
@@ -31,18 +33,15 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
         if connection.kind.parse::<crate::config::ProviderKind>().is_err() {
             return bad(format!("provider kind `{}`", connection.kind));
         }
-        let fields = &connection.fields;
-        let maps = fields.headers.iter().chain(&fields.models).flatten().map(|(_, value)| value);
-        let single = [
-            &fields.api_key,
-            &fields.base_url,
-            &fields.default_model,
-            &fields.organization,
-            &fields.project,
-            &fields.timeout,
-        ];
-        for expr in maps.chain(single.into_iter().flatten()) {
-            field_expr(expr, 0)?;
+        if !["program", "manifest"].contains(&connection.origin.as_str()) {
+            return bad(format!("origin `{}` of a connection", connection.origin));
+        }
+        connection_fields(&connection.fields)?;
+        connection.profile.iter().try_for_each(connection_fields)?;
+    }
+    for (id, price) in &document.pricing {
+        if price.check().is_err() {
+            return bad(format!("price of `{id}`"));
         }
     }
     for model in &document.models {
@@ -63,6 +62,24 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
         }
     }
     Ok(())
+}
+
+fn connection_fields(fields: &ConnectionFields) -> Result<(), IrError> {
+    if let Some(kind) = &fields.provider
+        && kind.parse::<crate::config::ProviderKind>().is_err()
+    {
+        return bad(format!("provider kind `{kind}`"));
+    }
+    let maps = fields.headers.iter().chain(&fields.models).flatten().map(|(_, value)| value);
+    let single = [
+        &fields.api_key,
+        &fields.base_url,
+        &fields.default_model,
+        &fields.organization,
+        &fields.project,
+        &fields.timeout,
+    ];
+    maps.chain(single.into_iter().flatten()).try_for_each(|expr| field_expr(expr, 0))
 }
 
 fn header(document: &Document) -> Result<(), IrError> {
@@ -90,10 +107,13 @@ fn place(document: &Document, (file, start, end): (u32, u32, u32)) -> Result<(),
     if start > end { bad("a span ends before it starts") } else { Ok(()) }
 }
 
+/// Only structs and enums, which have names, refer to entries that follow: so nothing that follows unnamed types runs in circles.
 fn types(document: &Document) -> Result<(), IrError> {
     let len = document.types.len();
-    let one = |ty: &u32| index("type", *ty, len).map(|_| ());
-    for ty in &document.types {
+    for (own, ty) in document.types.iter().enumerate() {
+        let named = matches!(ty, Type::Struct(_) | Type::Enum(_));
+        let limit = if named { len } else { own };
+        let one = |ty: &u32| index("type", *ty, limit).map(|_| ());
         match ty {
             Type::Array(item) | Type::Option(item) => one(item)?,
             Type::Map(a, b) | Type::Result(a, b) => one(a).and_then(|()| one(b))?,
@@ -104,6 +124,12 @@ fn types(document: &Document) -> Result<(), IrError> {
             }
             Type::Struct(inner) => {
                 inner.fields.iter().try_for_each(|field| one(&field.ty))?;
+                for validator in &inner.validators {
+                    let function = index("validator", *validator, document.functions.len())?;
+                    if document.functions.get(function).is_none_or(|f| f.params.len() != 1) {
+                        return bad("a validator has one parameter");
+                    }
+                }
                 if matches!(inner.origin, Origin::Record | Origin::Error) {
                     builtin_copy(document, inner)?;
                 }

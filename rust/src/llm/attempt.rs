@@ -79,7 +79,7 @@ impl Exchange<'_> {
                         Some(next) => quirks = next,
                         None => {
                             let request_id = id.or(failure.request_id);
-                            return Err(Failure { request_id, ..failure });
+                            return Err(dialect.blame(&chat, Failure { request_id, ..failure }));
                         }
                     }
                 }

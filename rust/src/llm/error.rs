@@ -34,6 +34,8 @@ pub struct LlmError {
     pub field: Option<String>,
     /// Why an answer does not fit its schema: `truncated`, or the reason of the first violation.
     pub reason: Option<&'static str>,
+    /// Answers that were judged, if the last one does not fit its schema.
+    pub rounds: u32,
     /// How an answer does not fit its schema.
     pub violations: Vec<crate::schema::Violation>,
     /// For interrupted streams: what broke them, the text so far, and how many chunks it came in.
@@ -91,6 +93,7 @@ impl LlmError {
             timeout: timed_out.then_some(call.timeout),
             field: None,
             reason: None,
+            rounds: 0,
             violations: Vec::new(),
             interrupted: None,
             failure,
@@ -117,9 +120,15 @@ impl LlmError {
             timeout: None,
             field: Some(field.to_owned()).filter(|field| !field.is_empty()),
             reason: None,
+            rounds: 0,
             violations: Vec::new(),
             interrupted: None,
         }
+    }
+
+    /// Replaces the message: made into one line, and cut.
+    pub fn set_message(&mut self, message: &str) {
+        self.message = one_line(message);
     }
 
     /// The same error for a stream that had begun to deliver.

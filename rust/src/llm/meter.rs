@@ -58,7 +58,6 @@ impl Meter {
     pub(super) fn round(&mut self) {
         self.rounds += 1;
         self.attempts_in_round = 0;
-        self.each(Recorder::round_started);
     }
 
     pub(super) fn attempt(&mut self) {
@@ -66,7 +65,7 @@ impl Meter {
         self.attempts += 1;
         self.attempts_in_round += 1;
         self.attempt_started = clock::now();
-        self.each(|recorder, origin| recorder.attempt_started(origin, first));
+        self.each(|recorder, origin| recorder.attempt_started(origin, first, 0.0));
     }
 
     pub(super) fn attempt_ended(&self) {
@@ -90,10 +89,9 @@ impl Meter {
     /// Adds tokens; gives what they cost. `base` is the id that the server reported.
     pub(super) fn used(&self, call: &Call, base: &str, usage: &Usage) -> Option<f64> {
         let billed = Billed { kind: call.settings.kind, id: &call.model_id, base };
-        for recorder in &self.recorders {
-            recorder.used(&self.origin, &billed, usage);
-        }
-        billed.cost(usage)
+        // All recorders of a runtime have the same prices.
+        let costs = self.recorders.iter().map(|each| each.used(&self.origin, &billed, usage));
+        costs.fold(None, |_, cost| cost)
     }
 
     pub(super) fn end(&mut self, end: &End) {

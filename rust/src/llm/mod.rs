@@ -48,7 +48,6 @@ pub struct Call {
     #[allow(dead_code, reason = "kept by the call loop, with the rate limits")]
     pub deadline: Option<Duration>,
     /// The model's policy, which replaces that of the connection as a whole.
-    #[allow(dead_code, reason = "kept by the call loop, with the rate limits")]
     pub retry: Option<RetryConfig>,
 }
 
@@ -147,7 +146,6 @@ impl CallSession {
     }
 
     /// Appends messages for the next round.
-    #[allow(dead_code, reason = "for rounds that ask again")]
     pub fn say(&mut self, messages: impl IntoIterator<Item = Message>) {
         self.call.messages.extend(messages);
     }
@@ -214,15 +212,6 @@ enum Opened {
 /// The feature that a call needs and this release does not have.
 fn not_there_yet(call: &Call) -> Option<(&'static str, String)> {
     let settings = &call.settings;
-    if dialect(settings.kind).is_none() {
-        let kind = settings.kind.word();
-        return Some((
-            "provider",
-            format!(
-                "this release does not speak the protocol of `{kind}` yet; it speaks openai, ollama and custom"
-            ),
-        ));
-    }
     if settings.retry.as_ref().is_some_and(|retry| retry.max_attempts.unwrap_or(1) > 1) {
         return Some(("retry", "this release does not repeat failed requests yet; remove `retry` or set `max_attempts: 1`".to_owned()));
     }
@@ -241,5 +230,5 @@ fn usable_dialect(call: &Call) -> Result<&'static dyn Dialect, Failure> {
             ..Failure::new(FailureKind::Config, message)
         });
     }
-    dialect(call.settings.kind).ok_or_else(|| Failure::new(FailureKind::Config, "no protocol"))
+    Ok(dialect(call.settings.kind))
 }

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::ProviderKind;
 
 pub use distribution::{Distribution, Summary};
-pub use prices::{price, table_date as price_table_date};
+pub use prices::{PriceBook, table_date as price_table_date};
 
 /// Tokens: `tokens_in` holds the whole prompt, cached tokens included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -116,16 +116,38 @@ struct Distributions {
 #[derive(Clone, Debug, Default)]
 struct State {
     connections: BTreeMap<String, (Counters, Distributions)>,
-    models: BTreeMap<String, Counters>,
+    /// With the connection that the model is on; it is empty for models of unknown programs until they are called.
+    models: BTreeMap<String, (String, Counters)>,
     bases: BTreeMap<String, TokenUsage>,
     emits: u64,
+}
+
+impl State {
+    /// Counts for the connection and the model of a call.
+    fn change(
+        &mut self,
+        origin: &Origin,
+        count: impl Fn(&mut Counters),
+        distribute: impl FnOnce(&mut Distributions),
+    ) {
+        if let Some((counters, distributions)) = self.connections.get_mut(&origin.connection) {
+            count(counters);
+            distribute(distributions);
+        }
+        if let Some((connection, counters)) = self.models.get_mut(&origin.model) {
+            connection.clone_from(&origin.connection);
+            count(counters);
+        }
+    }
 }
 
 /// Live counters. Cheap to update from many threads: one short lock per event.
 #[derive(Debug)]
 pub struct Recorder {
     connections: Vec<String>,
-    models: Vec<String>,
+    /// Each with its connection.
+    models: Vec<(String, String)>,
+    prices: Arc<PriceBook>,
     started: tokio::time::Instant,
     state: Mutex<State>,
 }
@@ -150,14 +172,6 @@ pub struct Billed<'a> {
     pub base: &'a str,
 }
 
-impl Billed<'_> {
-    /// US dollars, if the price is known.
-    #[must_use]
-    pub fn cost(&self, usage: &Usage) -> Option<f64> {
-        price(self.kind, self.id).map(|price| price.cost(usage))
-    }
-}
-
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -170,10 +184,23 @@ pub enum End {
 }
 
 impl Recorder {
-    /// Counters at zero, for a program that declares these names.
+    /// Counters at zero, for a program that declares these names, with the built-in prices.
+    #[cfg(test)]
     #[must_use]
     pub fn new(connections: Vec<String>, models: Vec<String>) -> Self {
-        let recorder = Self { connections, models, started: clock::now(), state: Mutex::default() };
+        let models = models.into_iter().map(|model| (model, String::new())).collect();
+        Self::with_prices(connections, models, Arc::default())
+    }
+
+    /// The same for models with the connections that they are on, and with prices of a host or a manifest.
+    #[must_use]
+    pub fn with_prices(
+        connections: Vec<String>,
+        models: Vec<(String, String)>,
+        prices: Arc<PriceBook>,
+    ) -> Self {
+        let started = clock::now();
+        let recorder = Self { connections, models, prices, started, state: Mutex::default() };
         recorder.locked(|state| *state = recorder.empty());
         recorder
     }
@@ -181,7 +208,13 @@ impl Recorder {
     fn empty(&self) -> State {
         State {
             connections: self.connections.iter().map(|n| (n.clone(), Default::default())).collect(),
-            models: self.models.iter().map(|n| (n.clone(), Counters::default())).collect(),
+            models: self
+                .models
+                .iter()
+                .map(|(model, connection)| {
+                    (model.clone(), (connection.clone(), Counters::default()))
+                })
+                .collect(),
             ..State::default()
         }
     }
@@ -189,7 +222,8 @@ impl Recorder {
     /// A recorder at zero for one run of the same program.
     #[must_use]
     pub fn for_run(&self) -> Arc<Self> {
-        Arc::new(Self::new(self.connections.clone(), self.models.clone()))
+        let (connections, models) = (self.connections.clone(), self.models.clone());
+        Arc::new(Self::with_prices(connections, models, Arc::clone(&self.prices)))
     }
 
     fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -203,15 +237,7 @@ impl Recorder {
         count: impl Fn(&mut Counters),
         distribute: impl FnOnce(&mut Distributions),
     ) {
-        self.locked(|state| {
-            if let Some((counters, distributions)) = state.connections.get_mut(&origin.connection) {
-                count(counters);
-                distribute(distributions);
-            }
-            if let Some(counters) = state.models.get_mut(&origin.model) {
-                count(counters);
-            }
-        });
+        self.locked(|state| state.change(origin, count, distribute));
     }
 
     fn both(&self, origin: &Origin, count: impl Fn(&mut Counters)) {
@@ -245,18 +271,26 @@ impl Recorder {
         self.change(origin, count, |d| d.latency.add(latency_ms));
     }
 
-    /// A round begins: a model turn inside a call.
-    pub fn round_started(&self, origin: &Origin) {
-        self.both(origin, |counters| counters.rounds += 1);
+    /// An attempt begins to wait for its turn.
+    #[allow(dead_code, reason = "only rate limits make attempts wait")]
+    pub fn queued(&self, origin: &Origin) {
+        self.both(origin, |counters| counters.queued += 1);
     }
 
-    /// An attempt begins.
-    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool) {
+    /// An attempt that waited was admitted, or gave up.
+    #[allow(dead_code, reason = "only rate limits make attempts wait")]
+    pub fn unqueued(&self, origin: &Origin) {
+        self.both(origin, |counters| counters.queued = counters.queued.saturating_sub(1));
+    }
+
+    /// An attempt begins, after this time in the queue. The first of a round begins the round too, so that no round is without one.
+    pub fn attempt_started(&self, origin: &Origin, first_of_round: bool, queue_ms: f64) {
         let count = |counters: &mut Counters| {
             counters.attempts += 1;
+            counters.rounds += u64::from(first_of_round);
             counters.retries += u64::from(!first_of_round);
         };
-        self.change(origin, count, |d| d.queue_time.add(0.0));
+        self.change(origin, count, |d| d.queue_time.add(queue_ms));
     }
 
     /// A request of this size goes out.
@@ -282,14 +316,18 @@ impl Recorder {
         self.change(origin, |_| {}, |d| d.first_chunk.add(milliseconds));
     }
 
-    /// Tokens were used.
-    pub fn used(&self, origin: &Origin, billed: &Billed<'_>, usage: &Usage) {
-        let cost = billed.cost(usage);
-        self.both(origin, |counters| {
+    /// Tokens were used. Gives their cost in US dollars, if the price is known.
+    pub fn used(&self, origin: &Origin, billed: &Billed<'_>, usage: &Usage) -> Option<f64> {
+        let cost = self.prices.price(billed.kind, billed.id).map(|price| price.cost(usage));
+        let count = |counters: &mut Counters| {
             counters.tokens.add(usage);
             counters.cost.add(cost, usage);
+        };
+        self.locked(|state| {
+            state.change(origin, count, |_| {});
+            state.bases.entry(billed.base.to_owned()).or_default().add(usage);
         });
-        self.locked(|state| state.bases.entry(billed.base.to_owned()).or_default().add(usage));
+        cost
     }
 
     /// A consistent snapshot.
@@ -305,14 +343,15 @@ impl Recorder {
             let mut fresh = self.empty();
             let keep = |counters: &mut Counters, old: Option<&Counters>| {
                 counters.in_flight = old.map_or(0, |old| old.in_flight);
+                counters.queued = old.map_or(0, |old| old.queued);
                 // At any time, calls = successes + errors + cancelled + in flight.
                 counters.calls = counters.in_flight;
             };
             for (name, (counters, _)) in &mut fresh.connections {
                 keep(counters, state.connections.get(name).map(|(old, _)| old));
             }
-            for (name, counters) in &mut fresh.models {
-                keep(counters, state.models.get(name));
+            for (name, (_, counters)) in &mut fresh.models {
+                keep(counters, state.models.get(name).map(|(_, old)| old));
             }
             *state = fresh;
         });
@@ -336,7 +375,7 @@ impl Metrics {
     /// Tokens of a model, by its name in the program; zeros for an unknown name.
     #[must_use]
     pub fn tokens_by_model(&self, name: &str) -> TokenUsage {
-        self.state.models.get(name).map_or_else(TokenUsage::default, |c| c.tokens)
+        self.state.models.get(name).map_or_else(TokenUsage::default, |(_, c)| c.tokens)
     }
 
     /// Tokens by the id that the servers reported.
@@ -365,7 +404,7 @@ impl Metrics {
     #[must_use]
     pub fn counters(&self, name: &str) -> Option<&Counters> {
         let connection = self.state.connections.get(name).map(|(counters, _)| counters);
-        connection.or_else(|| self.state.models.get(name))
+        connection.or_else(|| self.state.models.get(name).map(|(_, counters)| counters))
     }
 
     /// A distribution of a connection: `queue_time_ms`, `latency_ms`, `attempt_ms` or `time_to_first_chunk_ms`.
@@ -425,6 +464,18 @@ impl Metrics {
     /// Everything as JSON with stable keys.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
+        let models: serde_json::Map<_, _> = self
+            .state
+            .models
+            .iter()
+            .map(|(name, (connection, counters))| {
+                let mut entry = serde_json::to_value(counters).unwrap_or_default();
+                if let Some(entry) = entry.as_object_mut() {
+                    entry.insert("connection".to_owned(), connection.as_str().into());
+                }
+                (name.clone(), entry)
+            })
+            .collect();
         let connections: serde_json::Map<_, _> = self
             .state
             .connections
@@ -441,7 +492,7 @@ impl Metrics {
             .collect();
         serde_json::json!({
             "connections": connections,
-            "models": self.state.models,
+            "models": models,
             "bases": self.state.bases,
             "emit_count": self.state.emits,
             "execution_time_ms": self.elapsed_ms,
@@ -452,19 +503,39 @@ impl Metrics {
     /// The text format of Prometheus.
     #[must_use]
     pub fn to_prometheus(&self) -> String {
-        let counters = self.state.connections.iter().map(|(name, (c, _))| (name.as_str(), c));
-        let models = self.state.models.iter().map(|(name, c)| (name.as_str(), c));
-        prometheus::render(counters, models)
+        let mut out = String::new();
+        let rows: Vec<prometheus::Row<'_>> = self
+            .state
+            .models
+            .iter()
+            .map(|(model, (connection, counters))| (connection.as_str(), model.as_str(), counters))
+            .collect();
+        prometheus::counters(&mut out, &rows);
+        for (position, (name, help)) in DISTRIBUTIONS.into_iter().enumerate() {
+            let connections = self.state.connections.iter();
+            let times: Vec<prometheus::Times<'_>> = connections
+                .filter_map(|(connection, (_, all))| {
+                    Some((connection.as_str(), named(all).get(position)?.1))
+                })
+                .collect();
+            prometheus::histogram(&mut out, name, help, &times);
+        }
+        out
     }
 }
 
+/// Names of the distributions of a connection, and what they say.
+const DISTRIBUTIONS: [(&str, &str); 4] = [
+    ("queue_time_ms", "How long HTTP requests waited for their turn."),
+    ("latency_ms", "How long calls took, queue and retries included."),
+    ("attempt_ms", "How long HTTP requests took."),
+    ("time_to_first_chunk_ms", "How long streams took to their first text."),
+];
+
 fn named(distributions: &Distributions) -> [(&'static str, &Distribution); 4] {
-    [
-        ("queue_time_ms", &distributions.queue_time),
-        ("latency_ms", &distributions.latency),
-        ("attempt_ms", &distributions.attempt),
-        ("time_to_first_chunk_ms", &distributions.first_chunk),
-    ]
+    let Distributions { queue_time, latency, attempt, first_chunk } = distributions;
+    let mut values = [queue_time, latency, attempt, first_chunk].into_iter();
+    DISTRIBUTIONS.map(|(name, _)| (name, values.next().unwrap_or(latency)))
 }
 
 #[cfg(test)]

@@ -1,53 +1,100 @@
 //! The text format of Prometheus.
+//!
+//! Counters have the labels `connection` and `model`: a model belongs to one connection, so sums over either label count nothing twice.
 
 use std::fmt::Write;
 
 use super::Counters;
+use super::distribution::Distribution;
 
 /// A metric: name, help, and its value in the counters.
 type Column = (&'static str, &'static str, fn(&Counters) -> f64);
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only")]
-const COLUMNS: [Column; 9] = [
-    ("concerto_calls_total", "Model calls.", |c| c.calls as f64),
-    ("concerto_attempts_total", "HTTP requests.", |c| c.attempts as f64),
-    ("concerto_retries_total", "Repeated HTTP requests.", |c| c.retries as f64),
-    ("concerto_successes_total", "Successful calls.", |c| c.successes as f64),
-    ("concerto_chunks_total", "Chunks of streams.", |c| c.chunks as f64),
-    ("concerto_tokens_in_total", "Tokens of prompts.", |c| c.tokens.tokens_in as f64),
-    ("concerto_tokens_out_total", "Tokens of answers.", |c| c.tokens.tokens_out as f64),
-    ("concerto_tokens_cached_total", "Tokens of prompts from a cache.", |c| {
-        c.tokens.tokens_cached as f64
-    }),
-    ("concerto_cost_usd_total", "Estimated cost.", |c| c.cost.usd),
+const COUNTERS: [Column; 16] = [
+    ("calls", "Model calls.", |c| c.calls as f64),
+    ("attempts", "HTTP requests.", |c| c.attempts as f64),
+    ("retries", "Repeated HTTP requests.", |c| c.retries as f64),
+    ("rounds", "Model turns inside calls.", |c| c.rounds as f64),
+    ("successes", "Successful calls.", |c| c.successes as f64),
+    ("cancelled", "Calls that nobody waited for any more.", |c| c.cancelled as f64),
+    ("mocked", "Calls that were answered locally.", |c| c.mocked as f64),
+    ("chunks", "Chunks of streams.", |c| c.chunks as f64),
+    ("bytes_in", "Bytes of answers.", |c| c.bytes_in as f64),
+    ("bytes_out", "Bytes of requests.", |c| c.bytes_out as f64),
+    ("tokens_in", "Tokens of prompts.", |c| c.tokens.tokens_in as f64),
+    ("tokens_out", "Tokens of answers.", |c| c.tokens.tokens_out as f64),
+    ("tokens_cached", "Tokens of prompts from a cache.", |c| c.tokens.tokens_cached as f64),
+    ("cost_usd", "Estimated cost of the tokens whose price is known.", |c| c.cost.usd),
+    ("unpriced_tokens", "Tokens of unknown price.", |c| c.cost.unpriced_tokens as f64),
+    ("estimated_tokens", "Tokens whose number is an estimate.", |c| c.cost.estimated_tokens as f64),
 ];
 
-pub(super) fn render<'a>(
-    connections: impl Iterator<Item = (&'a str, &'a Counters)>,
-    models: impl Iterator<Item = (&'a str, &'a Counters)>,
-) -> String {
-    let rows: Vec<_> = connections
-        .map(|(name, counters)| ("connection", name, counters))
-        .chain(models.map(|(name, counters)| ("model", name, counters)))
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only")]
+const GAUGES: [Column; 2] = [
+    ("in_flight", "Calls that are under way.", |c| c.in_flight as f64),
+    ("queued", "HTTP requests that wait for their turn.", |c| c.queued as f64),
+];
+
+/// A model's counters with the names of its connection and of itself.
+pub(super) type Row<'a> = (&'a str, &'a str, &'a Counters);
+
+/// A connection's distribution of times with its name.
+pub(super) type Times<'a> = (&'a str, &'a Distribution);
+
+/// All counters and gauges.
+pub(super) fn counters(out: &mut String, rows: &[Row<'_>]) {
+    let labels: Vec<String> = rows
+        .iter()
+        .map(|(connection, model, _)| {
+            format!("connection=\"{}\",model=\"{}\"", escaped(connection), escaped(model))
+        })
         .collect();
-    let mut out = String::new();
-    for (metric, help, value) in COLUMNS {
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "# HELP {metric} {help}\n# TYPE {metric} counter");
-        for (label, name, counters) in &rows {
-            let _ = writeln!(out, "{metric}{{{label}=\"{name}\"}} {}", value(counters));
+    let totals = COUNTERS.iter().map(|column| (column, "counter", "_total"));
+    let gauges = GAUGES.iter().map(|column| (column, "gauge", ""));
+    // Writing to a String cannot fail.
+    for ((name, help, value), kind, suffix) in totals.chain(gauges) {
+        let _ = head(out, &format!("{name}{suffix}"), help, kind);
+        for (labels, (_, _, counters)) in labels.iter().zip(rows) {
+            let _ = writeln!(out, "concerto_{name}{suffix}{{{labels}}} {}", value(counters));
         }
     }
-    out.push_str(
-        "# HELP concerto_errors_total Failed calls.\n# TYPE concerto_errors_total counter\n",
-    );
-    for (label, name, counters) in &rows {
+    let _ = head(out, "errors_total", "Failed calls.", "counter");
+    for (labels, (_, _, counters)) in labels.iter().zip(rows) {
         for (kind, count) in &counters.errors {
+            let kind = escaped(kind);
+            let _ = writeln!(out, "concerto_errors_total{{{labels},kind=\"{kind}\"}} {count}");
+        }
+    }
+}
+
+/// One histogram, in milliseconds.
+pub(super) fn histogram(out: &mut String, name: &str, help: &str, rows: &[Times<'_>]) {
+    let _ = head(out, name, help, "histogram");
+    for (connection, distribution) in rows {
+        let (summary, connection) = (distribution.summary(), escaped(connection));
+        for (bound, count) in &summary.buckets {
             let _ = writeln!(
                 out,
-                "concerto_errors_total{{{label}=\"{name}\",kind=\"{kind}\"}} {count}"
+                "concerto_{name}_bucket{{connection=\"{connection}\",le=\"{bound}\"}} {count}"
             );
         }
+        let _ = writeln!(
+            out,
+            "concerto_{name}_bucket{{connection=\"{connection}\",le=\"+Inf\"}} {count}\n\
+             concerto_{name}_sum{{connection=\"{connection}\"}} {sum}\n\
+             concerto_{name}_count{{connection=\"{connection}\"}} {count}",
+            count = summary.count,
+            sum = summary.sum,
+        );
     }
-    out
+}
+
+fn head(out: &mut String, name: &str, help: &str, kind: &str) -> std::fmt::Result {
+    writeln!(out, "# HELP concerto_{name} {help}\n# TYPE concerto_{name} {kind}")
+}
+
+/// A label's value: the format escapes these three and nothing else.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -13,8 +13,8 @@ fn usage_is_counted_for_connection_model_and_base() {
     let recorder =
         Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned(), "Slow".to_owned()]);
     recorder.call_started(&origin());
-    recorder.round_started(&origin());
-    recorder.attempt_started(&origin(), true);
+
+    recorder.attempt_started(&origin(), true, 0.0);
     let usage = Usage { tokens_in: 1000, tokens_out: 500, tokens_cached: 200, ..Usage::default() };
     let base = "gpt-4o-mini-2024-07-18";
     let billed = Billed { kind: ProviderKind::OpenAi, id: "gpt-4o-mini", base };
@@ -37,8 +37,8 @@ fn an_unknown_price_is_unknown_and_not_zero() {
     let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
     let usage = Usage { tokens_in: 5, tokens_out: 7, ..Usage::default() };
     let billed = Billed { kind: ProviderKind::Custom, id: "some-model", base: "gpt-4o" };
-    assert_eq!(billed.cost(&usage), None, "the id that was asked for counts");
-    recorder.used(&origin(), &billed, &usage);
+    let cost = recorder.used(&origin(), &billed, &usage);
+    assert_eq!(cost, None, "the id that was asked for counts");
     let cost = recorder.snapshot().estimated_cost("openai");
     assert_eq!((cost.usd, cost.unpriced_tokens, cost.is_complete()), (0.0, 12, false));
 }
@@ -55,6 +55,51 @@ fn a_reset_keeps_what_is_in_flight() {
     recorder.call_ended(&origin(), &End::Success, 1.0, false);
     let counters = recorder.snapshot().counters("openai").unwrap().clone();
     assert_eq!((counters.calls, counters.successes, counters.in_flight), (1, 1, 0));
+}
+
+/// T-17: each line is a comment or `name{labels} number`, labels are escaped, buckets are cumulative, and nothing is counted twice.
+#[test]
+fn prometheus_text_is_valid() {
+    let name = "a\"b\\c\nd".to_owned();
+    let models = vec![("M".to_owned(), name.clone()), ("N".to_owned(), name.clone())];
+    let recorder = Recorder::with_prices(vec![name.clone()], models, Arc::default());
+    for (model, end) in [("M", End::Success), ("N", End::Error("network"))] {
+        let origin = Origin { connection: name.clone(), model: model.to_owned() };
+        recorder.call_started(&origin);
+        recorder.attempt_started(&origin, true, 7.0);
+        recorder.call_ended(&origin, &end, 80.0, false);
+    }
+    let text = recorder.snapshot().to_prometheus();
+    let label = r#"connection="a\"b\\c\nd""#;
+    for line in [
+        format!(r#"concerto_calls_total{{{label},model="M"}} 1"#),
+        format!(r#"concerto_errors_total{{{label},model="N",kind="network"}} 1"#),
+        format!(r#"concerto_queue_time_ms_bucket{{{label},le="5"}} 0"#),
+        format!(r#"concerto_queue_time_ms_bucket{{{label},le="10"}} 2"#),
+        format!(r#"concerto_latency_ms_bucket{{{label},le="+Inf"}} 2"#),
+        format!("concerto_latency_ms_sum{{{label}}} 160"),
+        "# TYPE concerto_latency_ms histogram".to_owned(),
+        "# TYPE concerto_in_flight gauge".to_owned(),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    for line in text.lines() {
+        let is_sample = line.rsplit_once("} ").is_some_and(|(series, value)| {
+            series.starts_with("concerto_") && value.parse::<f64>().is_ok()
+        });
+        assert!(line.starts_with("# HELP ") || line.starts_with("# TYPE ") || is_sample, "{line}");
+    }
+}
+
+/// T-16: waiting attempts are still waiting after a reset.
+#[test]
+fn a_reset_keeps_what_is_queued() {
+    let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
+    recorder.queued(&origin());
+    recorder.reset();
+    assert_eq!(recorder.snapshot().counters("openai").unwrap().queued, 1);
+    recorder.unqueued(&origin());
+    assert_eq!(recorder.snapshot().counters("Fast").unwrap().queued, 0);
 }
 
 /// What may happen to a call, in some order.
@@ -94,12 +139,11 @@ fn play(steps: Vec<Step>) -> Recorder {
         match step {
             Step::Start(origin) => recorder.call_started(&origin),
             Step::Attempt(origin, first) => {
-                if first {
-                    recorder.round_started(&origin);
-                }
-                recorder.attempt_started(&origin, first);
+                recorder.attempt_started(&origin, first, 0.0);
             }
-            Step::Use(origin, usage) => recorder.used(&origin, &billed, &usage),
+            Step::Use(origin, usage) => {
+                recorder.used(&origin, &billed, &usage);
+            }
             Step::End(origin, end) => {
                 let snapshot = recorder.snapshot();
                 if snapshot.counters(&origin.model).unwrap().in_flight > 0 {
@@ -118,6 +162,7 @@ proptest! {
         let metrics = play(steps).snapshot();
         for name in metrics.connections().chain(metrics.models()) {
             let c = metrics.counters(name).unwrap();
+            prop_assert!(c.attempts >= c.rounds);
             prop_assert_eq!(c.retries, c.attempts - c.rounds);
             let ended = c.successes + c.errors.values().sum::<u64>() + c.cancelled;
             prop_assert_eq!(c.calls, ended + c.in_flight);

@@ -14,6 +14,12 @@ const RULES: &str = include_str!("rules.json");
 static ROWS: LazyLock<Json> = LazyLock::new(|| serde_json::from_str(PRICES).unwrap_or_default());
 static FAMILIES: LazyLock<Json> = LazyLock::new(|| serde_json::from_str(RULES).unwrap_or_default());
 
+/// The price file as it stands.
+#[must_use]
+pub fn price_file() -> &'static Json {
+    &ROWS
+}
+
 /// Whether a model answers requests with this feature with status 400; the words stand in `rules.json`.
 #[must_use]
 pub fn rejects(id: &str, feature: &str) -> bool {
@@ -21,7 +27,6 @@ pub fn rejects(id: &str, feature: &str) -> bool {
     [row(id), rule(id)].into_iter().flatten().any(|known| lists(known, "rejects", feature))
 }
 
-#[allow(dead_code, reason = "the next codecs ask")]
 /// Whether a model has a feature, such as `json_schema`.
 #[must_use]
 pub fn has(id: &str, feature: &str) -> bool {

@@ -129,13 +129,36 @@ pub(super) fn body(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_start_matches('\u{feff}').trim().to_owned()
 }
 
+/// Reads JSON, unless it is an error object.
+pub(super) fn read(text: &str, what: &str) -> Result<Json, Failure> {
+    let json: Json = serde_json::from_str(text)
+        .map_err(|error| unusable(&format!("{what} is no JSON ({error})"), text))?;
+    match super::classify::inside_ok(&json) {
+        Some(failure) => Err(failure),
+        None if json.is_object() => Ok(json),
+        None => Err(unusable(&format!("{what} is no JSON object"), text)),
+    }
+}
+
 /// A stream whose body ended too early.
 pub(super) fn cut_off() -> Failure {
     Failure::new(FailureKind::Network, "the stream ended without its end marker")
         .retried_as(RetryClass::ServerError)
 }
 
+/// Sets a field of an object.
+pub(super) fn put(object: &mut Json, key: &str, value: impl Into<Json>) {
+    if let Some(map) = object.as_object_mut() {
+        map.insert(key.to_owned(), value.into());
+    }
+}
+
 /// The text of a field; anything but a string is as good as absent.
 pub(super) fn word<'a>(json: &'a Json, key: &str) -> Option<&'a str> {
     json.get(key).and_then(Json::as_str)
+}
+
+/// The elements of a field; anything but an array is as good as empty.
+pub(super) fn items<'a>(json: &'a Json, key: &str) -> impl Iterator<Item = &'a Json> {
+    json.get(key).and_then(Json::as_array).into_iter().flatten()
 }

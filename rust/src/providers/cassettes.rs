@@ -1,33 +1,76 @@
-//! Every recorded sample of the dialects that are here (`tests/cassettes`): whole, byte by byte, and in random pieces.
+//! Every recorded answer of the protocols that are here (`tests/cassettes`): whole, byte by byte, and in random pieces. `cassette_requests` has the
+//! requests.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use super::openai::OpenAi;
-use super::{Dialect, Failure, FailureKind};
-use crate::chat::{ChatRequest, ChatResponse, Message, OutputSchema, Role, Sampling, Tools, Usage};
-use crate::config::{Layer, ProviderKind, merge};
+use super::classify::http_error;
+use super::{Dialect, Failure, FailureKind, RetryClass, anthropic, google, openai};
+use crate::chat::{ChatRequest, ChatResponse, ToolCall, Usage};
 use crate::llm::sse::Decoder;
-use crate::secret::Secret;
 use crate::wire::HttpResponse;
 
-fn samples(kind: &str) -> Vec<Json> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes");
-    let manifest: Json =
-        serde_json::from_str(&std::fs::read_to_string(root.join("manifest.json")).unwrap())
-            .unwrap();
-    let all = manifest["samples"].as_array().unwrap().clone();
-    let wanted = |s: &Json| s["dialect"] == "openai_chat" && s["kind"] == kind;
-    let found: Vec<Json> = all.into_iter().filter(wanted).collect();
-    assert!(found.len() > 4, "the cassettes are there");
-    found
+/// Protocols that have samples but that no kind of connection uses.
+const UNUSED: [(&str, &str); 4] = [
+    ("openai_responses", "all kinds that could use it speak chat completions"),
+    ("ollama", "the kind ollama speaks chat completions at `/v1`"),
+    ("anthropic_count", "tokens are estimated before a call, not asked for"),
+    ("gemini_count", "tokens are estimated before a call, not asked for"),
+];
+
+fn dialect(name: &str) -> Option<&'static dyn Dialect> {
+    match name {
+        "openai_chat" => Some(&openai::OpenAi),
+        "anthropic" => Some(&anthropic::Anthropic),
+        "gemini" => Some(&google::Google),
+        _ => None,
+    }
 }
 
-fn bytes(sample: &Json) -> Vec<u8> {
+pub(super) fn all() -> Vec<Json> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes/manifest.json");
+    let manifest: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    manifest["samples"].as_array().unwrap().clone()
+}
+
+pub(super) fn text<'a>(json: &'a Json, key: &str) -> &'a str {
+    json[key].as_str().unwrap()
+}
+
+/// The samples of a kind, with their protocol.
+pub(super) fn samples(kind: &str) -> Vec<(Json, &'static dyn Dialect)> {
+    let wanted = all().into_iter().filter(|sample| sample["kind"] == kind);
+    wanted
+        .filter_map(|sample| dialect(text(&sample, "dialect")).map(|dialect| (sample, dialect)))
+        .collect()
+}
+
+pub(super) fn bytes(sample: &Json) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes");
-    std::fs::read(root.join(sample["file"].as_str().unwrap())).unwrap()
+    std::fs::read(root.join(text(sample, "file"))).unwrap()
+}
+
+#[test]
+fn no_sample_is_left_out_without_a_reason() {
+    let mut counts = std::collections::BTreeMap::new();
+    for sample in all() {
+        let name = text(&sample, "dialect");
+        assert!(dialect(name).is_some() || UNUSED.iter().any(|(own, _)| *own == name), "{name}");
+        *counts.entry(name.to_owned()).or_insert(0) += 1;
+    }
+    let expected = [
+        ("anthropic", 38),
+        ("anthropic_count", 2),
+        ("gemini", 35),
+        ("gemini_count", 1),
+        ("ollama", 15),
+        ("openai_chat", 80),
+        ("openai_responses", 7),
+    ];
+    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into());
 }
 
 fn check_usage(name: &str, expected: &Json, found: Option<Usage>) {
@@ -36,31 +79,47 @@ fn check_usage(name: &str, expected: &Json, found: Option<Usage>) {
         assert_eq!(found, None, "{name}");
         return;
     }
-    let found = found.unwrap_or_else(|| panic!("{name}: no usage"));
-    let numbers = [
-        ("input", found.tokens_in),
-        ("output", found.tokens_out),
-        ("cache_read", found.tokens_cached),
-        ("cache_write", found.cache_written),
-        ("reasoning", found.reasoning),
-    ];
-    for (key, number) in numbers {
-        assert_eq!(wanted[key], Json::from(number), "{name}: {key}");
+    let number = |key: &str| wanted[key].as_u64().unwrap();
+    let usage = Usage {
+        tokens_in: number("input"),
+        tokens_out: number("output"),
+        tokens_cached: number("cache_read"),
+        cache_written: number("cache_write"),
+        reasoning: number("reasoning"),
+        is_estimated: false,
+    };
+    assert_eq!(found, Some(usage), "{name}");
+}
+
+fn check_calls(name: &str, expected: &Json, found: &[ToolCall]) {
+    let expected = expected["tool_calls"].as_array().unwrap();
+    assert_eq!(found.len(), expected.len(), "{name}");
+    for (index, (call, wanted)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(call.name, text(wanted, "name"), "{name}");
+        assert_eq!(Json::from(call.object().unwrap()), wanted["arguments"], "{name}");
+        // Where the server gave no id, the codec makes one.
+        let own = format!("call_1_{index}");
+        assert_eq!(call.id, wanted["id"].as_str().unwrap_or(&own), "{name}");
+        assert_eq!(call.is_own_id, wanted["id"].is_null(), "{name}");
     }
 }
 
 fn check_outcome(name: &str, expected: &Json, found: Result<ChatResponse, Failure>) {
     match (expected.get("error").and_then(Json::as_str), found) {
         (None, Ok(response)) => {
-            assert_eq!(response.text, expected["text"].as_str().unwrap(), "{name}");
-            assert_eq!(response.finish_reason, expected["finish"].as_str().unwrap(), "{name}");
+            assert_eq!(response.text, text(expected, "text"), "{name}");
+            assert_eq!(response.finish_reason, text(expected, "finish"), "{name}");
             assert_eq!(response.model.as_deref(), expected["model"].as_str(), "{name}");
+            check_calls(name, expected, &response.tool_calls);
             check_usage(name, expected, response.usage);
         }
         (Some(error), Err(failure)) => {
             assert_eq!(failure.kind.word(), error, "{name}: {failure:?}");
             if let Some(message) = expected.get("message").and_then(Json::as_str) {
                 assert_eq!(failure.message, message, "{name}");
+            }
+            if let Some(detail) = expected.get("detail").and_then(Json::as_str) {
+                assert_eq!(failure.detail, Some(detail), "{name}");
             }
             check_usage(name, expected, failure.usage);
         }
@@ -70,48 +129,57 @@ fn check_outcome(name: &str, expected: &Json, found: Result<ChatResponse, Failur
 
 #[test]
 fn whole_answers() {
-    for sample in samples("response") {
-        let name = sample["file"].as_str().unwrap();
+    for (sample, dialect) in samples("response") {
         let status = u16::try_from(sample["status"].as_u64().unwrap()).unwrap();
         let answer =
             HttpResponse { status, headers: Vec::new(), body: Bytes::from(bytes(&sample)) };
-        check_outcome(name, &sample["expect"], OpenAi.decode(&plain(), &answer));
+        let found = dialect.decode(&ChatRequest::default(), &answer);
+        check_outcome(text(&sample, "file"), &sample["expect"], found);
     }
+}
+
+/// When the samples were made.
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_428_000) // 2026-11-23T10:00:00Z
+}
+
+fn answer(sample: &Json) -> HttpResponse {
+    let raw = bytes(sample);
+    let split = raw.windows(2).position(|pair| pair == b"\n\n").unwrap();
+    let head = std::str::from_utf8(&raw[..split]).unwrap();
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let headers = fields.map(|(n, v)| (n.trim().to_lowercase(), v.trim().to_owned())).collect();
+    let status = u16::try_from(sample["status"].as_u64().unwrap()).unwrap();
+    HttpResponse { status, headers, body: Bytes::from(raw[split + 2..].to_vec()) }
 }
 
 #[test]
 fn error_answers() {
-    for sample in samples("error") {
-        let name = sample["file"].as_str().unwrap();
-        let raw = bytes(&sample);
-        let split = raw.windows(2).position(|pair| pair == b"\n\n").unwrap();
-        let head = std::str::from_utf8(&raw[..split]).unwrap();
-        let headers = head
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(':'))
-            .map(|(n, v)| (n.trim().to_lowercase(), v.trim().to_owned()))
-            .collect();
-        let status = u16::try_from(sample["status"].as_u64().unwrap()).unwrap();
-        let body = Bytes::from(raw[split + 2..].to_vec());
-        let failure = OpenAi.decode(&plain(), &HttpResponse { status, headers, body }).unwrap_err();
-        let expected = &sample["expect"];
-        assert_eq!(failure.kind.word(), expected["error"].as_str().unwrap(), "{name}: {failure:?}");
+    for (sample, dialect) in samples("error") {
+        let (name, expected) = (text(&sample, "file"), &sample["expect"]);
+        let answer = answer(&sample);
+        let failure = http_error(answer.status, &answer.headers, &answer.body, now());
         let class = failure.class.map(|class| match class {
-            super::RetryClass::RateLimit => "rate_limit",
-            super::RetryClass::ServerError => "server_error",
-            super::RetryClass::Timeout => "timeout",
+            RetryClass::RateLimit => "rate_limit",
+            RetryClass::ServerError => "server_error",
+            RetryClass::Timeout => "timeout",
         });
+        assert_eq!(failure.kind.word(), text(expected, "error"), "{name}: {failure:?}");
         assert_eq!(class, expected["retry_class"].as_str(), "{name}");
         let wish = failure.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap());
         assert_eq!(wish, expected["retry_after_ms"].as_u64(), "{name}");
         assert_eq!(failure.detail, expected.get("detail").and_then(Json::as_str), "{name}");
+        assert!(!failure.message.is_empty(), "{name}");
+        let by_dialect = dialect.decode(&ChatRequest::default(), &answer).unwrap_err();
+        // Only what depends on the clock may differ.
+        assert_eq!(Failure { retry_after: failure.retry_after, ..by_dialect }, failure, "{name}");
     }
 }
 
 /// Reads a stream in the given pieces, as the call layer does.
-fn read_stream(pieces: &[&[u8]]) -> (String, Result<ChatResponse, Failure>) {
-    let (mut sse, mut reader) = (Decoder::default(), OpenAi.stream_decoder(&plain()));
+fn read_stream(dialect: &dyn Dialect, pieces: &[&[u8]]) -> (String, Result<ChatResponse, Failure>) {
+    let (mut sse, mut reader) =
+        (Decoder::default(), dialect.stream_decoder(&ChatRequest::default()));
     let mut text = String::new();
     let mut events = Vec::new();
     for piece in pieces {
@@ -137,28 +205,32 @@ fn read_stream(pieces: &[&[u8]]) -> (String, Result<ChatResponse, Failure>) {
     (text, ended)
 }
 
+/// The whole, byte by byte, and twenty ways at random.
+fn ways<'a>(raw: &'a [u8], dice: &mut fastrand::Rng) -> Vec<Vec<&'a [u8]>> {
+    let mut ways: Vec<Vec<&[u8]>> = vec![vec![raw], raw.chunks(1).collect()];
+    for _ in 0..20 {
+        let mut rest: &[u8] = raw;
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            let (piece, more) = rest.split_at(dice.usize(1..=rest.len().min(40)));
+            pieces.push(piece);
+            rest = more;
+        }
+        ways.push(pieces);
+    }
+    ways
+}
+
 #[test]
 fn streams_in_any_pieces() {
     let mut dice = fastrand::Rng::with_seed(7);
-    for sample in samples("stream") {
-        let name = sample["file"].as_str().unwrap();
+    for (sample, dialect) in samples("stream") {
+        let (name, expected) = (text(&sample, "file"), &sample["expect"]);
         let raw = bytes(&sample);
-        let mut ways: Vec<Vec<&[u8]>> = vec![vec![&raw], raw.chunks(1).collect()];
-        for _ in 0..20 {
-            let mut rest: &[u8] = &raw;
-            let mut pieces = Vec::new();
-            while !rest.is_empty() {
-                let (piece, more) = rest.split_at(dice.usize(1..=rest.len().min(40)));
-                pieces.push(piece);
-                rest = more;
-            }
-            ways.push(pieces);
-        }
-        for pieces in ways {
-            let (text, ended) = read_stream(&pieces);
-            let expected = &sample["expect"];
+        for pieces in ways(&raw, &mut dice) {
+            let (text_before, ended) = read_stream(dialect, &pieces);
             if let Some(before) = expected.get("text_before").and_then(Json::as_str) {
-                assert_eq!(text, before, "{name}");
+                assert_eq!(text_before, before, "{name}");
             }
             // After text was delivered a failure is an interruption; what broke it is the cause.
             let interrupted = expected["error"] == "stream_interrupted";
@@ -170,7 +242,9 @@ fn streams_in_any_pieces() {
                         FailureKind::InvalidResponse => "invalid_response",
                         _ => "server_error",
                     };
-                    assert_eq!(cause, expected["cause"].as_str().unwrap(), "{name}");
+                    assert_eq!(cause, text(expected, "cause"), "{name}");
+                    let detail = expected.get("detail").and_then(Json::as_str);
+                    assert!(detail.is_none() || failure.detail == detail, "{name}");
                 }
                 ended => check_outcome(name, expected, ended),
             }
@@ -178,88 +252,84 @@ fn streams_in_any_pieces() {
     }
 }
 
-fn plain() -> ChatRequest {
-    neutral(&serde_json::json!({"model": "m", "messages": []}))
+/// Some JSON that servers may send in place of what belongs there.
+fn odd(dice: &mut fastrand::Rng) -> Json {
+    match dice.u8(..8) {
+        0 => Json::Null,
+        1 => true.into(),
+        2 => (-1).into(),
+        3 => 1e300.into(),
+        4 => "".into(),
+        5 => "\u{0}🚢".into(),
+        6 => Json::Array(vec![Json::Null, serde_json::json!({})]),
+        _ => serde_json::json!({"error": {}, "type": 7, "index": "x"}),
+    }
 }
 
-fn settings(kind: ProviderKind) -> crate::config::ConnectionSettings {
-    let fields = serde_json::json!({"api_key": "sk-test"});
-    let layer = Layer::from_json("c", fields.as_object().unwrap()).unwrap();
-    merge("c", kind, &[("program", &layer)]).unwrap()
+/// Replaces or removes one value somewhere inside.
+fn spoil(json: &mut Json, dice: &mut fastrand::Rng) {
+    if dice.u8(..6) == 0 {
+        *json = odd(dice);
+        return;
+    }
+    match json {
+        Json::Object(map) if !map.is_empty() => {
+            let index = dice.usize(..map.len());
+            let key = map.keys().nth(index).unwrap().clone();
+            if dice.u8(..6) == 0 {
+                map.remove(&key);
+            } else {
+                spoil(&mut map[&key], dice);
+            }
+        }
+        Json::Array(items) if !items.is_empty() => {
+            let index = dice.usize(..items.len());
+            spoil(&mut items[index], dice);
+        }
+        other => *other = odd(dice),
+    }
 }
 
-fn neutral(body: &Json) -> ChatRequest {
-    let messages = body["messages"].as_array().unwrap().iter().filter_map(|m| {
-        let role = match m["role"].as_str()? {
-            "system" => Role::System,
-            "assistant" => Role::Assistant,
-            _ => Role::User,
+// C-54: whatever stands in an answer, there is a response or a failure, never a panic.
+#[test]
+fn spoilt_answers_do_no_harm() {
+    let mut dice = fastrand::Rng::with_seed(11);
+    for (sample, dialect) in samples("response").into_iter().chain(samples("error")) {
+        let answer = match text(&sample, "kind") {
+            "response" => {
+                HttpResponse { status: 200, headers: Vec::new(), body: Bytes::from(bytes(&sample)) }
+            }
+            _ => answer(&sample),
         };
-        Some(Message { role, ..Message::user(m["content"].as_str()?) })
-    });
-    let number = |key: &str| body.get(key).and_then(Json::as_f64);
-    let schema = body.pointer("/response_format/json_schema");
-    ChatRequest {
-        model: body["model"].as_str().unwrap().to_owned(),
-        messages: messages.collect(),
-        sampling: Sampling {
-            temperature: number("temperature"),
-            top_p: number("top_p"),
-            max_tokens: body.get("max_completion_tokens").and_then(Json::as_u64),
-            stop: body.get("stop").map_or(Vec::new(), |s| {
-                s.as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect()
-            }),
-            seed: body.get("seed").and_then(Json::as_i64),
-        },
-        output: schema.map(|s| OutputSchema {
-            name: s["name"].as_str().unwrap().to_owned(),
-            json: s["schema"].clone(),
-        }),
-        tools: Tools::default(),
-        stream: body.get("stream") == Some(&Json::Bool(true)),
-    }
-}
-
-#[test]
-fn requests() {
-    for name in ["chat_request", "chat_request_stream", "chat_request_schema"] {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cassettes/openai");
-        let text = std::fs::read_to_string(root.join(format!("{name}.json"))).unwrap();
-        let expected: Json = serde_json::from_str(&text).unwrap();
-        let chat = neutral(&expected);
-        let request =
-            OpenAi.encode(&chat, &settings(ProviderKind::OpenAi), &Default::default()).unwrap();
-        assert_eq!(request.url, "https://api.openai.com/v1/chat/completions");
-        let key = Secret::new("Bearer sk-test");
-        assert_eq!(request.headers, [("authorization".to_owned(), key)]);
-        let mut found: Json = serde_json::from_slice(&request.body).unwrap();
-        // A schema that is strict already stays as it is, whatever the order of its keywords.
-        if let Some(schema) = found.pointer_mut("/response_format/json_schema/schema") {
-            assert_eq!(Some(&*schema), expected.pointer("/response_format/json_schema/schema"));
+        let Ok(whole) = serde_json::from_slice::<Json>(&answer.body) else { continue };
+        for _ in 0..60 {
+            let mut json = whole.clone();
+            (0..dice.u8(1..4)).for_each(|_| spoil(&mut json, &mut dice));
+            let body = Bytes::from(json.to_string());
+            let found =
+                dialect.decode(&ChatRequest::default(), &HttpResponse { body, ..answer.clone() });
+            assert!(found.is_ok() || !found.unwrap_err().message.is_empty());
         }
-        assert_eq!(found, expected, "{name}");
     }
-}
-
-#[test]
-fn servers_get_the_limit_that_they_know() {
-    let mut chat = neutral(&serde_json::json!({"model": "m", "messages": []}));
-    chat.sampling.max_tokens = Some(5);
-    for (kind, model, url, field) in [
-        (ProviderKind::OpenAi, "gpt-4o", None, "max_completion_tokens"),
-        (ProviderKind::OpenAi, "gpt-4o", Some("http://127.0.0.1:1"), "max_tokens"),
-        (ProviderKind::OpenAi, "o3", Some("http://127.0.0.1:1"), "max_completion_tokens"),
-        (ProviderKind::Custom, "o3", Some("http://127.0.0.1:1"), "max_tokens"),
-    ] {
-        let mut fields = serde_json::json!({"api_key": "sk-test"});
-        if let Some(url) = url {
-            fields["base_url"] = url.into();
+    for (sample, dialect) in samples("stream") {
+        let (mut sse, mut events) = (Decoder::default(), Vec::new());
+        sse.push(&bytes(&sample), &mut events).unwrap();
+        sse.finish(&mut events);
+        for _ in 0..60 {
+            let mut reader = dialect.stream_decoder(&ChatRequest::default());
+            for event in &events {
+                let mut event = event.clone();
+                if dice.u8(..3) == 0
+                    && let Ok(mut json) = serde_json::from_str(&event.data)
+                {
+                    spoil(&mut json, &mut dice);
+                    event.data = json.to_string();
+                }
+                if reader.push(&event).is_err() {
+                    break;
+                }
+            }
+            let _ = (reader.usage(), reader.finish());
         }
-        let layer = Layer::from_json("c", fields.as_object().unwrap()).unwrap();
-        let to = merge("c", kind, &[("program", &layer)]).unwrap();
-        chat.model = model.to_owned();
-        let request = OpenAi.encode(&chat, &to, &Default::default()).unwrap();
-        let body: Json = serde_json::from_slice(&request.body).unwrap();
-        assert_eq!(body.get(field), Some(&Json::from(5)), "{kind:?} {model} {url:?}");
     }
 }

@@ -1,11 +1,10 @@
 //! From an error answer to what went wrong, by ordered tests of status and body, and how long the server wants us to wait.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value as Json;
 
-use super::{Failure, FailureKind as Kind, RetryClass};
-use crate::clock;
+use super::{Failure, FailureKind as Kind, RetryClass, answer, waits};
 use crate::wire;
 
 /// Bodies are read up to here.
@@ -23,10 +22,12 @@ struct Said {
     quotas: Vec<(String, String)>,
     retry_delay: Option<Duration>,
     inner_code: String,
+    request_id: Option<String>,
 }
 
 /// Signs of a prompt that is too long.
-const CONTEXT: [&str; 14] = [
+const CONTEXT_CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
+const CONTEXT: [&str; 13] = [
     "maximum context length",
     "prompt is too long",
     "exceed context limit",
@@ -40,7 +41,6 @@ const CONTEXT: [&str; 14] = [
     "context length of only",
     "greater than the context length",
     "context window",
-    "exceed_context_size_error",
 ];
 const FILTER_CODES: [&str; 3] =
     ["content_policy_violation", "content_filter", "responsibleaipolicyviolation"];
@@ -64,38 +64,34 @@ const QUOTA_CODES: [&str; 12] = [
 const QUOTA: [&str; 3] =
     ["credit balance is too low", "insufficient balance", "specified api usage limits"];
 
-/// The failure that an HTTP answer outside 2xx means.
+/// The failure that an HTTP answer outside 2xx means, `now` being when it came.
 #[must_use]
-pub fn http_error(status: u16, headers: &[(String, String)], body: &[u8]) -> Failure {
-    let body = String::from_utf8_lossy(body.get(..body.len().min(MAX_BODY)).unwrap_or(body));
-    let json: Option<Json> = serde_json::from_str(body.trim_start_matches('\u{feff}').trim()).ok();
+pub fn http_error(
+    status: u16,
+    headers: &[(String, String)],
+    body: &[u8],
+    now: SystemTime,
+) -> Failure {
+    let body = answer::body(body.get(..body.len().min(MAX_BODY)).unwrap_or(body));
+    let json: Option<Json> = serde_json::from_str(&body).ok();
     let said = json.as_ref().map(read).unwrap_or_default();
     let message = if said.message.is_empty() {
         plain_message(status, &body, json.is_some())
     } else {
         said.message.clone()
     };
-    let mut failure = classify(status, said, message);
+    let told = said.retry_delay;
+    let (mut failure, is_settled) = classify(status, said, message);
     failure.request_id = wire::request_id(headers).map(str::to_owned).or(failure.request_id);
-    // The server knows best whether another try can help, except about money, size, keys and content.
-    let decided = matches!(
-        failure.kind,
-        Kind::ContextLength
-            | Kind::ContentFiltered
-            | Kind::QuotaExceeded
-            | Kind::Authentication
-            | Kind::PermissionDenied
-            | Kind::ModelNotFound
-    );
+    // The server knows best whether another try can help, except where the row itself rules it out.
     match wire::find(headers, "x-should-retry") {
-        Some("false") if !decided => failure.class = None,
-        Some("true") if !decided => failure.class = failure.class.or(Some(RetryClass::ServerError)),
+        Some("false") => failure.class = None,
+        Some("true") if !is_settled => {
+            failure.class = failure.class.or(Some(RetryClass::ServerError));
+        }
         _ => {}
     }
-    let wish = explicit_wish(headers)
-        .or(failure.retry_after)
-        .or_else(|| header_wish(headers))
-        .or_else(|| text_wish(&failure.message));
+    let wish = waits::wish(headers, told, &failure.message, now);
     failure.retry_after = wish.filter(|_| failure.class.is_some());
     if let Some(place) = wire::find(headers, "location").filter(|_| (300..400).contains(&status)) {
         failure.message = format!(
@@ -109,6 +105,7 @@ pub fn http_error(status: u16, headers: &[(String, String)], body: &[u8]) -> Fai
 /// The failure that an error object inside a 2xx answer or a stream means, if there is one.
 #[must_use]
 pub fn inside_ok(json: &Json) -> Option<Failure> {
+    let json = json.as_array().and_then(|items| items.first()).unwrap_or(json);
     let error = json.get("error").filter(|e| match e {
         Json::Object(map) => !map.is_empty(),
         Json::String(text) => !text.is_empty(),
@@ -132,10 +129,10 @@ pub fn inside_ok(json: &Json) -> Option<Failure> {
     };
     let said = read(json);
     let message = if said.message.is_empty() { error.to_string() } else { said.message.clone() };
-    let mut failure = classify(numeric.unwrap_or(by_type), said, message);
-    failure.status = numeric;
-    failure.retry_after = failure.retry_after.filter(|_| failure.class.is_some());
-    Some(failure)
+    let told = said.retry_delay;
+    let (failure, _) = classify(numeric.unwrap_or(by_type), said, message);
+    let retry_after = told.filter(|_| failure.class.is_some());
+    Some(Failure { status: numeric, retry_after, ..failure })
 }
 
 /// Scheme and host of a URL; its path and query may hold what must not be shown.
@@ -148,11 +145,10 @@ fn origin(url: &str) -> String {
 }
 
 fn plain_message(status: u16, body: &str, is_json: bool) -> String {
-    let text = body.trim();
-    if text.is_empty() || is_json {
+    if body.is_empty() || is_json {
         return format!("HTTP status {status}");
     }
-    text.chars().take(500).collect()
+    body.chars().take(500).collect()
 }
 
 fn read(json: &Json) -> Said {
@@ -177,6 +173,7 @@ fn read(json: &Json) -> Said {
         code: text("code"),
         param: body.get("param").and_then(Json::as_str).map(str::to_owned),
         google_status: text("status"),
+        request_id: json.get("request_id").and_then(Json::as_str).map(str::to_owned),
         inner_code: body
             .pointer("/innererror/code")
             .or_else(|| body.pointer("/details/error_code"))
@@ -194,158 +191,252 @@ fn read(json: &Json) -> Said {
             said.quotas.push((get("quotaId"), get("quotaValue")));
         }
         if let Some(delay) = detail.get("retryDelay").and_then(Json::as_str) {
-            said.retry_delay = duration(delay);
+            said.retry_delay = waits::duration(delay);
         }
     }
     said
 }
 
-/// The ordered tests; the first that fits decides.
-fn classify(status: u16, said: Said, message: String) -> Failure {
+/// The ordered tests; the first that fits decides. Also says whether it is one of those that no wish of the server changes.
+fn classify(status: u16, said: Said, message: String) -> (Failure, bool) {
     let text = message.to_lowercase();
     let codes = [said.ty.to_lowercase(), said.code.to_lowercase(), said.inner_code.to_lowercase()];
     let has_code = |wanted: &[&str]| codes.iter().any(|code| wanted.contains(&code.as_str()));
     let has_text = |wanted: &[&str]| wanted.iter().any(|sign| text.contains(sign));
     let too_large =
         status == 429 && text.contains("request too large") && text.contains("tokens per min");
-    let context = has_code(&["context_length_exceeded", "exceed_context_size_error"])
+    let context = has_code(&CONTEXT_CODES)
         || has_text(&CONTEXT)
         || (text.contains("current length is") && text.contains("while limit is"));
     let daily = said.quotas.iter().any(|(id, value)| id.contains("PerDay") || value == "0");
-    let (kind, class, detail) = match status {
-        400 | 413 | 422 | 500 if context && !too_large => (Kind::ContextLength, None, None),
+    let settled = |kind| (kind, None, None, true);
+    let open = |kind, class| (kind, class, None, false);
+    let server_error = Some(RetryClass::ServerError);
+    let (kind, class, detail, is_settled) = match status {
+        400 | 413 | 422 | 500 if context => settled(Kind::ContextLength),
         400 | 403 | 422 if has_code(&FILTER_CODES) || has_text(&FILTER) => {
-            (Kind::ContentFiltered, None, None)
+            settled(Kind::ContentFiltered)
         }
-        402 => (Kind::QuotaExceeded, None, None),
-        _ if has_code(&QUOTA_CODES) || has_text(&QUOTA) => (Kind::QuotaExceeded, None, None),
-        429 if daily => (Kind::QuotaExceeded, None, None),
-        401 => (Kind::Authentication, None, None),
-        _ if said.google_reason == "API_KEY_INVALID" => (Kind::Authentication, None, None),
-        403 => (Kind::PermissionDenied, None, None),
-        _ if said.google_status == "FAILED_PRECONDITION" => (Kind::PermissionDenied, None, None),
-        404 => (Kind::ModelNotFound, None, None),
-        _ if has_code(&["model_not_found"]) => (Kind::ModelNotFound, None, None),
-        413 => (Kind::ContextLength, None, None),
-        429 if too_large => (Kind::InvalidRequest, None, None),
-        429 => (Kind::RateLimited, Some(RetryClass::RateLimit), None),
-        408 => (Kind::Timeout, Some(RetryClass::Timeout), None),
-        503 | 529 | 498 => (Kind::ServerError, Some(RetryClass::ServerError), Some("overloaded")),
-        501 | 505 => (Kind::ServerError, None, None),
-        409 | 425 | 500.. => (Kind::ServerError, Some(RetryClass::ServerError), None),
-        _ => (Kind::InvalidRequest, None, None),
+        402 => settled(Kind::QuotaExceeded),
+        _ if has_code(&QUOTA_CODES) || has_text(&QUOTA) => settled(Kind::QuotaExceeded),
+        429 if daily => settled(Kind::QuotaExceeded),
+        401 => settled(Kind::Authentication),
+        _ if said.google_reason == "API_KEY_INVALID" => settled(Kind::Authentication),
+        403 => settled(Kind::PermissionDenied),
+        _ if said.google_status == "FAILED_PRECONDITION" => settled(Kind::PermissionDenied),
+        404 => settled(Kind::ModelNotFound),
+        _ if has_code(&["model_not_found"]) => settled(Kind::ModelNotFound),
+        413 => settled(Kind::ContextLength),
+        429 if too_large => settled(Kind::InvalidRequest),
+        429 => open(Kind::RateLimited, Some(RetryClass::RateLimit)),
+        408 => open(Kind::Timeout, Some(RetryClass::Timeout)),
+        503 | 529 | 498 => (Kind::ServerError, server_error, Some("overloaded"), false),
+        501 | 505 => open(Kind::ServerError, None),
+        409 | 425 | 500.. => open(Kind::ServerError, server_error),
+        _ => open(Kind::InvalidRequest, None),
     };
-    Failure {
+    let failure = Failure {
         status: Some(status),
         class,
         detail,
         code: Some(said.code).filter(|code| !code.is_empty()),
         param: said.param,
-        retry_after: said.retry_delay,
+        request_id: said.request_id,
         ..Failure::new(kind, message)
-    }
-}
-
-/// `retry-after-ms`, else `retry-after` in seconds or as a date.
-fn explicit_wish(headers: &[(String, String)]) -> Option<Duration> {
-    let millis = wire::find(headers, "retry-after-ms").and_then(|text| seconds(text, 0.001));
-    millis.or_else(|| {
-        let text = wire::find(headers, "retry-after")?;
-        seconds(text, 1.0).or_else(|| {
-            let date = httpdate::parse_http_date(text.trim()).ok()?;
-            Some(date.duration_since(clock::wall()).unwrap_or_default())
-        })
-    })
-}
-
-/// Reset headers whose matching `remaining` is 0: the longest.
-fn header_wish(headers: &[(String, String)]) -> Option<Duration> {
-    ["requests", "tokens"]
-        .iter()
-        .filter(|what| wire::find(headers, &format!("x-ratelimit-remaining-{what}")) == Some("0"))
-        .filter_map(|what| wire::find(headers, &format!("x-ratelimit-reset-{what}")))
-        .filter_map(duration)
-        .filter(|wait| !wait.is_zero())
-        .max()
-}
-
-/// `try again in 5.289s`, `retry in 8.94s`, `retry after 26 seconds`.
-fn text_wish(message: &str) -> Option<Duration> {
-    let text = message.to_lowercase();
-    ["try again in ", "retry in ", "retry after "].iter().find_map(|sign| {
-        let rest = text.get(text.find(sign)? + sign.len()..)?;
-        let end = rest
-            .find(|c: char| !(c.is_ascii_digit() || c == '.' || "hmsd".contains(c)))
-            .unwrap_or(rest.len());
-        duration(rest.get(..end)?.trim_end_matches('.'))
-    })
-}
-
-fn seconds(text: &str, unit: f64) -> Option<Duration> {
-    let number: f64 = text.trim().parse().ok()?;
-    Duration::try_from_secs_f64(number * unit).ok()
-}
-
-/// `12ms`, `6.4s`, `6m0s`, `1h30m`, `1d2h`, or bare seconds.
-fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    if let Some(bare) = seconds(text, 1.0) {
-        return Some(bare);
-    }
-    let (mut rest, mut total) = (text, Duration::ZERO);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(letters);
-        let unit = match unit {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => return None,
-        };
-        total = total.checked_add(seconds(number, unit)?)?;
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(total)
+    };
+    (failure, is_settled)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
+    fn error(status: u16, headers: &[(&str, &str)], body: &str) -> Failure {
+        let headers: Vec<_> =
+            headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        http_error(status, &headers, body.as_bytes(), SystemTime::UNIX_EPOCH)
+    }
+
+    fn said(message: &str) -> Json {
+        json!({"error": {"message": message}})
+    }
+
+    const LIMIT: Option<RetryClass> = Some(RetryClass::RateLimit);
+    const SERVER: Option<RetryClass> = Some(RetryClass::ServerError);
+    const TIME: Option<RetryClass> = Some(RetryClass::Timeout);
+
+    // C-72, E-4, providers.md 9.2, row by row.
     #[test]
-    fn durations_have_many_forms() {
-        for (text, millis) in [
-            ("12ms", 12),
-            ("6.4s", 6400),
-            ("6m0s", 360_000),
-            ("1h30m", 5_400_000),
-            ("1d2h", 93_600_000),
-            ("22", 22_000),
+    fn the_first_row_that_fits_decides() {
+        use Kind as K;
+        let code = |code: &str| json!({"error": {"code": code, "message": "x"}});
+        let ty = |ty: &str| json!({"error": {"type": ty, "message": "x"}});
+        let quota = |id: &str, value: &str| json!({"error": {"code": 429, "message": "x", "details": [{"violations": [{"quotaId": id, "quotaValue": value}]}]}});
+        let key = json!({"error": {"message": "x", "details": [{"reason": "API_KEY_INVALID"}]}});
+        let anthropic = json!({"error": {"message": "x", "details": {"error_code": "enforced_spend_limit_reached"}}});
+        let azure = json!({"error": {"message": "x", "innererror": {"code": "ResponsibleAIPolicyViolation"}}});
+        let region = json!({"error": {"status": "FAILED_PRECONDITION", "message": "x"}});
+        let large = said("Request too large for m on tokens per min (TPM): Limit 1, Requested 2");
+        for (status, body, kind, class) in [
+            (400, code("context_length_exceeded"), K::ContextLength, None),
+            (413, said("prompt is too long"), K::ContextLength, None),
+            (422, ty("exceed_context_size_error"), K::ContextLength, None),
+            (500, said("Context size has been exceeded."), K::ContextLength, None),
+            (503, said("prompt is too long"), K::ServerError, SERVER),
+            (400, code("content_policy_violation"), K::ContentFiltered, None),
+            (403, said("see our content management policy"), K::ContentFiltered, None),
+            (422, azure, K::ContentFiltered, None),
+            (402, json!({}), K::QuotaExceeded, None),
+            (429, ty("insufficient_quota"), K::QuotaExceeded, None),
+            (400, said("Your credit balance is too low"), K::QuotaExceeded, None),
+            (429, anthropic, K::QuotaExceeded, None),
+            (429, quota("RequestsPerDay", "250"), K::QuotaExceeded, None),
+            (429, quota("RequestsPerMinute", "0"), K::QuotaExceeded, None),
+            (429, quota("RequestsPerMinute", "5"), K::RateLimited, LIMIT),
+            (401, json!({}), K::Authentication, None),
+            (400, key, K::Authentication, None),
+            (403, json!({}), K::PermissionDenied, None),
+            (400, region, K::PermissionDenied, None),
+            (404, json!({}), K::ModelNotFound, None),
+            (400, code("model_not_found"), K::ModelNotFound, None),
+            (413, json!({}), K::ContextLength, None),
+            (429, large, K::InvalidRequest, None),
+            (429, json!({}), K::RateLimited, LIMIT),
+            (408, json!({}), K::Timeout, TIME),
+            (503, json!({}), K::ServerError, SERVER),
+            (529, json!({}), K::ServerError, SERVER),
+            (498, json!({}), K::ServerError, SERVER),
+            (501, json!({}), K::ServerError, None),
+            (505, json!({}), K::ServerError, None),
+            (409, json!({}), K::ServerError, SERVER),
+            (425, json!({}), K::ServerError, SERVER),
+            (500, json!({}), K::ServerError, SERVER),
+            (522, json!({}), K::ServerError, SERVER),
+            (400, json!({}), K::InvalidRequest, None),
+            (422, json!({}), K::InvalidRequest, None),
+            (302, json!({}), K::InvalidRequest, None),
         ] {
-            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
-        }
-        let huge = "18446744073709551615s18446744073709551615s";
-        for bad in ["", "x", "5y", "-3", "NaN", "inf", "1e300", huge] {
-            assert_eq!(duration(bad), None, "{bad}");
+            let failure = error(status, &[], &body.to_string());
+            assert_eq!((failure.kind, failure.class), (kind, class), "{status} {body}");
+            let is_overloaded = matches!(status, 503 | 529 | 498);
+            assert_eq!(failure.detail.is_some(), is_overloaded, "{status} {body}");
         }
     }
 
+    // providers.md 9.3
     #[test]
-    fn the_server_may_forbid_a_retry() {
-        let headers = [("x-should-retry".to_owned(), "false".to_owned())];
-        assert_eq!(http_error(500, &headers, b"{}").class, None);
-        let headers = [("x-should-retry".to_owned(), "true".to_owned())];
-        assert_eq!(http_error(400, &headers, b"{}").class, Some(RetryClass::ServerError));
-        assert_eq!(http_error(401, &headers, b"{}").class, None);
+    fn every_sign_counts() {
+        for text in [
+            "This model's maximum context length is 8 tokens",
+            "prompt is too long: 9 tokens > 8 maximum",
+            "input length and `max_tokens` exceed context limit: 9",
+            "the input exceeds the context limit",
+            "the request exceeds the available context size",
+            "Context size has been exceeded.",
+            "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+            "The prompt is longer than the model's context length",
+            "Input tokens exceed the configured limit of 8 tokens",
+            "`inputs` tokens + `max_new_tokens` must be <= 8",
+            "Current length is 9 while limit is 8",
+            "a context length of only 8 tokens",
+            "9 is greater than the context length 8",
+            "does not fit the context window",
+        ] {
+            let failure = error(400, &[], &said(text).to_string());
+            assert_eq!(failure.kind, Kind::ContextLength, "{text}");
+        }
+        for text in ["rejected as a result of our safety system", "our content management policy"] {
+            assert_eq!(error(400, &[], &said(text).to_string()).kind, Kind::ContentFiltered);
+        }
+        for text in
+            ["credit balance is too low", "Insufficient Balance", "your specified API usage limits"]
+        {
+            assert_eq!(error(429, &[], &said(text).to_string()).kind, Kind::QuotaExceeded);
+        }
+        for code in QUOTA_CODES {
+            for field in ["type", "code"] {
+                let body = json!({"error": {field: code, "message": "x"}}).to_string();
+                assert_eq!(error(429, &[], &body).kind, Kind::QuotaExceeded, "{field} {code}");
+            }
+        }
+        // Mere words prove nothing.
+        let text = "You exceeded your current quota, please check your plan and billing details";
+        assert_eq!(error(429, &[], &said(text).to_string()).kind, Kind::RateLimited);
     }
 
+    // C-72: `x-should-retry` changes rows 10 to 15 only.
     #[test]
-    fn words_about_billing_are_no_sign() {
-        let body = br#"{"error": {"message": "You exceeded your current quota, please check your plan and billing details"}}"#;
-        assert_eq!(http_error(429, &[], body).kind, Kind::RateLimited);
+    fn the_server_may_forbid_or_ask_for_a_retry() {
+        let large = said("Request too large, tokens per min");
+        for (status, body, wish, class) in [
+            (500, json!({}), "false", None),
+            (429, json!({}), "false", None),
+            (400, json!({}), "true", SERVER),
+            (501, json!({}), "true", SERVER),
+            (429, json!({}), "true", LIMIT),
+            (401, json!({}), "true", None),
+            (404, json!({}), "true", None),
+            (413, json!({}), "true", None),
+            (429, large, "true", None),
+        ] {
+            let failure = error(status, &[("x-should-retry", wish)], &body.to_string());
+            assert_eq!(failure.class, class, "{status} {body}");
+        }
+    }
+
+    // providers.md 9.2, step 1
+    #[test]
+    fn what_a_body_says_is_found_wherever_it_stands() {
+        for (body, message) in [
+            (r#"{"error": "busy"}"#, "busy"),
+            (r#"{"error": {"message": "a"}, "message": "b"}"#, "a"),
+            (r#"{"error": {"detail": "a"}}"#, "a"),
+            (r#"{"error": {"code": 3}, "message": "b"}"#, "b"),
+            (r#"{"object": "error", "message": {"x": [1]}}"#, r#"{"x":[1]}"#),
+            (r#"{"detail": "Not Found"}"#, "Not Found"),
+            (r#"[{"error": {"message": "first"}}, {"error": {"message": "second"}}]"#, "first"),
+            ("\u{feff} <html>busy</html> ", "<html>busy</html>"),
+            ("", "HTTP status 418"),
+            ("{}", "HTTP status 418"),
+        ] {
+            assert_eq!(error(418, &[], body).message, message, "{body}");
+        }
+        let body = json!({"request_id": "b", "error": {"message": "m", "type": "t", "code": "c", "param": "p"}});
+        let failure = error(400, &[], &body.to_string());
+        let found = (failure.code.as_deref(), failure.param.as_deref());
+        assert_eq!(found, (Some("c"), Some("p")));
+        assert_eq!(failure.request_id.as_deref(), Some("b"));
+        let with_header = error(400, &[("request-id", "h")], &body.to_string());
+        assert_eq!(with_header.request_id.as_deref(), Some("h"));
+    }
+
+    // C-72, providers.md 8.4 and 9.2: errors with status 200 go by their code, else by their type.
+    #[test]
+    fn errors_inside_good_answers_are_found() {
+        for (body, kind, class) in [
+            (json!({"error": {"type": "overloaded_error"}}), Kind::ServerError, SERVER),
+            (json!({"error": {"type": "api_error"}}), Kind::ServerError, SERVER),
+            (json!({"error": {"type": "rate_limit_error"}}), Kind::RateLimited, LIMIT),
+            (json!({"error": {"type": "timeout_error"}}), Kind::ServerError, SERVER),
+            (json!({"error": {"type": "authentication_error"}}), Kind::Authentication, None),
+            (json!({"error": {"type": "permission_error"}}), Kind::PermissionDenied, None),
+            (json!({"error": {"type": "billing_error"}}), Kind::QuotaExceeded, None),
+            (json!({"error": {"type": "not_found_error"}}), Kind::ModelNotFound, None),
+            (json!({"error": {"type": "invalid_request_error"}}), Kind::InvalidRequest, None),
+            (json!({"error": {"code": 429}}), Kind::RateLimited, LIMIT),
+            (json!({"error": {"code": "503"}}), Kind::ServerError, SERVER),
+            (json!({"error": {"code": 7}}), Kind::ServerError, SERVER),
+            (json!({"error": "text"}), Kind::ServerError, SERVER),
+            (json!([{"error": {"code": 503}}]), Kind::ServerError, SERVER),
+        ] {
+            let failure = inside_ok(&body).unwrap();
+            assert_eq!((failure.kind, failure.class), (kind, class), "{body}");
+        }
+        for body in [json!({}), json!({"error": null}), json!({"error": {}}), json!({"error": ""})]
+        {
+            assert_eq!(inside_ok(&body), None, "{body}");
+        }
     }
 }

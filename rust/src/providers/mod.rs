@@ -1,14 +1,23 @@
 //! What each provider's protocol looks like: requests out, answers in. Codecs translate; they never connect, wait, retry or log.
 //!
-//! Here now: `openai`, which serves the kinds openai, ollama and custom. Anthropic Messages and Google Gemini belong beside it, one file each.
+//! One folder per protocol: `openai` serves the kinds openai, ollama and custom. What all share: `classify` for errors, `quirks` for fields that a server
+//! refuses, `answer` for judging what came, `told` for schemas in words.
 
 mod answer;
+pub mod anthropic;
+#[cfg(test)]
+mod cassette_requests;
 #[cfg(test)]
 mod cassettes;
 pub mod classify;
+pub mod google;
 pub mod openai;
 mod quirks;
+mod recursion;
+#[cfg(test)]
+mod round_trips;
 mod told;
+mod waits;
 
 use std::time::Duration;
 
@@ -168,6 +177,9 @@ pub trait Dialect: Send + Sync {
         failure: &Failure,
     ) -> Option<Quirks>;
 
+    /// The failure with the program's field that the server's text refuses as its `param`, if the server named none itself.
+    fn blame(&self, chat: &ChatRequest, failure: Failure) -> Failure;
+
     /// A fresh reader of one streamed answer to this request.
     fn stream_decoder(&self, chat: &ChatRequest) -> Box<dyn StreamDecoder>;
 }
@@ -193,11 +205,12 @@ pub trait StreamDecoder: Send {
     fn usage(&self) -> Option<crate::chat::Usage>;
 }
 
-/// The dialect of a kind; `None` for kinds that this release does not speak yet.
+/// The dialect of a kind.
 #[must_use]
-pub fn dialect(kind: ProviderKind) -> Option<&'static dyn Dialect> {
+pub fn dialect(kind: ProviderKind) -> &'static dyn Dialect {
     match kind {
-        ProviderKind::OpenAi | ProviderKind::Ollama | ProviderKind::Custom => Some(&openai::OpenAi),
-        ProviderKind::Anthropic | ProviderKind::Google => None,
+        ProviderKind::OpenAi | ProviderKind::Ollama | ProviderKind::Custom => &openai::OpenAi,
+        ProviderKind::Anthropic => &anthropic::Anthropic,
+        ProviderKind::Google => &google::Google,
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
-use crate::config::Overrides;
+use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::Shared;
 use crate::engine::world::Environment;
 use crate::error::Error;
 use crate::llm::{Client, TransportOptions};
-use crate::metrics::Recorder;
+use crate::metrics::{PriceBook, Recorder};
 
 /// Configures a [`Runtime`]; made by [`Runtime::builder`].
 #[must_use]
@@ -22,6 +22,7 @@ pub struct RuntimeBuilder {
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
     mock: bool,
+    prices: Vec<(String, PriceConfig)>,
 }
 
 impl RuntimeBuilder {
@@ -33,6 +34,7 @@ impl RuntimeBuilder {
             execution_timeout: None,
             max_call_depth: 10_000,
             mock: false,
+            prices: Vec::new(),
         }
     }
 
@@ -78,22 +80,42 @@ impl RuntimeBuilder {
         self
     }
 
+    /// The price of a model id, or of all ids with a beginning if the pattern ends in `*`; over those of the manifest and the built-in ones.
+    pub fn price(mut self, pattern: impl Into<String>, price: PriceConfig) -> Self {
+        self.prices.push((pattern.into(), price));
+        self
+    }
+
     /// Makes the runtime. Nothing is connected, read or started yet.
     ///
     /// # Errors
-    /// None today; room for options that can be wrong.
+    /// [`Error::Config`] for an option that cannot be.
     pub fn build(mut self) -> Result<Runtime, Error> {
+        self.check()?;
         let process = Environment::default();
         self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| {
             let named =
                 ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|n| process.read(n).ok());
             named.filter(|path| !path.is_empty())
         });
-        let (connections, models) = (self.program.connections(), self.program.models());
+        let connections = self.program.connections();
+        let declared = self.program.0.models().iter();
+        let models = declared
+            .map(|model| {
+                let on = connections.get(model.connection as usize).cloned().unwrap_or_default();
+                (model.name.clone(), on)
+            })
+            .collect();
         let overrides = Arc::new(Overrides::new(connections.clone()));
-        let recorder = Arc::new(Recorder::new(connections, models));
+        let prices = PriceBook::new(&self.program.0.document().pricing);
+        for (pattern, price) in self.prices {
+            prices.set(&pattern, price)?;
+        }
+        let prices = Arc::new(prices);
+        let recorder = Arc::new(Recorder::with_prices(connections, models, Arc::clone(&prices)));
         let shared = Shared {
             program: self.program.0,
+            prices,
             client: Client::new(self.transport),
             recorder: Arc::clone(&recorder),
             overrides: Arc::clone(&overrides),
@@ -109,5 +131,24 @@ impl RuntimeBuilder {
             overrides,
         };
         Ok(Runtime { inner: Arc::new(inner) })
+    }
+
+    /// Finds options that cannot be, before a run could.
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |option, problem: &str| {
+            Err(ConfigError::Option { option, problem: problem.to_owned() })
+        };
+        if self.execution_timeout.is_some_and(|limit| limit.is_zero()) {
+            return wrong("execution_timeout", "must be positive seconds");
+        }
+        if self.max_call_depth == 0 {
+            return wrong("max_call_depth", "must be at least 1");
+        }
+        match self.transport.proxy.as_deref() {
+            Some(url) if url != "none" && config::url_host(url).is_none() => {
+                wrong("proxy", "must be a URL or \"none\"")
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -42,6 +42,13 @@ pub enum Effect {
         /// The prompt.
         prompt: Text,
     },
+    /// Judge a text as the answer of a model would be. Answer: `Result<T, LlmError>`.
+    ParseSchema {
+        /// Index of the schema.
+        schema: u32,
+        /// The text.
+        text: Text,
+    },
     /// Open a stream. Answer: `Result<Stream, LlmError>`.
     Stream {
         /// Index of the model.

@@ -714,6 +714,10 @@ impl Fiber {
                     let prompt = text!(i.b);
                     needs!(pending, Effect::ExecuteWithSchema { model: i.x, schema: i.y, prompt })
                 }
+                Op::ParseSchema => {
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::ParseSchema { schema: i.x, text: text!(i.b) })
+                }
                 Op::Stream => {
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::Stream { model: i.x, prompt: text!(i.b) })

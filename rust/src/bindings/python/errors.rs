@@ -28,7 +28,14 @@ pub(super) fn to_py(py: Python<'_>, error: Error) -> PyErr {
 pub(super) fn run_error(py: Python<'_>, error: &RunError) -> PyErr {
     let message = error.to_string();
     let made = match error {
-        RunError::Program { value, trace, .. } => program_error(py, &message, value, trace),
+        RunError::Program { value, trace, .. } => {
+            uncaught(py, "ProgramError", &message, value, trace)
+        }
+        RunError::Llm { error, value, trace } => py
+            .import("concerto.errors")
+            .and_then(|errors| errors.call_method1("llm_error_class", (error.kind.as_str(),)))
+            .and_then(|class| class.getattr("__name__")?.extract::<String>())
+            .and_then(|class| uncaught(py, &class, &message, value, trace)),
         RunError::Panic { kind, trace, .. } => frames(py, trace)
             .and_then(|trace| make(py, "PanicError", (message, kind.as_str(), trace))),
         RunError::Handler(cause) => match cause.downcast_ref::<PyErr>() {
@@ -42,23 +49,14 @@ pub(super) fn run_error(py: Python<'_>, error: &RunError) -> PyErr {
     made.unwrap_or_else(|error| error)
 }
 
-fn program_error(
+fn uncaught(
     py: Python<'_>,
+    class: &str,
     message: &str,
     value: &Value,
     trace: &[TraceFrame],
 ) -> PyResult<PyErr> {
-    let errors = py.import("concerto.errors")?;
-    let kind = match value {
-        Value::Struct(held) if held.ty.name == "LlmError" => held.get("kind").map(Value::to_string),
-        _ => None,
-    };
-    let class = match kind {
-        Some(kind) => errors.call_method1("llm_error_class", (kind,))?,
-        None => errors.getattr("ProgramError")?,
-    };
-    let made = class.call1((message, value_to_py(py, value)?, frames(py, trace)?))?;
-    Ok(PyErr::from_value(made))
+    make(py, class, (message, value_to_py(py, value)?, frames(py, trace)?))
 }
 
 fn make<'py>(

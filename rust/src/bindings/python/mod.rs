@@ -1,6 +1,7 @@
 //! The Python extension `concerto._native`. Converts, releases the interpreter, calls, converts back: nothing is decided here.
 
 mod errors;
+mod metrics;
 #[cfg(feature = "mock")]
 mod mock;
 mod program;
@@ -30,6 +31,18 @@ fn builtin_records() -> String {
     crate::builtin::describe()
 }
 
+/// What is wrong with a pattern of a schema.
+#[pyfunction]
+fn pattern_error(pattern: &str) -> Option<String> {
+    crate::ir::pattern(pattern).err()
+}
+
+/// Whether a pattern is found in a text; a wrong pattern is in none.
+#[pyfunction]
+fn pattern_matches(pattern: &str, text: &str) -> bool {
+    crate::ir::pattern(pattern).is_ok_and(|found| found.is_match(text))
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -37,9 +50,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(instruction_names, module)?)?;
     module.add_function(wrap_pyfunction!(native_functions, module)?)?;
     module.add_function(wrap_pyfunction!(builtin_records, module)?)?;
+    module.add_function(wrap_pyfunction!(pattern_error, module)?)?;
+    module.add_function(wrap_pyfunction!(pattern_matches, module)?)?;
     module.add_class::<program::Program>()?;
     module.add_class::<runtime::Runtime>()?;
     module.add_class::<run::Run>()?;
+    module.add_class::<metrics::Metrics>()?;
     #[cfg(feature = "mock")]
     module.add_class::<mock::MockServer>()?;
     Ok(())

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::errors::run_error;
+use super::metrics::Metrics;
 use super::values::value_to_py;
 
 /// Emits that are handed over at once.
@@ -86,7 +87,7 @@ impl Run {
         self.inner.is_done()
     }
 
-    fn metrics(&self) -> String {
-        self.inner.metrics().to_json().to_string()
+    fn metrics(&self) -> Metrics {
+        Metrics::new(self.inner.metrics())
     }
 }

@@ -8,10 +8,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::errors::to_py;
+use super::metrics::Metrics;
 use super::program::Program;
 use super::run::Run;
 use super::values::{dict_to_json, py_to_json, value_to_py};
-use crate::{Args, BoxError, Emit, Error, Observer};
+use crate::{Args, BoxError, Emit, Error, Observer, PriceConfig};
 
 #[pyclass(frozen, module = "concerto._native")]
 pub(super) struct Runtime {
@@ -106,9 +107,8 @@ impl Runtime {
             builder = builder.env_allow(names);
         }
         if let Some(seconds) = execution_timeout {
-            let limit = Duration::try_from_secs_f64(seconds).map_err(|_| {
-                PyValueError::new_err("`execution_timeout` must be positive seconds")
-            })?;
+            // What is no duration is refused like zero.
+            let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
             builder = builder.execution_timeout(limit);
         }
         if let Some(proxy) = proxy {
@@ -181,12 +181,20 @@ impl Runtime {
         self.inner.blocking().require_keys().map_err(|error| to_py(py, error))
     }
 
-    fn metrics(&self) -> String {
-        self.inner.get_metrics().to_json().to_string()
+    fn metrics(&self) -> Metrics {
+        Metrics::new(self.inner.get_metrics())
     }
 
-    fn prometheus(&self) -> String {
-        self.inner.get_metrics().to_prometheus()
+    fn set_price(
+        &self,
+        py: Python<'_>,
+        pattern: &str,
+        input: f64,
+        output: f64,
+        cached: Option<f64>,
+    ) -> PyResult<()> {
+        let set = self.inner.set_price(pattern, PriceConfig { cached, input, output });
+        set.map_err(|error| to_py(py, Error::from(error)))
     }
 
     fn reset_metrics(&self) {

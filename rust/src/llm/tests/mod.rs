@@ -2,6 +2,7 @@
 
 mod calls;
 mod failures;
+mod protocols;
 mod server;
 mod streams;
 

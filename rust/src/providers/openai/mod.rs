@@ -10,9 +10,9 @@ mod strict;
 use bytes::Bytes;
 
 use super::classify::http_error;
-use super::quirks::Refused;
-use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder};
+use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder, quirks};
 use crate::chat::{ChatRequest, ChatResponse};
+use crate::clock;
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::secret::Secret;
 use crate::wire::{HttpRequest, HttpResponse};
@@ -39,7 +39,7 @@ impl Dialect for OpenAi {
 
     fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
         if !(200..300).contains(&answer.status) {
-            return Err(http_error(answer.status, &answer.headers, &answer.body));
+            return Err(http_error(answer.status, &answer.headers, &answer.body, clock::wall()));
         }
         answer::whole(chat, &super::answer::body(&answer.body))
     }
@@ -53,7 +53,11 @@ impl Dialect for OpenAi {
         failure: &Failure,
     ) -> Option<Quirks> {
         let limit_field = request::limit_field(to, &chat.model, quirks);
-        Refused { chat, kind: to.kind, quirks, limit_field, is_second }.next(failure)
+        quirks::Refused { chat, kind: to.kind, quirks, limit_field, is_second }.next(failure)
+    }
+
+    fn blame(&self, chat: &ChatRequest, failure: Failure) -> Failure {
+        quirks::blame(chat, &request::FIELDS, failure)
     }
 
     fn stream_decoder(&self, chat: &ChatRequest) -> Box<dyn StreamDecoder> {

@@ -3,11 +3,21 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Quirks;
+use super::super::quirks::Fields;
 use super::super::told::{wire_name, with_schema};
 use super::strict::strict;
 use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolChoice, ToolSpec};
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::models_table;
+
+/// Names of the sampling fields; a newer one for the limit is in [`limit_field`].
+pub(super) const FIELDS: Fields = Fields {
+    temperature: "temperature",
+    top_p: "top_p",
+    max_tokens: "max_tokens",
+    stop: "stop",
+    seed: "seed",
+};
 
 pub(super) fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks) -> Json {
     let mut body = Map::new();
@@ -19,11 +29,11 @@ pub(super) fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks)
     put("model", Some(json!(chat.model)));
     put("messages", Some(messages(chat, to.kind, quirks)));
     let sampling = &chat.sampling;
-    put("temperature", sampling.temperature.map(Json::from));
-    put("top_p", sampling.top_p.map(Json::from));
+    put(FIELDS.temperature, sampling.temperature.map(Json::from));
+    put(FIELDS.top_p, sampling.top_p.map(Json::from));
     put(limit_field(to, &chat.model, quirks), sampling.max_tokens.map(Json::from));
-    put("stop", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
-    put("seed", sampling.seed.map(Json::from));
+    put(FIELDS.stop, (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
+    put(seed_field(to), sampling.seed.map(Json::from));
     put("response_format", response_format(chat, to.kind, quirks));
     if !chat.tools.specs.is_empty() {
         let tools: Vec<Json> = chat.tools.specs.iter().map(|spec| tool(spec, to.kind)).collect();
@@ -64,6 +74,14 @@ pub(super) fn limit_field(to: &ConnectionSettings, model: &str, quirks: &Quirks)
 fn wants_completion_tokens(to: &ConnectionSettings, model: &str) -> bool {
     let at_home = crate::config::url_host(&to.base_url).as_deref() == Some("api.openai.com");
     to.kind == ProviderKind::OpenAi && (at_home || is_reasoning_family(model))
+}
+
+/// Mistral has another word and refuses the usual one.
+fn seed_field(to: &ConnectionSettings) -> &'static str {
+    match crate::config::url_host(&to.base_url).as_deref() {
+        Some("api.mistral.ai") => "random_seed",
+        _ => FIELDS.seed,
+    }
 }
 
 fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
@@ -165,7 +183,25 @@ fn response_format(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::{ChatResponse, OutputSchema, Sampling, Tools};
+    use crate::config::{Layer, merge};
 
+    fn settings(kind: ProviderKind, url: Option<&str>) -> ConnectionSettings {
+        let mut fields = json!({"api_key": "sk-test"});
+        if let Some(url) = url {
+            fields["base_url"] = url.into();
+        }
+        let layer = Layer::from_json("c", fields.as_object().unwrap()).unwrap();
+        merge("c", kind, &[("program", &layer)]).unwrap()
+    }
+
+    const LOCAL: Option<&str> = Some("http://127.0.0.1:1");
+
+    fn body_for(kind: ProviderKind, url: Option<&str>, chat: &ChatRequest) -> Json {
+        body(chat, &settings(kind, url), &Quirks::default())
+    }
+
+    // C-51
     #[test]
     fn reasoning_families_go_by_number() {
         for (model, expected) in [
@@ -180,6 +216,121 @@ mod tests {
             ("llama3.1", false),
         ] {
             assert_eq!(is_reasoning_family(model), expected, "{model}");
+        }
+    }
+
+    // C-51, providers.md 7.1, 8.1, 8.2
+    #[test]
+    fn servers_get_the_names_that_they_know() {
+        let sampling = Sampling { max_tokens: Some(5), seed: Some(7), ..Sampling::default() };
+        for (kind, model, url, limit, seed) in [
+            (ProviderKind::OpenAi, "gpt-4o", None, "max_completion_tokens", "seed"),
+            (ProviderKind::OpenAi, "gpt-4o", LOCAL, "max_tokens", "seed"),
+            (ProviderKind::OpenAi, "o3", LOCAL, "max_completion_tokens", "seed"),
+            (ProviderKind::Custom, "o3", LOCAL, "max_tokens", "seed"),
+            (ProviderKind::Ollama, "gpt-oss", None, "max_tokens", "seed"),
+            (
+                ProviderKind::Custom,
+                "m",
+                Some("https://api.mistral.ai/v1"),
+                "max_tokens",
+                "random_seed",
+            ),
+        ] {
+            let sampling = sampling.clone();
+            let chat = ChatRequest { model: model.to_owned(), sampling, ..ChatRequest::default() };
+            let expected = json!({"model": model, "messages": [], limit: 5, seed: 7});
+            assert_eq!(body_for(kind, url, &chat), expected, "{kind:?} {model} {url:?}");
+        }
+    }
+
+    // providers.md 3.1, 8.1: instructions by kind and model.
+    #[test]
+    fn instructions_stand_where_the_server_takes_them() {
+        let message = |role: &str, content: &str| json!({"role": role, "content": content});
+        let three = [message("system", "a"), message("user", "b"), message("system", "c")];
+        let joined = [message("system", "a\n\nc"), message("user", "b")];
+        let told = [message("user", "a"), message("user", "b"), message("user", "c")];
+        for (kind, model, expected) in [
+            (ProviderKind::OpenAi, "gpt-4o", &three[..]),
+            (ProviderKind::OpenAi, "o1", &three[..]),
+            (ProviderKind::OpenAi, "o1-mini-2024-09-12", &told[..]),
+            (ProviderKind::OpenAi, "o1-preview", &told[..]),
+            (ProviderKind::Custom, "o1-mini", &joined[..]),
+            (ProviderKind::Ollama, "llama3.1", &joined[..]),
+        ] {
+            let messages = vec![Message::system("a"), Message::user("b"), Message::system("c")];
+            let chat = ChatRequest { model: model.to_owned(), messages, ..ChatRequest::default() };
+            assert_eq!(body_for(kind, LOCAL, &chat)["messages"], json!(expected), "{model}");
+        }
+    }
+
+    // providers.md 3.3, 8.1
+    #[test]
+    fn tools_are_written_as_the_server_takes_them() {
+        let object = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        let spec = ToolSpec {
+            name: "t".to_owned(),
+            description: "d".to_owned(),
+            parameters: Some(object.clone()),
+            is_strict: true,
+        };
+        let call = ToolCall {
+            id: "c".to_owned(),
+            is_own_id: false,
+            name: "t".to_owned(),
+            arguments: "{broken".to_owned(),
+        };
+        let response = ChatResponse { tool_calls: vec![call], ..ChatResponse::default() };
+        let tools = Tools { specs: vec![spec], ..Tools::default() };
+        let messages = vec![Message::calling(&response)];
+        let chat = ChatRequest { messages, tools, ..ChatRequest::default() };
+        for (kind, content, is_strict) in [
+            (ProviderKind::OpenAi, json!(null), true),
+            (ProviderKind::Custom, json!(""), false),
+            (ProviderKind::Ollama, json!(""), false),
+        ] {
+            let body = body_for(kind, LOCAL, &chat);
+            assert_eq!(body["messages"][0]["content"], content, "{kind:?}");
+            let calls = &body["messages"][0]["tool_calls"];
+            assert_eq!(calls[0]["function"]["arguments"], "{broken", "{kind:?}");
+            let function = &body["tools"][0]["function"];
+            assert_eq!(function.get("strict").is_some(), is_strict, "{kind:?}");
+            assert_eq!(function["parameters"] == object, !is_strict, "{kind:?}");
+            assert_eq!(body.get("tool_choice"), None, "{kind:?}");
+        }
+        for (choice, expected) in [
+            (ToolChoice::Auto, json!("auto")),
+            (ToolChoice::Never, json!("none")),
+            (ToolChoice::Any, json!("required")),
+            (
+                ToolChoice::Only("t".to_owned()),
+                json!({"type": "function", "function": {"name": "t"}}),
+            ),
+        ] {
+            assert_eq!(tool_choice(&choice), expected);
+        }
+    }
+
+    // M-40, M-42
+    #[test]
+    fn typed_answers_by_kind_and_by_what_the_server_refused() {
+        let json = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        let output = Some(OutputSchema { name: "Map<String, Int>".to_owned(), json: json.clone() });
+        let chat = ChatRequest { output, ..ChatRequest::default() };
+        let format = json!({"name": "Map_String__Int_", "strict": false, "schema": json});
+        let native = json!({"type": "json_schema", "json_schema": format});
+        for (kind, level, expected, is_told) in [
+            (ProviderKind::OpenAi, 0, Some(native.clone()), false),
+            (ProviderKind::Ollama, 0, Some(native.clone()), false),
+            (ProviderKind::Custom, 0, Some(native), false),
+            (ProviderKind::Custom, 1, Some(json!({"type": "json_object"})), true),
+            (ProviderKind::Custom, 2, None, true),
+        ] {
+            let quirks = Quirks { schema_level: level, ..Quirks::default() };
+            let body = body(&chat, &settings(kind, LOCAL), &quirks);
+            assert_eq!(body.get("response_format"), expected.as_ref(), "{kind:?} {level}");
+            assert_eq!(!body["messages"].as_array().unwrap().is_empty(), is_told, "{level}");
         }
     }
 }

@@ -18,8 +18,12 @@ const DROPPED: [&str; 12] = [
     "maxLength",
 ];
 
-/// The strict form, or `None` if there is none: maps, Any and fixed-length arrays have none.
+/// The strict form, or `None` if there is none: maps, Any, fixed-length arrays, and unions whose objects begin with the same property have none.
 pub(super) fn strict(schema: &Json) -> Option<Json> {
+    node(schema, schema)
+}
+
+fn node(schema: &Json, root: &Json) -> Option<Json> {
     let Json::Object(schema) = schema else { return None };
     if schema.is_empty() || schema.contains_key("prefixItems") {
         return None;
@@ -30,16 +34,21 @@ pub(super) fn strict(schema: &Json) -> Option<Json> {
             key if DROPPED.contains(&key) => {}
             "properties" | "required" | "additionalProperties" => {}
             "items" => {
-                out.insert(key.clone(), strict(value)?);
+                out.insert(key.clone(), node(value, root)?);
             }
             "anyOf" => {
-                let members: Option<Vec<_>> = value.as_array()?.iter().map(strict).collect();
+                let members = value.as_array()?;
+                if !is_told_apart(members, root) {
+                    return None;
+                }
+                let members: Option<Vec<_>> =
+                    members.iter().map(|member| node(member, root)).collect();
                 out.insert(key.clone(), members?.into());
             }
             "$defs" => {
                 let mut defs = Map::new();
                 for (name, value) in value.as_object()? {
-                    defs.insert(name.clone(), strict(value)?);
+                    defs.insert(name.clone(), node(value, root)?);
                 }
                 out.insert(key.clone(), defs.into());
             }
@@ -51,12 +60,30 @@ pub(super) fn strict(schema: &Json) -> Option<Json> {
         }
     }
     if schema.get("type") == Some(&json!("object")) {
-        object(schema, &mut out)?;
+        object(schema, &mut out, root)?;
     }
     Some(Json::Object(out))
 }
 
-fn object(schema: &Map<String, Json>, out: &mut Map<String, Json>) -> Option<()> {
+/// Whether the first property of each object is another one: the service decides by it which member an answer is.
+fn is_told_apart(members: &[Json], root: &Json) -> bool {
+    let mut first: Vec<&String> = members.iter().filter_map(|m| first_property(m, root)).collect();
+    let count = first.len();
+    first.sort_unstable();
+    first.dedup();
+    first.len() == count
+}
+
+fn first_property<'a>(member: &'a Json, root: &'a Json) -> Option<&'a String> {
+    let target = member.get("$ref").and_then(Json::as_str);
+    let member = match target {
+        Some(target) => root.pointer(target.strip_prefix('#')?)?,
+        None => member,
+    };
+    member.get("properties")?.as_object()?.keys().next()
+}
+
+fn object(schema: &Map<String, Json>, out: &mut Map<String, Json>, root: &Json) -> Option<()> {
     if schema.get("additionalProperties").is_some_and(|more| *more != json!(false)) {
         return None;
     }
@@ -67,7 +94,7 @@ fn object(schema: &Map<String, Json>, out: &mut Map<String, Json>) -> Option<()>
         .unwrap_or_default();
     let mut properties = Map::new();
     for (name, value) in schema.get("properties")?.as_object()? {
-        let value = strict(value)?;
+        let value = node(value, root)?;
         let value = if required.contains(&name.as_str()) { value } else { nullable(value) };
         properties.insert(name.clone(), value);
     }
@@ -129,8 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn maps_and_any_have_no_strict_form() {
+    fn maps_any_and_unions_that_begin_alike_have_no_strict_form() {
+        let object =
+            |name: &str| json!({"type": "object", "properties": {name: {"type": "string"}}});
+        let defs = json!({"A": object("x"), "B": object("x"), "C": object("y")});
+        let union =
+            |name: &str| json!({"anyOf": [{"$ref": "#/$defs/A"}, {"$ref": name}], "$defs": defs});
+        assert!(strict(&union("#/$defs/C")).is_some());
         for schema in [
+            union("#/$defs/B"),
+            json!({"anyOf": [object("x"), object("x")]}),
             json!({"type": "object", "properties": {"m": {"type": "object", "additionalProperties": {"type": "integer"}}}}),
             json!({"type": "object", "properties": {"x": {}}}),
             json!({"type": "array", "prefixItems": []}),

@@ -1,0 +1,80 @@
+"""Decorators: which one may stand where, how often, and what their arguments are."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.checker import Checker
+from concerto.check.constants import constant_value
+from concerto.diagnostics.model import Label, did_you_mean
+from concerto.syntax import ast
+
+#: Where each decorator of the language may stand.
+_PLACES = {
+    "test": "functions",
+    "expect_fail": "tests",
+    "describe": "schemas, their fields, fields of structs, and methods of tools",
+    "param": "methods of tools",
+    "retry": "models, agents, stages and functions",
+    "timeout": "models, agents, stages and functions",
+    "log": "models, agents, stages and functions",
+    "cache": "models",
+    "deprecated": "declarations",
+    "validate": "schemas",
+    "strict": "schemas",
+    "partial": "schemas and their fields",
+    "coerce": "schemas and their fields",
+    "range": "fields of schemas and structs",
+    "length": "fields of schemas and structs",
+    "items": "fields of schemas and structs",
+    "pattern": "fields of schemas and structs",
+    "json": "fields of schemas and structs",
+}
+_MAY_REPEAT = ("validate", "param")
+_TAKES_NOTHING = ("strict", "partial", "coerce")
+
+
+def read_decorators(
+    checker: Checker, decorators: tuple[ast.Decorator, ...], allowed: frozenset[str]
+) -> list[ast.Decorator]:
+    """Those that may stand here with the right number of arguments; reports the others."""
+    found: list[ast.Decorator] = []
+    first: dict[str, ast.Decorator] = {}
+    for each in decorators:
+        name = each.name.text
+        if name not in _PLACES:
+            help_ = did_you_mean(f"@{name}", [f"@{known}" for known in _PLACES])
+            checker.report("E2017", f"there is no decorator `@{name}`", each.name, help_)
+        elif name == "deprecated":
+            checker.not_yet("the decorator `@deprecated`", each)
+        elif name not in allowed:
+            message = f"`@{name}` cannot stand here"
+            checker.report("E2018", message, each, f"it is for {_PLACES[name]}")
+        elif name in first and name not in _MAY_REPEAT:
+            related = (Label(first[name].span, "first here"),)
+            checker.report("E2019", f"`@{name}` is given twice", each, related=related)
+        elif _has_arguments(checker, each):
+            first.setdefault(name, each)
+            found.append(each)
+    return found
+
+
+def _has_arguments(checker: Checker, decorator: ast.Decorator) -> bool:
+    name, wanted = decorator.name.text, 0 if decorator.name.text in _TAKES_NOTHING else 1
+    if len(decorator.args) != wanted:
+        takes = "no argument" if wanted == 0 else "1 argument"
+        found = len(decorator.args)
+        checker.report("E3032", f"`@{name}` takes {takes}, found {found}", decorator)
+        return False
+    for arg in decorator.args:
+        if arg.name is not None:
+            checker.report("E3032", f"the argument of `@{name}` has no name", arg.name)
+            return False
+    return True
+
+
+def text_argument(checker: Checker, decorator: ast.Decorator) -> str | None:
+    """The constant text that a decorator is given; None if it is none, which is reported."""
+    value = constant_value(checker, decorator.args[0].value, t.STRING, "E3032")
+    if value == "":
+        checker.report("E3032", f"the text of `@{decorator.name}` is empty", decorator.args[0])
+    return value or None

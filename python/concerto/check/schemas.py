@@ -1,0 +1,200 @@
+"""Schemas and structs: their fields, what decorators change of them, and which types JSON can carry (rules SC-1 to SC-18)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from concerto.check import types as t
+from concerto.check.checked import FieldInfo, StructInfo, VariantDefault
+from concerto.check.checker import Checker
+from concerto.check.constants import constant_value
+from concerto.check.decorators import read_decorators, text_argument
+from concerto.check.limits import LIMITS, broken_limit, read_limit
+from concerto.check.types import Type
+from concerto.diagnostics.model import Label
+from concerto.source import Span
+from concerto.syntax import ast
+
+_SCHEMA = frozenset(("describe", "validate", "strict", "partial", "coerce"))
+_STRUCT_FIELD = frozenset(("describe", "json")) | LIMITS
+_SCHEMA_FIELD = _STRUCT_FIELD | {"partial", "coerce"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Modes:
+    """What the decorators of a schema say about each of its fields."""
+
+    partial: bool = False
+    coerce: bool = False
+
+
+def read_struct(checker: Checker, node: ast.Struct | ast.Schema, info: StructInfo) -> None:
+    """Fills in what a declaration says."""
+    is_schema = info.origin == "schema"
+    allowed = _SCHEMA if is_schema else frozenset[str]()
+    found = read_decorators(checker, node.decorators, allowed)
+    names = {decorator.name.text for decorator in found}
+    info.strict = "strict" in names
+    for decorator in found:
+        if decorator.name.text == "describe":
+            info.doc = text_argument(checker, decorator) or info.doc
+    modes = _Modes("partial" in names, "coerce" in names)
+    info.fields.extend(read_fields(checker, node.fields, info.origin, modes))
+
+
+def read_fields(
+    checker: Checker, fields: tuple[ast.Field, ...], origin: str, modes: _Modes | None = None
+) -> list[FieldInfo]:
+    """The fields of a `struct`, a `schema` or a `variant`."""
+    found: list[FieldInfo] = []
+    names: dict[str, Span] = {}
+    json_names: dict[str, Span] = {}
+    for field in fields:
+        name = field.name.text
+        if name in names:
+            related = (Label(names[name], "first here"),)
+            message = f"the field `{name}` is declared twice"
+            checker.report("E2004", message, field.name, related=related)
+            continue
+        names[name] = field.name.span
+        info = _field(checker, field, origin, modes or _Modes())
+        if info.json_name in json_names:
+            related = (Label(json_names[info.json_name], "first here"),)
+            message = f"two fields have the name `{info.json_name}` in JSON"
+            checker.report("E2004", message, field.name, related=related)
+        json_names.setdefault(info.json_name, field.name.span)
+        found.append(info)
+    return found
+
+
+def _field(checker: Checker, field: ast.Field, origin: str, modes: _Modes) -> FieldInfo:
+    from concerto.check.collect import written_type
+
+    allowed = {"schema": _SCHEMA_FIELD, "struct": _STRUCT_FIELD}.get(origin, frozenset())
+    decorators = read_decorators(checker, field.decorators, allowed)
+    own = {decorator.name.text for decorator in decorators}
+    type_ = written_type(checker, field.type)
+    if field.is_optional and isinstance(t.resolve(type_), t.Option):
+        if origin == "schema":
+            help_ = f"write `{field.name}: {t.show(type_)}`"
+            checker.report("W4014", f"`{field.name}` is optional twice", field.name, help_)
+    elif field.is_optional:
+        type_ = t.Option(type_)
+    is_partial = modes.partial or "partial" in own
+    if is_partial and field.default is None and not isinstance(t.resolve(type_), t.Option):
+        type_ = t.Option(type_)
+    info = FieldInfo(field.name.text, type_, isinstance(t.resolve(type_), t.Option), doc=field.doc)
+    info.coerce = modes.coerce or "coerce" in own
+    for decorator in decorators:
+        match decorator.name.text:
+            case "describe":
+                info.doc = text_argument(checker, decorator) or info.doc
+            case "json":
+                info.json = text_argument(checker, decorator)
+            case limit if limit in LIMITS:
+                read_limit(checker, decorator, type_, info.checks)
+    if field.default is not None:
+        _default(checker, field.default, info, "E4036" if origin == "schema" else "E3001")
+    return info
+
+
+def _default(checker: Checker, node: ast.Expr, info: FieldInfo, code: str) -> None:
+    info.has_default = True
+    info.default = _variant(checker, node, info.type)
+    if info.default is None:
+        info.default = constant_value(checker, node, info.type, code)
+    problem = broken_limit(info.checks, info.default)
+    if problem is not None:
+        message = f"the default of `{info.name}` breaks a limit of the field: {problem}"
+        checker.report("E4036", message, node)
+
+
+def _variant(checker: Checker, node: ast.Expr, type_: Type) -> VariantDefault | None:
+    """`Enum::Variant` as the default of a field of that type."""
+    type_ = t.resolve(type_)
+    if isinstance(type_, t.Option):
+        type_ = t.resolve(type_.item)
+    if not isinstance(type_, t.Enum) or not isinstance(node, ast.PathExpr):
+        return None
+    for number, variant in enumerate(checker.enums[type_.name].variants):
+        if variant.form == "unit" and str(node.path) == f"{type_.name}::{variant.name}":
+            return VariantDefault(type_.name, number, variant.name)
+    return None
+
+
+def check_schemas(checker: Checker) -> None:
+    """The rules that need all fields of all types."""
+    for item in checker.module.items:
+        if not isinstance(item, ast.Schema):
+            continue
+        fields = {field.name: field for field in checker.structs[item.name.text].fields}
+        for node in item.fields:
+            info = fields.get(node.name.text)
+            bad = inexpressible(checker, info.type) if info else None
+            if bad is not None:
+                message = f"`{t.show(bad)}` cannot be expressed as JSON Schema"
+                checker.report("E4035", message, node.type)
+    _check_recursion(checker)
+
+
+def inexpressible(checker: Checker, type_: Type, *, into_schemas: bool = False) -> Type | None:
+    """A type inside that no JSON Schema expresses (SC-8). Schemas report their own fields, so they are looked into only on request."""
+    seen: set[str] = set()
+
+    def find(type_: Type) -> Type | None:
+        type_ = t.resolve(type_)
+        match type_:
+            case t.Simple(name):
+                known = ("String", "Int", "Float", "Bool", "Nil", "Any", "?")
+                return None if name in known else type_
+            case t.Literals():
+                return None
+            case t.Map(key, value):
+                return find(value) if t.resolve(key) in (t.STRING, t.UNKNOWN) else type_
+            case t.Array() | t.Option() | t.Tuple() | t.Union():
+                return _first(find, t.parts(type_))
+            case t.Struct(name, "struct" | "schema" as origin):
+                if name in seen or (origin == "schema" and not into_schemas):
+                    return None
+                seen.add(name)
+                return _first(find, [field.type for field in checker.structs[name].fields])
+            case t.Enum(name):
+                if name in seen:
+                    return None
+                seen.add(name)
+                variants = checker.enums[name].variants
+                return _first(find, [f.type for variant in variants for f in variant.fields])
+            case _:
+                return type_
+
+    return find(type_)
+
+
+def _first(find: Any, types: Any) -> Type | None:
+    found: Type | None = next((bad for bad in map(find, types) if bad is not None), None)
+    return found
+
+
+def _check_recursion(checker: Checker) -> None:
+    """E4039, E3013: a type that contains itself without an Option, Array or Map between has no end."""
+
+    def direct(type_: Type) -> list[str]:
+        type_ = t.resolve(type_)
+        if isinstance(type_, t.Tuple | t.Union):
+            return [name for inner in t.parts(type_) for name in direct(inner)]
+        return [type_.name] if isinstance(type_, t.Struct) and type_.name in checker.structs else []
+
+    for name, info in checker.structs.items():
+        seen: set[str] = set()
+        pending = [inner for field in info.fields for inner in direct(field.type)]
+        while pending:
+            here = pending.pop()
+            if here == name:
+                code = "E4039" if info.origin == "schema" else "E3013"
+                help_ = "put an `Option`, `Array` or `Map` between"
+                checker.report(code, f"`{name}` contains itself", info.span, help_)
+                break
+            if here not in seen:
+                seen.add(here)
+                pending.extend(i for f in checker.structs[here].fields for i in direct(f.type))

@@ -1,0 +1,1 @@
+"""`Concerto.toml`: found, read, and checked as far as no program is needed for it."""

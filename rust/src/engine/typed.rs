@@ -1,0 +1,258 @@
+//! Typed answers: rounds until an answer fits its schema (M-41 to M-43, SC-19 to SC-24).
+
+use serde_json::Value as Json;
+
+use super::models::result;
+use super::{BUDGET, Engine, failed, frames};
+use crate::chat::{Message, OutputSchema};
+use crate::error::RunError;
+use crate::ir::program::Schema;
+use crate::llm::{Answer, Call, LlmError};
+use crate::mock_reply;
+use crate::providers::FailureKind;
+use crate::schema::{self, Decoded, Pending, Violation};
+use crate::secret::scrub;
+use crate::value::Value;
+use crate::vm::{Fiber, Resume, Step};
+
+/// Answers that are asked for where the model's retry policy does not say how many.
+const ROUNDS: u64 = 3;
+/// Budgets of a validator: a value that it has not judged by then is none that it will.
+const VALIDATOR_BUDGETS: u32 = 100;
+/// The most of an answer that an error keeps, in characters.
+const MAX_RAW: usize = 64 << 10;
+
+/// What a call ends with, unless the run itself fails.
+type Outcome = Result<Result<Value, LlmError>, RunError>;
+
+impl Engine<'_> {
+    pub(super) async fn execute_with_schema(
+        &mut self,
+        model: u32,
+        index: u32,
+        prompt: &str,
+        retry_message: &str,
+    ) -> Result<Value, RunError> {
+        let Some(wanted) = self.schema(index) else { return Ok(Value::Nil) };
+        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
+        let output = OutputSchema { name: wanted.name.clone(), json };
+        let outcome = match self.call(model, prompt, Some(output)) {
+            Ok(call) => self.typed(call, &wanted, retry_message).await?,
+            Err(error) => Err(error),
+        };
+        Ok(result(outcome))
+    }
+
+    /// `parse_schema`: the same judgement on a text that is there already (SC-23).
+    pub(super) async fn parse_schema(&self, index: u32, text: &str) -> Result<Value, RunError> {
+        let Some(wanted) = self.schema(index) else { return Ok(Value::Nil) };
+        let outcome = self.judge(&wanted, text).await?.map_err(|violations| {
+            let mut error = LlmError::config("", "", "", "", "");
+            let rejected = Rejected { name: &wanted.name, raw: text, rounds: 1, limit: None };
+            rejected.fill(&mut error, violations, &[]);
+            error
+        });
+        Ok(result(outcome))
+    }
+
+    fn schema(&self, index: u32) -> Option<Schema> {
+        self.shared.program.schemas().get(index as usize).cloned()
+    }
+
+    /// Asks until an answer fits, at most as often as the model's policy says. One call, however many answers it takes.
+    async fn typed(&mut self, call: Call, wanted: &Schema, retry_message: &str) -> Outcome {
+        if self.shared.mock {
+            return self.mocked_typed(&call, wanted).await;
+        }
+        let policy = call.retry.as_ref().and_then(|policy| policy.max_attempts);
+        let most = policy.unwrap_or(ROUNDS).max(1);
+        let mut session = self.shared.client.begin(call, self.recorders());
+        let mut round = 1;
+        loop {
+            let answer = match session.round().await {
+                Ok(answer) => answer,
+                Err(error) => return Ok(Err(error)),
+            };
+            let text = &answer.response.text;
+            let violations = match self.judge(wanted, text).await? {
+                Ok(value) => {
+                    session.succeed();
+                    return Ok(Ok(value));
+                }
+                Err(violations) => violations,
+            };
+            // Under the same limit the next answer would be cut off as well, and paid as well.
+            let truncated = answer.response.finish_reason == "length";
+            if truncated || round >= most {
+                let error = rejection(session.call(), &wanted.name, &answer, violations, truncated);
+                session.fail(FailureKind::Schema);
+                return Ok(Err(error));
+            }
+            let complaint = schema::repair(&wanted.name, &violations, retry_message);
+            session.say([Message::assistant(answer.response.text), Message::user(complaint)]);
+            round += 1;
+        }
+    }
+
+    async fn mocked_typed(&self, call: &Call, wanted: &Schema) -> Outcome {
+        let _ = self.mocked(call, String::new());
+        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
+        let text = mock_reply::for_schema(&json).to_string();
+        let judged = self.judge(wanted, &text).await?;
+        Ok(judged.map_err(|violations| {
+            let mut error = LlmError::config(
+                &call.origin.connection,
+                &call.origin.model,
+                &call.model_id,
+                "",
+                "",
+            );
+            let rejected = Rejected { name: &wanted.name, raw: &text, rounds: 1, limit: None };
+            rejected.fill(&mut error, violations, &[]);
+            error
+        }))
+    }
+
+    /// The value of an answer, or everything that is wrong with it.
+    async fn judge(
+        &self,
+        wanted: &Schema,
+        text: &str,
+    ) -> Result<Result<Value, Vec<Violation>>, RunError> {
+        let decoded = schema::parse(text).map_err(|violation| vec![violation]);
+        let decoded =
+            decoded.and_then(|json| schema::check(&self.shared.program, wanted.ty, &json));
+        let Decoded { value, pending } = match decoded {
+            Ok(decoded) => decoded,
+            Err(violations) => return Ok(Err(violations)),
+        };
+        for Pending { path, function, value } in pending {
+            if let Some(message) = self.validate(function, value).await? {
+                return Ok(Err(vec![Violation::validator(path, message)]));
+            }
+        }
+        Ok(Ok(value))
+    }
+
+    /// Runs one validator as a fiber of its own; gives what it has against the value.
+    async fn validate(&self, function: u32, value: Value) -> Result<Option<String>, RunError> {
+        let program = self.shared.program.clone();
+        let depth = self.shared.max_call_depth;
+        let mut fiber = Fiber::new(program, function as usize, vec![value], depth);
+        for _ in 0..VALIDATOR_BUDGETS {
+            match fiber.run(Resume::Continue, BUDGET) {
+                Step::Yield => tokio::task::yield_now().await,
+                Step::Done(Value::Bool(false)) => {
+                    return Ok(Some("validator returned false".to_owned()));
+                }
+                Step::Done(Value::Err(message)) => return Ok(Some(message.message())),
+                Step::Done(Value::Ok(inner)) if matches!(*inner, Value::Bool(false)) => {
+                    return Ok(Some("validator returned false".to_owned()));
+                }
+                Step::Done(_) => return Ok(None),
+                Step::Failed { error, trace } => return Err(failed(error, &trace)),
+                Step::Panicked(panic) => {
+                    return Err(RunError::Panic {
+                        kind: panic.kind.to_string(),
+                        message: panic.message,
+                        trace: frames(&panic.trace),
+                    });
+                }
+                Step::Broken { what, trace } => {
+                    return Err(RunError::Internal {
+                        what: what.to_string(),
+                        trace: frames(&trace),
+                    });
+                }
+                Step::Needs(_) => {
+                    let what = "a validator asked for the world".to_owned();
+                    return Err(RunError::Internal { what, trace: Vec::new() });
+                }
+            }
+        }
+        let limit = u64::from(VALIDATOR_BUDGETS) * u64::from(BUDGET);
+        Err(RunError::Panic {
+            kind: "LimitExceeded".to_owned(),
+            message: format!("a validator has not ended after {limit} instructions"),
+            trace: Vec::new(),
+        })
+    }
+}
+
+/// The error for the last answer of a call.
+fn rejection(
+    call: &Call,
+    name: &str,
+    answer: &Answer,
+    violations: Vec<Violation>,
+    truncated: bool,
+) -> LlmError {
+    let mut error =
+        LlmError::config(&call.origin.connection, &call.origin.model, &call.model_id, "", "");
+    error.failure.request_id.clone_from(&answer.response.request_id);
+    error.attempts = answer.attempts;
+    error.latency_ms = answer.latency_ms;
+    let limit = truncated.then(|| match call.sampling.max_tokens {
+        Some(limit) => format!("`max_tokens: {limit}`"),
+        None => format!("the limit of `{}` itself", call.model_id),
+    });
+    let raw = &answer.response.text;
+    let rejected = Rejected { name, raw, rounds: answer.rounds, limit };
+    rejected.fill(&mut error, violations, &call.settings.secrets());
+    error
+}
+
+/// An answer that does not fit.
+struct Rejected<'a> {
+    name: &'a str,
+    raw: &'a str,
+    rounds: u32,
+    /// What cut it off.
+    limit: Option<String>,
+}
+
+impl Rejected<'_> {
+    fn fill(
+        self,
+        error: &mut LlmError,
+        mut violations: Vec<Violation>,
+        secrets: &[crate::secret::Secret],
+    ) {
+        for violation in &mut violations {
+            violation.actual = scrub(&violation.actual, secrets);
+            violation.path = scrub(&violation.path, secrets);
+        }
+        let why = match &self.limit {
+            Some(limit) => format!("the answer was cut off by {limit}; raise `max_tokens`"),
+            None => violations.iter().take(3).map(said).collect::<Vec<_>>().join("; "),
+        };
+        let answers = if self.rounds == 1 { "answer" } else { "answers" };
+        let place = if error.connection.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", error.connection)
+        };
+        error.set_message(&format!(
+            "{place}schema `{}` after {} {answers}: {why}",
+            self.name, self.rounds
+        ));
+        error.failure.kind = FailureKind::Schema;
+        error.failure.raw = scrub(self.raw, secrets).chars().take(MAX_RAW).collect();
+        error.rounds = self.rounds;
+        error.reason = match self.limit {
+            Some(_) => Some("truncated"),
+            None => violations.first().map(|violation| violation.reason),
+        };
+        error.violations = violations;
+    }
+}
+
+/// A violation in the message of an error: with its place, also where a validator speaks.
+fn said(violation: &Violation) -> String {
+    match violation.path.as_str() {
+        path if violation.reason == "validator" && !path.is_empty() => {
+            format!("{path}: {}", violation.message())
+        }
+        _ => violation.message(),
+    }
+}

@@ -1,0 +1,64 @@
+//! Any values into typed places.
+
+use std::sync::Arc;
+
+use crate::ir::Verified;
+use crate::ir::program::Type;
+use crate::value::{MapValue, Value};
+
+/// Checks that a value of the language fits a type, deep for collections and by name for structs and enums; an Int becomes a Float where one is wanted.
+///
+/// # Errors
+/// The type name of what did not fit.
+pub fn conform(program: &Verified, ty: u32, value: Value) -> Result<Value, String> {
+    let Some(wanted) = program.types().get(ty as usize) else { return Err("?".to_owned()) };
+    let fits = match (wanted, &value) {
+        (Type::Any, _)
+        | (Type::Nil, Value::Nil)
+        | (Type::Bool, Value::Bool(_))
+        | (Type::Int, Value::Int(_))
+        | (Type::Float, Value::Float(_))
+        | (Type::String, Value::Str(_))
+        | (Type::Range, Value::Range(_))
+        | (Type::Option(_), Value::None) => true,
+        #[expect(clippy::cast_precision_loss, reason = "the nearest Float")]
+        (Type::Float, Value::Int(number)) => return Ok(Value::Float(*number as f64)),
+        (Type::Literal(values), Value::Str(text)) => values.iter().any(|v| **v == **text),
+        (Type::Option(_), Value::Nil) => return Ok(Value::None),
+        (Type::Option(inner), Value::Some(held)) => {
+            return conform(program, *inner, (**held).clone()).map(Value::some);
+        }
+        (Type::Option(inner), _) => return conform(program, *inner, value).map(Value::some),
+        (Type::Array(inner), Value::Array(items)) => {
+            let items = items.iter().map(|item| conform(program, *inner, item.clone()));
+            return items.collect::<Result<_, _>>().map(Value::array);
+        }
+        (Type::Tuple(types), Value::Tuple(items)) if types.len() == items.len() => {
+            let items = types.iter().zip(items.iter());
+            let items = items.map(|(ty, item)| conform(program, *ty, item.clone()));
+            return items.collect::<Result<_, _>>().map(|items| Value::Tuple(Arc::new(items)));
+        }
+        (Type::Result(ok, _), Value::Ok(held)) => {
+            return conform(program, *ok, (**held).clone()).map(Value::ok);
+        }
+        (Type::Result(_, err), Value::Err(held)) => {
+            return conform(program, *err, (**held).clone()).map(Value::err);
+        }
+        (Type::Struct(inner), Value::Struct(held)) => inner.name == held.ty.name,
+        (Type::Enum(inner), Value::Enum(held)) => inner.name == held.ty.name,
+        (Type::Map(key, inner), Value::Map(map)) => {
+            let mut checked = MapValue::with_capacity(map.len());
+            for (own, item) in map.iter() {
+                conform(program, *key, own.to_value())?;
+                checked.insert(own.clone(), conform(program, *inner, item.clone())?);
+            }
+            return Ok(Value::Map(Arc::new(checked)));
+        }
+        (Type::Union(members), _) => {
+            let found = members.iter().find_map(|ty| conform(program, *ty, value.clone()).ok());
+            return found.ok_or_else(|| value.type_name().to_owned());
+        }
+        _ => false,
+    };
+    if fits { Ok(value) } else { Err(value.type_name().to_owned()) }
+}
