@@ -20,13 +20,18 @@ MEMORY = 4 << 30
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="tests.fuzz", description="Fuzz the front end, the loader and the VM.")
+    parser = argparse.ArgumentParser(
+        prog="tests.fuzz", description="Fuzz the front end, the loader and the VM."
+    )
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--target", choices=sorted(TARGETS), action="append")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=10**9, help="at most so many inputs")
     parser.add_argument("--worker", action="store_true", help="feed here, without another process")
+    parser.add_argument("--input", type=Path, help="feed this file once, here")
     args = parser.parse_args()
+    if args.input:
+        return feed_file(args.input)
     targets = args.target or list(TARGETS)
     if args.worker:
         return feed(targets[0], args.seed, args.seconds, args.count)
@@ -64,6 +69,18 @@ def feed(name: str, seed: int, seconds: float, count: int) -> int:
         kept.unlink()
         done += 1
     sys.stdout.write(f"{name}: {done} inputs, seed {seed}\n")
+    return 0
+
+
+def feed_file(path: Path) -> int:
+    """Feeds one kept input."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    data = path.read_bytes()
+    with limited():
+        if path.suffix == ".json":
+            TARGETS["documents"][1](data)
+        else:
+            TARGETS["programs"][1](data.decode("utf-8", "surrogatepass"))
     return 0
 
 

@@ -18,12 +18,13 @@ from concerto.source import Source
 from tests.oracle.programs import program
 
 ROOT = Path(__file__).parent.parent
-TOKENS = (
+_WORDS = (
     "as async await break catch const continue else enum false fn for if impl in let loop match mod mut nil pub return self struct throw trait true "
     "try use while agent connect hashmap ledger listen mcp memory mock model parallel pipeline schema spawn stage tool type emit env print len Some "
-    "None Ok Err Int String Array Map Option Result Any x y f S E 'a 0 1 1.5 9223372036854775808 0x1f 1e10 \"s\" \"${ }\" \"\"\" r\"r\" r#\" \"# "
+    'None Ok Err Int String Array Map Option Result Any x y f S E \'a 0 1 1.5 9223372036854775808 0x1f 1e10 "s" "${ }" """ r"r" r#" "# '
     "..= .. . => == = != ! <= < >= > && || |> | += + -> -= - *= * /= / %= % :: : ?? ? , ; ( ) [ ] { } @ // /* */ /// //! \\ & $ ' é \0 \ufeff \t"
-).split(" ")
+)
+TOKENS = tuple(_WORDS.split(" "))
 
 
 @cache
@@ -34,15 +35,44 @@ def goldens() -> list[str]:
 
 def noise(chance: Random) -> str:
     """Characters of all kinds."""
-    alphabet = chance.choice(("{}[]()<>\"'`$\\/*.,;:|&!?=+-_ \n\r\t0aZ", "".join(map(chr, range(0x250))), "\U0001f600é\u2028\ud7ff\x00\x7fab\n\"${}"))
+    alphabet = chance.choice(
+        (
+            "{}[]()<>\"'`$\\/*.,;:|&!?=+-_ \n\r\t0aZ",
+            "".join(map(chr, range(0x250))),
+            '\U0001f600é\u2028\ud7ff\x00\x7fab\n"${}',
+        )
+    )
     return "".join(chance.choices(alphabet, k=chance.randrange(200)))
 
 
 def token_soup(chance: Random) -> str:
     """Words of the language without sense; now and then deep."""
     if chance.random() < 0.1:
-        opening = chance.choice(("(", "[", "{", "-", "!", "f(", "if x {", '"${', "|x| ", "Some(", "{ \"a\": ", "match x { _ => ", "Array<", "x.", "a + ", "fn("))
-        return "fn main() { let x = " + opening * chance.choice((10, 70, 300, 3000)) + chance.choice(("", "1", "1; }"))
+        opening = chance.choice(
+            (
+                "(",
+                "[",
+                "{",
+                "-",
+                "!",
+                "f(",
+                "if x {",
+                '"${',
+                "|x| ",
+                "Some(",
+                '{ "a": ',
+                "match x { _ => ",
+                "Array<",
+                "x.",
+                "a + ",
+                "fn(",
+            )
+        )
+        return (
+            "fn main() { let x = "
+            + opening * chance.choice((10, 70, 300, 3000))
+            + chance.choice(("", "1", "1; }"))
+        )
     return " ".join(chance.choices(TOKENS, k=chance.randrange(1, 80)))
 
 
@@ -99,7 +129,28 @@ def damaged_document(chance: Random) -> bytes:
     return data
 
 
-_ODD = (0, 1, -1, 2, 65535, 65536, 2**31 - 1, 2**31, 2**32, -(2**31), 2**63, 10**30, 1.5, None, "", "x", [], {}, True, [[]])
+_ODD: tuple[Any, ...] = (
+    0,
+    1,
+    -1,
+    2,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32,
+    -(2**31),
+    2**63,
+    10**30,
+    1.5,
+    None,
+    "",
+    "x",
+    [],
+    {},
+    True,
+    [[]],
+)
 
 
 def _damage_code(chance: Random, document: dict[str, Any]) -> None:
@@ -114,7 +165,10 @@ def _damage_code(chance: Random, document: dict[str, Any]) -> None:
             code.insert(at, copy.deepcopy(chance.choice(code)))
         case 2:
             name = chance.choice(list(OPERANDS))
-            code[at] = [name, *(_operand(chance, document, function, role) for role in OPERANDS[name])]
+            code[at] = [
+                name,
+                *(_operand(chance, document, function, role) for role in OPERANDS[name]),
+            ]
         case 3:
             function["registers"] = chance.choice((0, 1, function["registers"] + 1, 65535, 65536))
         case _:
@@ -163,6 +217,12 @@ def _damage_json(chance: Random, document: dict[str, Any]) -> None:
             owner[key] = chance.choice(_ODD)
         case 2:
             other, place = chance.choice(places)
-            owner[key] = copy.deepcopy(other[place]) if place in other or isinstance(other, list) and place < len(other) else None
+            owner[key] = (
+                copy.deepcopy(other[place])
+                if place in other or (isinstance(other, list) and place < len(other))
+                else None
+            )
         case _:
-            owner[key] = chance.choice((*range(5), "any", ["array", 0], ["union", [0, 1]], ["tuple", [0]], "A"))
+            owner[key] = chance.choice(
+                (*range(5), "any", ["array", 0], ["union", [0, 1]], ["tuple", [0]], "A")
+            )

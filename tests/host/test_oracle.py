@@ -10,17 +10,16 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-import concerto
 import hypothesis.strategies as st
 import pytest
 from concerto.lower.ir import OPERANDS
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 
 from tests.conftest import ROOT
-from tests.oracle.instructions import INSTRUCTIONS
+from tests.oracle.all_instructions import INSTRUCTIONS
 from tests.oracle.machine import OutOfFuel
 from tests.oracle.programs import program
-from tests.oracle.run import document_of, run_by_oracle, run_by_vm
+from tests.oracle.run import compiled, run_by_oracle, run_by_vm
 
 PROGRAMS = sorted((ROOT / "tests/golden/run").glob("*.conc"))
 CHUNKS = 4
@@ -46,8 +45,8 @@ def test_the_oracle_knows_every_instruction() -> None:
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_golden_programs_do_the_same_in_both(path: Path) -> None:
-    program = concerto.compile(path.read_text(encoding="utf-8"))
-    assert run_by_vm(program, None) == run_by_oracle(document_of(program), None)
+    program, document = compiled(path.read_text(encoding="utf-8"))
+    assert run_by_vm(program, None) == run_by_oracle(document, None)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -64,13 +63,12 @@ def test_generated_programs_do_the_same_in_both(chunk: int) -> None:
     @given(programs())
     def check(made: tuple[str, str | None]) -> None:
         text, entry = made
-        compiled = concerto.compile(text)
-        document = document_of(compiled)
+        vm_program, document = compiled(text)
         try:
             expected = run_by_oracle(document, entry, executed)
         except OutOfFuel:
             assume(False)
-        assert run_by_vm(compiled, entry) == expected, text
+        assert run_by_vm(vm_program, entry) == expected, text
 
     check()
     missing = set(OPERANDS) - set(executed) - UNREACHED

@@ -6,9 +6,17 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import concerto
+from concerto.check.checker import check
+from concerto.diagnostics.render import render
+from concerto.lower import functions
+from concerto.lower.encode import encode
+from concerto.lower.program import lower
 from concerto.runtime import Emit, Program
+from concerto.source import Source
+from concerto.syntax.parser import parse
 
 from tests.oracle.machine import Broken, Ended, Failed, Machine, Panicked
 from tests.oracle.values import Err, Ok, Value, display, to_host
@@ -92,6 +100,16 @@ def _returned(result: Value) -> str:
             return f"returned {to_host(result)!r}"
 
 
-def document_of(program: Program) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(program.to_bytes())
-    return document
+def compiled(text: str) -> tuple[Program, dict[str, Any]]:
+    """A program for the VM, and its document for the oracle: there without moved last uses, so that the two also compare what the compiler does to
+    spare copies.
+    """
+    source = Source("<text>", text)
+    module, mistakes = parse(source)
+    checked, found = check(source, module)
+    errors = [diagnostic for diagnostic in (*mistakes, *found) if diagnostic.is_error]
+    assert not errors, render(errors)
+    program = Program.from_bytes(encode(lower(checked, "test", embed_source=False)))
+    with patch.object(functions, "move_last_uses", lambda code: None):
+        document: dict[str, Any] = json.loads(encode(lower(checked, "test", embed_source=False)))
+    return program, document

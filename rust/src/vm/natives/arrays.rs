@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Failure, Function, Outcome, Table, clamped, int, length, panic, take, text};
-use crate::value::{Value, equal, order};
+use crate::value::{List, Value, equal, order};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -198,7 +198,7 @@ fn array(args: &[Value], index: usize) -> Result<&Vec<Value>, Failure> {
 fn owned(args: &mut [Value], index: usize) -> Result<Vec<Value>, Failure> {
     match take(args, index)? {
         Value::Array(items) => {
-            Ok(Arc::try_unwrap(items).unwrap_or_else(|shared| (*shared).clone()))
+            Ok(Arc::try_unwrap(items).map_or_else(|shared| shared.to_vec(), List::into_vec))
         }
         _ => Err(Failure::Broken),
     }
@@ -206,7 +206,7 @@ fn owned(args: &mut [Value], index: usize) -> Result<Vec<Value>, Failure> {
 
 fn items(receiver: &mut Value) -> Result<&mut Vec<Value>, Failure> {
     match receiver {
-        Value::Array(items) => Ok(Arc::make_mut(items)),
+        Value::Array(items) => Ok(&mut *Arc::make_mut(items)),
         _ => Err(Failure::Broken),
     }
 }
@@ -220,7 +220,7 @@ fn count(number: i64) -> Result<usize, Failure> {
 }
 
 fn pair(left: Value, right: Value) -> Value {
-    Value::Tuple(Arc::new(vec![left, right]))
+    Value::tuple(vec![left, right])
 }
 
 /// Elements from `start` to before `end`, both clamped.
@@ -237,12 +237,26 @@ pub(crate) fn out_of_bounds<T>(index: i64, len: usize) -> Result<T, Failure> {
 
 /// A total order for sorting, also inside of elements: NaN comes after all other numbers. The sort of the standard library may panic without one.
 fn sort_order(left: &Value, right: &Value) -> Ordering {
-    if let (Value::Array(a), Value::Array(b)) | (Value::Tuple(a), Value::Tuple(b)) = (left, right) {
-        let unequal = a.iter().zip(b.iter()).map(|(x, y)| sort_order(x, y)).find(|o| o.is_ne());
-        return unequal.unwrap_or_else(|| a.len().cmp(&b.len()));
-    }
+    sort_order_at(left, right, 0)
+}
+
+fn sort_order_at(left: &Value, right: &Value, depth: usize) -> Ordering {
+    /// Types of programs are less deep.
+    const DEEPEST: usize = 128;
     let is_nan = |value: &Value| matches!(value, Value::Float(number) if number.is_nan());
-    order(left, right).unwrap_or_else(|| is_nan(left).cmp(&is_nan(right)))
+    match (left, right) {
+        (Value::Array(a), Value::Array(b)) | (Value::Tuple(a), Value::Tuple(b))
+            if depth < DEEPEST =>
+        {
+            let mut pairs = a.iter().zip(b.iter());
+            let unequal = pairs.find_map(|(x, y)| match sort_order_at(x, y, depth + 1) {
+                Ordering::Equal => None,
+                other => Some(other),
+            });
+            unequal.unwrap_or_else(|| a.len().cmp(&b.len()))
+        }
+        _ => order(left, right).unwrap_or_else(|| is_nan(left).cmp(&is_nan(right))),
+    }
 }
 
 fn sum_int(args: &mut [Value]) -> Outcome {
