@@ -122,6 +122,9 @@ class MockServer:
     """A provider server on loopback, for tests."""
 
     url: str
+    """`http://127.0.0.1:PORT/v1`, the `base_url` of connections of any kind."""
+    root: str
+    """`http://127.0.0.1:PORT`, for clients that add the version themselves."""
 
     def __new__(
         cls,
@@ -130,10 +133,16 @@ class MockServer:
         script: str | None = None,
         latency_ms: int = 0,
         chunk_delay_ms: int = 0,
+        error_rate: float = 0.0,
+        rate_limit: int | None = None,
+        seed: int = 0,
         log: str | None = None,
     ) -> Self: ...
     def requests(self) -> list[dict[str, Any]]:
-        """Every request so far: method, path, headers without secrets, body."""
+        """The last 10,000 requests and what became of each; `docs/mock.md` lists the keys."""
+
+    def counts(self) -> dict[str, Any]:
+        """Sums over all requests: statuses, outcomes, chunks, tokens."""
 
     def stop(self) -> None: ...
     def __enter__(self) -> Self: ...

@@ -88,3 +88,47 @@ def test_a_time_limit_ends_a_busy_run() -> None:
 def test_a_million_pieces_are_appended() -> None:
     source = 'pub fn go(n: Int) -> Int { let mut text = ""; let mut all = []; for i in 0..n { text += "ab"; all.push(i); } text.len() + all.len() }'
     assert concerto.Runtime(concerto.compile(source)).call("go", 1_000_000) == 3_000_000
+
+
+def test_a_panic_in_a_callback_shows_the_way_to_it() -> None:
+    program = concerto.compile("fn main() {\n    [1, 0].map(|x| 6 / x).len();\n}\n")
+    with pytest.raises(concerto.PanicError, match="division by zero") as caught:
+        concerto.Runtime(program).run()
+    assert [(frame.function, frame.path, frame.line) for frame in caught.value.trace] == [
+        ("closure", "<text>", 2),
+        ("array_map", "std", 6),
+        ("main", "<text>", 2),
+    ]
+
+
+def test_a_callback_may_call_models_and_send_values() -> None:
+    source = """
+    connect ollama { default_model: "m" }
+    model M { provider: ollama }
+    pub fn go() -> Array<String> {
+        ["a", "b"].map(|q| { emit("asked", q); M.execute(q).map(|r| r.text).unwrap_or("failed") })
+    }"""
+    runtime = concerto.Runtime(concerto.compile(source), mock=True)
+    asked: list[str] = []
+    runtime.on("asked", asked.append)
+    assert runtime.call("go") == ["[mock response to: a]", "[mock response to: b]"]
+    assert asked == ["a", "b"]
+
+
+def test_closures_that_call_one_another_end_in_a_panic() -> None:
+    source = "fn down(f: fn(Int) -> Int, n: Int) -> Int { let g = |x: Int| down(f, x + 1); g(n) }\npub fn go() -> Int { down(|x| x, 0) }"
+    with pytest.raises(concerto.PanicError, match="10000 active calls"):
+        concerto.Runtime(concerto.compile(source)).call("go")
+
+
+def test_every_function_of_the_library_compiles() -> None:
+    from concerto.check import library
+    from concerto.check.checker import Checker
+    from concerto.source import Source
+    from concerto.syntax.parser import parse
+
+    module, _ = parse(Source("x", ""))
+    checker = Checker(Source("x", ""), module)
+    for table in ("Array", "Map", "Option", "Result"):
+        for name in library.method_names(table):
+            assert library.find(checker, table, name) is not None, name

@@ -15,12 +15,12 @@ from tests.oracle.values import (
     Array,
     Enum,
     Err,
+    Function,
     Map,
     Nothing,
     Ok,
     Range,
     Some,
-    Stream,
     Struct,
     Tuple,
     Value,
@@ -409,6 +409,22 @@ def call(m: Machine, d: int, f: int, w: int, n: int) -> None:
 
 
 @instruction
+def closure(m: Machine, d: int, f: int, w: int, n: int) -> None:
+    code = m.document["functions"][f]
+    m.write(d, Function(f, code["name"], len(code["params"]), tuple(m.window(w, n))))
+
+
+@instruction
+def call_value(m: Machine, d: int, r: int, w: int, n: int) -> None:
+    function = a(Function, m.read(r))
+    if function.arity != n:
+        broken(f"{n} arguments for {function.arity} parameters")
+    if len(m.frames) >= m.max_depth:
+        panic("StackOverflow", f"more than {m.max_depth} active calls")
+    m.enter(function.index, [*m.window(w, n), *function.captures], d)
+
+
+@instruction
 def native(m: Machine, d: int, name: str, w: int, n: int) -> None:
     m.write(d, natives.PURE[name](m, *m.window(w, n)))
 
@@ -464,40 +480,3 @@ def print_(m: Machine, r: int, i: int) -> None:
 @instruction
 def env(m: Machine, d: int, r: int) -> None:
     m.write(d, m.world.env(a(str, m.read(r))))
-
-
-@instruction
-def execute(m: Machine, d: int, model: int, r: int) -> None:
-    m.write(d, m.world.execute(m.document["models"][model], a(str, m.read(r))))
-
-
-@instruction
-def execute_with_schema(m: Machine, d: int, model: int, schema: int, r: int) -> None:
-    models, schemas = m.document["models"], m.document["schemas"]
-    answer = m.world.execute_with_schema(m, models[model], schemas[schema], a(str, m.read(r)))
-    m.write(d, answer)
-
-
-@instruction
-def stream(m: Machine, d: int, model: int, r: int) -> None:
-    m.write(d, m.world.stream(m.document["models"][model], a(str, m.read(r))))
-
-
-@instruction
-def stream_next(m: Machine, d: int, r: int, end: int, failure: int) -> None:
-    source = a(Stream, m.read(r))
-    if source.chunks:
-        m.write(d, source.chunks.pop(0))
-    elif source.failure is None:
-        m.jump(end)
-    else:
-        m.write(d, source.failure)
-        source.failure = None
-        m.jump(failure)
-
-
-@instruction
-def stream_close(m: Machine, r: int) -> None:
-    source = a(Stream, m.read(r))
-    source.chunks.clear()
-    source.failure = None

@@ -16,6 +16,7 @@ from tests.oracle.values import (
     Array,
     Err,
     Map,
+    Model,
     Nothing,
     Ok,
     Range,
@@ -470,3 +471,45 @@ def _custom(m: Machine, message: str) -> Value:
 
 
 plain({"error.to_map": lambda error: Map(tuple(zip(error.type.fields, error.fields, strict=True)))})
+
+
+# Prompts and models
+
+
+def _with(prompt: Struct, field: str, value: Value) -> Struct:
+    pairs = zip(prompt.type.fields, prompt.fields, strict=True)
+    return Struct(prompt.type, tuple(Some(value) if own == field else old for own, old in pairs))
+
+
+def _setting(name: str) -> Callable[[Model, Value], Model]:
+    def with_setting(model: Model, value: Value) -> Model:
+        others = tuple(pair for pair in model.settings if pair[0] != name)
+        return Model(model.index, model.name, (*others, (name, value)))
+
+    return with_setting
+
+
+plain(
+    {
+        f"prompt.with_{n}": functools.partial(lambda n, p, v: _with(p, n, v), n)
+        for n in ("model", "temperature", "max_tokens")
+    }
+)
+plain({"prompt.text": lambda prompt: prompt.fields[0]})
+plain(
+    {
+        f"model.with_{name}": _setting(name)
+        for name in (
+            "base",
+            "system_prompt",
+            "temperature",
+            "top_p",
+            "max_tokens",
+            "stop",
+            "seed",
+            "timeout",
+            "context",
+            "retry_message",
+        )
+    }
+)

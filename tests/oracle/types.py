@@ -48,6 +48,10 @@ def written(types: Types, index: int) -> str:
             return all_of(items, " | ")
         case ["struct" | "enum", inner]:
             return str(inner["name"])
+        case ["model"]:
+            return "ModelRef"
+        case ["builder"]:
+            return "ModelBuilder"
         case [simple]:
             return str(simple).capitalize()
         case other:

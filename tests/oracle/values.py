@@ -116,16 +116,40 @@ class Range:
         return max(self.stop - self.start, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function value, with copies of what it uses."""
+
+    index: int
+    name: str
+    arity: int
+    captures: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model, or one with settings of its own."""
+
+    index: int
+    name: str
+    settings: tuple[tuple[str, Value], ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class Stream:
-    """The one value that is a reference: its chunks that are still to come, and whether it breaks after them."""
+    """The one value that is a reference: its chunks that are still to come, what it breaks with after them, and what it says at its end."""
 
-    chunks: list[Value]
+    chunks: list[Struct]
     failure: Value
+    response: Value
+    text: str = ""
+    is_over: bool = False
+    end: Value = None
 
 
 Value: TypeAlias = (
-    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Stream | None
+    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream
+    | None
 )  # fmt: skip
 
 
@@ -248,6 +272,8 @@ def type_name(value: Value) -> str:
             return value.type.name
         case Nothing() | Some():
             return "Option"
+        case Model():
+            return "ModelBuilder" if value.settings else "ModelRef"
         case Ok() | Err():
             return "Result"
         case _:
@@ -316,6 +342,10 @@ def _nested(value: Value, depth: int) -> str:
             return f"{type(value).__name__}({_nested(inner, depth + 1)})"
         case Range(start, end, inclusive):
             return f"{start}..{'=' if inclusive else ''}{end}"
+        case Function():
+            return f"<fn {value.name}>"
+        case Model():
+            return f"<model {value.name}>"
         case Stream():
             return "<Stream>"
 
@@ -372,7 +402,7 @@ def to_host(value: Value) -> Any:
             return host.Err(to_host(inner))
         case Range():
             return range(value.start, value.stop)
-        case Stream():
+        case Function() | Model() | Stream():
             return display(value)
         case _:
             return value

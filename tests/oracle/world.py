@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.oracle.decode import decode
 from tests.oracle.machine import Machine
-from tests.oracle.values import Err, Ok, Stream, Struct, Value, display, to_host
+from tests.oracle.values import Err, Model, Ok, Stream, Struct, Value, display, to_host
 
 ENVIRONMENT = {"SET": "here", "EMPTY": ""}
 
@@ -43,26 +44,28 @@ class ScriptedWorld:
         message = f"environment variable `{name}` is not set"
         return Err(self._record("EnvError", message=message, kind="missing", name=name))
 
-    def execute(self, model: dict[str, Any], prompt: str) -> Value:
+    def execute(self, model: Model, prompt: str) -> Value:
         return Ok(self._record("Response", text=reply(prompt)))
 
-    def execute_with_schema(
-        self, machine: Machine, model: dict[str, Any], schema: dict[str, Any], prompt: str
-    ) -> Value:
-        from tests.oracle.decode import decode
-
+    def execute_with_schema(self, model: Model, schema: dict[str, Any], prompt: str) -> Value:
+        assert self.machine is not None
         made = made_for(json.loads(schema["json"]), "value")
-        return Ok(decode(machine, schema["type"], made))
+        return Ok(decode(self.machine, schema["type"], made))
 
-    def stream(self, model: dict[str, Any], prompt: str) -> Value:
+    def parse_schema(self, schema: dict[str, Any], text: str) -> Value:
+        """Of texts that fit: others belong to the tests of schemas."""
+        assert self.machine is not None
+        return Ok(decode(self.machine, schema["type"], json.loads(text)))
+
+    def stream(self, model: Model, prompt: str) -> Value:
         words = reply(prompt).split(" ")
         pieces = [word + " " for word in words[:-1]] + [words[-1]]
-        chunks: list[Value] = [
+        chunks = [
             self._record("StreamChunk", text=piece, index=at, round=1)
             for at, piece in enumerate(pieces)
             if piece
         ]
-        return Ok(Stream(chunks, None))
+        return Ok(Stream(chunks, None, self._record("Response", text=reply(prompt))))
 
 
 def reply(prompt: str) -> str:

@@ -52,6 +52,8 @@ class Body:
     result: Type
     is_entry: bool  # `main` or the top level: an uncaught error ends the run
     at_top: bool
+    outer: Body | None = None  # of the function around a closure
+    captures: list[tuple[Local, Local]] = field(default_factory=list)
     scopes: list[dict[str, Local]] = field(default_factory=list)
     loops: list[LoopState] = field(default_factory=list)
     tries: list[TryState] = field(default_factory=list)
@@ -67,14 +69,17 @@ class Body:
 
     def find(self, name: str) -> Local | None:
         """The variable of this name, innermost scope first."""
+        from concerto.check.closures import capture
+
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]
-        return None
+        return capture(self, name)
 
     def names(self) -> list[str]:
         """All variables in scope."""
-        return [name for scope in self.scopes for name in scope]
+        own = [name for scope in self.scopes for name in scope]
+        return [*self.outer.names(), *own] if self.outer else own
 
     def raising(
         self,
@@ -126,14 +131,15 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     """All functions, then the top-level statements."""
     for function in checker.functions.values():
         if function.node and function.node.body:
-            _function(checker, function, function.node)
+            check_function(checker, function, function.node)
     if top:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}])
         statements(body, tuple(top))
         check_unused(body)
 
 
-def _function(checker: Checker, function: FunctionInfo, node: ast.Function) -> None:
+def check_function(checker: Checker, function: FunctionInfo, node: ast.Function) -> None:
+    """The body of a declared function."""
     from concerto.check.exprs import check_expr
 
     assert node.body is not None

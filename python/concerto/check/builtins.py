@@ -32,6 +32,12 @@ _RECORDS = (
         "record",
         "path: String, reason: String, expected: String, actual: String, message: String",
     ),
+    ("Message", "record", "role: String, content: String"),
+    (
+        "Prompt",
+        "record",
+        "text: String, model: Option<String>, temperature: Option<Float>, max_tokens: Option<Int>",
+    ),
     ("LlmError", "error", _LLM_ERROR),
     ("EnvError", "error", "message: String, kind: String, name: String"),
     ("ParseError", "error", "message: String, kind: String, input: String"),
@@ -116,6 +122,8 @@ PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
+MESSAGE = t.Struct("Message", "record")
+PROMPT = t.Struct("Prompt", "record")
 
 #: Names of types that are always there; `AgentError` is another name for `LlmError` (rule E-6).
 TYPES: dict[str, Type] = {
@@ -245,6 +253,10 @@ Option.unwrap() -> T
 Option.expect(String) -> T
 Option.unwrap_or(T) -> T
 Option.ok_or(Any) -> Result<T, Any>
+Prompt.with_model(String) -> Prompt
+Prompt.with_temperature(Float) -> Prompt
+Prompt.with_max_tokens(Int) -> Prompt
+Prompt.text() -> String
 Error.to_map() -> Map<String, Any>
 Result.is_ok() -> Bool
 Result.is_err() -> Bool
@@ -259,8 +271,8 @@ Result.err() -> Option<E>
 _ALIASES = {"contains_key": "has"}
 
 
-def _receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
-    """The name under which a type's methods stand in the table, and what its letters mean."""
+def receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
+    """The name under which a type's methods stand in tables, and what the letters there mean."""
     match t.resolve(type_):
         case t.Array(item):
             return "Array", {"T": item}
@@ -274,6 +286,8 @@ def _receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
             return "String", {}
         case t.Struct(origin="error"):
             return "Error", {}
+        case t.Struct("Prompt", "record"):
+            return "Prompt", {}
         case t.Simple(name):
             return name, {}
         case _:
@@ -293,11 +307,11 @@ def _rows() -> dict[str, dict[str, tuple[list[str], str, bool]]]:
     return rows
 
 
-def method(receiver: Type, name: str) -> Method | None:
+def method(of: Type, name: str) -> Method | None:
     """A method of a built-in type. `to_string` is there for every value."""
     if name == "to_string":
         return Method("any.to_string", (), (), t.STRING, False)
-    found = _receiver(receiver)
+    found = receiver(of)
     if found is None:
         return None
     table, letters = found
@@ -310,9 +324,9 @@ def method(receiver: Type, name: str) -> Method | None:
     return Method(native, types, (), _type(result, letters), mutates)
 
 
-def method_names(receiver: Type) -> list[str]:
+def method_names(of: Type) -> list[str]:
     """The methods of a built-in type, for hints."""
-    found = _receiver(receiver)
+    found = receiver(of)
     return [*_rows().get(found[0], {}), "to_string"] if found else ["to_string"]
 
 

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins
+from concerto.check import builtins, library
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
     CallBuiltin,
     CallFunction,
-    CallModel,
     CallNative,
     CallVariant,
     FunctionInfo,
     ParseSchema,
     Raise,
 )
+from concerto.check.closures import check_value_call
+from concerto.check.model_calls import (
+    RECORD_MAKERS,
+    make_record,
+    model_method,
+    schema_type,
+    stream_method,
+)
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
-_MODEL_METHODS = ("execute", "execute_with_schema", "stream")
-_LATER_METHODS = (
-    "chat", "chat_with_schema", "with_memory", "with_tools", "without_tools", "with_context", "with_base", "with_system_prompt",
-    "with_temperature", "with_top_p", "with_max_tokens", "with_stop", "with_seed", "with_timeout", "spawn",
-)  # fmt: skip
-_STREAM_METHODS = ("next", "collect", "response", "text_so_far", "is_done")
 _RESERVED_CHANNELS = ("pipeline:", "listen:", "audit:")
 
 
 def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
     """The type of a call; what it does is recorded for the lowering."""
     match node.callee:
-        case ast.FieldAccess(object=object_, name=name):
+        case ast.FieldAccess(object=object_, name=name) if not _in_parentheses(body, node.callee):
             return _method(body, node, object_, name, expected)
         case ast.PathExpr(path=path):
             return _named(body, node, path, expected)
         case other:
             from concerto.check.exprs import check_expr
 
-            found = check_expr(body, other, None)
-            _check_all(body, node)
-            if t.resolve(found) != t.UNKNOWN:
-                body.checker.report("E3009", f"`{t.show(found)}` cannot be called", other)
-            return t.UNKNOWN
+            return check_value_call(body, node, check_expr(body, other, None))
+
+
+def _in_parentheses(body: Body, node: ast.Expr) -> bool:
+    """Whether a callee is written as `(x.f)`: that is a field which holds a function, no method (6.10)."""
+    return body.checker.source.text[node.span.end :].lstrip().startswith(")")
 
 
 def _check_all(body: Body, node: ast.Call) -> None:
@@ -57,13 +59,9 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     if len(path.names) == 1:
         local = body.find(name)
         if local is not None:
-            local.used = True
-            _check_all(body, node)
-            if t.resolve(local.type) != t.UNKNOWN:
-                checker.report(
-                    "E3009", f"`{name}` is no function: it is `{t.show(local.type)}`", node.callee
-                )
-            return t.UNKNOWN
+            from concerto.check.exprs import check_expr
+
+            return check_value_call(body, node, check_expr(body, node.callee, None))
         if name in checker.functions:
             return _function(body, node, checker.functions[name])
         if name in builtins.PRELUDE:
@@ -76,6 +74,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         return _variant(body, node, path)
     elif name in ("LlmError::new", "AgentError::new"):
         return _new_error(body, node, name)
+    elif name in RECORD_MAKERS:
+        return make_record(body, node, name)
     elif path.names[0].text == "std":
         _check_all(body, node)
         checker.not_yet("the standard library's modules", path)
@@ -259,11 +259,30 @@ def _emit(body: Body, node: ast.Call, args: tuple[ast.Expr, ...]) -> Type:
             checker.report("W4020", f"the channel `{channel}` is reserved for the runtime", args[0])
     if len(args) > 1:
         found = check_expr(body, args[1], t.ANY)
-        if t.resolve(found) == t.STREAM:
-            checker.report(
-                "E4033", "a stream cannot be emitted", args[1], "emit its chunks in a `for` loop"
-            )
+        _sendable(body, args[1], found)
     return t.NIL
+
+
+def _sendable(body: Body, node: ast.Expr, found: Type) -> None:
+    """E4033: streams and builders mean nothing to a host."""
+    match node:
+        case ast.ArrayLiteral(items=items) | ast.TupleLiteral(items=items):
+            values = items
+        case ast.MapLiteral(entries=entries):
+            values = tuple(entry.value for entry in entries)
+        case _:
+            if t.contains(found, t.STREAM):
+                message, help_ = "a stream cannot be emitted", "emit its chunks in a `for` loop"
+                body.checker.report("E4033", message, node, help_)
+            elif t.contains(found, t.BUILDER):
+                message, help_ = "a builder cannot be emitted", "emit what it answers"
+                body.checker.report("E4033", message, node, help_)
+            return
+    for value in values:
+        type_ = body.checker.facts.types[id(value)]
+        # A stream in a literal was reported as stored.
+        if t.resolve(type_) != t.STREAM:
+            _sendable(body, value, type_)
 
 
 def _method(
@@ -272,10 +291,6 @@ def _method(
     from concerto.check.exprs import check_expr, must_be_mutable
 
     checker = body.checker
-    if isinstance(object_, ast.PathExpr) and body.find(str(object_.path)) is None:
-        model = str(object_.path)
-        if model in checker.models:
-            return _model(body, node, model, name, expected)
     receiver = t.resolve(check_expr(body, object_, None))
     if receiver == t.UNKNOWN:
         _check_all(body, node)
@@ -284,21 +299,23 @@ def _method(
         _check_all(body, node)
         checker.not_yet("a method of a value of type `Any`", name)
         return t.UNKNOWN
+    if receiver in (t.MODEL, t.BUILDER):
+        return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
-        _check_all(body, node)
-        if name.text == "close" and not node.args:
-            checker.facts.calls[id(node)] = CallBuiltin("stream_close", (object_,))
-            return t.NIL
-        if name.text in _STREAM_METHODS:
-            checker.not_yet(f"`{name}` of a stream", name)
-        else:
-            help_ = did_you_mean(name.text, [*_STREAM_METHODS, "close"])
-            checker.report("E3011", f"a stream has no method `{name}`", name, help_)
-        return t.UNKNOWN
+        return stream_method(body, node, object_, name)
     method = builtins.method(receiver, name.text)
     if method is None:
+        table, letters = builtins.receiver(receiver) or ("", {})
+        function = library.find(checker, table, name.text) if table else None
+        if function is not None:
+            return library.call_method(body, node, object_, letters, function)
         _check_all(body, node)
-        help_ = did_you_mean(name.text, builtins.method_names(receiver))
+        names = [*builtins.method_names(receiver), *library.method_names(table)]
+        help_ = did_you_mean(name.text, names)
+        if isinstance(receiver, t.Struct) and receiver.name in checker.structs:
+            fields = checker.structs[receiver.name].fields
+            if any(f.name == name.text and isinstance(f.type, t.Function) for f in fields):
+                help_ = f"call the function in the field: `(x.{name})(..)`"
         checker.report("E3011", f"`{t.show(receiver)}` has no method `{name}`", name, help_)
         return t.UNKNOWN
     if len(node.args) != len(method.params):
@@ -320,47 +337,6 @@ def _method(
     return method.result
 
 
-def _model(body: Body, node: ast.Call, model: str, name: ast.Name, expected: Type | None) -> Type:
-    from concerto.check.exprs import check_expr
-
-    checker, method = body.checker, name.text
-    if method not in _MODEL_METHODS:
-        _check_all(body, node)
-        if method in _LATER_METHODS:
-            checker.not_yet(f"`{method}` of a model", name)
-        else:
-            hint = builtins.METHOD_HINTS.get(method)
-            help_ = (
-                f"did you mean `{hint}`?"
-                if hint
-                else did_you_mean(method, [*_MODEL_METHODS, *_LATER_METHODS])
-            )
-            checker.report("E3011", f"a model has no method `{method}`", name, help_)
-        return t.UNKNOWN
-    if len(node.args) != 1:
-        checker.report("E3032", f"`{method}` takes 1 argument, found {len(node.args)}", node)
-        _check_all(body, node)
-        return t.UNKNOWN
-    prompt = node.args[0].value
-    found = t.resolve(check_expr(body, prompt, None))
-    if found not in (t.STRING, t.UNKNOWN) and not isinstance(found, t.Literals):
-        checker.report(
-            "E3001", f"a prompt is a String, found `{t.show(found)}`", prompt, 'write `"${..}"`'
-        )
-    schema: str | None = None
-    result: Type = builtins.RESPONSE
-    if method == "execute_with_schema":
-        answer = _schema_type(body, node, expected)
-        schema = answer.name if answer else None
-        result = answer or t.UNKNOWN
-    elif node.type_args:
-        checker.report("E3017", f"`{method}` takes no type arguments", node)
-    if method == "stream":
-        result = t.STREAM
-    checker.facts.calls[id(node)] = CallModel(model, method, prompt, schema)
-    return t.Result(result, builtins.LLM_ERROR)
-
-
 def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
     """`parse_schema<T>(text)`: judged as an answer would be, once (rule SC-23)."""
     from concerto.check.exprs import check_expr
@@ -375,41 +351,11 @@ def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
     if found not in (t.STRING, builtins.RESPONSE, t.UNKNOWN) and not isinstance(found, t.Literals):
         message = f"expected `String` or `Response`, found `{t.show(found)}`"
         body.checker.report("E3001", message, value)
-    answer = _schema_type(body, node, expected, "parse_schema")
+    answer = schema_type(body, node, "parse_schema", expected)
     if answer is not None:
         of_response = found == builtins.RESPONSE
         body.checker.facts.calls[id(node)] = ParseSchema(answer.name, value, of_response)
     return t.Result(answer or t.UNKNOWN, builtins.LLM_ERROR)
-
-
-def _schema_type(
-    body: Body, node: ast.Call, expected: Type | None, method: str = "execute_with_schema"
-) -> t.Struct | None:
-    from concerto.check.collect import written_type
-    from concerto.check.schemas import inexpressible
-
-    checker = body.checker
-    place = node.type_args[0] if node.type_args else node
-    if node.type_args:
-        type_ = t.resolve(written_type(checker, node.type_args[0]))
-        if len(node.type_args) > 1:
-            checker.report("E3017", f"`{method}` takes 1 type argument", node)
-    else:
-        wanted = t.resolve(expected) if expected is not None else None
-        type_ = t.resolve(wanted.ok) if isinstance(wanted, t.Result) else t.Var()
-        if isinstance(type_, t.Var):
-            help_ = f"write `{method}<Name>(..)` with the name of a schema"
-            checker.report("E4038", "the schema of the answer is missing", node, help_)
-            return None
-    if isinstance(type_, t.Struct) and type_.origin in ("schema", "struct"):
-        bad = inexpressible(checker, type_) if type_.origin == "struct" else None
-        if bad is not None:
-            message = f"`{t.show(bad)}` in `{type_.name}` cannot be expressed as JSON Schema"
-            checker.report("E4035", message, place)
-        return type_
-    if type_ != t.UNKNOWN:
-        checker.report("E4037", f"`{t.show(type_)}` is no schema or struct", place)
-    return None
 
 
 def check_field(body: Body, node: ast.FieldAccess) -> Type:
@@ -417,15 +363,13 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
     from concerto.check.exprs import check_expr
 
     checker, name = body.checker, node.name.text
-    if isinstance(node.object, ast.PathExpr) and body.find(str(node.object.path)) is None:
-        model = str(node.object.path)
-        if model in checker.models:
-            checker.report(
-                "E3011", f"a model has no field `{name}`", node.name, "call it: `.execute(..)`"
-            )
-            return t.UNKNOWN
     found = t.resolve(check_expr(body, node.object, None))
-    if isinstance(found, t.Struct):
+    if found in (t.MODEL, t.BUILDER):
+        checker.report(
+            "E3011", f"a model has no field `{name}`", node.name, "call it: `.execute(..)`"
+        )
+        return t.UNKNOWN
+    if isinstance(found, t.Struct) and found != builtins.PROMPT:
         if found.origin in ("record", "error"):
             fields = builtins.records()[found.name][1]
             code = "E4032"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from concerto.check import builtins
 from concerto.check.types import Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
@@ -26,6 +27,7 @@ class Local:
     is_mut: bool
     is_param: bool = False
     assigned: bool = True
+    is_captured: bool = False
     used: bool = False
     mutated: bool = False
 
@@ -73,6 +75,14 @@ class StructInfo:
     doc: str | None = None
     strict: bool = False
     validators: list[FunctionInfo] = field(default_factory=list)
+
+
+def struct_info(structs: dict[str, StructInfo], name: str) -> StructInfo | None:
+    """A struct that programs can write down: a declared one, or `Message`."""
+    if name == "Message":
+        fields = [FieldInfo(*each) for each in builtins.records()[name][1].items()]
+        return StructInfo(name, "record", fields, Span(0, 0))
+    return structs.get(name)
 
 
 @dataclass(slots=True)
@@ -170,6 +180,15 @@ CaughtBy: TypeAlias = tuple[str, ...] | Type | None
 
 
 @dataclass(frozen=True, slots=True)
+class ClosureInfo:
+    """A closure: the types of its parameters, what it captures (the variable outside and its own), and its result."""
+
+    params: tuple[Type, ...]
+    captures: tuple[tuple[Local, Local], ...]
+    result: Type
+
+
+@dataclass(frozen=True, slots=True)
 class CatchInfo:
     """A clause of a `try`."""
 
@@ -196,6 +215,7 @@ class Facts:
     calls: dict[int, Any] = field(default_factory=dict)
     fields: dict[int, int] = field(default_factory=dict)
     raises: dict[int, Raise] = field(default_factory=dict)
+    closures: dict[int, ClosureInfo] = field(default_factory=dict)
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
@@ -217,6 +237,9 @@ class CheckedProgram:
     top: list[ast.Statement]
     env: set[str]
     hosts: set[str]
+    library: dict[str, FunctionInfo]
+    kept: list[ast.Module]
+    """Trees that facts refer to by identity."""
     manifest: ManifestFacts | None = None
 
 
@@ -232,6 +255,25 @@ class CallFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class CallValue:
+    """A function value."""
+
+    callee: ast.Expr
+    args: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallLibrary:
+    """A method of the library. One that changes its receiver returns the new one, in a pair with its value if it has one."""
+
+    function: FunctionInfo
+    receiver: ast.Expr
+    args: tuple[ast.Expr, ...]
+    changes: bool
+    has_value: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CallNative:
     """A native function; the receiver comes first."""
 
@@ -243,12 +285,29 @@ class CallNative:
 
 @dataclass(frozen=True, slots=True)
 class CallModel:
-    """`execute`, `execute_with_schema` or `stream`."""
+    """A call of a model or builder: `execute`, `execute_with_schema` or `stream`, with a prompt or messages."""
 
-    model: str
+    model: ast.Expr
     method: str
-    prompt: ast.Expr
+    input: ast.Expr
     schema: str | None
+    retry_message: ast.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallStream:
+    """A method of a stream, by its instruction."""
+
+    instruction: str
+    stream: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A built-in record; a field is an expression, a constant text, or None."""
+
+    type: Type
+    fields: tuple[ast.Expr | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +345,29 @@ class ConstantName:
 
     type: Type
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName:
+    """A function, or a variant with data, as a value."""
+
+    function: FunctionInfo | VariantFunction
+
+
+@dataclass(frozen=True, slots=True)
+class VariantFunction:
+    """A tuple variant as a function of its parts."""
+
+    enum: str
+    variant: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """A declared model as a value."""
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True)

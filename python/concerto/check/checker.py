@@ -36,6 +36,11 @@ class Checker:
         self.models: dict[str, ModelInfo] = {}
         self.functions: dict[str, FunctionInfo] = {}
         self.constants: dict[str, tuple[Type, object]] = {}
+        #: Functions of the library that the program uses, and the trees that facts refer to.
+        self.library: dict[str, FunctionInfo] = {}
+        self.kept: list[ast.Module] = []
+        #: Type parameters in scope.
+        self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
         #: Names whose declarations were refused: using them is no second mistake.
@@ -103,5 +108,7 @@ def check(
         env=checker.env,
         hosts=checker.hosts,
         manifest=manifest,
+        library=checker.library,
+        kept=checker.kept,
     )
     return program, checker.diagnostics

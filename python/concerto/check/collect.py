@@ -153,7 +153,7 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             if enum.span == item.name.span:
                 enum.variants.extend(_variant(checker, variant) for variant in item.variants)
         case ast.Function():
-            _function(checker, item)
+            declare_function(checker, item)
         case ast.TypeAlias():
             written_type(checker, item.type)
         case ast.Const():
@@ -174,7 +174,8 @@ def _variant(checker: Checker, variant: ast.Variant) -> VariantInfo:
     return VariantInfo(name, "unit", [])
 
 
-def _function(checker: Checker, item: ast.Function) -> None:
+def declare_function(checker: Checker, item: ast.Function) -> None:
+    """The signature of a function."""
     if item.name.text in checker.functions:
         return
     if item.type_params:
@@ -233,9 +234,9 @@ def written_type(checker: Checker, node: ast.TypeExpr) -> Type:
             return t.Literals((value,))
         case ast.TupleType(items=items):
             return t.Tuple(tuple(written_type(checker, item) for item in items))
-        case ast.FunctionType():
-            checker.not_yet("a function type", node)
-            return t.UNKNOWN
+        case ast.FunctionType(params=params, result=result):
+            types = tuple(written_type(checker, param) for param in params)
+            return t.Function(types, written_type(checker, result) if result else t.NIL)
         case ast.UnionType(members=members):
             return _union(checker, members)
         case ast.NamedType():
@@ -270,6 +271,8 @@ def _union(checker: Checker, members: tuple[ast.TypeExpr, ...]) -> Type:
 
 def _named(checker: Checker, node: ast.NamedType) -> Type:
     name = str(node.path)
+    if name in checker.opaque and not node.args:
+        return checker.opaque[name]
     args = [written_type(checker, arg) for arg in node.args]
     wanted = builtins.GENERIC.get(name, 0)
     known = (

@@ -8,7 +8,16 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, LoopState, related_declaration, statements, unknown_label
 from concerto.check.calls import check_call, check_field
-from concerto.check.checked import ConstantName, Local, UnitVariant
+from concerto.check.checked import (
+    ConstantName,
+    FunctionName,
+    Local,
+    ModelName,
+    UnitVariant,
+    VariantFunction,
+    struct_info,
+)
+from concerto.check.closures import check_closure, mark_changed
 from concerto.check.patterns import bind, is_refutable, missing_patterns
 from concerto.check.tries import check_question, check_throw, check_try, discard
 from concerto.check.types import Type
@@ -118,6 +127,8 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             return _loop(body, node)
         case ast.Return() | ast.Throw() | ast.Break() | ast.Continue():
             return _leave(body, node)
+        case ast.Closure():
+            return check_closure(body, node, expected)
         case ast.OpenRange():
             for end in (node.start, node.end):
                 if end is not None:
@@ -132,7 +143,6 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
 _UNREADY = {
     ast.Await: "`await`",
     ast.Spawn: "`spawn`",
-    ast.Closure: "a closure",
     ast.Listen: "`listen`",
     ast.SelfExpr: "`self`",
 }
@@ -194,10 +204,14 @@ def _path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             wanted = t.resolve(expected) if expected is not None else None
             return wanted if isinstance(wanted, t.Option) else t.Option(t.Var())
         if name in checker.models:
-            checker.not_yet("a model as a value", node)
-            return t.UNKNOWN
-        if name in checker.functions or name in builtins.PRELUDE:
-            checker.not_yet("a function as a value", node)
+            checker.facts.names[id(node)] = ModelName(name)
+            return t.MODEL
+        if name in checker.functions:
+            function = checker.functions[name]
+            checker.facts.names[id(node)] = FunctionName(function)
+            return t.Function(tuple(p.type for p in function.params), function.result)
+        if name in builtins.PRELUDE:
+            checker.not_yet("a function of the prelude as a value", node)
             return t.UNKNOWN
     elif node.path.names[0].text in checker.enums:
         return _unit_variant(body, node)
@@ -219,6 +233,10 @@ def _unit_variant(body: Body, node: ast.PathExpr) -> Type:
     enum = checker.enums[node.path.names[0].text]
     for number, variant in enumerate(enum.variants):
         if variant.name == word:
+            if variant.form == "tuple":
+                function = VariantFunction(enum.name, number, len(variant.fields))
+                checker.facts.names[id(node)] = FunctionName(function)
+                return t.Function(tuple(f.type for f in variant.fields), t.Enum(enum.name))
             if variant.form != "unit":
                 checker.report(
                     "E3001", f"`{node.path}` needs its data", node, f"write `{node.path}(..)`"
@@ -269,8 +287,12 @@ def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     ):
         message = f"`{t.show(left)}` and `{t.show(right)}` cannot be compared"
         body.checker.report("E3004", message, node)
+    elif isinstance(left, t.Function) or isinstance(right, t.Function):
+        body.checker.report("E3004", "functions cannot be compared", node)
     elif t.STREAM in (left, right):
         body.checker.report("E3004", "streams cannot be compared", node)
+    elif t.BUILDER in (left, right):
+        body.checker.report("E3004", "builders of models cannot be compared", node)
     return t.BOOL
 
 
@@ -394,6 +416,12 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
             body.checker.not_yet("changing a part of a tuple", node)
             return
         part = part.object
+    if local.is_captured:
+        mark_changed(body, local)
+        message = f"`{local.name}` belongs to the function around: a closure has a copy of it"
+        help_ = "return the new value, or use `reduce`"
+        body.checker.report("E2011", message, node, help_, related_declaration(local))
+        return
     if not local.is_mut:
         help_ = (
             f"declare it with `let mut {local.name}`"
@@ -501,7 +529,8 @@ def _index(body: Body, node: ast.Index) -> Type:
 
 def _struct(body: Body, node: ast.StructLiteral) -> Type:
     checker, name = body.checker, str(node.path)
-    if name not in checker.structs:
+    info = struct_info(checker.structs, name)
+    if info is None:
         for field in node.fields:
             if field.value is not None:
                 check_expr(body, field.value, None)
@@ -515,7 +544,6 @@ def _struct(body: Body, node: ast.StructLiteral) -> Type:
                 did_you_mean(name, list(checker.structs)),
             )
         return t.UNKNOWN
-    info = checker.structs[name]
     fields = {field.name: field for field in info.fields}
     given: set[str] = set()
     for field in node.fields:
@@ -579,6 +607,8 @@ def _array(body: Body, node: ast.ArrayLiteral, expected: Type | None) -> Type:
         return wanted
     found: Type = t.Var()
     types = [check_expr(body, item, None) for item in node.items]
+    for item, type_ in zip(node.items, types, strict=True):
+        _storable(body, item, type_)
     if wanted == t.ANY:
         return t.Array(t.ANY)
     for item, type_ in zip(node.items, types, strict=True):
@@ -593,6 +623,11 @@ def _array(body: Body, node: ast.ArrayLiteral, expected: Type | None) -> Type:
         if steps:
             body.checker.facts.steps[id(item)] = (steps, found)
     return t.Array(found)
+
+
+def _storable(body: Body, node: ast.Expr, found: Type) -> None:
+    if t.resolve(found) == t.STREAM:
+        body.checker.report("E4033", "a stream cannot be stored", node, "read it where it is")
 
 
 def _map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
@@ -613,8 +648,7 @@ def _map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
             joined = t.UNKNOWN
         key = joined
         found = check_expr(body, entry.value, None)
-        if t.resolve(found) == t.STREAM:
-            body.checker.report("E4033", "a stream cannot be stored", entry.value)
+        _storable(body, entry.value, found)
         # Values of different types make a map of Any.
         value = t.join(value, found) or t.ANY
     for entry in node.entries:

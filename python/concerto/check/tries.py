@@ -50,6 +50,9 @@ def check_throw(body: Body, node: ast.Throw) -> None:
 def discard(body: Body, node: ast.Expr, found: Type) -> None:
     """A Result that nobody takes: inside a `try` its error is raised, elsewhere it is a warning."""
     found = t.resolve(found)
+    if found == t.BUILDER:
+        message = "a builder of a model on which nothing is called"
+        body.checker.report("W3005", message, node, "call it: `.execute(..)`")
     if not isinstance(found, t.Result):
         return
     if body.tries:

@@ -19,10 +19,15 @@ BOOL, INT, FLOAT, STRING = Simple("Bool"), Simple("Int"), Simple("Float"), Simpl
 RANGE, STREAM, MODEL = Simple("Range"), Simple("Stream"), Simple("ModelRef")
 #: What all built-in errors have in common: `message` and `kind`.
 ERROR = Simple("Error")
+#: A model with settings for the calls made through it.
+BUILDER = Simple("ModelBuilder")
 #: Of an expression that was reported already: fits everything, so that one mistake gives one message.
 UNKNOWN = Simple("?")
 
-SIMPLE = {t.name: t for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM, ERROR)}
+SIMPLE = {
+    t.name: t
+    for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM, ERROR, MODEL, BUILDER)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,21 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """`fn(A, B) -> R`."""
+
+    params: tuple[Type, ...]
+    result: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A type parameter inside of the function that has it: nothing is known about its values."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Literals:
     """`"a" | "b"`."""
 
@@ -99,7 +119,19 @@ class Var:
 
 
 Type: TypeAlias = (
-    Simple | Array | Map | Tuple | Option | Result | Literals | Union | Struct | Enum | Var
+    Simple
+    | Array
+    | Map
+    | Tuple
+    | Option
+    | Result
+    | Function
+    | Opaque
+    | Literals
+    | Union
+    | Struct
+    | Enum
+    | Var
 )
 
 
@@ -125,6 +157,30 @@ def settled(type_: Type) -> Type:
             return Option(settled(item))
         case Result(ok, err):
             return Result(settled(ok), settled(err))
+        case Function(params, result):
+            return Function(tuple(settled(param) for param in params), settled(result))
+        case other:
+            return other
+
+
+def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
+    """A type with its parameters replaced."""
+    match resolve(type_):
+        case Opaque(name):
+            return meaning.get(name, type_)
+        case Array(item):
+            return Array(substitute(item, meaning))
+        case Map(key, value):
+            return Map(substitute(key, meaning), substitute(value, meaning))
+        case Tuple(items):
+            return Tuple(tuple(substitute(item, meaning) for item in items))
+        case Option(item):
+            return Option(substitute(item, meaning))
+        case Result(ok, err):
+            return Result(substitute(ok, meaning), substitute(err, meaning))
+        case Function(params, result):
+            inside = tuple(substitute(param, meaning) for param in params)
+            return Function(inside, substitute(result, meaning))
         case other:
             return other
 
@@ -132,7 +188,7 @@ def settled(type_: Type) -> Type:
 def show(type_: Type) -> str:
     """As the language writes it."""
     match resolve(type_):
-        case Simple(name) | Struct(name) | Enum(name):
+        case Simple(name) | Struct(name) | Enum(name) | Opaque(name):
             return name
         case Array(item):
             return f"Array<{show(item)}>"
@@ -145,6 +201,9 @@ def show(type_: Type) -> str:
             return f"Option<{show(item)}>"
         case Result(ok, err):
             return f"Result<{show(ok)}, {show(err)}>"
+        case Function(params, result):
+            shown = f"fn({', '.join(show(param) for param in params)})"
+            return shown if resolve(result) == NIL else f"{shown} -> {show(result)}"
         case Literals(values):
             return " | ".join(f'"{value}"' for value in values)
         case Union(members):
@@ -164,13 +223,13 @@ def is_hashable(type_: Type) -> bool:
     match resolve(type_):
         case Tuple(items):
             return all(is_hashable(item) for item in items)
-        case Enum() | Var() | Literals():
+        case Enum() | Var() | Literals() | Opaque():
             return True
         case other:
             return other in (STRING, INT, BOOL, UNKNOWN)
 
 
-#: Steps that turn a value of one type into one of another, in order: `int_to_float`, `some`, `none`, `message`, or `check`.
+#: Steps that turn a value of one type into one of another, in order: `int_to_float`, `some`, `none`, `message`, `prompt`, or `check`.
 Steps: TypeAlias = tuple[str, ...]
 
 
@@ -205,6 +264,9 @@ def assign(source: Type, target: Type) -> Steps | None:
             return () if _inner(a, b) == () and _inner(e, f) == () else None
         case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
             return () if all(_inner(x, y) == () for x, y in zip(xs, ys, strict=True)) else None
+        case Function(xs, r), Function(ys, s) if len(xs) == len(ys):
+            fits = all(_inner(y, x) == () for x, y in zip(xs, ys, strict=True))
+            return () if fits and (resolve(s) == NIL or _inner(r, s) == ()) else None
         case Literals(), Simple("String"):
             return ()
         case Literals(values), Literals(allowed):
@@ -216,6 +278,8 @@ def assign(source: Type, target: Type) -> Steps | None:
             return () if () in ways else next((way for way in ways if way is not None), None)
         case Simple("Int"), Simple("Float"):
             return ("int_to_float",)
+        case Literals() | Simple("String"), Struct("Prompt", "record"):
+            return ("prompt",)
         case Struct(origin="error") | Simple("Error"), Simple("String"):
             return ("message",)
         case Struct(origin="error"), Simple("Error"):
@@ -280,6 +344,12 @@ def join(left: Type, right: Type) -> Type | None:
             return None if None in items else Tuple(tuple(i for i in items if i is not None))
         case _:
             return None
+
+
+def contains(type_: Type, wanted: Type) -> bool:
+    """Whether a type is another one or has it inside."""
+    type_ = resolve(type_)
+    return type_ == wanted or any(contains(part, wanted) for part in parts(type_))
 
 
 def parts(type_: Type) -> Iterator[Type]:

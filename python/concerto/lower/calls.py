@@ -6,18 +6,23 @@ from concerto.check import types as t
 from concerto.check.checked import (
     CallBuiltin,
     CallFunction,
+    CallLibrary,
     CallModel,
     CallNative,
+    CallRecord,
+    CallStream,
+    CallValue,
     CallVariant,
     ParseSchema,
 )
+from concerto.lower.closures import lower_value_call
 from concerto.lower.functions import Builder
 from concerto.syntax import ast
 
 
 def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
     """Puts the result of a call into a register."""
-    from concerto.lower.exprs import load_constant, lower, lower_into, lower_window
+    from concerto.lower.exprs import load_constant, load_record, lower, lower_into, lower_window
 
     match builder.facts.calls[id(node)]:
         case CallFunction(function, args):
@@ -40,13 +45,21 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
             builder.emit("variant", target, type_, variant, lower_window(builder, args), len(args))
         case CallNative(native, receiver, args, mutates):
             _native(builder, node, native, receiver, args, mutates, target)
-        case CallModel(model, method, prompt, schema):
-            index = builder.tables.models[model]
-            text = lower(builder, prompt)
-            if schema is not None:
-                builder.emit(method, target, index, builder.tables.schema(schema), text, at=node)
+        case CallLibrary():
+            _library(builder, node, builder.facts.calls[id(node)], target)
+        case CallValue():
+            lower_value_call(builder, node, builder.facts.calls[id(node)], target)
+        case CallModel():
+            _model(builder, node, builder.facts.calls[id(node)], target)
+        case CallStream(instruction, stream):
+            subject = lower(builder, stream)
+            if instruction == "stream_close":
+                builder.emit(instruction, subject, at=node)
+                builder.emit("nil", target)
             else:
-                builder.emit(method, target, index, text, at=node)
+                builder.emit(instruction, target, subject, at=node)
+        case CallRecord(type_, fields):
+            load_record(builder, type_, fields, target)
         case ParseSchema(schema, value, of_response):
             text = lower(builder, value)
             if of_response:
@@ -57,6 +70,51 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
             _builtin(builder, node, name, args, target)
         case other:
             raise AssertionError(other)
+
+
+def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> None:
+    from concerto.lower.exprs import lower_into
+
+    model, prompt = builder.temporary(), builder.temporary()
+    lower_into(builder, call.model, model)
+    lower_into(builder, call.input, prompt)
+    if call.retry_message is not None:
+        parts = builder.temporary(2)
+        builder.emit("move", parts, model)
+        lower_into(builder, call.retry_message, parts + 1)
+        builder.emit("native", model, "model.with_retry_message", parts, 2)
+    if call.schema is not None:
+        schema = builder.tables.schema(call.schema)
+        builder.emit(call.method, target, model, schema, prompt, at=node)
+    else:
+        builder.emit(call.method, target, model, prompt, at=node)
+
+
+def _library(builder: Builder, node: ast.Call, call: CallLibrary, target: int) -> None:
+    from concerto.lower.exprs import lower_window
+    from concerto.lower.places import place_keys, taken
+
+    index = builder.tables.library(call.function)
+    count = len(call.args) + 1
+    if not call.changes:
+        first = lower_window(builder, (call.receiver, *call.args))
+        builder.emit("call", target, index, first, count, at=node)
+        return
+    keys = place_keys(builder, call.receiver)
+    args = lower_window(builder, call.args)
+    with taken(builder, call.receiver, keys) as register:
+        first = builder.temporary(count)
+        builder.emit("copy", first, register)
+        for position in range(len(call.args)):
+            builder.emit("move", first + 1 + position, args + position)
+        builder.emit("call", register, index, first, count, at=node)
+        if call.has_value:
+            pair = builder.temporary()
+            builder.emit("move", pair, register)
+            builder.emit("tuple_field", register, pair, 0)
+            builder.emit("tuple_field", target, pair, 1)
+    if not call.has_value:
+        builder.emit("nil", target)
 
 
 def _native(
@@ -126,9 +184,6 @@ def _builtin(
             inner = builder.temporary()
             lower_into(builder, args[0], inner)
             builder.emit(name.lower(), target, inner)
-        case "stream_close":
-            builder.emit("stream_close", lower(builder, args[0]))
-            builder.emit("nil", target)
         case _:
             raise AssertionError(name)
 

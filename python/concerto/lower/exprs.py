@@ -10,10 +10,19 @@ from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import ConstantName, Local, UnitVariant, VariantDefault
+from concerto.check.checked import (
+    ConstantName,
+    FunctionName,
+    Local,
+    ModelName,
+    UnitVariant,
+    VariantDefault,
+    struct_info,
+)
 from concerto.check.exprs import field_value
 from concerto.check.types import Steps, Type
 from concerto.lower.calls import lower_call
+from concerto.lower.closures import lower_closure, lower_function_name
 from concerto.lower.functions import SMALL_INT, Builder, Label, LoopTarget
 from concerto.lower.patterns import bind_pattern, test_pattern
 from concerto.lower.places import lower_assign
@@ -97,6 +106,8 @@ def convert(builder: Builder, steps: Steps, wanted: Type, target: int, node: ast
                 builder.emit("none", target)
             case "message":
                 builder.emit("field", target, target, 0)
+            case "prompt":
+                load_record(builder, builtins.PROMPT, (target, None, None, None), target)
             case "check":
                 inner = wanted.item if "some" in steps and isinstance(wanted, t.Option) else wanted
                 builder.emit("check_type", target, target, builder.tables.type(inner), at=node)
@@ -248,6 +259,8 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             _leave(builder, node)
         case ast.Cast(operand=operand):
             _cast(builder, node, operand, target)
+        case ast.Closure():
+            lower_closure(builder, node, target)
         case ast.OpenRange():
             _open_range(builder, node, target)
         case _:
@@ -299,6 +312,26 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
         _literal(builder, value, type_, target)
 
 
+def load_record(
+    builder: Builder, type_: Type, fields: tuple[ast.Expr | str | int | None, ...], target: int
+) -> None:
+    """A built-in record; a field is an expression, a constant text, the register of a value, or None."""
+    kept = builder.next
+    first = builder.temporary(len(fields))
+    for position, field in enumerate(fields, first):
+        match field:
+            case None:
+                builder.emit("none", position)
+            case str():
+                builder.emit("const", position, builder.tables.constant(field))
+            case int():
+                builder.emit("move", position, field)
+            case _:
+                lower_into(builder, field, position)
+    builder.emit("struct", target, builder.tables.type(type_), first, len(fields))
+    builder.next = kept
+
+
 def _interpolated(
     builder: Builder, pieces: tuple[str, ...], values: tuple[ast.Expr, ...], target: int
 ) -> None:
@@ -321,6 +354,10 @@ def _path(builder: Builder, node: ast.PathExpr, target: int) -> None:
             builder.emit("copy", target, builder.registers[id(local)])
         case ConstantName(type_, value):
             load_constant(builder, value, type_, target)
+        case FunctionName():
+            lower_function_name(builder, builder.facts.names[id(node)], target)
+        case ModelName(model):
+            builder.emit("model", target, builder.tables.models[model])
         case UnitVariant(enum=None):
             builder.emit("none", target)
         case UnitVariant(enum=enum, variant=variant):
@@ -448,7 +485,8 @@ def _open_range(builder: Builder, node: ast.OpenRange, target: int) -> None:
 
 
 def _struct(builder: Builder, node: ast.StructLiteral, target: int) -> None:
-    info = builder.tables.checked.structs[str(node.path)]
+    info = struct_info(builder.tables.checked.structs, str(node.path))
+    assert info is not None
     given: dict[str, ast.Expr] = {}
     for field in node.fields:
         given[field.name.text] = builder.facts.names.get(id(field)) or field_value(field)

@@ -46,8 +46,9 @@ class TryTarget:
 class Builder:
     """The code of one function as it grows."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, file: int = 0) -> None:
         self.tables = tables
+        self.file = file
         self.facts = tables.checked.facts
         self.code: list[Instruction] = []
         self.spans: list[tuple[int, int, int]] = []
@@ -100,14 +101,14 @@ class Builder:
         move_last_uses(self.code)
 
 
-def lower_function(tables: Tables, info: FunctionInfo) -> Function:
+def lower_function(tables: Tables, info: FunctionInfo, file: int = 0) -> Function:
     """The code of a declared function."""
     from concerto.lower.exprs import lower_into, lower_unused
 
     node = info.node
     assert node is not None
     assert node.body is not None
-    builder = Builder(tables)
+    builder = Builder(tables, file)
     params = []
     for param in info.params:
         builder.local(param.local)
@@ -125,7 +126,9 @@ def lower_function(tables: Tables, info: FunctionInfo) -> Function:
         target = builder.temporary()
         lower_into(builder, node.body, target)
         builder.emit("return", target)
-    return _function(builder, info.name, node.span, info.is_pub, node.doc, params, info.result)
+    return finish_function(
+        builder, info.name, node.span, info.is_pub, node.doc, params, info.result
+    )
 
 
 def lower_top(tables: Tables) -> Function:
@@ -136,10 +139,10 @@ def lower_top(tables: Tables) -> Function:
     lower_statements(builder, tuple(tables.checked.top))
     builder.emit("return_nil")
     span = Span(tables.checked.top[0].span.start, tables.checked.top[-1].span.end)
-    return _function(builder, "$top", span, False, None, [], t.NIL)
+    return finish_function(builder, "$top", span, False, None, [], t.NIL)
 
 
-def _function(
+def finish_function(
     builder: Builder,
     name: str,
     span: Span,
@@ -148,10 +151,11 @@ def _function(
     params: list[dict[str, Any]],
     result: Type,
 ) -> Function:
+    """The function as the document has it."""
     builder.finish()
     return Function(
         name=name,
-        file=0,
+        file=builder.file,
         span=(span.start, span.end),
         public=public,
         doc=doc,

@@ -26,11 +26,12 @@ OPERANDS: dict[str, str] = {
     "index_map": "drr", "set_index_map": "xrm", "take_index_map": "dxr",
     "index_string": "drr", "slice_string": "drr", "slice_array": "drr", "len": "dr",
     "range_bounds": "Dr", "range_next": "dxrL", "array_next": "drxL", "map_next": "DrxL",
-    "check_type": "dmT", "is_type": "drT", "call": "dFwn", "native": "dNwn", "native_mut": "dNxwn",
+    "check_type": "dmT", "is_type": "drT", "call": "dFwn", "closure": "dFwn", "call_value": "drwn", "native": "dNwn", "native_mut": "dNxwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
-    "emit": "rm", "print": "ri", "env": "dr", "execute": "dMr", "execute_with_schema": "dMSr", "stream": "dMr",
-    "parse_schema": "dSr",
-    "stream_next": "drLL", "stream_close": "r",
+    "emit": "rm", "print": "ri", "env": "dr", "model": "dM", "execute": "drr", "execute_with_schema": "drSr",
+    "parse_schema": "dSr", "stream": "drr",
+    "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
+    "stream_close": "r",
 }  # fmt: skip
 
 #: After these control never goes on to the next instruction.

@@ -5,12 +5,19 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from concerto.check import builtins
+from concerto.check import builtins, library
 from concerto.check import types as t
-from concerto.check.checked import CheckedProgram, ConnectionInfo, FieldInfo, VariantDefault
+from concerto.check.checked import (
+    CheckedProgram,
+    ConnectionInfo,
+    FieldInfo,
+    FunctionInfo,
+    VariantDefault,
+    VariantFunction,
+)
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
-from concerto.lower.ir import Program
+from concerto.lower.ir import Function, Program
 from concerto.lower.schemas import json_schema
 from concerto.source import Source
 
@@ -25,6 +32,25 @@ class Tables:
         self.type_index: dict[Any, int] = {}
         self.schemas: dict[str, int] = {}
         self.models = {name: index for index, name in enumerate(checked.models)}
+        #: Functions without a name in the program; they stand behind the others.
+        self.hidden: list[Function | None] = []
+        self.first_hidden = len(checked.functions) + bool(checked.top)
+        self.variant_functions: dict[VariantFunction, int] = {}
+        self.library_functions: dict[str, int] = {}
+        #: Its place among the files of a program that uses it.
+        self.library_file = 2 if checked.manifest else 1
+
+    def library(self, function: FunctionInfo) -> int:
+        """The index of a function of the library, which is lowered when it is first called."""
+        if function.name not in self.library_functions:
+            place = self.library_functions[function.name] = self.reserve()
+            self.hidden[place] = lower_function(self, function, self.library_file)
+        return self.first_hidden + self.library_functions[function.name]
+
+    def reserve(self) -> int:
+        """A place for a hidden function, whose code is not known yet."""
+        self.hidden.append(None)
+        return len(self.hidden) - 1
 
     def constant(self, value: int | float | str) -> int:
         """The index of a constant of code."""
@@ -65,10 +91,18 @@ class Tables:
                 entry = ["option", self.type(item)]
             case t.Result(ok, err):
                 entry = ["result", self.type(ok), self.type(err)]
+            case t.Function(params, result):
+                entry = ["function", [self.type(param) for param in params], self.type(result)]
             case t.Literals(values):
                 entry = ["literal", list(values)]
             case t.Union(members):
                 entry = ["union", [self.type(member) for member in members]]
+            case t.Opaque():
+                entry = ["any"]
+            case t.Simple("ModelRef"):
+                entry = ["model"]
+            case t.Simple("ModelBuilder"):
+                entry = ["builder"]
             case t.Simple("Error"):
                 errors = [
                     t.Struct(n, o) for n, (o, _) in builtins.records().items() if o == "error"
@@ -152,12 +186,12 @@ def constant_entry(value: Any) -> list[Any]:
             return ["array", [constant_entry(item) for item in value]]
 
 
-def _file(source: Source, embed: bool) -> dict[str, Any]:
+def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:
     return {
         "path": source.path,
         "digest": source.digest,
         "lines": source.line_starts,
-        "text": source.text if embed else None,
+        "text": source.text if embed_source else None,
     }
 
 
@@ -178,9 +212,9 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     """The IR of a checked program without errors."""
     source = checked.source
     manifest = checked.manifest
-    files = [_file(source, embed_source)]
+    files = [_file(source, embed_source=embed_source)]
     if manifest:
-        files.append(_file(manifest.source, False))
+        files.append(_file(manifest.source, embed_source=False))
     parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
     digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
@@ -189,9 +223,12 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     if checked.top:
         top = len(functions)
         functions.append(lower_top(tables))
+    functions += [function for function in tables.hidden if function is not None]
     for name, info in checked.structs.items():
         if info.origin == "schema":
             tables.schema(name)
+    if tables.library_functions:
+        files.append(_file(library.source(), embed_source=True))
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = [
         {

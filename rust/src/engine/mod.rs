@@ -3,6 +3,7 @@
 //! The only part that knows both the language and the connection layer. One [`Engine`] serves one run; it holds what belongs to
 //! the run (evaluated connection fields, metrics, the number of emits) and borrows what belongs to the runtime.
 
+mod asked;
 pub mod emits;
 mod models;
 mod settings;
@@ -19,7 +20,7 @@ use crate::ir::Verified;
 use crate::llm::Client;
 use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
-use crate::vm::{Effect, Fiber, Resume, Step, Trace};
+use crate::vm::{Answer, Effect, Fiber, Resume, Step, Trace};
 
 use emits::{Emit, Outlet};
 use settings::RunSettings;
@@ -162,16 +163,14 @@ impl<'a> Engine<'a> {
                     Value::err(builtin::env_error(&missing.message(&name), missing.kind(), &name))
                 }
             },
-            Effect::Execute { model, prompt } => self.execute(model, &prompt).await,
-            Effect::ExecuteWithSchema { model, schema, prompt } => {
-                self.execute_with_schema(model, schema, &prompt, "").await?
-            }
+            Effect::Ask { model, input, answer } => match answer {
+                Answer::Response => self.execute(&model, &input).await,
+                Answer::Schema(schema) => self.execute_with_schema(&model, schema, &input).await?,
+                Answer::Stream => self.stream(&model, &input).await,
+            },
             Effect::ParseSchema { schema, text } => self.parse_schema(schema, &text).await?,
-            Effect::Stream { model, prompt } => self.stream(model, &prompt).await,
-            Effect::StreamNext { stream } => return Ok(streams::next(&stream).await),
-            Effect::StreamClose { stream } => {
-                streams::close(&stream);
-                Value::Nil
+            Effect::Stream { stream, request } => {
+                return Ok(streams::answer(&stream, request).await);
             }
         };
         Ok(Resume::Value(value))

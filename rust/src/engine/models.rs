@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asked::{Asked, Refusal, asked};
 use super::{Engine, streams};
 use crate::chat::{Message, OutputSchema, Sampling};
 use crate::clock;
@@ -13,17 +14,17 @@ use crate::metrics::{End, Origin};
 use crate::mock_reply;
 use crate::providers::FailureKind;
 use crate::schema::Violation;
-use crate::value::{Value, builtin};
+use crate::value::{ModelValue, Value, builtin};
 
 /// Fields of a model are kept beside those of connections, from this number on.
 const MODELS: usize = 1 << 32;
-/// The longest prompt, in bytes.
-const MAX_PROMPT: usize = 16 << 20;
+/// Stop texts that openai takes.
+const OPENAI_STOPS: usize = 4;
 
 impl Engine<'_> {
-    pub(super) async fn execute(&mut self, model: u32, prompt: &str) -> Value {
-        let outcome = match self.call(model, prompt, None) {
-            Ok(call) if self.shared.mock => Ok(self.mocked(&call, mock_reply::text(prompt))),
+    pub(super) async fn execute(&mut self, model: &ModelValue, input: &Value) -> Value {
+        let outcome = match self.call(model, input, None) {
+            Ok(call) if self.shared.mock => Ok(self.mocked(&call, mock_reply::text(last(&call)))),
             Ok(call) => {
                 self.shared.client.execute(call, self.recorders()).await.map(|a| response(&a))
             }
@@ -32,12 +33,12 @@ impl Engine<'_> {
         result(outcome)
     }
 
-    pub(super) async fn stream(&mut self, model: u32, prompt: &str) -> Value {
-        let outcome = match self.call(model, prompt, None) {
+    pub(super) async fn stream(&mut self, model: &ModelValue, input: &Value) -> Value {
+        let outcome = match self.call(model, input, None) {
             Ok(call) if self.shared.mock => {
-                let text = mock_reply::text(prompt);
-                let _ = self.mocked(&call, text.clone());
-                Ok(streams::from_text(&text))
+                let text = mock_reply::text(last(&call));
+                let response = self.mocked(&call, text.clone());
+                Ok(streams::from_text(&text, response))
             }
             Ok(call) => {
                 self.shared.client.stream(call, self.recorders()).await.map(streams::from_response)
@@ -54,11 +55,12 @@ impl Engine<'_> {
     /// Everything about a call that is known before it is made.
     pub(super) fn call(
         &mut self,
-        index: u32,
-        prompt: &str,
+        asking: &ModelValue,
+        input: &Value,
         output: Option<OutputSchema>,
     ) -> Result<Call, LlmError> {
         let program = self.shared.program.clone();
+        let index = asking.index;
         let Some(model) = program.models().get(index as usize) else {
             return Err(LlmError::config("", "", "", "", "no such model"));
         };
@@ -66,8 +68,10 @@ impl Engine<'_> {
         let name = program.connections().get(connection).map_or("", |c| c.name.as_str());
         let config =
             |field: &str, message: &str| LlmError::config(name, &model.name, "", field, message);
+        let Asked { messages: said, over } =
+            asked(asking, input).map_err(|refusal| refused(refusal, name, &model.name))?;
         if self.shared.mock {
-            return Ok(self.mock_call(model, name, prompt, output));
+            return Ok(self.mock_call(model, name, over.base, said, output));
         }
         let settings = self
             .settings
@@ -81,9 +85,10 @@ impl Engine<'_> {
                 },
             )
         };
-        let base = match &model.fields.base {
-            Some(expr) => Some(text("base", expr)?),
-            None => settings.default_model.clone(),
+        let base = match (over.base, &model.fields.base) {
+            (Some(id), _) => Some(id),
+            (None, Some(expr)) => Some(text("base", expr)?),
+            (None, None) => settings.default_model.clone(),
         };
         let base = base
             .or_else(|| config::default_model(settings.kind).map(str::to_owned))
@@ -100,26 +105,42 @@ impl Engine<'_> {
             config("models", &format!("connection `{name}`: aliases form a circle: {circle}"))
         })?;
         let mut messages = Vec::new();
-        if let Some(expr) = &model.fields.system_prompt {
-            messages.push(Message::system(text("system_prompt", expr)?));
+        match (over.system_prompt, &model.fields.system_prompt) {
+            (Some(text), _) => messages.push(Message::system(text)),
+            (None, Some(expr)) => messages.push(Message::system(text("system_prompt", expr)?)),
+            (None, None) => {}
         }
-        let mut stop = Vec::new();
-        for (position, expr) in model.fields.stop_sequences.iter().flatten().enumerate() {
-            stop.push(text(&format!("stop_sequences.{position}"), expr)?);
+        let mut stop = over.stop.clone().unwrap_or_default();
+        if over.stop.is_none() {
+            for (position, expr) in model.fields.stop_sequences.iter().flatten().enumerate() {
+                stop.push(text(&format!("stop_sequences.{position}"), expr)?);
+            }
         }
-        messages.push(Message::user(prompt));
+        if settings.kind == ProviderKind::OpenAi && stop.len() > OPENAI_STOPS {
+            let message = format!("openai takes at most {OPENAI_STOPS} of them");
+            let refusal = Refusal::Config { field: "stop_sequences", message };
+            return Err(refused(refusal, name, &model.name));
+        }
+        messages.extend(said);
+        let declared = sampling(model);
+        let timeout = over.timeout.or_else(|| seconds(model.fields.timeout.as_ref()));
         let call = Call {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
-            timeout: seconds(model.fields.timeout.as_ref()).unwrap_or(settings.timeout),
+            timeout: timeout.unwrap_or(settings.timeout),
             settings,
             model_id,
             messages,
-            sampling: Sampling { stop, ..sampling(model) },
+            sampling: Sampling {
+                temperature: over.temperature.or(declared.temperature),
+                top_p: over.top_p.or(declared.top_p),
+                max_tokens: over.max_tokens.or(declared.max_tokens),
+                stop,
+                seed: over.seed.or(declared.seed),
+            },
             output,
             deadline: None,
             retry: model.fields.retry_policy.clone(),
         };
-        refuse_prompt(&call, prompt)?;
         refuse_retry_policy(model, name)?;
         Ok(call)
     }
@@ -129,11 +150,13 @@ impl Engine<'_> {
         &self,
         model: &Model,
         name: &str,
-        prompt: &str,
+        base: Option<String>,
+        messages: Vec<Message>,
         output: Option<OutputSchema>,
     ) -> Call {
-        let id = match &model.fields.base {
-            Some(FieldExpr::Text(id)) => id.clone(),
+        let id = match (base, &model.fields.base) {
+            (Some(id), _) => id,
+            (None, Some(FieldExpr::Text(id))) => id.clone(),
             _ => "mock".to_owned(),
         };
         let local = config::Layer {
@@ -146,7 +169,7 @@ impl Engine<'_> {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
             settings: Arc::new(settings.unwrap_or_else(|_| unreachable!("complete settings"))),
             model_id: id,
-            messages: vec![Message::user(prompt)],
+            messages,
             sampling: Sampling::default(),
             output,
             timeout: Duration::from_secs(30),
@@ -207,22 +230,26 @@ fn sampling(model: &Model) -> Sampling {
     }
 }
 
-/// Prompts that every provider refuses are refused here, with one text and for free.
-fn refuse_prompt(call: &Call, prompt: &str) -> Result<(), LlmError> {
-    let (code, message) = if prompt.trim().is_empty() {
-        ("empty_prompt", "the prompt is empty")
-    } else if prompt.len() > MAX_PROMPT {
-        ("prompt_too_large", "the prompt is larger than 16 MiB")
-    } else {
-        return Ok(());
-    };
-    let text = format!("{}: invalid request: {message}", call.origin.connection);
-    let mut error =
-        LlmError::config(&call.origin.connection, &call.origin.model, &call.model_id, "", &text);
-    error.field = None;
-    error.failure.kind = FailureKind::InvalidRequest;
-    error.failure.code = Some(code.to_owned());
-    Err(error)
+/// The text that a mocked call answers.
+fn last(call: &Call) -> &str {
+    call.messages.last().map_or("", |message| &message.content)
+}
+
+/// The error for what is not asked.
+fn refused(refusal: Refusal, connection: &str, model: &str) -> LlmError {
+    match refusal {
+        Refusal::Config { field, message } => {
+            let message = format!("model `{model}`: field `{field}`: {message}");
+            LlmError::config(connection, model, "", field, &message)
+        }
+        Refusal::Invalid { code, message } => {
+            let text = format!("{connection}: invalid request: {message}");
+            let mut error = LlmError::config(connection, model, "", "", &text);
+            error.failure.kind = FailureKind::InvalidRequest;
+            error.failure.code = Some(code.to_owned());
+            error
+        }
+    }
 }
 
 fn refuse_retry_policy(model: &Model, connection: &str) -> Result<(), LlmError> {
@@ -254,7 +281,7 @@ fn optional_text(text: Option<&str>) -> Value {
 }
 
 /// A `Response`, in the order of the built-in table.
-fn response(answer: &Answer) -> Value {
+pub(super) fn response(answer: &Answer) -> Value {
     builtin::response(vec![
         answer.response.text.as_str().into(),
         int(answer.usage.tokens_in),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::models;
-use crate::llm::ResponseStream;
+use crate::llm::{LlmError, ResponseStream};
 use crate::value::{Foreign, Value, builtin};
-use crate::vm::{PanicKind, Resume};
+use crate::vm::{PanicKind, Resume, StreamRequest};
 
 /// An open, ended or closed stream. Whoever drops the last handle closes the connection.
 #[derive(Debug)]
@@ -18,10 +18,25 @@ struct Stream(Mutex<State>);
 #[derive(Debug)]
 enum State {
     Open(Box<ResponseStream>),
-    /// Words of a mocked answer, and how many were taken.
-    Mocked(VecDeque<String>, i64),
-    /// Ended or closed.
-    Over,
+    /// A mocked answer, word by word.
+    Mocked(Mocked),
+    Over(Over),
+}
+
+#[derive(Debug)]
+struct Mocked {
+    words: VecDeque<String>,
+    taken: i64,
+    text: String,
+    response: Value,
+}
+
+/// What is left of a stream that has ended, failed or was closed.
+#[derive(Debug)]
+struct Over {
+    text: String,
+    /// After the natural end.
+    response: Option<Value>,
 }
 
 impl Foreign for Stream {
@@ -42,9 +57,10 @@ pub(super) fn from_response(stream: ResponseStream) -> Value {
     value(State::Open(Box::new(stream)))
 }
 
-/// A mocked stream gives its text word by word.
-pub(super) fn from_text(text: &str) -> Value {
-    value(State::Mocked(text.split_inclusive(' ').map(str::to_owned).collect(), 0))
+/// A mocked stream gives its text word by word, and this response at its end.
+pub(super) fn from_text(text: &str, response: Value) -> Value {
+    let words = text.split_inclusive(' ').map(str::to_owned).collect();
+    value(State::Mocked(Mocked { words, taken: 0, text: String::new(), response }))
 }
 
 fn stream_of(value: &Value) -> Option<&Stream> {
@@ -55,45 +71,100 @@ fn stream_of(value: &Value) -> Option<&Stream> {
     }
 }
 
-/// The next chunk of a stream.
-pub(super) async fn next(stream: &Value) -> Resume {
+/// What a program gets that reads or closes a stream (S-7).
+pub(super) async fn answer(stream: &Value, request: StreamRequest) -> Resume {
     let Some(stream) = stream_of(stream) else {
         return Resume::Panic(PanicKind::TypeMismatch, "this is no stream".to_owned());
     };
     let mut state = stream.0.lock().await;
-    let (resume, over) = match &mut *state {
-        State::Over => {
-            let message = "the stream has ended or was closed: it can be read once".to_owned();
-            return Resume::Panic(PanicKind::StreamConsumed, message);
+    Resume::Value(match request {
+        StreamRequest::Chunk => {
+            if let State::Over(_) = *state {
+                return consumed("the stream has ended or was closed: it can be read once");
+            }
+            match state.next().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return Resume::End,
+                Err(error) => return Resume::Error(models::error_value(&error)),
+            }
         }
-        State::Mocked(words, taken) => match words.pop_front() {
-            Some(word) => {
-                *taken += 1;
-                (Resume::Value(builtin::stream_chunk(&word, *taken - 1, 0, 1)), false)
-            }
-            None => (Resume::End, true),
+        StreamRequest::Next => models::result(state.next().await.map(Value::option)),
+        StreamRequest::Collect => match state.rest().await {
+            Err(error) => models::result(Err(error)),
+            Ok(()) => match state.response() {
+                Some(response) => Value::ok(response),
+                None => return consumed("the stream was closed or has failed before its end"),
+            },
         },
-        State::Open(open) => match open.next().await {
-            Some(Ok(chunk)) => {
-                let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-                let (index, elapsed) = (whole(chunk.index), whole(chunk.elapsed_ms));
-                (Resume::Value(builtin::stream_chunk(&chunk.text, index, elapsed, 1)), false)
-            }
-            Some(Err(error)) => (Resume::Error(models::error_value(&error)), true),
-            None => (Resume::End, true),
-        },
-    };
-    if over {
-        *state = State::Over;
-    }
-    resume
+        StreamRequest::Response => Value::option(state.response()),
+        StreamRequest::Text => state.text().into(),
+        StreamRequest::IsDone => matches!(*state, State::Over(_)).into(),
+        StreamRequest::Close => {
+            state.end(None);
+            Value::Nil
+        }
+    })
 }
 
-/// Closes a stream; one that is over stays so.
-pub(super) fn close(stream: &Value) {
-    if let Some(stream) = stream_of(stream)
-        && let Ok(mut state) = stream.0.try_lock()
-    {
-        *state = State::Over;
+fn consumed(message: &str) -> Resume {
+    Resume::Panic(PanicKind::StreamConsumed, message.to_owned())
+}
+
+impl State {
+    /// The next chunk; `None` when there is none any more.
+    async fn next(&mut self) -> Result<Option<Value>, LlmError> {
+        let response = match self {
+            Self::Over(_) => return Ok(None),
+            Self::Mocked(mocked) => match mocked.words.pop_front() {
+                Some(word) => {
+                    mocked.taken += 1;
+                    mocked.text.push_str(&word);
+                    return Ok(Some(builtin::stream_chunk(&word, mocked.taken - 1, 0, 1)));
+                }
+                None => Some(mocked.response.clone()),
+            },
+            Self::Open(open) => match open.next().await {
+                Some(Ok(chunk)) => {
+                    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+                    let (index, elapsed) = (whole(chunk.index), whole(chunk.elapsed_ms));
+                    return Ok(Some(builtin::stream_chunk(&chunk.text, index, elapsed, 1)));
+                }
+                Some(Err(error)) => {
+                    self.end(None);
+                    return Err(error);
+                }
+                None => open.answer().map(models::response),
+            },
+        };
+        self.end(response);
+        Ok(None)
+    }
+
+    /// Reads to the end.
+    async fn rest(&mut self) -> Result<(), LlmError> {
+        while self.next().await?.is_some() {}
+        Ok(())
+    }
+
+    fn response(&self) -> Option<Value> {
+        match self {
+            Self::Over(over) => over.response.clone(),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Open(open) => open.text(),
+            Self::Mocked(mocked) => &mocked.text,
+            Self::Over(over) => &over.text,
+        }
+    }
+
+    /// Lets go of the connection; one that is over stays as it is.
+    fn end(&mut self, response: Option<Value>) {
+        if !matches!(self, Self::Over(_)) {
+            *self = Self::Over(Over { text: self.text().to_owned(), response });
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::mock_reply;
 use crate::providers::FailureKind;
 use crate::schema::{self, Decoded, Pending, Violation};
 use crate::secret::scrub;
-use crate::value::Value;
+use crate::value::{ModelValue, Setting, Value};
 use crate::vm::{Fiber, Resume, Step};
 
 /// Answers that are asked for where the model's retry policy does not say how many.
@@ -28,16 +28,16 @@ type Outcome = Result<Result<Value, LlmError>, RunError>;
 impl Engine<'_> {
     pub(super) async fn execute_with_schema(
         &mut self,
-        model: u32,
+        model: &ModelValue,
         index: u32,
-        prompt: &str,
-        retry_message: &str,
+        input: &Value,
     ) -> Result<Value, RunError> {
         let Some(wanted) = self.schema(index) else { return Ok(Value::Nil) };
         let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
         let output = OutputSchema { name: wanted.name.clone(), json };
-        let outcome = match self.call(model, prompt, Some(output)) {
-            Ok(call) => self.typed(call, &wanted, retry_message).await?,
+        let retry_message = model.setting(Setting::RetryMessage).and_then(Value::as_str);
+        let outcome = match self.call(model, input, Some(output)) {
+            Ok(call) => self.typed(call, &wanted, retry_message.unwrap_or("")).await?,
             Err(error) => Err(error),
         };
         Ok(result(outcome))

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::value::{EnumType, StructType, Value};
+use crate::value::{EnumType, FunctionValue, ModelValue, StructType, Value};
 use ops::Instr;
 use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Type, VERSION,
@@ -68,6 +68,8 @@ pub struct Verified(Arc<Content>);
 struct Body {
     code: Vec<Instr>,
     registers: usize,
+    name: Arc<str>,
+    arity: usize,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,7 @@ struct Content {
     constants: Vec<Value>,
     structs: Vec<Option<Arc<StructType>>>,
     enums: Vec<Option<Arc<EnumType>>>,
+    models: Vec<Arc<ModelValue>>,
     patterns: HashMap<String, Regex>,
 }
 
@@ -110,14 +113,22 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
         .map(|function| {
             let mut code = verify::function(&document, function)?;
             fuse::fuse(&mut code);
-            Ok(Body { code, registers: function.registers as usize })
+            Ok(Body {
+                code,
+                registers: function.registers as usize,
+                name: function.name.as_str().into(),
+                arity: function.params.len(),
+            })
         })
         .collect::<Result<_, IrError>>()?;
     let constants = document.constants.iter().map(constant_value).collect();
     let structs = document.types.iter().map(struct_type).collect();
     let enums = document.types.iter().map(enum_type).collect();
+    let models = (0..).zip(&document.models).map(|(i, m)| Arc::new(ModelValue::new(i, &m.name)));
+    let models = models.collect();
     let patterns = patterns::patterns(&document)?;
-    Ok(Verified(Arc::new(Content { document, bodies, constants, structs, enums, patterns })))
+    let content = Content { document, bodies, constants, structs, enums, models, patterns };
+    Ok(Verified(Arc::new(content)))
 }
 
 /// Another version may have another shape, so the version is read before the rest is expected to fit.
@@ -206,6 +217,8 @@ fn write_type(types: &[Type], index: u32, out: &mut String) {
         Some(Type::String) => out.push_str("String"),
         Some(Type::Range) => out.push_str("Range"),
         Some(Type::Stream) => out.push_str("Stream"),
+        Some(Type::Model) => out.push_str("ModelRef"),
+        Some(Type::Builder) => out.push_str("ModelBuilder"),
         Some(Type::Array(item)) => wrapped("Array", &[*item]),
         Some(Type::Option(item)) => wrapped("Option", &[*item]),
         Some(Type::Map(key, value)) => wrapped("Map", &[*key, *value]),
@@ -243,6 +256,14 @@ impl Verified {
     #[must_use]
     pub fn body(&self, function: usize) -> (&[Instr], usize) {
         self.0.bodies.get(function).map_or((&[], 0), |body| (&body.code, body.registers))
+    }
+
+    /// A function as a value.
+    #[must_use]
+    pub fn function_value(&self, index: usize, captures: Vec<Value>) -> Option<Value> {
+        let body = self.0.bodies.get(index)?;
+        let (name, arity) = (Arc::clone(&body.name), body.arity);
+        Some(Value::Function(Arc::new(FunctionValue { index, name, arity, captures })))
     }
 
     /// All functions.
@@ -285,6 +306,12 @@ impl Verified {
     #[must_use]
     pub fn pattern(&self, text: &str) -> Option<&Regex> {
         self.0.patterns.get(text)
+    }
+
+    /// A declared model as a value.
+    #[must_use]
+    pub fn model_value(&self, index: u32) -> Option<&Arc<ModelValue>> {
+        self.0.models.get(index as usize)
     }
 
     /// A type as the language writes it.

@@ -137,6 +137,8 @@ instructions! {
     CheckType "check_type" [Reg Reg Type];
     IsType "is_type" [Reg Reg Type];
     Call "call" [Reg Function Window Count];
+    Closure "closure" [Reg Function Window Count];
+    CallValue "call_value" [Reg Reg Window Count];
     Native "native" [Reg Native Window Count];
     NativeMut "native_mut" [Reg Native Reg Window Count];
     Return "return" [Reg];
@@ -147,11 +149,17 @@ instructions! {
     Emit "emit" [Reg Reg];
     Print "print" [Reg Imm];
     Env "env" [Reg Reg];
-    Execute "execute" [Reg Model Reg];
-    ExecuteWithSchema "execute_with_schema" [Reg Model Schema Reg];
+    Model "model" [Reg Model];
+    Execute "execute" [Reg Reg Reg];
+    ExecuteWithSchema "execute_with_schema" [Reg Reg Schema Reg];
     ParseSchema "parse_schema" [Reg Schema Reg];
-    Stream "stream" [Reg Model Reg];
+    Stream "stream" [Reg Reg Reg];
     StreamNext "stream_next" [Reg Reg Jump Jump];
+    StreamTake "stream_take" [Reg Reg];
+    StreamCollect "stream_collect" [Reg Reg];
+    StreamResponse "stream_response" [Reg Reg];
+    StreamText "stream_text" [Reg Reg];
+    StreamIsDone "stream_is_done" [Reg Reg];
     StreamClose "stream_close" [Reg];
 }
 

@@ -145,6 +145,10 @@ pub enum Type {
     Range,
     /// `Stream`.
     Stream,
+    /// `ModelRef`.
+    Model,
+    /// `ModelBuilder`.
+    Builder,
     /// `Array<T>`.
     Array(u32),
     /// `Map<K, V>`.

@@ -323,6 +323,13 @@ fn arity(document: &Document, instr: Instr, raw: &Raw) -> Result<(), String> {
                 return Err("wrong number of arguments".to_owned());
             }
         }
+        Op::Closure => {
+            let callee = document.functions.get(instr.x as usize);
+            let room = |callee: &Function| callee.params.len() + count <= callee.registers as usize;
+            if !callee.is_some_and(room) {
+                return Err("wrong number of captured values".to_owned());
+            }
+        }
         Op::Native | Op::NativeMut => {
             let mutates = instr.op == Op::NativeMut;
             if natives::signature(instr.x) != Some((count + usize::from(mutates), mutates)) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::transport::Deadline;
-use super::{CallSession, LlmError, Opened, sse, transport};
+use super::{Answer, CallSession, LlmError, Opened, sse, transport};
 use crate::chat::{ChatResponse, Usage, estimate_prompt};
 use crate::clock;
 use crate::metrics::End;
@@ -41,6 +41,8 @@ pub struct ResponseStream {
     chunks: u64,
     /// How long we have waited for the server since its last event; the program's own time does not count.
     silent: Duration,
+    /// After the natural end.
+    answer: Option<Answer>,
 }
 
 impl std::fmt::Debug for ResponseStream {
@@ -63,6 +65,7 @@ impl ResponseStream {
             text: String::new(),
             chunks: 0,
             silent: Duration::ZERO,
+            answer: None,
         };
         match opened {
             Opened::Stream(body, request_id, decoder) => {
@@ -193,8 +196,20 @@ impl ResponseStream {
     fn succeed(&mut self, response: ChatResponse) {
         let request_id = self.request_id.clone().or(response.request_id);
         let response = ChatResponse { text: self.text.clone(), request_id, ..response };
-        self.session.meter.answer(&self.session.call, response);
+        self.answer = Some(self.session.meter.answer(&self.session.call, response));
         self.session.meter.end(&End::Success);
+    }
+
+    /// The whole answer, after its natural end.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
+    }
+
+    /// Everything that was delivered.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     fn fail(&mut self, failure: Failure) -> LlmError {

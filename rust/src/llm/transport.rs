@@ -156,7 +156,7 @@ fn build(
         builder = builder.http1_only();
     }
     builder = match options.proxy.as_deref() {
-        _ if is_loopback(base_url) => builder.no_proxy(),
+        None if is_loopback(base_url) => builder.no_proxy(),
         Some("none") => builder.no_proxy(),
         Some(url) => {
             let proxy = reqwest::Proxy::all(url).map_err(|_| wrong("proxy", "is no URL"))?;
@@ -186,11 +186,10 @@ fn tls(
     if let Some(path) = &options.ca_bundle {
         let pem = std::fs::read(path)
             .map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
-        let certificates = pem_certificates(&pem);
-        if certificates.is_empty() {
+        let (added, _) = roots.add_parsable_certificates(pem_certificates(&pem));
+        if added == 0 {
             return Err(format!("the CA bundle `{path}` holds no certificate"));
         }
-        roots.add_parsable_certificates(certificates);
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)

@@ -1,6 +1,7 @@
 //! As much of HTTP/1.1 as a server on loopback needs, with the power to break its rules.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,9 +16,18 @@ pub(super) struct Request {
     pub(super) method: String,
     /// Without the query.
     pub(super) path: String,
+    /// Behind the `?`; empty without one.
+    pub(super) query: String,
     /// Names in lower case.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+}
+
+impl Request {
+    /// The first header with this lower-case name.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        crate::wire::find(&self.headers, name)
+    }
 }
 
 /// One side of a kept-alive connection.
@@ -26,6 +36,7 @@ pub(super) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
     closed: bool,
+    sent: u64,
 }
 
 fn invalid(what: &str) -> io::Error {
@@ -34,7 +45,7 @@ fn invalid(what: &str) -> io::Error {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: Vec::with_capacity(8 << 10), closed: false }
+        Self { stream, buffer: Vec::with_capacity(8 << 10), closed: false, sent: 0 }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -112,42 +123,76 @@ impl Connection {
         }
     }
 
+    /// Bytes that were sent since this was last asked.
+    pub(super) fn take_sent(&mut self) -> u64 {
+        std::mem::take(&mut self.sent)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.sent += bytes.len() as u64;
+        Ok(())
+    }
+
     /// Sends a whole answer.
-    pub(super) async fn send(
-        &mut self,
-        status: u16,
-        content_type: &str,
-        headers: &[(String, String)],
-        body: &[u8],
-    ) -> io::Result<()> {
-        let mut out = head(status, content_type, headers);
+    pub(super) async fn send(&mut self, head: &Head<'_>, body: &[u8]) -> io::Result<()> {
+        let mut out = head.bytes();
         out.extend(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
         out.extend(body);
-        self.stream.write_all(&out).await
+        self.write(&out).await
     }
 
-    /// Begins a streamed answer.
-    pub(super) async fn begin_stream(
-        &mut self,
-        status: u16,
-        headers: &[(String, String)],
-    ) -> io::Result<()> {
-        let mut out = head(status, "text/event-stream; charset=utf-8", headers);
+    /// Sends the head of a whole answer and half of its body.
+    pub(super) async fn send_half(&mut self, head: &Head<'_>, body: &[u8]) -> io::Result<()> {
+        let mut out = head.bytes();
+        out.extend(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        out.extend(body.get(..body.len() / 2).unwrap_or(&[]));
+        self.write(&out).await
+    }
+
+    /// Begins an answer in pieces.
+    pub(super) async fn begin(&mut self, head: &Head<'_>) -> io::Result<()> {
+        let mut out = head.bytes();
         out.extend(b"transfer-encoding: chunked\r\n\r\n");
-        self.stream.write_all(&out).await
+        self.write(&out).await
     }
 
-    /// Sends a piece of a streamed answer.
-    pub(super) async fn send_piece(&mut self, data: &[u8]) -> io::Result<()> {
-        let mut out = format!("{:x}\r\n", data.len()).into_bytes();
-        out.extend(data);
-        out.extend(b"\r\n");
-        self.stream.write_all(&out).await
+    /// Sends pieces, each as a chunk of its own so that the other side sees it apart, in one go.
+    pub(super) async fn pieces<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> io::Result<()> {
+        let mut out = Vec::new();
+        for piece in pieces.filter(|piece| !piece.is_empty()) {
+            out.extend(format!("{:x}\r\n", piece.len()).as_bytes());
+            out.extend(piece);
+            out.extend(b"\r\n");
+        }
+        self.write(&out).await
     }
 
-    /// Ends a streamed answer.
-    pub(super) async fn end_stream(&mut self) -> io::Result<()> {
-        self.stream.write_all(b"0\r\n\r\n").await
+    /// Ends an answer in pieces.
+    pub(super) async fn end(&mut self) -> io::Result<()> {
+        self.write(b"0\r\n\r\n").await
+    }
+
+    /// Lets time pass; an error if the other side closes meanwhile.
+    pub(super) async fn wait(&mut self, time: Duration) -> io::Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            error = self.gone() => Err(error),
+        }
+    }
+
+    /// Waits until the other side closes, and says so.
+    pub(super) async fn gone(&mut self) -> io::Error {
+        loop {
+            match self.fill().await {
+                Ok(true) => {} // the next request, early
+                Ok(false) => return io::ErrorKind::ConnectionAborted.into(),
+                Err(error) => return error,
+            }
+        }
     }
 
     /// Closes the connection in the middle: politely, or with a reset.
@@ -160,13 +205,25 @@ impl Connection {
     }
 }
 
-fn head(status: u16, content_type: &str, headers: &[(String, String)]) -> Vec<u8> {
-    let mut out =
-        format!("HTTP/1.1 {status} {}\r\ncontent-type: {content_type}\r\n", reason(status));
-    for (name, value) in headers {
-        out.push_str(&format!("{name}: {value}\r\n"));
+/// Status line and headers of an answer.
+#[derive(Debug)]
+pub(super) struct Head<'a> {
+    pub(super) status: u16,
+    pub(super) content_type: &'a str,
+    pub(super) headers: &'a [(String, String)],
+}
+
+impl Head<'_> {
+    /// All but the header of the length and the empty line.
+    fn bytes(&self) -> Vec<u8> {
+        let (status, content_type) = (self.status, self.content_type);
+        let reason = reason(status);
+        let mut out = format!("HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\n");
+        for (name, value) in self.headers {
+            out.push_str(&format!("{name}: {value}\r\n"));
+        }
+        out.into_bytes()
     }
-    out.into_bytes()
 }
 
 fn reason(status: u16) -> &'static str {
@@ -174,18 +231,24 @@ fn reason(status: u16) -> &'static str {
         200 => "OK",
         400 => "Bad Request",
         401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
         404 => "Not Found",
+        413 => "Content Too Large",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        529 => "Overloaded",
         _ => "Status",
     }
 }
 
 /// The request without its body, the length of its head, whether the body is chunked, and its length.
-type Head = (Request, usize, bool, usize);
+type Parsed = (Request, usize, bool, usize);
 
-fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
+fn parse_head(bytes: &[u8]) -> io::Result<Option<Parsed>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut headers);
     let status = parsed.parse(bytes).map_err(|error| invalid(&error.to_string()))?;
@@ -198,7 +261,14 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
     let find = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     let chunked = find("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"));
     let length = find("content-length").and_then(|v| v.trim().parse().ok()).unwrap_or(0);
-    let path = parsed.path.unwrap_or("/").split('?').next().unwrap_or("/").to_owned();
-    let method = parsed.method.unwrap_or("").to_owned();
-    Ok(Some((Request { method, path, headers, body: Vec::new() }, head, chunked, length)))
+    let target = parsed.path.unwrap_or("/");
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let request = Request {
+        method: parsed.method.unwrap_or("").to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body: Vec::new(),
+    };
+    Ok(Some((request, head, chunked, length)))
 }

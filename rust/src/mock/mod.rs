@@ -1,11 +1,16 @@
-//! The mock provider: a real HTTP server on loopback that speaks a provider's protocol, for tests, demos and benchmarks.
+//! The mock provider: a real HTTP server on loopback that speaks the providers' protocols, for tests, demos and benchmarks.
 //!
-//! It answers from the question alone or from a script (`docs/mock.md`), so runs repeat. OpenAI chat completions for now; other protocols belong
-//! beside `openai.rs`.
+//! It answers from the question alone or from a script (`docs/mock.md`), so runs repeat. A request goes through `http.rs` (bytes), `dialects/`
+//! (which protocol, what is asked, what the real service would refuse), `script.rs` (which rule), and `answer.rs` (what is sent, and how it fails);
+//! `ledger.rs` keeps what happened.
 
+mod answer;
+mod dialects;
+mod dice;
 mod http;
-mod openai;
+mod ledger;
 mod script;
+mod wait;
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,17 +19,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use http::{Connection, Request};
+use crate::clock;
+use answer::BadLuck;
+use dialects::Refusal;
+use dice::Dice;
+use http::Connection;
+use ledger::{Ledger, Outcome};
 use script::Script;
+use wait::Wait;
 
+pub use ledger::MockCounts;
 pub use script::ScriptError;
 
-/// Requests that the ledger keeps.
-const LEDGER: usize = 10_000;
+/// The window of `rate_limit`.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How a server behaves.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +50,12 @@ pub struct MockOptions {
     pub latency: Duration,
     /// Between chunks of a stream.
     pub chunk_delay: Duration,
+    /// The share of requests, 0 to 1, that fail with 429, 500, 503 or a reset.
+    pub error_rate: f64,
+    /// Requests per minute; more are refused with 429 and Retry-After.
+    pub rate_limit: Option<u32>,
+    /// Where chance begins: `error_rate` and the `chance` of rules repeat with it.
+    pub seed: u64,
     /// A file that gets one JSON line per request, keys removed.
     pub log: Option<String>,
 }
@@ -56,6 +75,9 @@ pub enum MockError {
     /// The script is wrong.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// `error_rate` is no probability.
+    #[error("the error rate is {0}, but must be 0 to 1")]
+    ErrorRate(f64),
 }
 
 /// A running server. Dropping it stops it.
@@ -72,8 +94,12 @@ struct Shared {
     script: Script,
     latency: Duration,
     chunk_delay: Duration,
-    ledger: Mutex<VecDeque<Json>>,
-    log: Option<Mutex<std::fs::File>>,
+    error_rate: f64,
+    rate_limit: Option<u32>,
+    /// When the requests of the past minute came.
+    admitted: Mutex<VecDeque<Instant>>,
+    dice: Dice,
+    ledger: Ledger,
 }
 
 impl MockServer {
@@ -83,6 +109,9 @@ impl MockServer {
     /// [`MockError`].
     pub fn start(options: &MockOptions) -> Result<Self, MockError> {
         let failed = |what: String| move |source: io::Error| MockError::Io { what, source };
+        if !(0.0..=1.0).contains(&options.error_rate) {
+            return Err(MockError::ErrorRate(options.error_rate));
+        }
         let script = match &options.script {
             Some(text) => Script::parse(text)?,
             None => Script::default(),
@@ -91,7 +120,7 @@ impl MockServer {
             None => None,
             Some(path) => {
                 let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-                Some(Mutex::new(file.map_err(failed(format!("cannot open the log `{path}`")))?))
+                Some(file.map_err(failed(format!("cannot open the log `{path}`")))?)
             }
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -103,8 +132,11 @@ impl MockServer {
             script,
             latency: options.latency,
             chunk_delay: options.chunk_delay,
-            ledger: Mutex::default(),
-            log,
+            error_rate: options.error_rate,
+            rate_limit: options.rate_limit,
+            admitted: Mutex::default(),
+            dice: Dice::new(options.seed),
+            ledger: Ledger::new(log),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
@@ -125,11 +157,22 @@ impl MockServer {
         format!("http://{}/v1", self.address)
     }
 
-    /// All requests so far, at most the last 10,000: `{"method", "path", "headers", "body"}`, secrets masked.
+    /// `http://127.0.0.1:PORT`, for clients that add the version themselves.
+    #[must_use]
+    pub fn root(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// All requests so far, at most the last 10,000, with what became of them; `docs/mock.md` lists the keys. Secrets are masked.
     #[must_use]
     pub fn requests(&self) -> Vec<Json> {
-        let ledger = self.shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.iter().cloned().collect()
+        self.shared.ledger.requests()
+    }
+
+    /// Sums over all requests.
+    #[must_use]
+    pub fn counts(&self) -> MockCounts {
+        self.shared.ledger.counts()
     }
 
     /// Stops the server and closes its connections.
@@ -170,38 +213,43 @@ async fn serve(
 
 /// Answers the requests of one connection until either side closes it.
 async fn converse(stream: TcpStream, shared: Arc<Shared>) {
+    let _connected = shared.ledger.connected();
     let mut connection = Connection::new(stream);
     while let Ok(Some(request)) = connection.read_request().await {
-        shared.record(&request);
-        if openai::answer(&shared, &request, &mut connection).await.is_err()
-            || connection.is_closed()
-        {
+        let record = shared.ledger.enter(request);
+        let outcome = answer::answer(&shared, &record, &mut connection).await;
+        record.sent(connection.take_sent(), 0);
+        record.end(outcome.as_ref().copied().unwrap_or(Outcome::ClientClosed));
+        if outcome.is_err() || connection.is_closed() {
             return;
         }
     }
 }
 
 impl Shared {
-    fn record(&self, request: &Request) {
-        let headers: serde_json::Map<String, Json> = request
-            .headers
-            .iter()
-            .map(|(name, value)| {
-                let shown = if crate::secret::is_secret_header(name) { "***" } else { value };
-                (name.clone(), json!(shown))
-            })
-            .collect();
-        let body = serde_json::from_slice(&request.body).unwrap_or(Json::Null);
-        let entry = json!({"method": request.method, "path": request.path, "headers": headers, "body": body});
-        if let Some(log) = &self.log {
-            use std::io::Write;
-            let mut file = log.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = writeln!(file, "{entry}"); // a full disk must not stop the server
+    /// The refusal of a request above the limit; another one is admitted.
+    fn over_limit(&self) -> Option<Refusal> {
+        let limit = self.rate_limit? as usize;
+        let now = clock::now();
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        while admitted.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
+            admitted.pop_front();
         }
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        if ledger.len() == LEDGER {
-            ledger.pop_front();
+        if admitted.len() < limit {
+            admitted.push_back(now);
+            return None;
         }
-        ledger.push_back(entry);
+        let left = admitted.front().map_or(MINUTE, |at| MINUTE.saturating_sub(now - *at));
+        let wait = Some(Wait::Seconds(left.as_secs_f64().ceil()));
+        Some(Refusal { status: 429, wait, ..Refusal::default() })
+    }
+
+    /// Whether chance spoils this answer, and how.
+    fn bad_luck(&self) -> Option<BadLuck> {
+        if self.error_rate == 0.0 || !self.dice.hit(self.error_rate) {
+            return None;
+        }
+        use BadLuck::{Reset, Status};
+        self.dice.pick(&[Status(429), Status(500), Status(503), Reset])
     }
 }

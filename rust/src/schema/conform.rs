@@ -35,6 +35,9 @@ fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result
         #[expect(clippy::cast_precision_loss, reason = "the nearest Float")]
         (Type::Float, Value::Int(number)) => return Ok(Value::Float(*number as f64)),
         (Type::Literal(values), Value::Str(text)) => values.iter().any(|v| **v == **text),
+        (Type::Function(params, _), Value::Function(function)) => params.len() == function.arity,
+        (Type::Model, Value::Model(model)) => !model.is_builder,
+        (Type::Builder, Value::Model(model)) => model.is_builder,
         (Type::Option(_), Value::Nil) => return Ok(Value::None),
         (Type::Option(inner), Value::Some(held)) => {
             return conform(program, *inner, (***held).clone()).map(Value::some);

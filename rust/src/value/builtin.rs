@@ -63,6 +63,16 @@ pub static RECORDS: &[Record] = &[
             ("message", "String"),
         ],
     ),
+    record("Message", &[("role", "String"), ("content", "String")]),
+    record(
+        "Prompt",
+        &[
+            ("text", "String"),
+            ("model", "Option<String>"),
+            ("temperature", "Option<Float>"),
+            ("max_tokens", "Option<Int>"),
+        ],
+    ),
     // One flat record for all variants of the error; which one it is, `kind` says.
     error(
         "LlmError",
@@ -162,13 +172,13 @@ pub fn violation(path: &str, reason: &str, expected: &str, actual: &str, message
 /// `LlmError`: fields in the order of the table.
 #[must_use]
 pub fn llm_error(fields: Vec<Value>) -> Value {
-    make(3, fields)
+    make(5, fields)
 }
 
 /// `LlmError::Custom`, which a program makes itself.
 #[must_use]
 pub fn custom_error(message: &str) -> Value {
-    let Some(record) = RECORDS.get(3) else { return Value::Nil };
+    let Some(record) = RECORDS.get(5) else { return Value::Nil };
     let fields = record.fields.iter().map(|(name, ty)| match (*name, *ty) {
         ("message", _) => message.into(),
         ("kind", _) => "custom".into(),
@@ -185,13 +195,13 @@ pub fn custom_error(message: &str) -> Value {
 /// `EnvError`.
 #[must_use]
 pub fn env_error(message: &str, kind: &str, name: &str) -> Value {
-    make(4, [message, kind, name].map(Value::from).to_vec())
+    make(6, [message, kind, name].map(Value::from).to_vec())
 }
 
 /// `ParseError`.
 #[must_use]
 pub fn parse_error(message: &str, kind: &str, input: &str) -> Value {
-    make(5, [message, kind, input].map(Value::from).to_vec())
+    make(7, [message, kind, input].map(Value::from).to_vec())
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ fn equal_outside<'a>(
             true
         }
         (V::Range(a), V::Range(b)) => a == b,
+        (V::Model(a), V::Model(b)) => a.is_same(b),
         _ => false,
     }
 }

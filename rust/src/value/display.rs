@@ -79,6 +79,8 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         Value::Range(range) => {
             write!(f, "{}..{}{}", range.start, if range.inclusive { "=" } else { "" }, range.end)
         }
+        Value::Function(function) => write!(f, "<fn {}>", function.name),
+        Value::Model(model) => write!(f, "<model {}>", model.name),
         Value::Foreign(thing) => write!(f, "<{}>", thing.type_name()),
     }
 }

@@ -7,6 +7,7 @@ pub mod builtin;
 mod compare;
 mod display;
 mod json;
+mod model;
 mod nested;
 mod text;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use compare::{equal, order};
 pub use json::{from_json, to_json};
+pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
 pub use text::Text;
 
@@ -52,6 +54,10 @@ pub enum Value {
     Err(Arc<Held>),
     /// `a..b` or `a..=b`.
     Range(Arc<RangeValue>),
+    /// A function, with what it captured.
+    Function(Arc<FunctionValue>),
+    /// A model, or one with settings of its own.
+    Model(Arc<ModelValue>),
     /// Something of the engine, such as a stream.
     Foreign(Arc<Box<dyn Foreign>>),
 }
@@ -186,6 +192,19 @@ pub struct EnumValue {
     pub fields: Vec<Value>,
 }
 
+/// A function as a value.
+#[derive(Debug)]
+pub struct FunctionValue {
+    /// Index of its code.
+    pub index: usize,
+    /// Its name; closures have one in common.
+    pub name: Arc<str>,
+    /// How many arguments it takes.
+    pub arity: usize,
+    /// Copies of the variables that it uses, which follow the arguments.
+    pub captures: Vec<Value>,
+}
+
 impl Value {
     /// Text.
     #[must_use]
@@ -246,6 +265,14 @@ impl Value {
             Self::None | Self::Some(_) => "Option",
             Self::Ok(_) | Self::Err(_) => "Result",
             Self::Range(_) => "Range",
+            Self::Function(_) => "Function",
+            Self::Model(model) => {
+                if model.is_builder {
+                    "ModelBuilder"
+                } else {
+                    "ModelRef"
+                }
+            }
             Self::Foreign(value) => value.type_name(),
         }
     }

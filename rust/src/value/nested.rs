@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{EnumValue, Key, StructValue, Value};
+use super::{EnumValue, FunctionValue, Key, StructValue, Value};
 
 /// The elements of an array or a tuple.
 #[derive(Clone, Debug, Default)]
@@ -154,6 +154,12 @@ impl Drop for EnumValue {
     }
 }
 
+impl Drop for FunctionValue {
+    fn drop(&mut self) {
+        release(&mut self.captures);
+    }
+}
+
 /// Whether letting go of the value may let go of others.
 fn is_container(value: &Value) -> bool {
     matches!(
@@ -166,6 +172,7 @@ fn is_container(value: &Value) -> bool {
             | Value::Some(_)
             | Value::Ok(_)
             | Value::Err(_)
+            | Value::Function(_)
     )
 }
 
@@ -195,6 +202,11 @@ fn release(values: &mut Vec<Value>) {
             Value::Enum(held) => {
                 if let Some(mut held) = Arc::into_inner(held) {
                     pending.append(&mut held.fields);
+                }
+            }
+            Value::Function(held) => {
+                if let Some(mut held) = Arc::into_inner(held) {
+                    pending.append(&mut held.captures);
                 }
             }
             Value::Some(held) | Value::Ok(held) | Value::Err(held) => {

@@ -1,8 +1,9 @@
 //! What a fiber may ask for, and how it ends.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::value::{Text, Value};
+use crate::value::{ModelValue, Text, Value};
 
 /// Something that only the world can do.
 #[derive(Debug)]
@@ -26,21 +27,14 @@ pub enum Effect {
         /// Its name.
         name: Text,
     },
-    /// Call a model. Answer: `Result<Response, LlmError>`.
-    Execute {
-        /// Index of the model.
-        model: u32,
-        /// The prompt.
-        prompt: Text,
-    },
-    /// Call a model for a typed answer. Answer: `Result<T, LlmError>`.
-    ExecuteWithSchema {
-        /// Index of the model.
-        model: u32,
-        /// Index of the schema.
-        schema: u32,
-        /// The prompt.
-        prompt: Text,
+    /// Call a model. Answer: `Result<T, LlmError>`, where T is what is wanted.
+    Ask {
+        /// The model, with the settings of a builder.
+        model: Arc<ModelValue>,
+        /// A `String`, a `Prompt` or an `Array<Message>`.
+        input: Value,
+        /// What is wanted.
+        answer: Answer,
     },
     /// Judge a text as the answer of a model would be. Answer: `Result<T, LlmError>`.
     ParseSchema {
@@ -49,23 +43,43 @@ pub enum Effect {
         /// The text.
         text: Text,
     },
-    /// Open a stream. Answer: `Result<Stream, LlmError>`.
+    /// Read or close a stream.
     Stream {
-        /// Index of the model.
-        model: u32,
-        /// The prompt.
-        prompt: Text,
-    },
-    /// The next chunk. Answer: a `StreamChunk`, [`Resume::End`] or [`Resume::Error`].
-    StreamNext {
         /// The stream.
         stream: Value,
+        /// What is asked of it.
+        request: StreamRequest,
     },
-    /// Close a stream. Answer: nil.
-    StreamClose {
-        /// The stream.
-        stream: Value,
-    },
+}
+
+/// What a program wants of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A `Response`.
+    Response,
+    /// A value of the schema with this index.
+    Schema(u32),
+    /// A `Stream`.
+    Stream,
+}
+
+/// What is asked of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRequest {
+    /// The next chunk for a loop. Answer: a `StreamChunk`, [`Resume::End`] or [`Resume::Error`].
+    Chunk,
+    /// Answer: `Result<Option<StreamChunk>, LlmError>`.
+    Next,
+    /// Read the rest. Answer: `Result<Response, LlmError>`.
+    Collect,
+    /// Answer: `Option<Response>`.
+    Response,
+    /// Answer: the text so far.
+    Text,
+    /// Answer: Bool.
+    IsDone,
+    /// Answer: nil.
+    Close,
 }
 
 /// How a fiber goes on.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::effect::{Effect, Frame, Panic, PanicKind, Resume, Step, Trace};
+use super::effect::{Answer, Effect, Frame, Panic, PanicKind, Resume, Step, StreamRequest, Trace};
 use super::natives::{self, Failure};
 use crate::ir::Verified;
 use crate::ir::ops::Op;
@@ -233,6 +233,20 @@ impl Fiber {
                     _ => stop!(Stop::Broken),
                 }
             };
+        }
+        macro_rules! ask {
+            ($i:ident, $answer:expr) => {{
+                let Value::Model(model) = &reg!($i.b) else { stop!(Stop::Broken) };
+                let (model, input) = (Arc::clone(model), reg!($i.c).clone());
+                Effect::Ask { model, input, answer: $answer }
+            }};
+        }
+        macro_rules! about_stream {
+            ($i:ident, $request:ident) => {{
+                let pending = Pending::Store { register: base + $i.a as usize };
+                let (stream, request) = (reg!($i.b).clone(), StreamRequest::$request);
+                needs!(pending, Effect::Stream { stream, request })
+            }};
         }
         macro_rules! attempt {
             ($result:expr) => {
@@ -645,6 +659,36 @@ impl Fiber {
                     pc = 0;
                     continue;
                 }
+                Op::Closure => {
+                    let captures = window(regs, i.b as usize, i.y as usize);
+                    let Some(function) = program.function_value(i.x as usize, captures) else {
+                        stop!(Stop::Broken)
+                    };
+                    reg!(i.a) = function;
+                }
+                Op::CallValue => {
+                    let Value::Function(function) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    let function = Arc::clone(function);
+                    if function.arity != i.x as usize {
+                        stop!(Stop::Broken)
+                    }
+                    if frames.len() + 1 >= *max_depth {
+                        panic_with!(StackOverflow, "more than {max_depth} active calls")
+                    }
+                    let result = base + i.a as usize;
+                    current.pc = pc + 1;
+                    frames.push(*current);
+                    base += i.c as usize;
+                    *current = Active { function: function.index, base, pc: 0, result };
+                    (code, registers) = program.body(function.index);
+                    regs = frame(stack, base, registers);
+                    // The verifier has seen that there is room behind the arguments.
+                    for (slot, value) in regs[function.arity..].iter_mut().zip(&function.captures) {
+                        set(slot, copy(value));
+                    }
+                    pc = 0;
+                    continue;
+                }
                 Op::Native => {
                     let first = i.b as usize;
                     let window = first..first + i.y as usize;
@@ -705,14 +749,17 @@ impl Fiber {
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::Env { name: text!(i.b) })
                 }
+                Op::Model => {
+                    let Some(model) = program.model_value(i.x) else { stop!(Stop::Broken) };
+                    reg!(i.a) = Value::Model(Arc::clone(model));
+                }
                 Op::Execute => {
                     let pending = Pending::Store { register: base + i.a as usize };
-                    needs!(pending, Effect::Execute { model: i.x, prompt: text!(i.b) })
+                    needs!(pending, ask!(i, Answer::Response))
                 }
                 Op::ExecuteWithSchema => {
                     let pending = Pending::Store { register: base + i.a as usize };
-                    let prompt = text!(i.b);
-                    needs!(pending, Effect::ExecuteWithSchema { model: i.x, schema: i.y, prompt })
+                    needs!(pending, ask!(i, Answer::Schema(i.x)))
                 }
                 Op::ParseSchema => {
                     let pending = Pending::Store { register: base + i.a as usize };
@@ -720,16 +767,22 @@ impl Fiber {
                 }
                 Op::Stream => {
                     let pending = Pending::Store { register: base + i.a as usize };
-                    needs!(pending, Effect::Stream { model: i.x, prompt: text!(i.b) })
+                    needs!(pending, ask!(i, Answer::Stream))
                 }
                 Op::StreamNext => {
                     let (end, error) = (i.x as usize, i.y as usize);
                     let pending = Pending::Chunk { register: base + i.a as usize, end, error };
-                    needs!(pending, Effect::StreamNext { stream: reg!(i.b).clone() })
+                    let (stream, request) = (reg!(i.b).clone(), StreamRequest::Chunk);
+                    needs!(pending, Effect::Stream { stream, request })
                 }
+                Op::StreamTake => about_stream!(i, Next),
+                Op::StreamCollect => about_stream!(i, Collect),
+                Op::StreamResponse => about_stream!(i, Response),
+                Op::StreamText => about_stream!(i, Text),
+                Op::StreamIsDone => about_stream!(i, IsDone),
                 Op::StreamClose => {
-                    let stream = reg!(i.a).clone();
-                    needs!(Pending::Nothing, Effect::StreamClose { stream })
+                    let (stream, request) = (reg!(i.a).clone(), StreamRequest::Close);
+                    needs!(Pending::Nothing, Effect::Stream { stream, request })
                 }
             }
             pc += 1;

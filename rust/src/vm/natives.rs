@@ -4,9 +4,10 @@
 //! documentation for programs are in `python/concerto/check/builtins.py`.
 
 mod arrays;
-mod errors;
 mod maps;
+mod models;
 mod numbers;
+mod records;
 mod strings;
 mod wrappers;
 
@@ -33,13 +34,14 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    let all: [Table; 6] = [
+    let all: [Table; 7] = [
         strings::TABLE,
         numbers::TABLE,
         arrays::TABLE,
         maps::TABLE,
         wrappers::TABLE,
-        errors::TABLE,
+        records::TABLE,
+        models::TABLE,
     ];
     all.into_iter().flatten()
 }

@@ -17,12 +17,16 @@ pub(super) struct MockServer {
 #[pymethods]
 impl MockServer {
     #[new]
-    #[pyo3(signature = (*, port = 0, script = None, latency_ms = 0, chunk_delay_ms = 0, log = None))]
+    #[pyo3(signature = (*, port = 0, script = None, latency_ms = 0, chunk_delay_ms = 0, error_rate = 0.0, rate_limit = None, seed = 0, log = None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         port: u16,
         script: Option<String>,
         latency_ms: u64,
         chunk_delay_ms: u64,
+        error_rate: f64,
+        rate_limit: Option<u32>,
+        seed: u64,
         log: Option<String>,
     ) -> PyResult<Self> {
         let options = MockOptions {
@@ -30,6 +34,9 @@ impl MockServer {
             script,
             latency: Duration::from_millis(latency_ms),
             chunk_delay: Duration::from_millis(chunk_delay_ms),
+            error_rate,
+            rate_limit,
+            seed,
             log,
         };
         match crate::mock::MockServer::start(&options) {
@@ -42,6 +49,18 @@ impl MockServer {
     #[getter]
     fn url(&self) -> String {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).url()
+    }
+
+    #[getter]
+    fn root(&self) -> String {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).root()
+    }
+
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let counts = self.inner.lock().unwrap_or_else(PoisonError::into_inner).counts();
+        let text = serde_json::to_string(&counts)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        py.import("json")?.getattr("loads")?.call1((text,))
     }
 
     fn requests<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -253,20 +253,6 @@ async fn an_unreadable_ca_bundle_is_a_configuration_error_and_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_used_but_never_for_loopback() {
-    let proxy =
-        Server::start(vec![Reply::json(502, r#"{"error": {"message": "by proxy"}}"#)]).await;
-    let target = Server::start(vec![Reply::json(502, r#"{"error": {"message": "direct"}}"#)]).await;
-    let options = TransportOptions { ca_bundle: None, proxy: Some(proxy.url.clone()) };
-    let client = Client::new(options);
-    let error = client.execute(call("http://llm.invalid/v1"), vec![]).await.unwrap_err();
-    assert!(error.message.ends_with("by proxy"), "{error}");
-    assert_eq!(proxy.received()[0].path, "http://llm.invalid/v1/chat/completions");
-    let error = client.execute(call(&target.url), vec![]).await.unwrap_err();
-    assert!(error.message.ends_with("direct"), "{error}");
-}
-
-#[tokio::test]
 async fn a_call_that_nobody_waits_for_counts_as_cancelled() {
     let server = Server::start(vec![Reply::default().then_stall()]).await;
     let (client, recorder) = (client(), recorder());

@@ -5,6 +5,8 @@ mod failures;
 mod protocols;
 mod server;
 mod streams;
+#[cfg(feature = "rustls")]
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

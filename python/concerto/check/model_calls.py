@@ -1,0 +1,235 @@
+"""Calls of models: prompts, messages, schemas, the settings of builders, and streams (rules PR and CA of the LLM reference, S of the connection reference)."""
+
+from __future__ import annotations
+
+from concerto.check import builtins
+from concerto.check import types as t
+from concerto.check.bodies import Body
+from concerto.check.checked import CallModel, CallNative, CallRecord, CallStream, ModelName
+from concerto.check.types import Type
+from concerto.diagnostics.model import did_you_mean
+from concerto.syntax import ast
+
+#: Methods that ask, with the instruction that does it.
+_ASKING = {
+    "execute": "execute",
+    "execute_with_schema": "execute_with_schema",
+    "chat": "execute",
+    "chat_with_schema": "execute_with_schema",
+    "stream": "stream",
+}
+#: Methods that set something for later calls: the name and the type of their parameter.
+_SETTINGS: dict[str, tuple[str, Type]] = {
+    "with_base": ("id", t.STRING),
+    "with_system_prompt": ("text", t.STRING),
+    "with_temperature": ("temperature", t.FLOAT),
+    "with_top_p": ("top_p", t.FLOAT),
+    "with_max_tokens": ("n", t.INT),
+    "with_stop": ("stop", t.Array(t.STRING)),
+    "with_seed": ("seed", t.INT),
+    "with_timeout": ("seconds", t.INT),
+    "with_context": ("value", t.ANY),
+}
+_LATER = ("with_memory", "with_tools", "without_tools")
+
+#: Methods of streams, with the instruction that does it and the result.
+_STREAM_METHODS: dict[str, tuple[str, Type]] = {
+    "next": ("stream_take", t.Result(t.Option(builtins.CHUNK), builtins.LLM_ERROR)),
+    "collect": ("stream_collect", t.Result(builtins.RESPONSE, builtins.LLM_ERROR)),
+    "response": ("stream_response", t.Option(builtins.RESPONSE)),
+    "text_so_far": ("stream_text", t.STRING),
+    "is_done": ("stream_is_done", t.BOOL),
+    "close": ("stream_close", t.NIL),
+}
+
+#: Functions that make built-in records: the type, and the fields, where an empty text stands for the argument.
+RECORD_MAKERS: dict[str, tuple[Type, tuple[str | None, ...]]] = {
+    "Message::system": (builtins.MESSAGE, ("system", "")),
+    "Message::user": (builtins.MESSAGE, ("user", "")),
+    "Message::assistant": (builtins.MESSAGE, ("assistant", "")),
+    "Prompt::new": (builtins.PROMPT, ("", None, None, None)),
+}
+
+
+def model_method(
+    body: Body, node: ast.Call, model: ast.Expr, name: ast.Name, expected: Type | None
+) -> Type:
+    """The type of a method call on a model or builder."""
+    method = name.text
+    is_name = isinstance(body.checker.facts.names.get(id(model)), ModelName)
+    is_builder = t.resolve(body.checker.facts.types[id(model)]) == t.BUILDER
+    if method in _ASKING:
+        return _ask(body, node, model, method, expected)
+    if method in _SETTINGS:
+        param, type_ = _SETTINGS[method]
+        args = _arguments(body, node, method, ((param, type_),), 1)
+        if args and args[0] is not None:
+            call = CallNative(f"model.{method}", model, (args[0],), False)
+            body.checker.facts.calls[id(node)] = call
+        return t.BUILDER
+    if (method == "spawn" and not is_builder) or (method == "shutdown" and not is_name):
+        _arguments(body, node, method, (), 0)
+        body.checker.facts.calls[id(node)] = CallNative(f"model.{method}", model, (), False)
+        return t.MODEL if method == "spawn" else t.NIL
+    _check_all(body, node)
+    if method in _LATER:
+        body.checker.not_yet(f"`{method}` of a model", name)
+        return t.UNKNOWN
+    hint = builtins.METHOD_HINTS.get(method)
+    names = [*_ASKING, *_SETTINGS, *_LATER, "spawn", "shutdown"]
+    help_ = f"did you mean `{hint}`?" if hint else did_you_mean(method, names)
+    if method == "shutdown":
+        help_ = "shut down what `.spawn()` gave"
+    body.checker.report("E3011", f"a model has no method `{name}`", name, help_)
+    return t.UNKNOWN
+
+
+def stream_method(body: Body, node: ast.Call, stream: ast.Expr, name: ast.Name) -> Type:
+    """The type of a method call on a stream (S-7)."""
+    if name.text not in _STREAM_METHODS:
+        _check_all(body, node)
+        help_ = did_you_mean(name.text, list(_STREAM_METHODS))
+        body.checker.report("E3011", f"a stream has no method `{name}`", name, help_)
+        return t.UNKNOWN
+    instruction, result = _STREAM_METHODS[name.text]
+    _arguments(body, node, name.text, (), 0)
+    body.checker.facts.calls[id(node)] = CallStream(instruction, stream)
+    return result
+
+
+def _check_all(body: Body, node: ast.Call) -> None:
+    from concerto.check.exprs import check_expr
+
+    for arg in node.args:
+        check_expr(body, arg.value, None)
+
+
+def _arguments(
+    body: Body,
+    node: ast.Call,
+    method: str,
+    params: tuple[tuple[str, Type | None], ...],
+    required: int,
+) -> list[ast.Expr | None] | None:
+    """The argument of each parameter, by position or name; None if they are wrong, which is reported. A type of None is left to the caller."""
+    from concerto.check.exprs import check_expr
+
+    checker, slots = body.checker, [None] * len(params)
+    found: list[ast.Expr | None] = list(slots)
+    names = [name for name, _ in params]
+    good = True
+    for position, arg in enumerate(node.args):
+        slot = position
+        if arg.name is not None and arg.name.text in names:
+            slot = names.index(arg.name.text)
+        elif arg.name is not None:
+            help_ = did_you_mean(arg.name.text, names)
+            message = f"`{method}` has no parameter `{arg.name}`"
+            checker.report("E3032", message, arg.name, help_)
+            good = False
+            continue
+        if slot < len(params) and found[slot] is None:
+            found[slot] = arg.value
+            if params[slot][1] is not None:
+                check_expr(body, arg.value, params[slot][1])
+    if good and not (required <= len(node.args) <= len(params) and None not in found[:required]):
+        takes = f"{required}" if required == len(params) else f"{required} to {len(params)}"
+        plural = "" if takes == "1" else "s"
+        message = f"`{method}` takes {takes} argument{plural}, found {len(node.args)}"
+        checker.report("E3032", message, node)
+        good = False
+    return found if good else None
+
+
+def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Type | None) -> Type:
+    from concerto.check.exprs import check_expr
+
+    checker = body.checker
+    typed = method.endswith("_with_schema")
+    result: Type = t.STREAM if method == "stream" else builtins.RESPONSE
+    schema = None
+    if typed:
+        answer = schema_type(body, node, method, expected)
+        schema = answer.name if answer else None
+        result = answer or t.UNKNOWN
+    elif node.type_args:
+        checker.report("E3017", f"`{method}` takes no type arguments", node)
+    messages = method.startswith("chat")
+    first = ("messages", t.Array(builtins.MESSAGE)) if messages else ("prompt", None)
+    params = (first, ("retry_message", t.STRING)) if typed else (first,)
+    args = _arguments(body, node, method, params, 1)
+    if args is None or args[0] is None:
+        if args is None and not messages and node.args:
+            check_expr(body, node.args[0].value, None)
+        return t.Result(result, builtins.LLM_ERROR)
+    if not messages:
+        _prompt(body, args[0])
+    retry = args[1] if typed else None
+    checker.facts.calls[id(node)] = CallModel(model, _ASKING[method], args[0], schema, retry)
+    return t.Result(result, builtins.LLM_ERROR)
+
+
+def _prompt(body: Body, node: ast.Expr) -> None:
+    """PR-1: a String or a Prompt."""
+    from concerto.check.exprs import check_expr
+
+    found = t.resolve(check_expr(body, node, None))
+    if found == t.ANY:
+        wanted = t.Union((t.STRING, builtins.PROMPT))
+        body.checker.facts.steps[id(node)] = (("check",), wanted)
+    elif found not in (t.STRING, builtins.PROMPT, t.UNKNOWN, t.NEVER) and not isinstance(
+        found, t.Literals
+    ):
+        message = f"a prompt is a String, found `{t.show(found)}`"
+        body.checker.report("E3001", message, node, 'write `"${..}"`')
+    warn_of_options(body, node)
+
+
+def warn_of_options(body: Body, node: ast.Expr) -> None:
+    """W4013: a text for a model that shows `Some(..)` or `None`."""
+    if not isinstance(node, ast.Interpolated):
+        return
+    for value in node.values:
+        if isinstance(t.resolve(body.checker.facts.types[id(value)]), t.Option):
+            message = "the model will read `Some(..)` or `None` here"
+            body.checker.report("W4013", message, value, 'take the value out: `?? ".."`')
+
+
+def make_record(body: Body, node: ast.Call, name: str) -> Type:
+    """`Message::user(text)` and the like."""
+    type_, fields = RECORD_MAKERS[name]
+    args = _arguments(body, node, name, (("text", t.STRING),), 1)
+    if args and args[0] is not None:
+        warn_of_options(body, args[0])
+        parts = tuple(args[0] if field == "" else field for field in fields)
+        body.checker.facts.calls[id(node)] = CallRecord(type_, parts)
+    return type_
+
+
+def schema_type(body: Body, node: ast.Call, method: str, expected: Type | None) -> t.Struct | None:
+    """The schema or struct that an answer is to have: the type argument, else the expected type (CA-5)."""
+    from concerto.check.collect import written_type
+    from concerto.check.schemas import inexpressible
+
+    checker = body.checker
+    place = node.type_args[0] if node.type_args else node
+    if node.type_args:
+        type_ = t.resolve(written_type(checker, node.type_args[0]))
+        if len(node.type_args) > 1:
+            checker.report("E3017", f"`{method}` takes 1 type argument", node)
+    else:
+        wanted = t.resolve(expected) if expected is not None else None
+        type_ = t.resolve(wanted.ok) if isinstance(wanted, t.Result) else t.Var()
+        if isinstance(type_, t.Var):
+            help_ = f"write `{method}<Name>(..)` with the name of a schema"
+            checker.report("E4038", "the schema of the answer is missing", node, help_)
+            return None
+    if isinstance(type_, t.Struct) and type_.origin in ("schema", "struct"):
+        bad = inexpressible(checker, type_) if type_.origin == "struct" else None
+        if bad is not None:
+            message = f"`{t.show(bad)}` in `{type_.name}` cannot be expressed as JSON Schema"
+            checker.report("E4035", message, place)
+        return type_
+    if type_ != t.UNKNOWN:
+        checker.report("E4037", f"`{t.show(type_)}` is no schema or struct", place)
+    return None

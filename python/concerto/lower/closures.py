@@ -1,0 +1,94 @@
+"""Closures and function values to code: hidden functions whose frames hold the arguments first, then what was captured."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.checked import CallValue, FunctionInfo, FunctionName, Local, VariantFunction
+from concerto.lower.functions import Builder, finish_function
+from concerto.syntax import ast
+
+
+def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
+    """A function value with copies of the variables that it captures."""
+    from concerto.lower.exprs import lower_into, lower_unused
+    from concerto.lower.patterns import bind_pattern
+
+    tables = builder.tables
+    info = builder.facts.closures[id(node)]
+    index = tables.reserve()
+    inner = Builder(tables, builder.file)
+    first = inner.temporary(len(info.params))
+    for _, own in info.captures:
+        inner.local(own)
+    for position, param in enumerate(node.params, first):
+        local = builder.facts.patterns.get(id(param.pattern))
+        if isinstance(param.pattern, ast.PathPattern) and isinstance(local, Local):
+            inner.registers[id(local)] = position
+            inner.locals.append(local)
+        else:
+            bind_pattern(inner, param.pattern, position)
+    if t.resolve(info.result) == t.NIL:
+        lower_unused(inner, node.body)
+        if inner.reachable():
+            inner.emit("return_nil")
+    else:
+        result = inner.temporary()
+        lower_into(inner, node.body, result)
+        if inner.reachable():
+            inner.emit("return", result)
+    params = [
+        {"name": f"${number}", "type": tables.type(type_), "default": None}
+        for number, type_ in enumerate(info.params)
+    ]
+    tables.hidden[index] = finish_function(
+        inner, "closure", node.span, False, None, params, info.result
+    )
+    values = builder.temporary(len(info.captures))
+    for position, (outer, _) in enumerate(info.captures, values):
+        builder.emit("copy", position, builder.registers[id(outer)])
+    number = tables.first_hidden + index
+    builder.emit("closure", target, number, values, len(info.captures))
+
+
+def lower_function_name(builder: Builder, name: FunctionName, target: int) -> None:
+    """A function that captures nothing."""
+    function = name.function
+    if isinstance(function, FunctionInfo):
+        builder.emit("closure", target, function.index, builder.next, 0)
+        return
+    index = builder.tables.first_hidden + _variant_function(builder, function)
+    builder.emit("closure", target, index, builder.next, 0)
+
+
+def _variant_function(builder: Builder, function: VariantFunction) -> int:
+    tables = builder.tables
+    if function in tables.variant_functions:
+        return tables.variant_functions[function]
+    index = tables.variant_functions[function] = tables.reserve()
+    info = tables.checked.enums[function.enum]
+    variant = info.variants[function.variant]
+    inner = Builder(tables)
+    first = inner.temporary(function.parts)
+    result = inner.temporary()
+    enum = t.Enum(function.enum)
+    type_ = tables.type(enum)
+    inner.emit("variant", result, type_, function.variant, first, function.parts)
+    inner.emit("return", result)
+    params = [
+        {"name": field.name, "type": tables.type(field.type), "default": None}
+        for field in variant.fields
+    ]
+    tables.hidden[index] = finish_function(
+        inner, variant.name, info.span, False, None, params, enum
+    )
+    return index
+
+
+def lower_value_call(builder: Builder, node: ast.Call, call: CallValue, target: int) -> None:
+    """A call of a function value: the callee first, then the arguments."""
+    from concerto.lower.exprs import lower_into, lower_window
+
+    callee = builder.temporary()
+    lower_into(builder, call.callee, callee)
+    first = lower_window(builder, call.args)
+    builder.emit("call_value", target, callee, first, len(call.args), at=node)

@@ -1,0 +1,43 @@
+//! Built-in records: errors that programs make and their fields as a map, and settings of prompts.
+
+use std::sync::Arc;
+
+use super::{Failure, Function, Outcome, Table, take, text};
+use crate::value::{Key, MapValue, Text, Value, builtin};
+
+pub(super) static TABLE: Table = &[
+    ("error.llm", Function::Pure(1, |a| Ok(builtin::custom_error(text(a, 0)?)))),
+    (
+        "error.to_map",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Struct(error) => {
+                let names =
+                    error.ty.fields.iter().map(|(name, _)| Key::Str(Text::new(name.as_str())));
+                let map: MapValue = names.zip(error.fields.iter().cloned()).collect();
+                Ok(Value::Map(map.into()))
+            }
+            _ => Err(Failure::Broken),
+        }),
+    ),
+    ("prompt.with_model", Function::Pure(2, |a| with(a, "model"))),
+    ("prompt.with_temperature", Function::Pure(2, |a| with(a, "temperature"))),
+    ("prompt.with_max_tokens", Function::Pure(2, |a| with(a, "max_tokens"))),
+    (
+        "prompt.text",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Struct(prompt) => prompt.get("text").cloned().ok_or(Failure::Broken),
+            _ => Err(Failure::Broken),
+        }),
+    ),
+];
+
+/// The prompt with one setting more.
+fn with(args: &mut [Value], name: &str) -> Outcome {
+    let (Value::Struct(mut prompt), value) = (take(args, 0)?, take(args, 1)?) else {
+        return Err(Failure::Broken);
+    };
+    let position = prompt.ty.fields.iter().position(|(field, _)| field == name);
+    let field = position.and_then(|at| Arc::make_mut(&mut prompt).fields.get_mut(at));
+    *field.ok_or(Failure::Broken)? = Value::some(value);
+    Ok(Value::Struct(prompt))
+}
