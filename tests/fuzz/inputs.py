@@ -157,6 +157,8 @@ def _damage_code(chance: Random, document: dict[str, Any]) -> None:
     """Other operands, mostly within bounds, so that the verifier lets them pass."""
     function = chance.choice(document["functions"])
     code = function["code"]
+    if not code:
+        return
     at = chance.randrange(len(code))
     match chance.randrange(7):
         case 0:

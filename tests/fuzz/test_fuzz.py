@@ -42,7 +42,7 @@ fn chain(n: Int) -> Chain { let mut made = Chain::End; for i in 0..n { made = Ch
 fn nested(n: Int) -> Any { let mut made: Any = 1; for _ in 0..n { made = [made]; } made }
 fn wrapped(n: Int) -> Any { let mut made: Any = 1; for _ in 0..n { made = Some(made); } made }
 pub fn dropped(n: Int) -> Bool { chain(n); nested(n); wrapped(n); true }
-pub fn compared(n: Int) -> Bool { chain(n) == chain(n) && nested(n) == nested(n) && wrapped(n) != wrapped(n + 1) }
+pub fn compared(n: Int) -> Bool { chain(n) == chain(n) && nested(n) == nested(n) && wrapped(n) == wrapped(n) && nested(n) != nested(n + 1) }
 pub fn shown(n: Int) -> Bool { "${nested(n)} ${chain(n)}".contains("...") }
 pub fn returned(n: Int) -> Any { nested(n) }
 """

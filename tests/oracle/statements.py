@@ -25,6 +25,7 @@ def statements(g: Generator, count: int, depth: int, indent: str) -> list[str]:
 
 def _statement(g: Generator, depth: int, indent: str) -> list[str]:
     simple = [
+        _closure,
         _emit,
         _let,
         _assign,
@@ -295,6 +296,32 @@ def _inspect(g: Generator, depth: int) -> list[str]:
     ]
 
 
+def _closure(g: Generator, depth: int) -> list[str]:
+    """A function value, which captures, and methods that take one."""
+    item, result = g.simple(), g.simple()
+    name, param = g.name("c"), g.name("p")
+    items = known(g, t.Array(item), depth)
+    outside = g.result, g.is_main, g.is_try, g.loops, list(g.scope)
+    # `?` and `break` would leave the closure.
+    g.result, g.is_main, g.is_try, g.loops = t.NIL, False, False, []
+    g.scope.append(Variable(param, item))
+    inside, wanted = known(g, result, depth), known(g, t.BOOL, depth)
+    g.result, g.is_main, g.is_try, g.loops, g.scope = outside
+    lines = [
+        f"let {name} = |{param}: {show(item)}| {inside};",
+        f'emit("closure", {name}({known(g, item, 0)}));',
+    ]
+    called = g.one(
+        (
+            f"map({name})",
+            f"filter(|{param}| {wanted})",
+            f"any(|{param}| {wanted})",
+            f"map(|{param}| ({param}, {inside}))",
+        )
+    )
+    return [*lines, f'emit("each", {items}.{called});']
+
+
 def _structure(g: Generator, depth: int) -> list[str]:
     """A struct whose fields are changed."""
     if not g.structs:
@@ -442,9 +469,24 @@ def _leave(g: Generator, depth: int) -> list[str]:
 
 
 def _model(g: Generator, depth: int) -> list[str]:
-    prompt = expr(g, t.STRING, depth)
+    # An empty prompt would be refused.
+    prompt = f'("ask " + {known(g, t.STRING, depth)})'
     name = g.name("c")
-    match g.pick(5):
+    match g.pick(7):
+        case 5:
+            share = g.one(("1", "0.5", "-2e3"))
+            data = f'r#"{{"word": "w", "count": 3, "share": {share}, "sure": true, "kind": "y", "parts": ["a", "b"]}}"#'
+            return [
+                f'match parse_schema<Reply>({data}) {{ Ok({name}) => emit("parsed", {name}), Err(e) => emit("parsed", e.kind) }}'
+            ]
+        case 6 if g.is_main:
+            rest = f'emit("all", {name}.collect()?.text);' if g.chance(2) else f"{name}.close();"
+            return [
+                f"let {name} = M.stream({prompt})?;",
+                f'match {name}.next() {{ Ok(Some(first)) => emit("first", first.text), _ => {{}} }}',
+                f'emit("so far", {name}.text_so_far()); emit("done", {name}.is_done());',
+                f'{rest} emit("done", {name}.is_done()); emit("end", {name}.response().is_some());',
+            ]
         case 0:
             return [
                 f'match M.execute({prompt}) {{ Ok({name}) => emit("answer", {name}.text), Err(e) => emit("answer", e.kind) }}'
