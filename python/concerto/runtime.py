@@ -168,8 +168,11 @@ class Runtime:
         max_call_depth: Active calls before a program panics with `StackOverflow`.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
+        retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random.
+        max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
+        connection_overrides: Settings by connection, as `override_connection` takes them.
     """
 
     def __init__(
@@ -183,8 +186,11 @@ class Runtime:
         max_call_depth: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
+        retry_jitter: float = 0.1,
+        max_queued_requests: int | None = None,
         log_level: str = "warn",
         prices: Mapping[str, Mapping[str, float]] | None = None,
+        connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
         if not isinstance(program, Program):
             program = _load(Path(program))
@@ -201,10 +207,14 @@ class Runtime:
             max_call_depth=max_call_depth,
             proxy=proxy,
             ca_bundle=ca_bundle,
+            retry_jitter=retry_jitter,
+            max_queued_requests=max_queued_requests,
             log_level=log_level,
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)
+        for name, config in (connection_overrides or {}).items():
+            self._native.override_connection(name, fields_to_json(config))
 
     def override_connection(
         self, name: str, config: ConnectionConfig | None = None, /, **fields: Any

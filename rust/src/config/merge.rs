@@ -36,6 +36,8 @@ pub struct ConnectionSettings {
     pub project: Option<String>,
     /// Alias to id.
     pub models: IndexMap<String, String>,
+    /// Counts the overrides before these settings: those with a higher number are newer.
+    pub epoch: u64,
     origins: Vec<(&'static str, &'static str)>,
 }
 
@@ -88,6 +90,7 @@ pub fn merge_for_view(
         organization: whole.organization,
         project: whole.project,
         models: whole.models.into_iter().collect(),
+        epoch: 0,
         origins: origins(layers),
     };
     (settings, problem)
@@ -101,6 +104,7 @@ fn is_scheme(word: &str) -> bool {
 /// The layer that each field comes from; one that no layer has is `default`.
 fn origins(layers: &[(&'static str, &Layer)]) -> Vec<(&'static str, &'static str)> {
     let has = |layer: &Layer, field: &str| match field {
+        _ if layer.remove.iter().any(|removed| removed == field) => true,
         "headers" => !layer.headers.is_empty(),
         "models" => !layer.models.is_empty(),
         "provider" => layer.provider.is_some(),

@@ -52,8 +52,26 @@ impl Engine<'_> {
         vec![Arc::clone(&self.shared.recorder), Arc::clone(&self.recorder)]
     }
 
-    /// Everything about a call that is known before it is made.
+    /// Everything about a call that is known before it is made. A call that cannot be made counts as one that failed.
     pub(super) fn call(
+        &mut self,
+        asking: &ModelValue,
+        input: &Value,
+        output: Option<OutputSchema>,
+    ) -> Result<Call, LlmError> {
+        let prepared = self.prepare(asking, input, output);
+        if let Err(error) = &prepared {
+            let (connection, model) = (error.connection.clone(), error.model.clone());
+            let origin = Origin { connection, model };
+            for recorder in self.recorders() {
+                recorder.call_started(&origin);
+                recorder.call_ended(&origin, &End::Error(error.failure.kind.word()), 0.0, false);
+            }
+        }
+        prepared
+    }
+
+    fn prepare(
         &mut self,
         asking: &ModelValue,
         input: &Value,
@@ -124,7 +142,7 @@ impl Engine<'_> {
         messages.extend(said);
         let declared = sampling(model);
         let timeout = over.timeout.or_else(|| seconds(model.fields.timeout.as_ref()));
-        let call = Call {
+        Ok(Call {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
             timeout: timeout.unwrap_or(settings.timeout),
             settings,
@@ -140,9 +158,7 @@ impl Engine<'_> {
             output,
             deadline: None,
             retry: model.fields.retry_policy.clone(),
-        };
-        refuse_retry_policy(model, name)?;
-        Ok(call)
+        })
     }
 
     /// A call that never leaves the process needs no key and no variables.
@@ -250,19 +266,6 @@ fn refused(refusal: Refusal, connection: &str, model: &str) -> LlmError {
             error
         }
     }
-}
-
-fn refuse_retry_policy(model: &Model, connection: &str) -> Result<(), LlmError> {
-    let repeats =
-        model.fields.retry_policy.as_ref().is_some_and(|p| p.max_attempts.unwrap_or(1) > 1);
-    if !repeats {
-        return Ok(());
-    }
-    let message = format!(
-        "model `{}`: field `retry_policy`: this release does not repeat failed requests yet",
-        model.name
-    );
-    Err(LlmError::config(connection, &model.name, "", "retry_policy", &message))
 }
 
 pub(super) fn result(outcome: Result<Value, LlmError>) -> Value {
