@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FILE ?= README.md
+SECONDS ?= 60
+SEED ?= 0
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Cargo.lock
 
-.PHONY: help demo test format lint types native rust-test py-test golden tables bench soak wheel lock clean
+.PHONY: help demo test format lint types native rust-test py-test fuzz deep golden tables bench soak wheel lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -36,6 +38,12 @@ rust-test: ## Tests and doctests of the crate
 
 py-test: native ## Tests of the front end, the hosts and the command line
 	$(BIN)/pytest -n 2
+
+fuzz: native ## Feed noise to the front end, the loader and the VM, SECONDS=60 each; bad inputs stay in tests/fuzz/crashes
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
+
+deep: native ## Compare the VM with the oracle on 100,000 generated programs; all property tests at depth
+	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -n 2 tests/host/test_oracle.py tests/frontend/test_round_trips.py --durations=0
 
 golden: native ## Rewrite the expected files of golden tests (look at the difference before you commit it)
 	$(BIN)/pytest tests --update-golden

@@ -347,8 +347,8 @@ impl Inner {
                 value = engine.run(function, args, outlet).await?;
             }
             match value {
-                Value::Ok(inner) => Ok((*inner).clone()),
-                Value::Err(error) => Err(RunError::uncaught((*error).clone(), Vec::new())),
+                Value::Ok(inner) => Ok((**inner).clone()),
+                Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),
             }
         };

@@ -40,9 +40,10 @@ def bind(
                 checker.facts.patterns[id(pattern)] = local
         case ast.LiteralPattern(value=value):
             _literal(body, pattern, value, type_)
-        case ast.RangePattern():
-            if type_ not in (t.INT, t.UNKNOWN):
-                checker.mismatch(type_, t.INT, pattern)
+        case ast.RangePattern(start=start, end=end):
+            found = t.FLOAT if float in (type(start), type(end)) else t.INT
+            if t.assign(found, type_) is None or type_ not in (t.INT, t.FLOAT, t.UNKNOWN):
+                checker.mismatch(type_, found, pattern)
         case ast.BindPattern(name=name, inner=inner):
             local = Local(name.text, type_, name.span, is_mut)
             body.declare(local)

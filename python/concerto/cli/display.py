@@ -8,6 +8,9 @@ from typing import Any
 
 from concerto.values import Err, Ok, Record, Variant
 
+#: Longer ranges are written as their text.
+LONGEST_RANGE = 1_000_000
+
 
 def display(value: Any) -> str:
     """The display form of a value that came from a program."""
@@ -32,7 +35,7 @@ def _nested(value: Any) -> str:
             return "(" + ", ".join(map(_nested, value)) + (",)" if len(value) == 1 else ")")
         case Record():
             fields = ", ".join(f"{name}: {_nested(item)}" for name, item in value.items())
-            return f"{value._type} {{ {fields} }}"
+            return f"{value._type} {{ {fields} }}" if fields else f"{value._type} {{ }}"
         case dict():
             return "{" + ", ".join(f"{_nested(k)}: {_nested(v)}" for k, v in value.items()) + "}"
         case Variant(name, data):
@@ -66,6 +69,8 @@ def to_json(value: Any) -> Any:
     match value:
         case Record() | dict():
             return {str(key): to_json(item) for key, item in value.items()}
+        case range() if value.stop - value.start > LONGEST_RANGE:
+            return display(value)
         case list() | tuple() | range():
             return [to_json(item) for item in value]
         case Variant(name, data):

@@ -152,7 +152,7 @@ fn settings(model: &ModelValue) -> Result<Over, Refusal> {
 /// What a `Prompt` sets wins over builders (PR-8).
 fn prompt_settings(prompt: &StructValue, over: &mut Over) -> Result<(), Refusal> {
     let given = |field: &str| match prompt.get(field) {
-        Some(Value::Some(value)) => Some(&**value),
+        Some(Value::Some(value)) => Some(&***value),
         _ => None,
     };
     if let Some(id) = given("model").and_then(Value::as_str) {

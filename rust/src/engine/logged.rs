@@ -52,11 +52,11 @@ impl Log {
         };
         match answer {
             Value::Err(error) => {
-                let Value::Struct(held) = &**error else { return None };
+                let Value::Struct(held) = &***error else { return None };
                 let more = vec![("kind", of(held, "kind")), ("message", of(held, "message"))];
                 Some(self.record("error", attempts(held), more))
             }
-            Value::Ok(inner) => match &**inner {
+            Value::Ok(inner) => match &***inner {
                 Value::Foreign(_) => None,
                 Value::Struct(held) if held.ty.name == "Response" => {
                     let text = held.get("text").and_then(Value::as_str).unwrap_or("");

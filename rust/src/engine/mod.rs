@@ -29,6 +29,8 @@ use world::Environment;
 
 /// Instructions between two looks at the host: about a millisecond of computation.
 const BUDGET: u32 = 100_000;
+/// Effects between two looks at the host: those that are answered at once would else keep a time limit waiting for ever.
+const EFFECTS: u32 = 1_000;
 
 /// What all runs of a runtime share.
 pub struct Shared {
@@ -106,6 +108,7 @@ impl<'a> Engine<'a> {
         let program = self.shared.program.clone();
         let mut fiber = Fiber::new(program, function, args, self.shared.max_call_depth);
         let mut answer = Resume::Continue;
+        let mut effects = 0_u32;
         loop {
             answer = match fiber.run(answer, BUDGET) {
                 Step::Done(value) => return Ok(value),
@@ -127,7 +130,13 @@ impl<'a> Engine<'a> {
                     tokio::task::yield_now().await;
                     Resume::Continue
                 }
-                Step::Needs(effect) => self.answer(effect, outlet).await?,
+                Step::Needs(effect) => {
+                    effects = effects.wrapping_add(1);
+                    if effects % EFFECTS == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                    self.answer(effect, outlet).await?
+                }
             };
         }
     }

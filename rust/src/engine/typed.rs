@@ -151,7 +151,7 @@ impl Engine<'_> {
                     return Ok(Some("validator returned false".to_owned()));
                 }
                 Step::Done(Value::Err(message)) => return Ok(Some(message.message())),
-                Step::Done(Value::Ok(inner)) if matches!(*inner, Value::Bool(false)) => {
+                Step::Done(Value::Ok(inner)) if matches!(**inner, Value::Bool(false)) => {
                     return Ok(Some("validator returned false".to_owned()));
                 }
                 Step::Done(_) => return Ok(None),

@@ -11,6 +11,17 @@ use crate::value::{MapValue, Value};
 /// # Errors
 /// The type name of what did not fit.
 pub fn conform(program: &Verified, ty: u32, value: Value) -> Result<Value, String> {
+    conform_at(program, ty, value, 0)
+}
+
+fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result<Value, String> {
+    /// Types of programs are less deep; those of a damaged one may have no end.
+    const DEEPEST: usize = 128;
+    if depth > DEEPEST {
+        return Err(value.type_name().to_owned());
+    }
+    let conform =
+        |program: &Verified, ty: u32, value: Value| conform_at(program, ty, value, depth + 1);
     let Some(wanted) = program.types().get(ty as usize) else { return Err("?".to_owned()) };
     let fits = match (wanted, &value) {
         (Type::Any, _)
@@ -29,7 +40,7 @@ pub fn conform(program: &Verified, ty: u32, value: Value) -> Result<Value, Strin
         (Type::Builder, Value::Model(model)) => model.is_builder,
         (Type::Option(_), Value::Nil) => return Ok(Value::None),
         (Type::Option(inner), Value::Some(held)) => {
-            return conform(program, *inner, (**held).clone()).map(Value::some);
+            return conform(program, *inner, (***held).clone()).map(Value::some);
         }
         (Type::Option(inner), _) => return conform(program, *inner, value).map(Value::some),
         (Type::Array(inner), Value::Array(items)) => {
@@ -39,13 +50,13 @@ pub fn conform(program: &Verified, ty: u32, value: Value) -> Result<Value, Strin
         (Type::Tuple(types), Value::Tuple(items)) if types.len() == items.len() => {
             let items = types.iter().zip(items.iter());
             let items = items.map(|(ty, item)| conform(program, *ty, item.clone()));
-            return items.collect::<Result<_, _>>().map(|items| Value::Tuple(Arc::new(items)));
+            return items.collect::<Result<_, _>>().map(|items| Value::tuple(items));
         }
         (Type::Result(ok, _), Value::Ok(held)) => {
-            return conform(program, *ok, (**held).clone()).map(Value::ok);
+            return conform(program, *ok, (***held).clone()).map(Value::ok);
         }
         (Type::Result(_, err), Value::Err(held)) => {
-            return conform(program, *err, (**held).clone()).map(Value::err);
+            return conform(program, *err, (***held).clone()).map(Value::err);
         }
         (Type::Struct(inner), Value::Struct(held)) => inner.name == held.ty.name,
         (Type::Enum(inner), Value::Enum(held)) => inner.name == held.ty.name,

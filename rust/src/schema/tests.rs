@@ -1,7 +1,4 @@
 //! What the tables of the Python tests do not reach: values that are no JSON, messages, and types that no compiler writes.
-
-use std::sync::Arc;
-
 use serde_json::{Value as Json, json};
 
 use super::{Violation, check, conform, decode, repair};
@@ -59,7 +56,7 @@ fn any_values_conform_deeply() {
     );
     assert_eq!(shown(4, Value::Nil), debug(Value::None));
     assert_eq!(shown(4, Value::Int(1)), debug(Value::some(Value::Int(1))));
-    let pair = |a: Value, b: Value| Value::Tuple(Arc::new(vec![a, b]));
+    let pair = |a: Value, b: Value| Value::tuple(vec![a, b]);
     assert_eq!(
         shown(5, pair(Value::Int(1), Value::Int(2))),
         debug(pair(Value::Float(1.0), Value::Int(2)))
@@ -69,7 +66,7 @@ fn any_values_conform_deeply() {
     for (ty, value, found) in [
         (1, Value::Float(1.0), "Float"),
         (3, Value::array(vec![Value::text("x")]), "String"),
-        (5, Value::Tuple(Arc::new(vec![Value::Int(1)])), "Tuple"),
+        (5, Value::tuple(vec![Value::Int(1)]), "Tuple"),
         (7, Value::text("x"), "String"),
         (8, Value::text("b"), "String"),
         (99, Value::Nil, "?"),

@@ -7,10 +7,32 @@ use super::Value;
 /// The outcome of an ordered comparison.
 pub type Order = Option<Ordering>;
 
-/// Structural equality. Int and Float compare by their exact values, `nil` equals `None`, `Some(v)` equals `v`; values of different types differ.
+/// Structural equality. Int and Float compare by their exact values, `nil` equals `None`, `Some(v)` equals a `v` that is not nil; values of different
+/// types differ. Values nest without limit, so what is inside waits in a list.
 #[must_use]
 pub fn equal(left: &Value, right: &Value) -> bool {
+    let mut pending = Vec::new();
+    let mut next = Some((left, right));
+    while let Some((left, right)) = next {
+        if !equal_outside(left, right, &mut pending) {
+            return false;
+        }
+        next = pending.pop();
+    }
+    true
+}
+
+/// Whether two values are equal, provided that the pairs which it adds are.
+fn equal_outside<'a>(
+    left: &'a Value,
+    right: &'a Value,
+    inside: &mut Vec<(&'a Value, &'a Value)>,
+) -> bool {
     use Value as V;
+    let mut all = |a: &'a [Value], b: &'a [Value]| {
+        inside.extend(a.iter().zip(b).rev());
+        a.len() == b.len()
+    };
     match (left, right) {
         (V::Nil | V::None, V::Nil | V::None) => true,
         (V::Bool(a), V::Bool(b)) => a == b,
@@ -21,30 +43,46 @@ pub fn equal(left: &Value, right: &Value) -> bool {
             int_with_float(*a, *b) == Some(Ordering::Equal)
         }
         (V::Str(a), V::Str(b)) => a == b,
-        (V::Array(a), V::Array(b)) | (V::Tuple(a), V::Tuple(b)) => all_equal(a, b),
+        (V::Array(a), V::Array(b)) | (V::Tuple(a), V::Tuple(b)) => all(a, b),
         (V::Map(a), V::Map(b)) => {
             a.len() == b.len()
-                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
+                && a.iter().all(|(key, value)| {
+                    b.get(key).is_some_and(|other| {
+                        inside.push((value, other));
+                        true
+                    })
+                })
         }
-        (V::Struct(a), V::Struct(b)) => a.ty.name == b.ty.name && all_equal(&a.fields, &b.fields),
+        (V::Struct(a), V::Struct(b)) => a.ty.name == b.ty.name && all(&a.fields, &b.fields),
         (V::Enum(a), V::Enum(b)) => {
-            a.ty.name == b.ty.name && a.variant == b.variant && all_equal(&a.fields, &b.fields)
+            a.ty.name == b.ty.name && a.variant == b.variant && all(&a.fields, &b.fields)
         }
-        (V::Some(a), V::Some(b)) | (V::Ok(a), V::Ok(b)) | (V::Err(a), V::Err(b)) => equal(a, b),
-        (V::Some(a), b) | (b, V::Some(a)) => equal(a, b),
+        // Wrapped; but `Some(nil)` is something.
+        (V::Some(_), V::Nil | V::None) | (V::Nil | V::None, V::Some(_)) => false,
+        (V::Some(a), V::Some(b)) | (V::Ok(a), V::Ok(b)) | (V::Err(a), V::Err(b)) => {
+            inside.push((a, b));
+            true
+        }
+        (V::Some(a), b) | (b, V::Some(a)) => {
+            inside.push((a, b));
+            true
+        }
         (V::Range(a), V::Range(b)) => a == b,
         (V::Model(a), V::Model(b)) => a.is_same(b),
         _ => false,
     }
 }
 
-fn all_equal(left: &[Value], right: &[Value]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(a, b)| equal(a, b))
-}
-
-/// Order of numbers, texts, truth values, and tuples and arrays of them; `None` where there is none (NaN, other types).
+/// Order of numbers, texts, truth values, and tuples and arrays of them; `None` where there is none (NaN, other types, absurd depth).
 #[must_use]
 pub fn order(left: &Value, right: &Value) -> Order {
+    order_at(left, right, 0)
+}
+
+/// Types of programs are less deep.
+const DEEPEST: usize = 128;
+
+fn order_at(left: &Value, right: &Value, depth: usize) -> Order {
     use Value as V;
     match (left, right) {
         (V::Int(a), V::Int(b)) => Some(a.cmp(b)),
@@ -53,9 +91,9 @@ pub fn order(left: &Value, right: &Value) -> Order {
         (V::Float(a), V::Int(b)) => int_with_float(*b, *a).map(Ordering::reverse),
         (V::Str(a), V::Str(b)) => Some(a.cmp(b)),
         (V::Bool(a), V::Bool(b)) => Some(a.cmp(b)),
-        (V::Array(a), V::Array(b)) | (V::Tuple(a), V::Tuple(b)) => {
+        (V::Array(a), V::Array(b)) | (V::Tuple(a), V::Tuple(b)) if depth < DEEPEST => {
             for (x, y) in a.iter().zip(b.iter()) {
-                match order(x, y) {
+                match order_at(x, y, depth + 1) {
                     Some(Ordering::Equal) => {}
                     other => return other,
                 }
@@ -106,6 +144,7 @@ mod tests {
     fn options_equal_their_plain_forms() {
         assert!(equal(&Value::None, &Value::Nil));
         assert!(equal(&Value::some(Value::Int(1)), &Value::Int(1)));
+        assert!(!equal(&Value::some(Value::None), &Value::None));
         assert!(!equal(&Value::text("1"), &Value::Int(1)));
     }
 }

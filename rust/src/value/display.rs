@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(text.to_string(), "a\"b");
         assert_eq!(Value::array(vec![text, Value::Int(1)]).to_string(), r#"["a\"b", 1]"#);
         assert_eq!(Value::some(Value::text("x")).to_string(), r#"Some("x")"#);
-        assert_eq!(Value::Tuple(vec![Value::Nil].into()).to_string(), "(nil,)");
+        assert_eq!(Value::tuple(vec![Value::Nil]).to_string(), "(nil,)");
     }
 
     #[test]

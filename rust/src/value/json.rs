@@ -6,18 +6,31 @@ use serde_json::{Map, Number, Value as Json};
 
 use super::{Form, Key, MapValue, Text, Value};
 
+/// Deeper values show as `...`, as in the display form.
+const DEEPEST: usize = 128;
+/// Longer ranges are written as their text.
+const LONGEST: i64 = 1_000_000;
+
 /// The JSON form of a value. NaN and infinities become null, errors their message, what has no form its display text.
 #[must_use]
 pub fn to_json(value: &Value) -> Json {
+    json_at(value, 0)
+}
+
+fn json_at(value: &Value, depth: usize) -> Json {
+    if depth > DEEPEST {
+        return Json::from("...");
+    }
+    let inside = |value: &Value| json_at(value, depth + 1);
     match value {
         Value::Nil | Value::None => Json::Null,
         Value::Bool(truth) => Json::Bool(*truth),
         Value::Int(number) => Json::from(*number),
         Value::Float(number) => Number::from_f64(*number).map_or(Json::Null, Json::Number),
         Value::Str(text) => Json::String(text.to_string()),
-        Value::Array(items) | Value::Tuple(items) => items.iter().map(to_json).collect(),
+        Value::Array(items) | Value::Tuple(items) => items.iter().map(inside).collect(),
         Value::Map(map) => {
-            Json::Object(map.iter().map(|(key, value)| (key_text(key), to_json(value))).collect())
+            Json::Object(map.iter().map(|(key, value)| (key_text(key), inside(value))).collect())
         }
         Value::Struct(value) if value.ty.is_error => {
             Json::String(Value::Struct(Arc::clone(value)).to_string())
@@ -28,7 +41,7 @@ pub fn to_json(value: &Value) -> Json {
                 .fields
                 .iter()
                 .zip(&value.fields)
-                .map(|((_, json), field)| (json.clone(), to_json(field)))
+                .map(|((_, json), field)| (json.clone(), inside(field)))
                 .collect(),
         ),
         Value::Enum(value) => {
@@ -37,16 +50,17 @@ pub fn to_json(value: &Value) -> Json {
             };
             let data = match form {
                 Form::Unit => return Json::String(name.clone()),
-                Form::Tuple => value.fields.iter().map(to_json).collect(),
+                Form::Tuple => value.fields.iter().map(inside).collect(),
                 Form::Struct => Json::Object(
-                    names.iter().zip(&value.fields).map(|(n, v)| (n.clone(), to_json(v))).collect(),
+                    names.iter().zip(&value.fields).map(|(n, v)| (n.clone(), inside(v))).collect(),
                 ),
             };
             object([("variant", Json::String(name.clone())), ("data", data)])
         }
-        Value::Some(inner) => to_json(inner),
-        Value::Ok(inner) => object([("ok", to_json(inner))]),
-        Value::Err(inner) => object([("err", to_json(inner))]),
+        Value::Some(inner) => inside(inner),
+        Value::Ok(inner) => object([("ok", inside(inner))]),
+        Value::Err(inner) => object([("err", inside(inner))]),
+        Value::Range(range) if range.len() > LONGEST => Json::String(value.to_string()),
         Value::Range(range) => {
             let (start, end) = range.exclusive();
             (start..end).map(Json::from).collect()

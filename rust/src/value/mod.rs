@@ -8,16 +8,16 @@ mod compare;
 mod display;
 mod json;
 mod model;
+mod nested;
 mod text;
 
 use std::any::Any;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 pub use compare::{equal, order};
 pub use json::{from_json, to_json};
 pub use model::{ModelValue, Setting};
+pub use nested::{Held, List, MapValue};
 pub use text::Text;
 
 /// Any value of the language.
@@ -35,11 +35,11 @@ pub enum Value {
     /// Text.
     Str(Text),
     /// `Array<T>`.
-    Array(Arc<Vec<Value>>),
+    Array(Arc<List>),
     /// `Map<K, V>`, in order of insertion.
     Map(Arc<MapValue>),
     /// A tuple.
-    Tuple(Arc<Vec<Value>>),
+    Tuple(Arc<List>),
     /// A struct, schema value, built-in record or built-in error.
     Struct(Arc<StructValue>),
     /// An enum value.
@@ -47,11 +47,11 @@ pub enum Value {
     /// `None`.
     None,
     /// `Some(v)`.
-    Some(Arc<Value>),
+    Some(Arc<Held>),
     /// `Ok(v)`.
-    Ok(Arc<Value>),
+    Ok(Arc<Held>),
     /// `Err(e)`.
-    Err(Arc<Value>),
+    Err(Arc<Held>),
     /// `a..b` or `a..=b`.
     Range(Arc<RangeValue>),
     /// A function, with what it captured.
@@ -69,9 +69,6 @@ pub trait Foreign: Any + Send + Sync + std::fmt::Debug {
     /// For the engine, which knows the type.
     fn as_any(&self) -> &dyn Any;
 }
-
-/// The content of a map.
-pub type MapValue = IndexMap<Key, Value>;
 
 /// A value that can be a map key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -218,19 +215,19 @@ impl Value {
     /// `Some(value)`.
     #[must_use]
     pub fn some(value: Self) -> Self {
-        Self::Some(Arc::new(value))
+        Self::Some(Arc::new(value.into()))
     }
 
     /// `Ok(value)`.
     #[must_use]
     pub fn ok(value: Self) -> Self {
-        Self::Ok(Arc::new(value))
+        Self::Ok(Arc::new(value.into()))
     }
 
     /// `Err(value)`.
     #[must_use]
     pub fn err(value: Self) -> Self {
-        Self::Err(Arc::new(value))
+        Self::Err(Arc::new(value.into()))
     }
 
     /// `Some(v)` or `None`.
@@ -242,7 +239,13 @@ impl Value {
     /// An array.
     #[must_use]
     pub fn array(items: Vec<Self>) -> Self {
-        Self::Array(Arc::new(items))
+        Self::Array(Arc::new(items.into()))
+    }
+
+    /// A tuple.
+    #[must_use]
+    pub fn tuple(items: Vec<Self>) -> Self {
+        Self::Tuple(Arc::new(items.into()))
     }
 
     /// What `typeof` says.
@@ -283,6 +286,12 @@ impl Value {
     /// This value as a map key; `None` if its type cannot be one.
     #[must_use]
     pub fn to_key(&self) -> Option<Key> {
+        self.key_at(0)
+    }
+
+    /// Types of programs are less deep; deeper tuples are no keys.
+    fn key_at(&self, depth: usize) -> Option<Key> {
+        const DEEPEST: usize = 64;
         Some(match self {
             Self::Str(text) => Key::Str(text.clone()),
             Self::Int(number) => Key::Int(*number),
@@ -290,9 +299,9 @@ impl Value {
             Self::Enum(value) if value.fields.is_empty() => {
                 Key::Unit(Arc::clone(&value.ty), value.variant)
             }
-            Self::Tuple(items) => {
-                Key::Tuple(items.iter().map(Self::to_key).collect::<Option<Vec<_>>>()?)
-            }
+            Self::Tuple(items) if depth < DEEPEST => Key::Tuple(
+                items.iter().map(|item| item.key_at(depth + 1)).collect::<Option<Vec<_>>>()?,
+            ),
             _ => return None,
         })
     }
@@ -320,9 +329,7 @@ impl Key {
                 variant: *variant,
                 fields: Vec::new(),
             })),
-            Self::Tuple(items) => {
-                Value::Tuple(Arc::new(items.iter().map(Self::to_value).collect()))
-            }
+            Self::Tuple(items) => Value::tuple(items.iter().map(Self::to_value).collect()),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::ir::Verified;
 use crate::ir::ops::Op;
 use crate::ir::program::Type;
 use crate::schema;
-use crate::value::{EnumValue, MapValue, RangeValue, StructValue, Text, Value, equal, order};
+use crate::value::{EnumValue, Held, MapValue, RangeValue, StructValue, Text, Value, equal, order};
 
 /// One execution of one function.
 pub struct Fiber {
@@ -416,11 +416,11 @@ impl Fiber {
                 }
                 Op::Array => {
                     let items = window(regs, i.b as usize, i.x as usize);
-                    reg!(i.a) = Value::Array(Arc::new(items));
+                    reg!(i.a) = Value::array(items);
                 }
                 Op::Tuple => {
                     let items = window(regs, i.b as usize, i.x as usize);
-                    reg!(i.a) = Value::Tuple(Arc::new(items));
+                    reg!(i.a) = Value::tuple(items);
                 }
                 Op::Map => {
                     let first = i.b as usize;
@@ -869,8 +869,8 @@ fn window(registers: &mut [Value], first: usize, count: usize) -> Vec<Value> {
 }
 
 /// The value inside, without a copy where nobody else holds it.
-fn unshared(inner: Arc<Value>) -> Value {
-    Arc::try_unwrap(inner).unwrap_or_else(|shared| (*shared).clone())
+fn unshared(inner: Arc<Held>) -> Value {
+    Arc::try_unwrap(inner).map_or_else(|shared| Value::clone(&shared), Held::into_value)
 }
 
 /// Joins display forms; appends in place if the first is a text with one owner.

@@ -1,6 +1,6 @@
 //! Values between the language and Python.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRecursionError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
@@ -26,8 +26,18 @@ static ERR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// A value as Python has it.
 pub(super) fn value_to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    value_at(py, value, 0)
+}
+
+fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+    /// What Python itself can show and compare.
+    const DEEPEST: usize = 256;
+    if depth > DEEPEST {
+        return Err(PyRecursionError::new_err("the value is nested deeper than 256 levels"));
+    }
+    let inside = |value: &Value| value_at(py, value, depth + 1);
     let all = |items: &[Value]| -> PyResult<Vec<Bound<'py, PyAny>>> {
-        items.iter().map(|item| value_to_py(py, item)).collect()
+        items.iter().map(inside).collect()
     };
     Ok(match value {
         Value::Nil | Value::None => py.None().into_bound(py),
@@ -40,14 +50,14 @@ pub(super) fn value_to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound
         Value::Map(map) => {
             let dict = PyDict::new(py);
             for (key, item) in map.iter() {
-                dict.set_item(value_to_py(py, &key.to_value())?, value_to_py(py, item)?)?;
+                dict.set_item(inside(&key.to_value())?, inside(item)?)?;
             }
             dict.into_any()
         }
         Value::Struct(held) => {
             let fields = PyDict::new(py);
             for ((name, _), field) in held.ty.fields.iter().zip(&held.fields) {
-                fields.set_item(name, value_to_py(py, field)?)?;
+                fields.set_item(name, inside(field)?)?;
             }
             class(py, &RECORD, "Record")?.call1((held.ty.name.as_str(), fields))?
         }
@@ -61,16 +71,16 @@ pub(super) fn value_to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound
                 Form::Struct => {
                     let dict = PyDict::new(py);
                     for (name, field) in names.iter().zip(&held.fields) {
-                        dict.set_item(name, value_to_py(py, field)?)?;
+                        dict.set_item(name, inside(field)?)?;
                     }
                     dict.into_any()
                 }
             };
             class(py, &VARIANT, "Variant")?.call1((name.as_str(), data))?
         }
-        Value::Some(inner) => value_to_py(py, inner)?,
-        Value::Ok(inner) => class(py, &OK, "Ok")?.call1((value_to_py(py, inner)?,))?,
-        Value::Err(inner) => class(py, &ERR, "Err")?.call1((value_to_py(py, inner)?,))?,
+        Value::Some(inner) => inside(inner)?,
+        Value::Ok(inner) => class(py, &OK, "Ok")?.call1((inside(inner)?,))?,
+        Value::Err(inner) => class(py, &ERR, "Err")?.call1((inside(inner)?,))?,
         Value::Range(range) => {
             let (start, end) = range.exclusive();
             py.import("builtins")?.getattr("range")?.call1((start, end))?

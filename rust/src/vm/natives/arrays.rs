@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Failure, Function, Outcome, Table, clamped, int, length, panic, take, text};
-use crate::value::{Value, equal, order};
+use crate::value::{List, Value, equal, order};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -67,13 +67,13 @@ pub(super) static TABLE: Table = &[
     (
         "array.take",
         Function::Pure(2, |a| {
-            Ok(Value::array(slice(array(a, 0)?, 0, clamped(int(a, 1)?)).to_vec()))
+            Ok(Value::array(slice(array(a, 0)?, 0, count(int(a, 1)?)?).to_vec()))
         }),
     ),
     (
         "array.skip",
         Function::Pure(2, |a| {
-            Ok(Value::array(slice(array(a, 0)?, clamped(int(a, 1)?), usize::MAX).to_vec()))
+            Ok(Value::array(slice(array(a, 0)?, count(int(a, 1)?)?, usize::MAX).to_vec()))
         }),
     ),
     (
@@ -198,7 +198,7 @@ fn array(args: &[Value], index: usize) -> Result<&Vec<Value>, Failure> {
 fn owned(args: &mut [Value], index: usize) -> Result<Vec<Value>, Failure> {
     match take(args, index)? {
         Value::Array(items) => {
-            Ok(Arc::try_unwrap(items).unwrap_or_else(|shared| (*shared).clone()))
+            Ok(Arc::try_unwrap(items).map_or_else(|shared| shared.to_vec(), List::into_vec))
         }
         _ => Err(Failure::Broken),
     }
@@ -206,13 +206,21 @@ fn owned(args: &mut [Value], index: usize) -> Result<Vec<Value>, Failure> {
 
 fn items(receiver: &mut Value) -> Result<&mut Vec<Value>, Failure> {
     match receiver {
-        Value::Array(items) => Ok(Arc::make_mut(items)),
+        Value::Array(items) => Ok(&mut *Arc::make_mut(items)),
         _ => Err(Failure::Broken),
     }
 }
 
+/// How many elements; a negative number is no count.
+fn count(number: i64) -> Result<usize, Failure> {
+    if number < 0 {
+        return panic(PanicKind::InvalidArgument, "the count is negative");
+    }
+    Ok(clamped(number))
+}
+
 fn pair(left: Value, right: Value) -> Value {
-    Value::Tuple(Arc::new(vec![left, right]))
+    Value::tuple(vec![left, right])
 }
 
 /// Elements from `start` to before `end`, both clamped.
@@ -227,10 +235,28 @@ pub(crate) fn out_of_bounds<T>(index: i64, len: usize) -> Result<T, Failure> {
     )
 }
 
-/// A total order for sorting: NaN comes last.
+/// A total order for sorting, also inside of elements: NaN comes after all other numbers. The sort of the standard library may panic without one.
 fn sort_order(left: &Value, right: &Value) -> Ordering {
+    sort_order_at(left, right, 0)
+}
+
+fn sort_order_at(left: &Value, right: &Value, depth: usize) -> Ordering {
+    /// Types of programs are less deep.
+    const DEEPEST: usize = 128;
     let is_nan = |value: &Value| matches!(value, Value::Float(number) if number.is_nan());
-    order(left, right).unwrap_or_else(|| is_nan(left).cmp(&is_nan(right)))
+    match (left, right) {
+        (Value::Array(a), Value::Array(b)) | (Value::Tuple(a), Value::Tuple(b))
+            if depth < DEEPEST =>
+        {
+            let mut pairs = a.iter().zip(b.iter());
+            let unequal = pairs.find_map(|(x, y)| match sort_order_at(x, y, depth + 1) {
+                Ordering::Equal => None,
+                other => Some(other),
+            });
+            unequal.unwrap_or_else(|| a.len().cmp(&b.len()))
+        }
+        _ => order(left, right).unwrap_or_else(|| is_nan(left).cmp(&is_nan(right))),
+    }
 }
 
 fn sum_int(args: &mut [Value]) -> Outcome {
@@ -253,4 +279,18 @@ fn extreme(items: &[Value], wanted: Ordering) -> Outcome {
         }
     }
     Ok(Value::option(best.cloned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorting_has_a_total_order_with_nan_inside_of_elements() {
+        let pair = |x: f64, y: i64| pair(Value::Float(x), Value::Int(y));
+        let mut items = vec![pair(f64::NAN, 1), pair(1.0, 2), pair(f64::NAN, 0), pair(0.5, 3)];
+        items.sort_by(sort_order);
+        let shown = Value::array(items).to_string();
+        assert_eq!(shown, "[(0.5, 3), (1.0, 2), (NaN, 0), (NaN, 1)]");
+    }
 }

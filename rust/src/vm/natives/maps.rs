@@ -27,9 +27,7 @@ pub(super) static TABLE: Table = &[
         Function::Pure(1, |a| {
             let entries = map(a, 0)?.iter();
             Ok(Value::array(
-                entries
-                    .map(|(k, v)| Value::Tuple(Arc::new(vec![k.to_value(), v.clone()])))
-                    .collect(),
+                entries.map(|(k, v)| Value::tuple(vec![k.to_value(), v.clone()])).collect(),
             ))
         }),
     ),

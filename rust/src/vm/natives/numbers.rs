@@ -9,13 +9,13 @@ pub(super) static TABLE: Table = &[
     (
         "int.pow",
         Function::Pure(2, |a| {
-            let Ok(exponent) = u32::try_from(int(a, 1)?) else {
-                return panic(
-                    PanicKind::ArithmeticOverflow,
-                    "the exponent is negative or too large",
-                );
-            };
-            checked(int(a, 0)?.checked_pow(exponent))
+            let (base, exponent) = (int(a, 0)?, int(a, 1)?);
+            if exponent < 0 {
+                return panic(PanicKind::ArithmeticOverflow, "the exponent is negative");
+            }
+            // A larger exponent overflows, but for 0, 1 and -1, whose powers come back after two steps.
+            let small = if exponent > 64 { 64 + exponent % 2 } else { exponent };
+            checked(u32::try_from(small).ok().and_then(|exponent| base.checked_pow(exponent)))
         }),
     ),
     ("int.min", Function::Pure(2, |a| Ok(int(a, 0)?.min(int(a, 1)?).into()))),

@@ -27,21 +27,21 @@ pub(super) static TABLE: Table = &[
     (
         "option.unwrap",
         Function::Pure(1, |a| match take(a, 0)? {
-            Value::Some(inner) => Ok((*inner).clone()),
+            Value::Some(inner) => Ok((**inner).clone()),
             _ => panic(PanicKind::UnwrapNone, "`unwrap` on `None`"),
         }),
     ),
     (
         "option.expect",
         Function::Pure(2, |a| match take(a, 0)? {
-            Value::Some(inner) => Ok((*inner).clone()),
+            Value::Some(inner) => Ok((**inner).clone()),
             _ => panic(PanicKind::UnwrapNone, text(a, 1)?.to_string()),
         }),
     ),
     (
         "option.unwrap_or",
         Function::Pure(2, |a| match take(a, 0)? {
-            Value::Some(inner) => Ok((*inner).clone()),
+            Value::Some(inner) => Ok((**inner).clone()),
             _ => take(a, 1),
         }),
     ),
@@ -57,7 +57,7 @@ pub(super) static TABLE: Table = &[
     (
         "result.unwrap",
         Function::Pure(1, |a| match take(a, 0)? {
-            Value::Ok(inner) => Ok((*inner).clone()),
+            Value::Ok(inner) => Ok((**inner).clone()),
             Value::Err(error) => panic(PanicKind::UnwrapErr, format!("`unwrap` on `Err`: {error}")),
             _ => Err(Failure::Broken),
         }),
@@ -65,7 +65,7 @@ pub(super) static TABLE: Table = &[
     (
         "result.expect",
         Function::Pure(2, |a| match take(a, 0)? {
-            Value::Ok(inner) => Ok((*inner).clone()),
+            Value::Ok(inner) => Ok((**inner).clone()),
             Value::Err(error) => panic(PanicKind::UnwrapErr, format!("{}: {error}", text(a, 1)?)),
             _ => Err(Failure::Broken),
         }),
@@ -73,7 +73,7 @@ pub(super) static TABLE: Table = &[
     (
         "result.unwrap_err",
         Function::Pure(1, |a| match take(a, 0)? {
-            Value::Err(error) => Ok((*error).clone()),
+            Value::Err(error) => Ok((**error).clone()),
             Value::Ok(inner) => {
                 panic(PanicKind::UnwrapErr, format!("`unwrap_err` on `Ok`: {inner}"))
             }
@@ -83,7 +83,7 @@ pub(super) static TABLE: Table = &[
     (
         "result.unwrap_or",
         Function::Pure(2, |a| match take(a, 0)? {
-            Value::Ok(inner) => Ok((*inner).clone()),
+            Value::Ok(inner) => Ok((**inner).clone()),
             _ => take(a, 1),
         }),
     ),

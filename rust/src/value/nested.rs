@@ -1,0 +1,249 @@
+//! Containers of values. Values nest without limit, so they are let go of in a loop: recursion would end the process with the native stack.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::{EnumValue, FunctionValue, Key, StructValue, Value};
+
+/// The elements of an array or a tuple.
+#[derive(Clone, Debug, Default)]
+pub struct List(Vec<Value>);
+
+impl List {
+    /// The elements alone.
+    #[must_use]
+    pub fn into_vec(mut self) -> Vec<Value> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl From<Vec<Value>> for List {
+    fn from(items: Vec<Value>) -> Self {
+        Self(items)
+    }
+}
+
+impl FromIterator<Value> for List {
+    fn from_iter<I: IntoIterator<Item = Value>>(items: I) -> Self {
+        Self(items.into_iter().collect())
+    }
+}
+
+impl Deref for List {
+    type Target = Vec<Value>;
+
+    fn deref(&self) -> &Vec<Value> {
+        &self.0
+    }
+}
+
+impl DerefMut for List {
+    fn deref_mut(&mut self) -> &mut Vec<Value> {
+        &mut self.0
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        release(&mut self.0);
+    }
+}
+
+/// The value inside `Some`, `Ok` or `Err`.
+#[derive(Clone, Debug, Default)]
+pub struct Held(Value);
+
+impl Held {
+    /// The value alone.
+    #[must_use]
+    pub fn into_value(mut self) -> Value {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl From<Value> for Held {
+    fn from(value: Value) -> Self {
+        Self(value)
+    }
+}
+
+impl Deref for Held {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if is_container(&self.0) {
+            let mut pending = vec![std::mem::take(&mut self.0)];
+            release(&mut pending);
+        }
+    }
+}
+
+/// The content of a map, in order of insertion.
+#[derive(Clone, Debug, Default)]
+pub struct MapValue(IndexMap<Key, Value>);
+
+impl MapValue {
+    /// An empty map with room.
+    #[must_use]
+    pub fn with_capacity(entries: usize) -> Self {
+        Self(IndexMap::with_capacity(entries))
+    }
+}
+
+impl FromIterator<(Key, Value)> for MapValue {
+    fn from_iter<I: IntoIterator<Item = (Key, Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+impl IntoIterator for MapValue {
+    type Item = (Key, Value);
+    type IntoIter = indexmap::map::IntoIter<Key, Value>;
+
+    fn into_iter(mut self) -> Self::IntoIter {
+        std::mem::take(&mut self.0).into_iter()
+    }
+}
+
+impl Deref for MapValue {
+    type Target = IndexMap<Key, Value>;
+
+    fn deref(&self) -> &IndexMap<Key, Value> {
+        &self.0
+    }
+}
+
+impl DerefMut for MapValue {
+    fn deref_mut(&mut self) -> &mut IndexMap<Key, Value> {
+        &mut self.0
+    }
+}
+
+impl Drop for MapValue {
+    fn drop(&mut self) {
+        if self.0.values().any(is_container) {
+            let mut pending = self.0.drain(..).map(|(_, value)| value).collect();
+            release(&mut pending);
+        }
+    }
+}
+
+impl Drop for StructValue {
+    fn drop(&mut self) {
+        release(&mut self.fields);
+    }
+}
+
+impl Drop for EnumValue {
+    fn drop(&mut self) {
+        release(&mut self.fields);
+    }
+}
+
+impl Drop for FunctionValue {
+    fn drop(&mut self) {
+        release(&mut self.captures);
+    }
+}
+
+/// Whether letting go of the value may let go of others.
+fn is_container(value: &Value) -> bool {
+    matches!(
+        value,
+        Value::Array(_)
+            | Value::Tuple(_)
+            | Value::Map(_)
+            | Value::Struct(_)
+            | Value::Enum(_)
+            | Value::Some(_)
+            | Value::Ok(_)
+            | Value::Err(_)
+            | Value::Function(_)
+    )
+}
+
+/// Lets go of values and of all that only they hold.
+fn release(values: &mut Vec<Value>) {
+    if !values.iter().any(is_container) {
+        return;
+    }
+    let mut pending = std::mem::take(values);
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::Array(list) | Value::Tuple(list) => {
+                if let Some(mut list) = Arc::into_inner(list) {
+                    pending.append(&mut list.0);
+                }
+            }
+            Value::Map(map) => {
+                if let Some(mut map) = Arc::into_inner(map) {
+                    pending.extend(map.0.drain(..).map(|(_, value)| value));
+                }
+            }
+            Value::Struct(held) => {
+                if let Some(mut held) = Arc::into_inner(held) {
+                    pending.append(&mut held.fields);
+                }
+            }
+            Value::Enum(held) => {
+                if let Some(mut held) = Arc::into_inner(held) {
+                    pending.append(&mut held.fields);
+                }
+            }
+            Value::Function(held) => {
+                if let Some(mut held) = Arc::into_inner(held) {
+                    pending.append(&mut held.captures);
+                }
+            }
+            Value::Some(held) | Value::Ok(held) | Value::Err(held) => {
+                if let Some(mut held) = Arc::into_inner(held) {
+                    pending.push(std::mem::take(&mut held.0));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{equal, order, to_json};
+
+    fn deep(wrap: impl Fn(Value) -> Value) -> Value {
+        (0..300_000).fold(Value::Int(1), |inner, _| wrap(inner))
+    }
+
+    #[test]
+    fn values_of_any_depth_are_compared_shown_and_let_go_of() {
+        let wraps: [fn(Value) -> Value; 5] = [
+            |v| Value::array(vec![v]),
+            |v| Value::tuple(vec![Value::Nil, v]),
+            Value::some,
+            Value::err,
+            |v| Value::Map(Arc::new([(Key::Int(1), v)].into_iter().collect())),
+        ];
+        for wrap in wraps {
+            let (left, right) = (deep(wrap), deep(wrap));
+            assert!(equal(&left, &right));
+            assert!(left.to_string().contains("..."));
+            assert_eq!(order(&left, &right), None);
+            assert!(to_json(&left).to_string().contains("..."));
+            assert!(left.to_key().is_none());
+        }
+    }
+}

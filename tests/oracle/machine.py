@@ -1,0 +1,185 @@
+"""An interpreter of the IR document, written from `docs/ir.md` to be obvious, not fast: the opposite of the Rust VM, which it is compared with.
+
+Frames are a list, so that deep calls do not end in Python's own limit. What each instruction does is in `instructions.py`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Protocol
+
+from tests.oracle.values import EnumType, Model, StructType, Value
+
+
+class World(Protocol):
+    """What only the world can do."""
+
+    def emit(self, channel: str, payload: Value) -> None: ...
+    def print(self, text: str) -> None: ...
+    def env(self, name: str) -> Value: ...
+    def execute(self, model: Model, prompt: str) -> Value: ...
+    def execute_with_schema(self, model: Model, schema: dict[str, Any], prompt: str) -> Value: ...
+    def parse_schema(self, schema: dict[str, Any], text: str) -> Value: ...
+    def stream(self, model: Model, prompt: str) -> Value: ...
+
+
+class Ended(Exception):  # noqa: N818 - an outcome, not always an error
+    """The run ended before its function returned; `line` and `function` are those of the innermost call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = 0
+        self.function = ""
+
+
+class Panicked(Ended):
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__()
+        self.kind, self.message = kind, message
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.function}, line {self.line}: {self.message}"
+
+
+class Failed(Ended):
+    def __init__(self, error: Value) -> None:
+        super().__init__()
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"uncaught in {self.function}, line {self.line}: {self.error}"
+
+
+class Broken(Ended):
+    """An instruction met a value of a kind that the compiler rules out."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"broken in {self.function}, line {self.line}: {self.what}"
+
+
+class OutOfFuel(Exception):  # noqa: N818
+    """More instructions than allowed."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """An active call; `result` is the caller's register for its result."""
+
+    function: dict[str, Any]
+    registers: list[Value]
+    result: int
+    pc: int = 0
+    at: int = 0  # the instruction that is being executed
+
+
+@dataclass(slots=True)
+class Machine:
+    document: dict[str, Any]
+    world: World
+    max_depth: int = 10_000
+    fuel: int = 10_000_000
+    frames: list[Frame] = field(default_factory=list)
+    executed: Counter[str] = field(default_factory=Counter)
+    answer: Value = None
+
+    def run(self, function: int, arguments: list[Value]) -> Value:
+        """Calls a function and gives its result; raises `Ended`."""
+        from tests.oracle.all_instructions import INSTRUCTIONS
+
+        self.frames.clear()
+        self.enter(function, arguments, 0)
+        try:
+            while self.frames:
+                self.fuel -= 1
+                if self.fuel < 0:
+                    raise OutOfFuel
+                frame = self.frames[-1]
+                name, *operands = frame.function["code"][frame.pc]
+                frame.at = frame.pc
+                frame.pc += 1
+                self.executed[name] += 1
+                INSTRUCTIONS[name](self, *operands)
+        except Ended as ended:
+            frame = self.frames[-1]
+            ended.function, ended.line = frame.function["name"], self.line(frame)
+            raise
+        return self.answer
+
+    def line(self, frame: Frame) -> int:
+        """The line of the current instruction; that of the function if it has no span."""
+        spans = {pc: start for pc, start, _ in frame.function["spans"]}
+        start = spans.get(frame.at, frame.function["span"][0])
+        return bisect_right(self.document["files"][frame.function["file"]]["lines"], start)
+
+    def enter(self, function: int, arguments: list[Value], result: int) -> None:
+        callee = self.document["functions"][function]
+        missing = callee["registers"] - len(arguments)
+        self.frames.append(Frame(callee, [*arguments, *[None] * missing], result))
+
+    def leave(self, value: Value) -> None:
+        """Ends the current call with a result."""
+        ended = self.frames.pop()
+        if self.frames:
+            self.write(ended.result, value)
+        else:
+            self.answer = value
+
+    def read(self, register: int) -> Value:
+        return self.frames[-1].registers[register]
+
+    def write(self, register: int, value: Value) -> None:
+        self.frames[-1].registers[register] = value
+
+    def take(self, register: int) -> Value:
+        """Moves a value out of its register."""
+        value = self.read(register)
+        self.write(register, None)
+        return value
+
+    def window(self, first: int, count: int) -> list[Value]:
+        return [self.take(register) for register in range(first, first + count)]
+
+    def jump(self, target: int) -> None:
+        self.frames[-1].pc = target
+
+    def constant(self, index: int) -> Value:
+        _, value = self.document["constants"][index]
+        return value  # type: ignore[no-any-return]  # a number or a text
+
+    def struct_type(self, index: int) -> StructType:
+        return struct_type(self.document["types"][index][1])
+
+    def enum_type(self, index: int) -> EnumType:
+        inner = self.document["types"][index][1]
+        variants = tuple(
+            (v["name"], v["form"], tuple(f["name"] for f in v["fields"])) for v in inner["variants"]
+        )
+        return EnumType(inner["name"], variants)
+
+    def builtin_type(self, name: str) -> StructType:
+        """A built-in record or error."""
+        from concerto.check import builtins
+
+        origin, fields = builtins.records()[name]
+        return StructType(name, origin, tuple(fields))
+
+
+def struct_type(inner: dict[str, Any]) -> StructType:
+    return StructType(inner["name"], inner["origin"], tuple(f["name"] for f in inner["fields"]))
+
+
+def panic(kind: str, message: str) -> NoReturn:
+    raise Panicked(kind, message)
+
+
+def broken(what: str) -> NoReturn:
+    raise Broken(what)
+
+
+__all__ = ["Broken", "Ended", "Failed", "Machine", "OutOfFuel", "Panicked", "World"]
