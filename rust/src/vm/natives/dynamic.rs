@@ -58,8 +58,7 @@ pub(super) static TABLE: Table = &[
                 Ok(Value::array((start..end).map(Value::Int).collect()))
             }
             Value::Map(map) => {
-                let pair =
-                    |key: Value, value: &Value| Value::Tuple(vec![key, value.clone()].into());
+                let pair = |key: Value, value: &Value| Value::tuple(vec![key, value.clone()]);
                 Ok(Value::array(map.iter().map(|(k, v)| pair(k.to_value(), v)).collect()))
             }
             other => mismatch("something to iterate", &other),
