@@ -42,6 +42,13 @@ class Compiled:
         """Whether something keeps the program from running."""
         return any(row[0] == "error" for row in self.diagnostics)
 
+    @property
+    def refusal(self) -> str:
+        """Why a program without errors does not run: a warning that `[lint]` denies."""
+        if self.ir is not None or self.has_errors:
+            return ""
+        return "error: the manifest denies a warning above (`[lint]`)"
+
     def also(self, other: Compiled) -> Compiled:
         """With the diagnostics of another compilation before its own; no IR if one of them is an error."""
         rows = tuple(dict.fromkeys((*other.diagnostics, *self.diagnostics)))

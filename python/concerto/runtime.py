@@ -172,6 +172,7 @@ class Runtime:
         max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
+        connection_overrides: Settings by connection, as `override_connection` takes them.
     """
 
     def __init__(
@@ -189,6 +190,7 @@ class Runtime:
         max_queued_requests: int | None = None,
         log_level: str = "warn",
         prices: Mapping[str, Mapping[str, float]] | None = None,
+        connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
         if not isinstance(program, Program):
             program = _load(Path(program))
@@ -211,6 +213,8 @@ class Runtime:
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)
+        for name, config in (connection_overrides or {}).items():
+            self._native.override_connection(name, fields_to_json(config))
 
     def override_connection(
         self, name: str, config: ConnectionConfig | None = None, /, **fields: Any

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "memory, repair rounds and the tool loop make the last two")]
+#[allow(dead_code, reason = "the tool loop of a later release makes the last one")]
 pub enum Role {
     /// Instructions.
     System,
@@ -49,7 +49,7 @@ pub struct Original {
     pub json: Json,
 }
 
-#[allow(dead_code, reason = "memory, repair rounds and the tool loop make the last two")]
+#[allow(dead_code, reason = "the tool loop of a later release makes the last one")]
 impl Message {
     fn plain(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), calls: Vec::new(), answers: None, original: None }

@@ -183,6 +183,58 @@ def test_sc2_an_empty_schema_takes_an_object() -> None:
     assert violations("schema S { }", "3") == [("", "type_mismatch", "an object", "3")]
 
 
+def test_sc5_generic_schemas() -> None:
+    source = """
+    schema Page<T> { items: Array<T>, next?: String }
+    schema Hit { url: String }
+    pub fn hits(text: String) -> Result<Page<Hit>, LlmError> { parse_schema<Page<Hit>>(text) }
+    pub fn count(text: String) -> Result<Int, LlmError> {
+        let page = parse_schema<Page<Int>>(text)?;
+        match page { Page { items, next: None } => Ok(items.len()), Page { items, .. } => Ok(0 - items.len()) }
+    }
+    pub fn make() -> Page<Int> { Page { items: [1, 2] } }
+    pub fn sum(page: Page<Int>) -> Int { let mut all = 0; for n in page.items { all += n; } all }
+    """
+    program = concerto.compile(source)
+    runtime = concerto.Runtime(program)
+    assert plain(runtime.call("hits", '{"items": [{"url": "x"}]}')) == {
+        "items": [{"url": "x"}],
+        "next": None,
+    }
+    assert runtime.call("count", '{"items": [1, 2], "next": "n"}') == -2
+    assert runtime.call("sum", runtime.call("make")._asdict()) == 3
+    with pytest.raises(
+        concerto.errors.SchemaError, match="schema `Page_Int` after 1 answer: /items/0"
+    ):
+        runtime.call("count", '{"items": ["a"]}')
+    assert program.schema("Page_Hit")["properties"]["items"] == {
+        "type": "array",
+        "items": {"$ref": "#/$defs/Hit"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "words"),
+    [
+        ("schema S { p: Page<Int, Int> }", "E3017", "`Page` takes 1 type argument, found 2"),
+        ("schema S { p: Page }", "E3017", "`Page` takes 1 type argument, found 0"),
+        ("schema S { p: Page<Range> }", "E4035", "`Range` cannot be expressed"),
+        ("fn f() { let p = Page { items: [1] }; }", "E3017", "the type arguments of `Page` are not known"),
+        ('fn f() { let p: Page<Int> = Page { items: ["a"] }; }', "E3001", "expected `Int`, found `String`"),
+        ("schema Page_Int { } schema S { p: Page<Int> }", "E2004", "is `Page_Int`"),
+        ("schema Tree<T> { t: T, all: Array<Tree<Array<T>>> } schema S { t: Tree<Int> }", "E4039", "ever larger"),
+        ("schema Loop<T> { t: T, l: Loop<T> } schema S { t: Loop<Int> }", "E4039", "`Loop<Int>` contains itself"),
+        ("schema Bad<T> { t: T, n: Missing } schema S { a: Bad<Int>, b: Bad<Bool> }", "E2002", "no type `Missing`"),
+    ],
+)  # fmt: skip
+def test_sc5_wrong_uses(source: str, code: str, words: str) -> None:
+    with pytest.raises(concerto.CompileError) as caught:
+        concerto.compile(f"schema Page<T> {{ items: Array<T> }}\n{source}")
+    found = [d for d in caught.value.diagnostics if d.is_error]
+    assert [d.code for d in found] == [code]
+    assert words in found[0].message
+
+
 def test_sc6_json_names_are_read_and_written() -> None:
     schema = 'schema S { @json("type") kind: String, @json("a b") inner: P }\nstruct P { @json("N") n: Int }'
     text = '{"type": "x", "a b": {"N": 1}}'
@@ -433,6 +485,22 @@ def test_sc13_validators(hotel: str, nights: int, message: str | None) -> None:
     ) as caught:
         judge(VALIDATED).call("go", nested)
     assert caught.value.violations[0].path == "/bookings/1"
+
+
+def test_sc13_validators_may_use_closures_and_functions() -> None:
+    source = """
+    @validate(|s: S| s.words.all(|w| w.len() > 1))
+    @validate(|s: S| s.words.all(lower))
+    schema S { words: Array<String> }
+    fn lower(word: String) -> Bool { word == word.to_lower() }
+    """
+    assert accepted(source, '{"words": ["ab"]}') == {"words": ["ab"]}
+    for text in ('{"words": ["a"]}', '{"words": ["AB"]}'):
+        assert violations(source, text)[0][1:] == (
+            "validator",
+            "a value that `@validate` accepts",
+            "validator returned false",
+        )
 
 
 def test_sc13_validators_run_after_all_other_checks() -> None:

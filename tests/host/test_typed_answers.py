@@ -11,8 +11,10 @@ import pytest
 from tests.conftest import ROOT
 
 PROGRAM = """
-connect c { base_url: env("URL"), api_key: "sk-canary-8152", provider: "custom", default_model: "m" }
+connect c { base_url: env("URL"), api_key: "sk-canary-8152", provider: "openai", default_model: "m" }
+connect own { base_url: env("URL"), provider: "custom", default_model: "m" }
 model M { provider: c, system_prompt: "Be brief." }
+model Own { provider: own }
 model Limited { provider: c, max_tokens: 7 }
 schema Answer { @range(1..=5) count: Int, label: "a" | "b", tags: Array<String> = [] }
 @validate(|p: Pair| if p.low < p.high { Ok(nil) } else { Err("low must be below high") })
@@ -21,6 +23,9 @@ struct Plain { @json("the name") name: String }
 pub fn answer(prompt: String) -> Result<Answer, LlmError> { M.execute_with_schema<Answer>(prompt) }
 pub fn inferred(prompt: String) -> Result<Plain, LlmError> { M.execute_with_schema(prompt) }
 pub fn pair(prompt: String) -> Result<Pair, LlmError> { M.execute_with_schema<Pair>(prompt) }
+pub fn own(prompt: String) -> Result<Pair, LlmError> { Own.execute_with_schema<Pair>(prompt) }
+pub fn careful(prompt: String) -> Result<Answer, LlmError> { M.execute_with_schema<Answer>(prompt, retry_message: "Please count again.") }
+pub fn talk(text: String) -> Result<Pair, LlmError> { M.chat_with_schema<Pair>([Message::user(text)], "Hm.") }
 pub fn limited(prompt: String) -> Result<Answer, LlmError> { Limited.execute_with_schema<Answer>(prompt) }
 pub fn seen(prompt: String) -> String {
     match M.execute_with_schema<Answer>(prompt) {
@@ -94,6 +99,17 @@ def test_m41_the_model_is_told_what_is_wrong_and_asked_again(program: concerto.P
         assert (used.tokens_in, used.tokens_out) == (2 + len(REPAIR), 2 * 42)
 
 
+def test_sc24_the_programs_own_words_come_first(program: concerto.Program) -> None:
+    with Service(program, [{"json": {"count": 9, "label": "z"}}, {"json": GOOD}]) as service:
+        assert service.runtime.call("careful", "Go")._asdict() == GOOD
+        first, second = service.messages()
+        assert first[-1] == ("user", "Go")
+        assert second[-1] == ("user", f"Please count again.\n\n{REPAIR}")
+    with Service(program, [{"text": "no"}, {"json": {"low": 1, "high": 2}}]) as service:
+        assert service.runtime.call("talk", "Go").low == 1
+        assert service.messages()[1][-1][1].startswith("Hm.\n\nYour last answer")
+
+
 def test_m41_three_answers_then_an_error(program: concerto.Program) -> None:
     with Service(program, [{"text": "no"}, {"text": "[]"}, {"text": '{"count": 0}'}]) as service:
         with pytest.raises(concerto.errors.SchemaError) as caught:
@@ -126,6 +142,13 @@ def test_m41_validators_ask_again_as_well(program: concerto.Program) -> None:
     ) as service:
         assert service.runtime.call("pair", "Go")._asdict() == {"low": 1, "high": 2}
         assert "- the answer: low must be below high\n" in service.messages()[1][-1][1]
+
+
+def test_a_model_that_may_not_have_seen_the_schema_is_shown_it(program: concerto.Program) -> None:
+    with Service(program, [{"text": "no"}, {"json": {"low": 1, "high": 2}}]) as service:
+        assert service.runtime.call("own", "Go").high == 2
+        shown = json.dumps(program.schema("Pair"), separators=(",", ":"))
+        assert f"This is its JSON Schema:\n{shown}\n" in service.messages()[1][-1][1]
 
 
 def test_m43_a_cut_answer_is_not_asked_for_again(program: concerto.Program) -> None:

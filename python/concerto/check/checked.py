@@ -5,6 +5,7 @@ Facts are keyed by the identity of the node, since two equal nodes are two place
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -53,6 +54,11 @@ class FieldInfo:
     def json_name(self) -> str:
         """Its name in JSON."""
         return self.json or self.name
+
+
+def schema_name(name: str) -> str:
+    """The name of the JSON Schema of a struct or schema: `Page_Hit` of `Page<Hit>`."""
+    return re.sub(r"\W+", "_", name).strip("_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from concerto.check import types as t
 from concerto.check.checked import (
     CheckedProgram,
@@ -17,6 +19,9 @@ from concerto.check.types import Type
 from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
 from concerto.syntax import ast
+
+if TYPE_CHECKING:
+    from concerto.check.generics import Instance
 
 
 class Checker:
@@ -39,6 +44,11 @@ class Checker:
         #: Functions of the library that the program uses, and the trees that facts refer to.
         self.library: dict[str, FunctionInfo] = {}
         self.kept: list[ast.Module] = []
+        #: Generic schemas, and uses of them whose fields are not read yet.
+        self.generics: dict[str, ast.Schema] = {}
+        self.instances: list[Instance] = []
+        #: Whether all declarations are known.
+        self.is_collected = False
         #: Type parameters in scope.
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()

@@ -17,6 +17,7 @@ from concerto.check.checked import (
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
+from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.schemas import check_schemas, read_fields, read_struct
@@ -64,6 +65,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)
+    read_generics(checker)
     check_schemas(checker)
     return top
 
@@ -127,6 +129,9 @@ def _types(checker: Checker, item: ast.Declaration) -> None:
     match item:
         case ast.Struct() | ast.Schema():
             origin = "schema" if isinstance(item, ast.Schema) else "struct"
+            if item.type_params and isinstance(item, ast.Schema):
+                declare_generic(checker, item)
+                return
             if item.type_params:
                 checker.not_yet("a generic type", item.name)
             checker.structs.setdefault(
@@ -145,8 +150,8 @@ def _types(checker: Checker, item: ast.Declaration) -> None:
 def _signatures(checker: Checker, item: ast.Declaration) -> None:
     match item:
         case ast.Struct() | ast.Schema():
-            info = checker.structs[item.name.text]
-            if info.span == item.name.span:
+            info = checker.structs.get(item.name.text)
+            if info and info.span == item.name.span:
                 read_struct(checker, item, info)
         case ast.Enum():
             enum = checker.enums[item.name.text]
@@ -274,13 +279,15 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
     if name in checker.opaque and not node.args:
         return checker.opaque[name]
     args = [written_type(checker, arg) for arg in node.args]
-    wanted = builtins.GENERIC.get(name, 0)
+    generic = checker.generics.get(name)
+    wanted = len(generic.type_params) if generic else builtins.GENERIC.get(name, 0)
     known = (
         name in builtins.GENERIC
         or name in builtins.TYPES
         or name in checker.structs
         or name in checker.enums
         or name in checker.aliases
+        or name in checker.generics
     )
     if not known:
         if name not in checker.refused:
@@ -290,6 +297,7 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
                 *checker.structs,
                 *checker.enums,
                 *checker.aliases,
+                *checker.generics,
             ]
             checker.report(
                 "E2002", f"there is no type `{name}`", node.path, did_you_mean(name, names)
@@ -301,6 +309,8 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         )
         checker.report("E3017", takes, node)
         return t.UNKNOWN
+    if generic:
+        return instance(checker, node, args)
     if name in builtins.GENERIC:
         if name == "Map" and not t.is_hashable(args[0]):
             checker.report("E3036", f"`{t.show(args[0])}` cannot be a map key", node.args[0])

@@ -296,9 +296,14 @@ def _texts(checker: Checker, block: Block, values: dict[str, Any]) -> None:
             )
 
 
-def check_model_id(checker: Checker, block: Block, field: str, value: str) -> None:
+def is_model_id(value: str) -> bool:
     """1 to 256 characters, none of them a control character."""
-    if not 1 <= len(value) <= 256 or any(ord(c) < 32 or ord(c) == 127 for c in value):
+    return 1 <= len(value) <= 256 and not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value)
+
+
+def check_model_id(checker: Checker, block: Block, field: str, value: str) -> None:
+    """Reports what is no model id."""
+    if not is_model_id(value):
         message = f"`{field}` must be 1 to 256 characters without control characters"
         checker.report(block.codes["range"], message, block.place(field))
 
@@ -357,6 +362,9 @@ def _aliases(checker: Checker, node: ast.MapLiteral) -> list[list[Any]]:
             checker.report("E4004", f"the alias `{key}` is given twice", key)
         elif not key.text or value == "":
             checker.report("E4007", "aliases and model ids must not be empty", place)
+        elif isinstance(value, str) and not is_model_id(value):
+            message = f"`models.{key}` must be 1 to 256 characters without control characters"
+            checker.report("E4007", message, place)
         else:
             found[key.text] = value
     for start in found:

@@ -18,6 +18,7 @@ from concerto.check.checked import (
     struct_info,
 )
 from concerto.check.closures import check_closure, mark_changed
+from concerto.check.generics import written_struct
 from concerto.check.patterns import bind, is_refutable, missing_patterns
 from concerto.check.tries import check_question, check_throw, check_try, discard
 from concerto.check.types import Type
@@ -108,7 +109,7 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
         case ast.Call():
             return check_call(body, node, expected)
         case ast.StructLiteral():
-            return _struct(body, node)
+            return _struct(body, node, expected)
         case ast.TupleLiteral(items=()):
             return t.NIL
         case ast.TupleLiteral(items=items):
@@ -527,8 +528,15 @@ def _index(body: Body, node: ast.Index) -> Type:
             return t.UNKNOWN
 
 
-def _struct(body: Body, node: ast.StructLiteral) -> Type:
+def _struct(body: Body, node: ast.StructLiteral, expected: Type | None) -> Type:
     checker, name = body.checker, str(node.path)
+    if name in checker.generics:
+        written = written_struct(name, expected)
+        if written is None:
+            help_ = f"say what they are where the value goes: `let x: {name}<..> = ..`"
+            checker.report("E3017", f"the type arguments of `{name}` are not known", node, help_)
+            checker.refused.add(name)
+        name = written or name
     info = struct_info(checker.structs, name)
     if info is None:
         for field in node.fields:
@@ -568,7 +576,7 @@ def _struct(body: Body, node: ast.StructLiteral) -> Type:
     if missing:
         names = ", ".join(f"`{each}`" for each in missing)
         checker.report("E3012", f"`{name}` lacks {names}", node.path, f"add `{missing[0]}: ..`")
-    return t.Struct(name, info.origin)
+    return t.Struct(info.name, info.origin)
 
 
 def field_value(field: ast.FieldValue) -> ast.Expr:

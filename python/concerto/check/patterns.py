@@ -6,6 +6,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import FieldInfo, Local, TypePattern, UnitVariant
+from concerto.check.generics import written_struct
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -234,6 +235,8 @@ def _find_variant(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None
 
 def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -> None:
     checker, name = body.checker, str(pattern.path)
+    if name in checker.generics:
+        name = written_struct(name, type_) or name
     fields: dict[str, Type] = {}
     order: list[str] = []
     if _is_llm_variant(pattern.path):
@@ -263,7 +266,9 @@ def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -
             "E2002",
             f"there is no type `{name}`",
             pattern.path,
-            did_you_mean(name, list(checker.structs)),
+            did_you_mean(name, list(checker.structs))
+            if name not in checker.generics
+            else "the type of the value is another",
         )
         fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
     _struct_fields(body, pattern, fields, order or list(fields), is_mut)

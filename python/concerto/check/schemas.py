@@ -126,16 +126,21 @@ def _variant(checker: Checker, node: ast.Expr, type_: Type) -> VariantDefault | 
 def check_schemas(checker: Checker) -> None:
     """The rules that need all fields of all types."""
     for item in checker.module.items:
-        if not isinstance(item, ast.Schema):
-            continue
-        fields = {field.name: field for field in checker.structs[item.name.text].fields}
-        for node in item.fields:
-            info = fields.get(node.name.text)
-            bad = inexpressible(checker, info.type) if info else None
-            if bad is not None:
-                message = f"`{t.show(bad)}` cannot be expressed as JSON Schema"
-                checker.report("E4035", message, node.type)
-    _check_recursion(checker)
+        info = checker.structs.get(item.name.text) if isinstance(item, ast.Schema) else None
+        if info is not None and isinstance(item, ast.Schema):
+            check_fields(checker, item, info)
+    check_recursion(checker, list(checker.structs))
+
+
+def check_fields(checker: Checker, item: ast.Schema, info: StructInfo) -> None:
+    """E4035."""
+    fields = {field.name: field for field in info.fields}
+    for node in item.fields:
+        field = fields.get(node.name.text)
+        bad = inexpressible(checker, field.type) if field else None
+        if bad is not None:
+            message = f"`{t.show(bad)}` cannot be expressed as JSON Schema"
+            checker.report("E4035", message, node.type)
 
 
 def inexpressible(checker: Checker, type_: Type, *, into_schemas: bool = False) -> Type | None:
@@ -176,7 +181,7 @@ def _first(find: Any, types: Any) -> Type | None:
     return found
 
 
-def _check_recursion(checker: Checker) -> None:
+def check_recursion(checker: Checker, names: list[str]) -> None:
     """E4039, E3013: a type that contains itself without an Option, Array or Map between has no end."""
 
     def direct(type_: Type) -> list[str]:
@@ -185,8 +190,8 @@ def _check_recursion(checker: Checker) -> None:
             return [name for inner in t.parts(type_) for name in direct(inner)]
         return [type_.name] if isinstance(type_, t.Struct) and type_.name in checker.structs else []
 
-    for name, info in checker.structs.items():
-        seen: set[str] = set()
+    for name in names:
+        info, seen = checker.structs[name], set[str]()
         pending = [inner for field in info.fields for inner in direct(field.type)]
         while pending:
             here = pending.pop()

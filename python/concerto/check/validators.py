@@ -5,29 +5,28 @@ A validator becomes a hidden function of one parameter. It may compute whatever 
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-from typing import Any
-
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
 from concerto.check.checked import (
     CallBuiltin,
     CallFunction,
-    CallNative,
-    CallVariant,
+    CallModel,
+    CallStream,
     FunctionInfo,
+    FunctionName,
     Local,
     ParamInfo,
+    ParseSchema,
     StructInfo,
 )
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
 from concerto.syntax import ast
+from concerto.syntax.walk import children
 
 #: Functions of the prelude that need the world.
-_ASKING = ("emit", "env", "print", "println", "stream_close", "parse_schema")
+_ASKING = ("emit", "env", "print", "println")
 _WAITING = (ast.Await, ast.Spawn, ast.Listen)
 
 
@@ -130,35 +129,29 @@ def _must_not_ask(checker: Checker, block: ast.Block) -> None:
 def _asking(
     checker: Checker, node: ast.Node, seen: set[str]
 ) -> tuple[str, ast.Node, ast.Node] | None:
-    """What needs the world or waits, where it stands, and the place in `node` that leads to it."""
-    for inner in _nodes(node):
-        if isinstance(inner, _WAITING):
-            return "wait", inner, inner
-        match checker.facts.calls.get(id(inner)):
-            case None | CallNative() | CallVariant():
-                pass
-            case CallBuiltin(name) if name not in _ASKING:
-                pass
-            case CallBuiltin(name):
-                return f"use `{name}`", inner, inner
-            case CallFunction(function):
-                if function.name in seen or function.node is None or function.node.body is None:
-                    continue
-                seen.add(function.name)
-                found = _asking(checker, function.node.body, seen)
-                if found is not None:
-                    return found[0], found[1], inner
-            case _:
-                return "call a model", inner, inner
-    return None
+    """What needs the world or waits, where it stands, and the place in `node` that leads to it.
 
-
-def _nodes(value: Any) -> Iterator[ast.Node]:
-    """All nodes of a tree."""
-    if isinstance(value, tuple | list):
-        for each in value:
-            yield from _nodes(each)
-    elif isinstance(value, ast.Node):
-        yield value
-        for field in dataclasses.fields(value):
-            yield from _nodes(getattr(value, field.name))
+    Calls of function values need no look: what they call is written as a closure or named somewhere on the way here.
+    """
+    if isinstance(node, _WAITING):
+        return "wait", node, node
+    followed: FunctionInfo | None = None
+    match checker.facts.calls.get(id(node)):
+        case CallBuiltin(name) if name in _ASKING:
+            return f"use `{name}`", node, node
+        case ParseSchema():
+            return "use `parse_schema`", node, node
+        case CallModel() | CallStream():
+            return "call a model", node, node
+        case CallFunction(function):
+            followed = function
+    match checker.facts.names.get(id(node)):
+        case FunctionName(FunctionInfo() as function):
+            followed = function
+    if followed and followed.name not in seen and followed.node and followed.node.body:
+        seen.add(followed.name)
+        found = _asking(checker, followed.node.body, seen)
+        if found is not None:
+            return found[0], found[1], node
+    inside = (_asking(checker, child, seen) for child in children(node))
+    return next((found for found in inside if found is not None), None)

@@ -51,7 +51,7 @@ def main(args: list[str]) -> int:
     compiled = compiled_from(ir, diagnostics).also(said).linted(project.lint if project else {})
     report(compiled, options)
     if compiled.ir is None or ir is None:
-        return USAGE
+        raise Exit(USAGE, compiled.refusal)
     if any(d.code == "W4001" for d in diagnostics) and not options.allow_inline_secrets:
         raise Exit(
             USAGE,

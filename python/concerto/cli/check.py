@@ -32,7 +32,7 @@ def main(args: list[str]) -> int:
     options = parser.parse_args(args)
     paths = options.paths or [default_file(options)]
     files = [file for path in paths for file in _files(path)]
-    failed = False
+    failed = denies = False
     seen: set[tuple[str, ...]] = set()
     for file in files:
         compiled, project = compile_path(file, options)
@@ -51,6 +51,7 @@ def main(args: list[str]) -> int:
             )
             denied = denied or levels.get(code) == "deny"
             failed = failed or severity == "error" or bool(denied)
+            denies = denies or bool(denied and severity == "warning")
             if severity == "error" or denied or not options.quiet:
                 kept.append(row)
         text = type(compiled)(None, tuple(kept)).render(
@@ -58,6 +59,8 @@ def main(args: list[str]) -> int:
         )
         # With `--format json` the diagnostics are the data that was asked for.
         (sys.stdout if options.format == "json" else sys.stderr).write(text)
+    if denies:
+        print("error: a warning above is denied", file=sys.stderr)
     if not failed and options.format == "human":
         print("no errors found", file=sys.stderr)
     return USAGE if failed else OK

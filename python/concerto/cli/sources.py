@@ -82,7 +82,7 @@ def load_program(path: str, options: argparse.Namespace) -> tuple[Program, Proje
         compiled, project = compile_path(path, options)
         report(compiled, options)
         if compiled.ir is None:
-            raise Exit(USAGE)
+            raise Exit(USAGE, compiled.refusal)
         return Program.from_bytes(compiled.ir), project
     except OSError as error:
         raise Exit(USAGE, f"error: cannot read `{path}`: {error.strerror}") from None

@@ -485,7 +485,9 @@ def _open_range(builder: Builder, node: ast.OpenRange, target: int) -> None:
 
 
 def _struct(builder: Builder, node: ast.StructLiteral, target: int) -> None:
-    info = struct_info(builder.tables.checked.structs, str(node.path))
+    found = t.resolve(builder.facts.types[id(node)])
+    assert isinstance(found, t.Struct)
+    info = struct_info(builder.tables.checked.structs, found.name)
     assert info is not None
     given: dict[str, ast.Expr] = {}
     for field in node.fields:

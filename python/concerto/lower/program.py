@@ -14,6 +14,7 @@ from concerto.check.checked import (
     FunctionInfo,
     VariantDefault,
     VariantFunction,
+    schema_name,
 )
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
@@ -232,7 +233,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = [
         {
-            "name": name,
+            "name": schema_name(name),
             "type": tables.type(t.Struct(name, checked.structs[name].origin)),
             "json": json_schema(checked, name),
         }

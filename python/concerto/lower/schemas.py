@@ -6,7 +6,13 @@ import json
 from typing import Any, TypeAlias
 
 from concerto.check import types as t
-from concerto.check.checked import CheckedProgram, FieldInfo, VariantDefault, VariantInfo
+from concerto.check.checked import (
+    CheckedProgram,
+    FieldInfo,
+    VariantDefault,
+    VariantInfo,
+    schema_name,
+)
 from concerto.check.types import Type
 
 Schema: TypeAlias = dict[str, Any]
@@ -98,10 +104,11 @@ class _Writer:
 
     def _reference(self, name: str, make: Any) -> Schema:
         # A type that refers to itself finds its place taken.
-        if name not in self.defs:
-            self.defs[name] = {}
-            self.defs[name] |= make()
-        return {"$ref": f"#/$defs/{_escaped(name)}"}
+        key = schema_name(name)
+        if key not in self.defs:
+            self.defs[key] = {}
+            self.defs[key] |= make()
+        return {"$ref": f"#/$defs/{key}"}
 
     def _variant(self, variant: VariantInfo) -> Schema:
         """The form of a value in JSON: the name, or an object that has the data beside it."""
@@ -116,10 +123,6 @@ class _Writer:
             "properties": {"variant": tag, "data": data},
             "required": ["variant", "data"],
         }
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _nullable(schema: Schema) -> Schema:

@@ -235,6 +235,9 @@ impl Layer {
             "models" => {
                 for (alias, id) in object(field, value)? {
                     let place = format!("models.{alias}");
+                    if alias.is_empty() {
+                        return Err(problem("models", "has an empty alias"));
+                    }
                     self.models.push((alias.clone(), check_model_id(&place, text(&place, id)?)?));
                 }
             }

@@ -104,6 +104,7 @@ fn is_scheme(word: &str) -> bool {
 /// The layer that each field comes from; one that no layer has is `default`.
 fn origins(layers: &[(&'static str, &Layer)]) -> Vec<(&'static str, &'static str)> {
     let has = |layer: &Layer, field: &str| match field {
+        _ if layer.remove.iter().any(|removed| removed == field) => true,
         "headers" => !layer.headers.is_empty(),
         "models" => !layer.models.is_empty(),
         "provider" => layer.provider.is_some(),

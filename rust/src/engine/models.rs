@@ -52,8 +52,26 @@ impl Engine<'_> {
         vec![Arc::clone(&self.shared.recorder), Arc::clone(&self.recorder)]
     }
 
-    /// Everything about a call that is known before it is made.
+    /// Everything about a call that is known before it is made. A call that cannot be made counts as one that failed.
     pub(super) fn call(
+        &mut self,
+        asking: &ModelValue,
+        input: &Value,
+        output: Option<OutputSchema>,
+    ) -> Result<Call, LlmError> {
+        let prepared = self.prepare(asking, input, output);
+        if let Err(error) = &prepared {
+            let (connection, model) = (error.connection.clone(), error.model.clone());
+            let origin = Origin { connection, model };
+            for recorder in self.recorders() {
+                recorder.call_started(&origin);
+                recorder.call_ended(&origin, &End::Error(error.failure.kind.word()), 0.0, false);
+            }
+        }
+        prepared
+    }
+
+    fn prepare(
         &mut self,
         asking: &ModelValue,
         input: &Value,

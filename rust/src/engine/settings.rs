@@ -115,7 +115,10 @@ impl RunSettings {
                 over: &over,
                 problems: &mut problems,
             };
-            let layer = reader.layer(fields);
+            let mut layer = reader.layer(fields);
+            if origin != "profile" {
+                layer.provider = Some(kind(connection));
+            }
             over = layer.clone().under(&over);
             evaluated.insert(0, (origin, layer));
         }

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::models::result;
 use super::{BUDGET, Engine, failed, frames};
 use crate::chat::{Message, OutputSchema};
+use crate::config::ProviderKind;
 use crate::error::RunError;
 use crate::ir::program::Schema;
 use crate::llm::{Answer, Call, LlmError};
@@ -88,7 +89,11 @@ impl Engine<'_> {
                 session.fail(FailureKind::Schema);
                 return Ok(Err(error));
             }
-            let complaint = schema::repair(&wanted.name, &violations, retry_message);
+            // Local servers turn the schema into a grammar, which the model never reads.
+            let unseen =
+                matches!(session.call().settings.kind, ProviderKind::Ollama | ProviderKind::Custom);
+            let json = unseen.then_some(wanted.json.as_str());
+            let complaint = schema::repair(&wanted.name, &violations, retry_message, json);
             session.say([Message::assistant(answer.response.text), Message::user(complaint)]);
             round += 1;
         }

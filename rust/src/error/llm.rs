@@ -113,3 +113,40 @@ impl std::fmt::Display for LlmError {
 }
 
 impl std::error::Error for LlmError {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::value::{StructValue, builtin};
+
+    /// E-9: the host's error has every field of the language's, under the same name.
+    #[test]
+    fn no_field_is_lost() {
+        let record = builtin::RECORDS.iter().find(|record| record.name == "LlmError").unwrap();
+        let ty = builtin::struct_type("LlmError").unwrap();
+        let fields = record.fields.iter().map(|(name, declared)| match *declared {
+            "Bool" => Value::Bool(true),
+            "Int" => Value::Int(7),
+            "Float" => Value::Float(1.5),
+            "Option<Int>" => Value::Some(Arc::new(Value::Int(8))),
+            "Option<String>" => Value::Some(Arc::new(Value::from(*name))),
+            "Array<Violation>" => {
+                Value::array(vec![builtin::violation("/a", "enum", "x", "y", "m")])
+            }
+            _ => Value::from(*name),
+        });
+        let value = Value::Struct(Arc::new(StructValue { ty, fields: fields.collect() }));
+        let error = LlmError::from_value(&value).unwrap();
+        let kept = serde_json::to_value(&error).unwrap();
+        let Value::Struct(held) = &value else { unreachable!() };
+        for ((name, _), field) in record.fields.iter().zip(&held.fields) {
+            assert_eq!(kept.get(name), Some(&to_json(field)), "{name}");
+        }
+        assert_eq!(kept.as_object().unwrap().len(), record.fields.len());
+        assert_eq!(error.retry_after(), Some(Duration::from_millis(8)));
+        assert_eq!((error.to_string().as_str(), error.is_retryable()), ("message", true));
+        assert_eq!(LlmError::from_value(&Value::Nil), None);
+    }
+}

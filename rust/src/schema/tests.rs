@@ -95,8 +95,10 @@ fn a_repair_message_has_the_programs_words_and_every_violation() {
     let list = "Your last answer does not fit the schema `S`:\n- /a: expected Int, got nothing\n\
         - the answer: expected JSON, got text\n- /b: too long\n\
         Answer again, with one JSON value that fits the schema and nothing else.";
-    assert_eq!(repair("S", &all, ""), list);
-    assert_eq!(repair("S", &all, "Be careful."), format!("Be careful.\n\n{list}"));
+    assert_eq!(repair("S", &all, "", None), list);
+    assert_eq!(repair("S", &all, "Be careful.", None), format!("Be careful.\n\n{list}"));
+    let unseen = list.replace("Answer again", "This is its JSON Schema:\n{}\nAnswer again");
+    assert_eq!(repair("S", &all, "", Some("{}")), unseen);
 }
 
 /// SC-13: validators of inner values come first.

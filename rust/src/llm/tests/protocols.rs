@@ -155,7 +155,7 @@ async fn anthropic_gateways_get_the_way_that_they_know() {
     };
     let good = sample("anthropic/messages_response.json");
     let replies = vec![
-        refuse("output_config: Extra inputs are not permitted"),
+        refuse("output_config.format: json_schema is not supported by this model"),
         refuse("tool_choice: this model does not support forced tools"),
         Reply::json(200, &good),
         refuse("output_config.format.schema: too complex"),

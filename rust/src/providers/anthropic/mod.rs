@@ -59,7 +59,7 @@ impl Dialect for Anthropic {
         let field = request::way(chat, quirks)?.field()?;
         // A complaint about the schema itself must stay readable.
         let is_unknown =
-            quirks::is_refused(failure, &[field]) && !failure.message.contains("schema");
+            quirks::is_refused(failure, &[field]) && !failure.message.contains("format.schema");
         is_unknown.then(|| quirks.with_refused_schema(&chat.model))
     }
 

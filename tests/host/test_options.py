@@ -1,0 +1,93 @@
+"""Options of a runtime that belong to connections and limits (8.5 of the toolchain reference)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import concerto
+import pytest
+from concerto import errors
+
+PROGRAM = """
+connect far { provider: custom, base_url: env("URL"), default_model: "m", timeout: 5 }
+model M { provider: far }
+pub fn ask() -> Result<String, LlmError> { Ok(M.execute("hello")?.text) }
+pub fn deep(n: Int) -> Int { if n == 0 { 0 } else { 1 + deep(n - 1) } }
+pub fn long() { let mut n = 0; while true { n = (n + 1) % 7; } }
+"""
+
+
+@pytest.fixture(scope="module")
+def program() -> concerto.Program:
+    return concerto.compile(PROGRAM)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"execution_timeout": 0}, "`execution_timeout` must be positive seconds"),
+        ({"execution_timeout": -1.0}, "`execution_timeout` must be positive seconds"),
+        ({"execution_timeout": float("nan")}, "`execution_timeout` must be positive seconds"),
+        ({"max_call_depth": 0}, "`max_call_depth` must be at least 1"),
+        ({"proxy": "no url"}, '`proxy` must be a URL or "none"'),
+    ],
+)
+def test_wrong_options_are_refused_at_once(
+    program: concerto.Program, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(concerto.ConfigError, match=words):
+        concerto.Runtime(program, **options)
+
+
+def test_limits_of_a_run(program: concerto.Program) -> None:
+    assert concerto.Runtime(program, max_call_depth=12).call("deep", 10) == 10
+    with pytest.raises(concerto.PanicError) as panic:
+        concerto.Runtime(program, max_call_depth=12).call("deep", 13)
+    assert panic.value.kind == "StackOverflow"
+    with pytest.raises(concerto.LimitError) as limit:
+        concerto.Runtime(program, execution_timeout=0.05).call("long")
+    assert limit.value.limit == "execution_timeout"
+    script = '{"rules": [{"reply": {"fault": "stall"}}]}'
+    with concerto.MockServer(script=script) as server:
+        runtime = concerto.Runtime(program, env={"URL": server.url}, execution_timeout=0.2)
+        with pytest.raises(concerto.LimitError):
+            runtime.call("ask")
+        counters = runtime.get_metrics().counters("far")
+        assert (counters["calls"], counters["cancelled"], counters["in_flight"]) == (1, 1, 0)
+
+
+def test_a_proxy_is_used_but_not_for_this_machine(program: concerto.Program) -> None:
+    """C-63: the server stands for the proxy: it sees the absolute URL of the far server."""
+    with concerto.MockServer() as proxy:
+        address = proxy.url.removesuffix("/v1")
+        runtime = concerto.Runtime(program, env={"URL": "http://far.example/v1"}, proxy=address)
+        assert runtime.call("ask") == "[mock response to: hello]"
+        assert len(proxy.requests()) == 1
+        near = concerto.Runtime(program, env={"URL": proxy.url}, proxy="http://127.0.0.1:9")
+        assert near.call("ask") == "[mock response to: hello]"
+
+
+def test_a_certificate_file_must_be_readable(program: concerto.Program, tmp_path: Path) -> None:
+    """C-62: found out by the first call that needs it, which names the file."""
+    empty = tmp_path / "empty.pem"
+    empty.write_text("", encoding="utf-8")
+    for path, words in ((tmp_path / "none.pem", "cannot be read"), (empty, "no certificate")):
+        runtime = concerto.Runtime(
+            program, env={"URL": "https://127.0.0.1:9/v1"}, ca_bundle=str(path)
+        )
+        with pytest.raises(errors.ConfigurationError, match=words) as caught:
+            runtime.call("ask")
+        assert caught.value.field == "ca_bundle"
+        assert str(path) in str(caught.value)
+
+
+def test_a_call_that_cannot_be_made_counts_as_failed(program: concerto.Program) -> None:
+    """T-10, T-12, E-2: no attempt, but a call with an error."""
+    runtime = concerto.Runtime(program, env_allow=[])
+    with pytest.raises(errors.ConfigurationError):
+        runtime.call("ask")
+    for name in ("far", "M"):
+        counters = runtime.get_metrics().counters(name)
+        assert (counters["calls"], counters["attempts"]) == (1, 0)
+        assert counters["errors"] == {"config": 1}
