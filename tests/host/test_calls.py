@@ -80,6 +80,23 @@ def test_runs_of_a_runtime_share_its_limits() -> None:
         assert rt.call("ask", "third") == "Hello."
 
 
+def test_changed_limits_reach_runs_that_wait() -> None:
+    # O-10, O-11
+    stall = {"times": 1, "reply": {"fault": "stall"}}
+    with concerto.MockServer(script=script(stall, HELLO)) as server:
+        rt = runtime(server)
+        pause = threading.Event()
+        with rt.start("ask", "first"):
+            while not server.requests():
+                pause.wait(0.005)
+            with rt.start("ask", "second") as second:
+                while rt.get_metrics().counters("ollama")["queued"] == 0:
+                    pause.wait(0.005)
+                rt.override_connection("ollama", base_url=server.url + "/v1", remove=["rate_limit"])
+                assert second.result(timeout=10) == "Hello."
+        assert rt.get_metrics().counters("ollama")["queued"] == 0
+
+
 @pytest.mark.parametrize("jitter", [-0.1, 1.5, float("nan")])
 def test_options_out_of_range_are_refused(jitter: float) -> None:
     with pytest.raises(concerto.ConfigError, match="the option `retry_jitter` must be 0 to 1"):
