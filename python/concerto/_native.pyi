@@ -65,6 +65,8 @@ class Runtime:
         max_call_depth: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
+        retry_jitter: float = 0.1,
+        max_queued_requests: int | None = None,
         log_level: str = "warn",
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:

@@ -168,6 +168,8 @@ class Runtime:
         max_call_depth: Active calls before a program panics with `StackOverflow`.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
+        retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random.
+        max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
     """
@@ -183,6 +185,8 @@ class Runtime:
         max_call_depth: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
+        retry_jitter: float = 0.1,
+        max_queued_requests: int | None = None,
         log_level: str = "warn",
         prices: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
@@ -201,6 +205,8 @@ class Runtime:
             max_call_depth=max_call_depth,
             proxy=proxy,
             ca_bundle=ca_bundle,
+            retry_jitter=retry_jitter,
+            max_queued_requests=max_queued_requests,
             log_level=log_level,
         )
         for pattern, price in (prices or {}).items():

@@ -29,6 +29,7 @@ mod engine;
 mod error;
 pub mod ir;
 mod llm;
+mod log;
 mod metrics;
 #[cfg(feature = "mock")]
 pub mod mock;
@@ -46,6 +47,7 @@ pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, Re
 pub use engine::emits::Emit;
 pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
 pub use ir::IrError;
+pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
 pub use runtime::{
     Args, Blocking, EmitHandler, EntryPoint, IntoArgs, Observer, Program, Run, Runtime,

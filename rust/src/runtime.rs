@@ -186,7 +186,9 @@ impl Runtime {
         name: &str,
         config: ConnectionConfig<'_>,
     ) -> Result<(), ConfigError> {
-        self.inner.overrides.set_host(name, &config)
+        self.inner.overrides.set_host(name, &config)?;
+        self.inner.shared.apply_limits();
+        Ok(())
     }
 
     /// The same from JSON fields, as a command line or a host in another language has them; those of a `command_line` lie under the host's.
@@ -199,7 +201,9 @@ impl Runtime {
         fields: &serde_json::Map<String, serde_json::Value>,
         command_line: bool,
     ) -> Result<(), ConfigError> {
-        self.inner.overrides.set_json(name, fields, command_line)
+        self.inner.overrides.set_json(name, fields, command_line)?;
+        self.inner.shared.apply_limits();
+        Ok(())
     }
 
     /// The settings of a connection that a call would use now: each field as `{"value", "origin"}`, secrets masked, with an `error` where the
@@ -216,11 +220,13 @@ impl Runtime {
     /// Restores the program's settings of one connection.
     pub fn clear_override(&self, name: &str) {
         self.inner.overrides.clear_host(name);
+        self.inner.shared.apply_limits();
     }
 
     /// Restores the program's settings of all connections.
     pub fn clear_overrides(&self) {
         self.inner.overrides.clear_all_host();
+        self.inner.shared.apply_limits();
     }
 
     /// Calls `handler` for each emit on `channel`, which may end in `*`, before the program goes on.

@@ -67,6 +67,12 @@ def test_successors_live() -> None:
         assert lives(rule["successor"]), rule
 
 
+# C-38
+def test_defaults_live() -> None:
+    for kind, id_ in RULES["defaults"].items():
+        assert kind == "ollama" or lives(id_), id_
+
+
 # The same rows as in the twin, `rust/src/models_table`.
 @pytest.mark.parametrize(
     ("id_", "sampling", "stop"),

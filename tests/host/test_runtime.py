@@ -265,33 +265,6 @@ def test_overrides_are_checked_merged_and_remembered(
         rt.call("text", "hello")
 
 
-def test_what_is_not_there_yet_is_refused_by_name() -> None:
-    for block, word in (
-        ("connect ollama { retry: { max_attempts: 3 } }\nmodel M { provider: ollama }", "retry"),
-        (
-            "connect ollama { rate_limit: { requests_per_minute: 9 } }\nmodel M { provider: ollama }",
-            "rate_limit",
-        ),
-    ):
-        source = block + '\npub fn f() -> Result<String, LlmError> { Ok(M.execute("x")?.text) }'
-        rt = concerto.Runtime(concerto.compile(source))
-        with pytest.raises(errors.ConfigurationError, match=f"field `{word}`.*yet"):
-            rt.call("f")
-        assert (
-            concerto.Runtime(concerto.compile(source), mock=True).call("f")
-            == "[mock response to: x]"
-        )
-    # An override that removes the field lifts the refusal: now it is the network that fails.
-    rt = concerto.Runtime(
-        concerto.compile(
-            'connect ollama { retry: { max_attempts: 3 } }\nmodel M { provider: ollama }\npub fn f() -> Result<String, LlmError> { Ok(M.execute("x")?.text) }'
-        )
-    )
-    rt.override_connection("ollama", remove=["retry"], base_url="http://127.0.0.1:9")
-    with pytest.raises(errors.NetworkError):
-        rt.call("f")
-
-
 def test_arguments_are_checked_before_anything_runs(program: concerto.Program) -> None:
     rt = concerto.Runtime(program, mock=True)
     calls: list[tuple[str, tuple[object, ...], dict[str, object], str]] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from concerto.metrics import CostEstimate, Metrics, TokenUsage
@@ -101,11 +102,18 @@ def _total(metrics: Metrics) -> str:
 
 def _cost(cost: CostEstimate) -> str:
     """Never a bare zero where prices are unknown."""
-    text = f"${cost.usd:.4f}" if cost.usd or not cost.unpriced_tokens else ""
+    text = _dollars(cost.usd) if cost.usd or not cost.unpriced_tokens else ""
     if cost.unpriced_tokens:
         text = f"{text} + " if text else ""
         text += f"{cost.unpriced_tokens:,} unpriced"
     return text
+
+
+def _dollars(usd: float) -> str:
+    """Four decimals; for less than that two digits that say something."""
+    if not 0 < usd < 0.001:
+        return f"${usd:.4f}"
+    return f"${usd:.{1 - math.floor(math.log10(usd))}f}"
 
 
 def _time(milliseconds: float) -> str:

@@ -36,6 +36,8 @@ pub struct ConnectionSettings {
     pub project: Option<String>,
     /// Alias to id.
     pub models: IndexMap<String, String>,
+    /// Counts the overrides before these settings: those with a higher number are newer.
+    pub epoch: u64,
     origins: Vec<(&'static str, &'static str)>,
 }
 
@@ -88,6 +90,7 @@ pub fn merge_for_view(
         organization: whole.organization,
         project: whole.project,
         models: whole.models.into_iter().collect(),
+        epoch: 0,
         origins: origins(layers),
     };
     (settings, problem)

@@ -17,6 +17,7 @@ struct State {
     command_line: HashMap<String, Layer>,
     host: HashMap<String, Layer>,
     rejected: HashMap<String, ConfigError>,
+    epoch: u64,
 }
 
 impl Overrides {
@@ -76,6 +77,7 @@ impl Overrides {
     ) -> Result<(), ConfigError> {
         self.locked(|state| match checked {
             Ok(layer) => {
+                state.epoch += 1;
                 state.rejected.remove(name);
                 let place = if command_line { &mut state.command_line } else { &mut state.host };
                 place.insert(name.to_owned(), layer);
@@ -91,6 +93,7 @@ impl Overrides {
     /// Removes the host's override of a connection.
     pub fn clear_host(&self, name: &str) {
         self.locked(|state| {
+            state.epoch += 1;
             state.host.remove(name);
             state.rejected.remove(name);
         });
@@ -99,6 +102,7 @@ impl Overrides {
     /// Removes all overrides of the host.
     pub fn clear_all_host(&self) {
         self.locked(|state| {
+            state.epoch += 1;
             state.host.clear();
             state.rejected.clear();
         });
@@ -117,6 +121,12 @@ impl Overrides {
                 .and_then(|name| state.rejected.get(*name))
                 .map_or(Ok(()), |e| Err(e.clone()))
         })
+    }
+
+    /// Counts the changes so far.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.locked(|state| state.epoch)
     }
 
     /// The layers over a connection's declaration, weakest first.

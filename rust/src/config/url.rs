@@ -1,28 +1,23 @@
 //! Base URLs: what is legal, and how a request's URL comes from one.
 
 use super::ProviderKind;
+use crate::models_table;
 
-/// The defaults of a kind: base URL and model. The custom kind has none.
-const fn defaults(kind: ProviderKind) -> Option<(&'static str, &'static str)> {
-    match kind {
-        ProviderKind::OpenAi => Some(("https://api.openai.com/v1", "gpt-4o")),
-        ProviderKind::Anthropic => Some(("https://api.anthropic.com/v1", "claude-sonnet-4-6")),
-        ProviderKind::Google => {
-            Some(("https://generativelanguage.googleapis.com/v1beta", "gemini-2.5-flash"))
-        }
-        ProviderKind::Ollama => Some(("http://localhost:11434/v1", "llama3.1")),
-        ProviderKind::Custom => None,
-    }
-}
-
-/// The model of a connection that names none.
+/// The model of a connection that names none; a release can move it.
 #[must_use]
 pub fn default_model(kind: ProviderKind) -> Option<&'static str> {
-    defaults(kind).map(|(_, model)| model)
+    models_table::default_model(kind.word())
 }
 
-pub(super) fn default_url(kind: ProviderKind) -> Option<&'static str> {
-    defaults(kind).map(|(url, _)| url)
+/// The base URL of a kind. The custom kind has none.
+pub(super) const fn default_url(kind: ProviderKind) -> Option<&'static str> {
+    match kind {
+        ProviderKind::OpenAi => Some("https://api.openai.com/v1"),
+        ProviderKind::Anthropic => Some("https://api.anthropic.com/v1"),
+        ProviderKind::Google => Some("https://generativelanguage.googleapis.com/v1beta"),
+        ProviderKind::Ollama => Some("http://localhost:11434/v1"),
+        ProviderKind::Custom => None,
+    }
 }
 
 /// Says what is wrong with a base URL.

@@ -49,6 +49,13 @@ pub struct Shared {
     pub max_call_depth: usize,
 }
 
+impl Shared {
+    /// To be called after an override has changed: waiting attempts follow the new rate limits at once.
+    pub fn apply_limits(&self) {
+        settings::apply_limits(self);
+    }
+}
+
 /// One run.
 pub struct Engine<'a> {
     shared: &'a Shared,

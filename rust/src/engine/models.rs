@@ -124,7 +124,7 @@ impl Engine<'_> {
         messages.extend(said);
         let declared = sampling(model);
         let timeout = over.timeout.or_else(|| seconds(model.fields.timeout.as_ref()));
-        let call = Call {
+        Ok(Call {
             origin: Origin { connection: name.to_owned(), model: model.name.clone() },
             timeout: timeout.unwrap_or(settings.timeout),
             settings,
@@ -140,9 +140,7 @@ impl Engine<'_> {
             output,
             deadline: None,
             retry: model.fields.retry_policy.clone(),
-        };
-        refuse_retry_policy(model, name)?;
-        Ok(call)
+        })
     }
 
     /// A call that never leaves the process needs no key and no variables.
@@ -250,19 +248,6 @@ fn refused(refusal: Refusal, connection: &str, model: &str) -> LlmError {
             error
         }
     }
-}
-
-fn refuse_retry_policy(model: &Model, connection: &str) -> Result<(), LlmError> {
-    let repeats =
-        model.fields.retry_policy.as_ref().is_some_and(|p| p.max_attempts.unwrap_or(1) > 1);
-    if !repeats {
-        return Ok(());
-    }
-    let message = format!(
-        "model `{}`: field `retry_policy`: this release does not repeat failed requests yet",
-        model.name
-    );
-    Err(LlmError::config(connection, &model.name, "", "retry_policy", &message))
 }
 
 pub(super) fn result(outcome: Result<Value, LlmError>) -> Value {

@@ -28,6 +28,20 @@ pub(super) struct SettingsError {
 /// A field and what is wrong with it.
 type Problem = (String, String);
 
+/// Puts the rate limits of the present settings in force, also for attempts that wait (O-11).
+pub(super) fn apply_limits(shared: &Shared) {
+    let epoch = shared.overrides.epoch();
+    for connection in shared.program.connections() {
+        let [command_line, host] = shared.overrides.layers(&connection.name);
+        let fields = [Some(&connection.fields), connection.profile.as_ref()].into_iter().flatten();
+        let declared = fields.fold(Layer::default(), |low, fields| {
+            low.under(&Layer { rate_limit: fields.rate_limit.clone(), ..Layer::default() })
+        });
+        let whole = declared.under(&command_line).under(&host);
+        shared.client.limit(&connection.name, whole.rate_limit.as_ref(), epoch);
+    }
+}
+
 impl RunSettings {
     /// The settings of a connection for a call that starts now.
     pub(super) fn resolve(
@@ -40,13 +54,15 @@ impl RunSettings {
             message: format!("connection `{}`: field `{field}`: {problem}", connection.name),
             field,
         };
+        let epoch = shared.overrides.epoch();
         let (layers, problems) = self.layers(shared, index, connection);
         if let Some(problem) = problems.into_iter().next() {
             return Err(failed(problem));
         }
-        config::merge(&connection.name, kind(connection), &borrowed(&layers))
-            .map(Arc::new)
-            .map_err(failed)
+        let merged = config::merge(&connection.name, kind(connection), &borrowed(&layers));
+        let mut settings = merged.map_err(failed)?;
+        settings.epoch = epoch;
+        Ok(Arc::new(settings))
     }
 
     /// Every field with its value and origin, secrets masked; a field that cannot be evaluated has an `error` instead of a value.

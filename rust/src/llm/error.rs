@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Call;
+use super::{Call, transport};
 use crate::clock;
 use crate::config::ProviderKind;
 use crate::providers::{Failure, FailureKind};
@@ -84,13 +84,13 @@ impl LlmError {
         let line = format!("{}: {status}{cause}: {said}", call.origin.connection);
         let timed_out = failure.kind == FailureKind::Timeout;
         Self {
-            message: one_line(&line),
+            message: one_line(&line, &after(attempts)),
             connection: call.origin.connection.clone(),
             model: call.origin.model.clone(),
             model_id: call.model_id.clone(),
             attempts,
             latency_ms: clock::millis(started.elapsed()),
-            timeout: timed_out.then_some(call.timeout),
+            timeout: timed_out.then(|| limit(call, failure.phase)),
             field: None,
             reason: None,
             rounds: 0,
@@ -110,7 +110,7 @@ impl LlmError {
         message: &str,
     ) -> Self {
         Self {
-            message: one_line(message),
+            message: one_line(message, ""),
             failure: Failure::new(FailureKind::Config, message),
             connection: connection.to_owned(),
             model: model.to_owned(),
@@ -128,7 +128,7 @@ impl LlmError {
 
     /// Replaces the message: made into one line, and cut.
     pub fn set_message(&mut self, message: &str) {
-        self.message = one_line(message);
+        self.message = one_line(message, "");
     }
 
     /// The same error for a stream that had begun to deliver.
@@ -144,7 +144,7 @@ impl LlmError {
         self.failure.kind = FailureKind::StreamInterrupted;
         let said = &self.failure.message;
         let text = format!("{}: stream interrupted after {chunks} chunks: {said}", self.connection);
-        self.message = one_line(&text);
+        self.message = one_line(&text, &after(self.attempts));
         self.interrupted = Some(Interrupted { cause, partial_text, chunks });
         self
     }
@@ -155,6 +155,9 @@ fn help(call: &Call, failure: &Failure) -> String {
     let (text, id) = (&failure.message, &call.model_id);
     match (failure.kind, failure.param.as_deref()) {
         (FailureKind::Timeout, _) if failure.phase == Some("connect") => String::new(),
+        (FailureKind::Timeout, _) if matches!(failure.phase, Some("queue" | "call")) => {
+            "; raise `@timeout` if the model may take longer".to_owned()
+        }
         (FailureKind::Timeout, _) if failure.phase.is_some() => {
             let why = match call.settings.kind {
                 ProviderKind::Ollama => "a first request also loads the model",
@@ -174,8 +177,22 @@ fn help(call: &Call, failure: &Failure) -> String {
     }
 }
 
-/// Control characters escaped, and not too long.
-fn one_line(text: &str) -> String {
+/// The time limit that ran out in this phase.
+fn limit(call: &Call, phase: Option<&str>) -> Duration {
+    match phase {
+        Some("queue" | "call") => call.deadline.unwrap_or(call.timeout),
+        Some("connect") => call.timeout.min(transport::CONNECT),
+        _ => call.timeout,
+    }
+}
+
+/// C-75: how often it was tried, if more than once.
+fn after(attempts: u32) -> String {
+    if attempts > 1 { format!(" (after {attempts} attempts)") } else { String::new() }
+}
+
+/// Control characters escaped, and not too long; the suffix is never cut off.
+fn one_line(text: &str, suffix: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {
@@ -184,8 +201,9 @@ fn one_line(text: &str) -> String {
             line.push(character);
         }
     }
-    if line.chars().count() <= MAX_MESSAGE {
-        return line;
+    let most = MAX_MESSAGE.saturating_sub(suffix.chars().count());
+    if line.chars().count() > most {
+        line = line.chars().take(most.saturating_sub(3)).chain("...".chars()).collect();
     }
-    line.chars().take(MAX_MESSAGE - 3).chain("...".chars()).collect()
+    line + suffix
 }

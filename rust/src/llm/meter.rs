@@ -1,6 +1,7 @@
 //! Counts one call, in the recorders of the runtime and of the run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -19,7 +20,6 @@ pub(super) struct Meter {
     attempt_started: Instant,
     attempts: u32,
     rounds: u32,
-    attempts_in_round: u32,
     usage: Usage,
     cost: Option<f64>,
     over: bool,
@@ -35,7 +35,6 @@ impl Meter {
             attempt_started: now,
             attempts: 0,
             rounds: 0,
-            attempts_in_round: 0,
             usage: Usage::default(),
             cost: Some(0.0),
             over: false,
@@ -55,17 +54,19 @@ impl Meter {
         self.attempts
     }
 
-    pub(super) fn round(&mut self) {
-        self.rounds += 1;
-        self.attempts_in_round = 0;
+    /// An attempt starts after it was queued so long; the first of a round begins the round.
+    pub(super) fn attempt(&mut self, first: bool, queued: Duration) {
+        self.attempts += 1;
+        self.attempt_started = clock::now();
+        self.rounds += u32::from(first);
+        let milliseconds = queued.as_secs_f64() * 1000.0;
+        self.each(|recorder, origin| recorder.attempt_started(origin, first, milliseconds));
     }
 
-    pub(super) fn attempt(&mut self) {
-        let first = self.attempts_in_round == 0;
-        self.attempts += 1;
-        self.attempts_in_round += 1;
-        self.attempt_started = clock::now();
-        self.each(|recorder, origin| recorder.attempt_started(origin, first, 0.0));
+    /// An attempt waits for the limits, until the guard is dropped.
+    pub(super) fn queued(&self) -> Queued<'_> {
+        self.each(Recorder::queued);
+        Queued(self)
     }
 
     pub(super) fn attempt_ended(&self) {
@@ -77,8 +78,8 @@ impl Meter {
         self.each(|recorder, origin| recorder.sent(origin, bytes as u64));
     }
 
-    pub(super) fn received(&self, bytes: usize, chunks: u64) {
-        self.each(|recorder, origin| recorder.received(origin, bytes as u64, chunks));
+    pub(super) fn received(&self, bytes: u64, chunks: u64) {
+        self.each(|recorder, origin| recorder.received(origin, bytes, chunks));
     }
 
     pub(super) fn first_chunk(&self) {
@@ -105,15 +106,15 @@ impl Meter {
         self.over
     }
 
-    /// Adds the answer of a round.
-    pub(super) fn answer(&mut self, call: &Call, response: ChatResponse) -> Answer {
+    /// Adds the answer of a round; gives all of the call so far, and the tokens of this round alone.
+    pub(super) fn answer(&mut self, call: &Call, response: ChatResponse) -> (Answer, Usage) {
         let prompt = estimate_prompt(&call.messages, call.output.as_ref());
         let usage = Usage::completed(response.usage, prompt, &response.text);
         let model = response.model.clone().unwrap_or_else(|| call.model_id.clone());
         let cost = self.used(call, &model, &usage);
         self.usage.add(&usage);
         self.cost = self.cost.zip(cost).map(|(all, this)| all + this);
-        Answer {
+        let answer = Answer {
             connection: self.origin.connection.clone(),
             response,
             usage: self.usage,
@@ -122,7 +123,8 @@ impl Meter {
             attempts: self.attempts,
             rounds: self.rounds,
             latency_ms: clock::millis(self.started.elapsed()),
-        }
+        };
+        (answer, usage)
     }
 
     /// Ends the call with its last attempt's failure.
@@ -147,6 +149,15 @@ impl Meter {
             );
         }
         LlmError::new(call, failure, self.attempts, self.started)
+    }
+}
+
+/// Counts as queued while it lives.
+pub(super) struct Queued<'a>(&'a Meter);
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.each(Recorder::unqueued);
     }
 }
 

@@ -1,27 +1,41 @@
-//! One model call from start to end: settings → attempt (encode, send, decode) → classify → answer, and metrics once per attempt.
+//! One model call from start to end: settings → limits → attempt (encode, send, decode) → classify → retry or answer, and metrics once per
+//! attempt.
 //!
-//! Knows no language and no wire format. Here belong, between the loop and the attempt: `limit.rs`, the rate limits, and `retry.rs`, who waits how
-//! long before which attempt; both as pure rules of state and time. Until then a connection that asks for them is refused.
+//! Knows no language and no wire format. The rules are pure functions of state and time: `retry.rs` decides who is tried again and when,
+//! `limit.rs` who may start; [`queue`] and the loop here own clock and sleep.
 
 mod attempt;
 mod error;
+mod feed;
+mod limit;
 mod meter;
+mod queue;
+mod retry;
 pub mod sse;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod transport;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::chat::{ChatResponse, Message, OutputSchema, Sampling, Usage};
-use crate::config::{ConnectionSettings, RetryConfig};
+use crate::clock;
+use crate::config::{ConnectionSettings, RateLimitConfig, RetryConfig};
+use crate::log::Log;
 use crate::metrics::{End, Origin, Recorder};
-use crate::providers::{Dialect, Failure, FailureKind, StreamDecoder, dialect};
+use crate::providers::{Failure, FailureKind, dialect};
 
-use attempt::{Exchange, Learned};
+use attempt::{Learned, Opened, Round, cost};
+use feed::Feed;
+use limit::{Arrival, Estimate};
 use meter::Meter;
+use queue::{Entry, Permit, Queue};
+use retry::{Decision, Policy};
+use transport::Deadline;
 
 pub use error::LlmError;
 pub use stream::ResponseStream;
@@ -45,7 +59,6 @@ pub struct Call {
     /// Of one attempt.
     pub timeout: Duration,
     /// Of the whole call: queueing, all rounds, attempts and delays.
-    #[allow(dead_code, reason = "kept by the call loop, with the rate limits")]
     pub deadline: Option<Duration>,
     /// The model's policy, which replaces that of the connection as a whole.
     pub retry: Option<RetryConfig>,
@@ -72,7 +85,24 @@ pub struct Answer {
     pub latency_ms: u64,
 }
 
-/// Makes calls. One per runtime: it holds the connection pools and what was learned about servers.
+/// What a host says about all calls.
+#[derive(Clone, Debug)]
+pub struct CallOptions {
+    /// The share of a delay that may be added to it, so that clients that wait do not wake together; 0 turns it off.
+    pub retry_jitter: f64,
+    /// How many attempts may wait for the limits of one connection; `None` is no bound.
+    pub max_queued_requests: Option<usize>,
+    /// Where records go.
+    pub log: Log,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        Self { retry_jitter: 0.1, max_queued_requests: None, log: Log::default() }
+    }
+}
+
+/// Makes calls. One per runtime: it holds the connection pools, the rate limits and what was learned about servers.
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -82,21 +112,46 @@ pub struct Client {
 struct Shared {
     transport: transport::Transport,
     learned: Learned,
+    options: CallOptions,
+    /// By name of the connection.
+    queues: Mutex<HashMap<String, Arc<Queue>>>,
+}
+
+impl Shared {
+    fn queue(&self, connection: &str) -> Arc<Queue> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(connection) {
+            return Arc::clone(queue);
+        }
+        let queue = Queue::new(self.options.max_queued_requests);
+        queues.insert(connection.to_owned(), Arc::clone(&queue));
+        queue
+    }
 }
 
 impl Client {
     /// A client without open connections.
     #[must_use]
-    pub fn new(options: TransportOptions) -> Self {
-        let transport = transport::Transport::new(options);
-        Self { shared: Arc::new(Shared { transport, learned: Learned::default() }) }
+    pub fn new(transport: TransportOptions, options: CallOptions) -> Self {
+        let transport = transport::Transport::new(transport);
+        let (learned, queues) = (Learned::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { transport, learned, options, queues }) }
+    }
+
+    /// Changes the limits of a connection, also for attempts that wait. `epoch` is that of the settings that they come from.
+    pub fn limit(&self, connection: &str, limits: Option<&RateLimitConfig>, epoch: u64) {
+        self.shared.queue(connection).set(limits, epoch);
     }
 
     /// Begins a call, which counts in all `recorders`. Nothing is sent before its first round.
     #[must_use]
     pub fn begin(&self, call: Call, recorders: Vec<Arc<Recorder>>) -> CallSession {
         let meter = Meter::start(&call, recorders);
-        CallSession { shared: Arc::clone(&self.shared), call, meter }
+        let queue = self.shared.queue(&call.settings.name);
+        queue.set(call.settings.rate_limit.as_ref(), call.settings.epoch);
+        let until = call.deadline.map(|limit| Deadline::from(meter.started, limit));
+        let place = queue.arrive();
+        CallSession { shared: Arc::clone(&self.shared), call, meter, queue, place, until }
     }
 
     /// Makes a call of one round and waits for its whole answer.
@@ -127,7 +182,7 @@ impl Client {
     }
 }
 
-/// One call while it goes on. Its rounds share settings, time limit and counters.
+/// One call while it goes on. Its rounds share settings, time limit, place in the queue and counters.
 ///
 /// The call ends with [`succeed`](Self::succeed), [`fail`](Self::fail) or the error of a round; one that is dropped before is
 /// cancelled.
@@ -136,6 +191,10 @@ pub struct CallSession {
     shared: Arc<Shared>,
     call: Call,
     meter: Meter,
+    queue: Arc<Queue>,
+    place: Arrival,
+    /// The end of the whole call.
+    until: Option<Deadline>,
 }
 
 impl CallSession {
@@ -155,9 +214,14 @@ impl CallSession {
     /// # Errors
     /// [`LlmError`], which ends the call.
     pub async fn round(&mut self) -> Result<Answer, LlmError> {
-        match self.attempt(false).await {
-            Ok(Opened::Whole(response)) => Ok(self.meter.answer(&self.call, response)),
-            Ok(Opened::Stream(..)) => {
+        match self.attempts(false).await {
+            Ok((Opened::Whole(response), permit)) => {
+                self.meter.attempt_ended();
+                let (answer, usage) = self.meter.answer(&self.call, *response);
+                permit.end(cost(&usage));
+                Ok(answer)
+            }
+            Ok((Opened::Stream(..), _)) => {
                 let message = "the server sent a stream that was not asked for";
                 let failure = Failure::new(FailureKind::InvalidResponse, message);
                 Err(self.meter.fail(&self.call, failure))
@@ -171,10 +235,15 @@ impl CallSession {
     /// # Errors
     /// [`LlmError`]: everything that goes wrong before the first text.
     pub async fn stream(mut self) -> Result<ResponseStream, LlmError> {
-        match self.attempt(true).await {
-            Ok(opened) => ResponseStream::open(self, opened).await,
-            Err(failure) => Err(self.meter.fail(&self.call, failure)),
-        }
+        let (opened, permit) = match self.attempts(true).await {
+            Ok(opened) => opened,
+            Err(failure) => return Err(self.meter.fail(&self.call, failure)),
+        };
+        let (feed, request_id) = match opened {
+            Opened::Stream(feed, request_id) => (feed, request_id),
+            Opened::Whole(response) => (Feed::whole(*response), None),
+        };
+        Ok(ResponseStream::new(self, feed, permit, request_id))
     }
 
     /// Ends the call: its last answer is good.
@@ -187,48 +256,53 @@ impl CallSession {
         self.meter.end(&End::Error(kind.word()));
     }
 
-    /// One attempt. What the configuration rules out fails before it counts as one.
-    async fn attempt(&mut self, stream: bool) -> Result<Opened, Failure> {
-        let dialect = usable_dialect(&self.call)?;
-        let pool = self.shared.transport.pool(&self.call.settings, self.call.timeout)?;
-        let learned = &self.shared.learned;
-        let exchange = Exchange { call: &self.call, dialect, pool: &pool, learned, stream };
-        self.meter.round();
-        self.meter.attempt();
-        let outcome = exchange.send(&self.meter).await;
-        self.meter.attempt_ended();
-        outcome
+    /// One round: as many attempts as the policy allows, each when the limits let it start. Gives the answer and the slot that it holds.
+    async fn attempts(&mut self, stream: bool) -> Result<(Opened, Permit), Failure> {
+        let retry = self.call.retry.as_ref().or(self.call.settings.retry.as_ref());
+        let policy = Policy::new(retry, self.shared.options.retry_jitter);
+        let (most, until) = (policy.max_attempts(), self.until);
+        let dialect = dialect(self.call.settings.kind);
+        let mut round = Round::new(&self.shared, &self.call, until, dialect, stream, most > 1)?;
+        let mut attempt = 1;
+        loop {
+            let permit = self.admitted(&round, attempt == 1).await?;
+            let failure = match transport::within(until, round.attempt(&self.meter)).await {
+                Ok(opened) => return Ok((opened, permit)),
+                Err(failure) => failure,
+            };
+            permit.end(round.cost_of(&failure));
+            self.meter.attempt_ended();
+            let room = until.map(|until| until.room());
+            let decision = policy.after(attempt, &failure, room, fastrand::f64());
+            let Decision::RetryAfter(delay) = decision else { return Err(failure) };
+            round.traffic.retrying(attempt, most, &failure, delay);
+            tokio::time::sleep(delay).await; // without a slot (C-85)
+            attempt += 1;
+        }
+    }
+
+    /// Waits until the limits let an attempt start, and counts it.
+    async fn admitted(&mut self, round: &Round, first: bool) -> Result<Permit, Failure> {
+        let entered = clock::now();
+        let is_limited = self.queue.is_limited();
+        let estimate = if is_limited { round.estimate() } else { Estimate::default() };
+        let permit = match self.queue.enter(self.place, estimate) {
+            Entry::Started(permit) => permit,
+            Entry::Full(waiting) => return Err(queue_is_full(waiting)),
+            Entry::Waits(waiting) => {
+                let _counted = self.meter.queued();
+                let started = async { Ok(waiting.started().await) };
+                transport::queued_within(self.until, started).await?
+            }
+        };
+        self.meter.attempt(first, entered.elapsed());
+        Ok(permit)
     }
 }
 
-/// How a server answered.
-enum Opened {
-    /// With a stream; the server's id of the request, and how to read it.
-    Stream(reqwest::Response, Option<String>, Box<dyn StreamDecoder>),
-    /// With the whole answer.
-    Whole(ChatResponse),
-}
-
-/// The feature that a call needs and this release does not have.
-fn not_there_yet(call: &Call) -> Option<(&'static str, String)> {
-    let settings = &call.settings;
-    if settings.retry.as_ref().is_some_and(|retry| retry.max_attempts.unwrap_or(1) > 1) {
-        return Some(("retry", "this release does not repeat failed requests yet; remove `retry` or set `max_attempts: 1`".to_owned()));
-    }
-    let limit = settings.rate_limit.as_ref()?;
-    let limited =
-        limit.requests_per_minute.or(limit.tokens_per_minute).or(limit.concurrent_requests);
-    limited.map(|_| {
-        ("rate_limit", "this release does not keep rate limits yet; remove `rate_limit`".to_owned())
-    })
-}
-
-fn usable_dialect(call: &Call) -> Result<&'static dyn Dialect, Failure> {
-    if let Some((field, message)) = not_there_yet(call) {
-        return Err(Failure {
-            param: Some(field.to_owned()),
-            ..Failure::new(FailureKind::Config, message)
-        });
-    }
-    Ok(dialect(call.settings.kind))
+/// C-90: not retried, since waiting is what there is no room for.
+fn queue_is_full(waiting: usize) -> Failure {
+    let message =
+        format!("{waiting} requests wait already, as many as `max_queued_requests` allows");
+    Failure { phase: Some("queue"), ..Failure::new(FailureKind::RateLimited, message) }
 }

@@ -16,7 +16,7 @@ use crate::wire::{HttpRequest, HttpResponse, find};
 /// The longest body that is read, decoded.
 const MAX_BODY: usize = 64 << 20;
 /// Setting up a connection takes at most this long.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Idle connections close after this.
 const IDLE: Duration = Duration::from_secs(90);
 /// Idle connections that are kept.
@@ -44,8 +44,45 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn after(limit: Duration) -> Self {
-        Self { at: clock::now() + limit, limit }
+        Self::from(clock::now(), limit)
     }
+
+    pub(super) fn from(start: Instant, limit: Duration) -> Self {
+        Self { at: start + limit, limit }
+    }
+
+    /// What is left.
+    pub(super) fn room(&self) -> Duration {
+        self.at.saturating_duration_since(clock::now())
+    }
+}
+
+/// Work within the time of a whole call.
+pub(super) async fn within<T>(
+    call: Option<Deadline>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    in_phase("call", "the call did not end", call, work).await
+}
+
+/// Waiting for the rate limits within the time of a whole call.
+pub(super) async fn queued_within<T>(
+    call: Option<Deadline>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    in_phase("queue", "the rate limits let the call not start", call, work).await
+}
+
+/// The time of a call does not come back, so what it ends is not retried (C-60).
+async fn in_phase<T>(
+    phase: &'static str,
+    what: &str,
+    call: Option<Deadline>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(deadline) = call else { return work.await };
+    let over = || Failure { class: None, ..timed_out(phase, what, deadline.limit) };
+    timeout_at(deadline.at, work).await.unwrap_or_else(|_| Err(over()))
 }
 
 /// Connection pools, one per connection, server and limit for connecting, made on first use.
@@ -91,16 +128,19 @@ impl Pool {
     pub(super) async fn send(
         &self,
         settings: &ConnectionSettings,
-        request: HttpRequest,
+        request: &HttpRequest,
         stream: bool,
         deadline: Deadline,
     ) -> Result<reqwest::Response, Failure> {
-        let builder = self.client.post(&request.url).headers(headers(settings, &request, stream)?);
-        let sending = builder.body(request.body).send();
+        let builder = self.client.post(&request.url).headers(headers(settings, request, stream)?);
+        let sending = builder.body(request.body.clone()).send();
         // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
         match timeout_at(deadline.at + GRACE, sending).await {
             Err(_) => Err(timed_out("response", "no answer", deadline.limit)),
-            Ok(Err(error)) => Err(transport_failure(error, "response", deadline.limit)),
+            Ok(Err(error)) => {
+                let host = settings.base_url.split('/').nth(2);
+                Err(transport_failure(error, "response", deadline.limit, host))
+            }
             Ok(Ok(response)) => Ok(response),
         }
     }
@@ -242,7 +282,7 @@ pub(super) async fn read_body(
             // An error whose text is lost is still that error.
             _ if !is_good => break,
             Err(_) => return Err(timed_out("body", "the answer did not end", deadline.limit)),
-            Ok(Err(error)) => return Err(transport_failure(error, "body", deadline.limit)),
+            Ok(Err(error)) => return Err(transport_failure(error, "body", deadline.limit, None)),
         }
     }
     Ok(HttpResponse { status, headers, body: body.freeze() })
@@ -255,7 +295,7 @@ pub(super) async fn read_chunk(
 ) -> Result<Option<Bytes>, Failure> {
     match timeout_at(deadline.at, response.chunk()).await {
         Err(_) => Err(timed_out("idle", "the stream sent nothing", deadline.limit)),
-        Ok(Err(error)) => Err(transport_failure(error, "idle", deadline.limit)),
+        Ok(Err(error)) => Err(transport_failure(error, "idle", deadline.limit, None)),
         Ok(Ok(chunk)) => Ok(chunk),
     }
 }
@@ -296,7 +336,13 @@ pub(super) fn timed_out(phase: &'static str, what: &str, limit: Duration) -> Fai
     Failure { phase: Some(phase), ..failure }
 }
 
-fn transport_failure(error: reqwest::Error, phase: &'static str, limit: Duration) -> Failure {
+/// The failure for an error of the HTTP library; `to` is whom it was to reach.
+fn transport_failure(
+    error: reqwest::Error,
+    phase: &'static str,
+    limit: Duration,
+    to: Option<&str>,
+) -> Failure {
     let error = error.without_url(); // a URL may hold a secret
     if error.is_timeout() {
         return if error.is_connect() {
@@ -305,12 +351,27 @@ fn transport_failure(error: reqwest::Error, phase: &'static str, limit: Duration
             timed_out(phase, "no answer", limit)
         };
     }
-    let failure = Failure::new(FailureKind::Network, causes(&error));
+    let message = match to {
+        Some(host) if error.is_connect() => {
+            format!("cannot connect to {host}: {}", innermost(&error))
+        }
+        _ => causes(&error),
+    };
+    let failure = Failure::new(FailureKind::Network, message);
     if failure.message.contains("certificate") {
         let hint = "; if the server uses a private authority, name its file with `ca_bundle`";
         return Failure { message: failure.message + hint, ..failure };
     }
     failure.retried_as(RetryClass::ServerError)
+}
+
+/// What the operating system or TLS said.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
 }
 
 /// The innermost causes of an error, without the library's own frame around them.

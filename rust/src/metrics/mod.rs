@@ -272,13 +272,11 @@ impl Recorder {
     }
 
     /// An attempt begins to wait for its turn.
-    #[allow(dead_code, reason = "only rate limits make attempts wait")]
     pub fn queued(&self, origin: &Origin) {
         self.both(origin, |counters| counters.queued += 1);
     }
 
     /// An attempt that waited was admitted, or gave up.
-    #[allow(dead_code, reason = "only rate limits make attempts wait")]
     pub fn unqueued(&self, origin: &Origin) {
         self.both(origin, |counters| counters.queued = counters.queued.saturating_sub(1));
     }

@@ -13,7 +13,6 @@ fn usage_is_counted_for_connection_model_and_base() {
     let recorder =
         Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned(), "Slow".to_owned()]);
     recorder.call_started(&origin());
-
     recorder.attempt_started(&origin(), true, 0.0);
     let usage = Usage { tokens_in: 1000, tokens_out: 500, tokens_cached: 200, ..Usage::default() };
     let base = "gpt-4o-mini-2024-07-18";

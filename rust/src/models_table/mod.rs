@@ -20,6 +20,12 @@ pub fn price_file() -> &'static Json {
     &ROWS
 }
 
+/// The model of a connection of this kind that names none.
+#[must_use]
+pub fn default_model(kind: &str) -> Option<&'static str> {
+    FAMILIES.get("defaults")?.get(kind)?.as_str()
+}
+
 /// Whether a model answers requests with this feature with status 400; the words stand in `rules.json`.
 #[must_use]
 pub fn rejects(id: &str, feature: &str) -> bool {
@@ -103,6 +109,16 @@ mod tests {
         let rows = |group: &str| ROWS[group].as_object().unwrap().len();
         assert_eq!((rows("openai"), rows("anthropic"), rows("gemini")), (104, 38, 30));
         assert_eq!(FAMILIES["rules"].as_array().unwrap().len(), 13);
+    }
+
+    // C-38
+    #[test]
+    fn defaults_take_the_ordinary_fields() {
+        for kind in ["openai", "anthropic", "google", "ollama"] {
+            let id = default_model(kind).unwrap();
+            assert!(!["sampling", "stop", "system"].iter().any(|field| rejects(id, field)), "{id}");
+        }
+        assert_eq!(default_model("custom"), None);
     }
 
     #[test]

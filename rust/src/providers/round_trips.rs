@@ -66,15 +66,10 @@ fn blocks() -> Json {
     ])
 }
 
-// providers.md 5.4: all blocks unchanged, thinking with its signature; results in one message before any text.
-#[test]
-fn anthropic_gets_its_blocks_back() {
-    let kind = ProviderKind::Anthropic;
-    let chat = asking(vec![Message::user("How high?")]);
-    let body = json!({"content": blocks(), "stop_reason": "tool_use"});
-    let response = decoded(kind, &chat, &body);
+/// A stream that makes these blocks.
+fn events(blocks: &Json) -> Vec<Json> {
     let mut events = vec![json!({"type": "message_start", "message": {}})];
-    for (index, block) in blocks().as_array().unwrap().iter().enumerate() {
+    for (index, block) in blocks.as_array().unwrap().iter().enumerate() {
         let mut start = block.clone();
         let mut deltas = Vec::new();
         match block["type"].as_str().unwrap() {
@@ -106,6 +101,17 @@ fn anthropic_gets_its_blocks_back() {
     }
     events.push(json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}}));
     events.push(json!({"type": "message_stop"}));
+    events
+}
+
+// providers.md 5.4: all blocks unchanged, thinking with its signature; results in one message before any text.
+#[test]
+fn anthropic_gets_its_blocks_back() {
+    let kind = ProviderKind::Anthropic;
+    let chat = asking(vec![Message::user("How high?")]);
+    let body = json!({"content": blocks(), "stop_reason": "tool_use"});
+    let response = decoded(kind, &chat, &body);
+    let events = events(&blocks());
     assert_eq!(streamed(kind, &chat, &events), response);
 
     let mut chat = next(chat, &response);

@@ -1,13 +1,18 @@
 //! Schemas for models whose server takes none: the model is told in words (M-42).
 
+use std::borrow::Cow;
+
 use crate::chat::{ChatRequest, Message, OutputSchema, Role};
 
-/// The messages of a request, with the schema after the last of its leading instructions.
-pub(super) fn with_schema(chat: &ChatRequest, output: &OutputSchema) -> Vec<Message> {
+/// The messages of a request; if the model `is_told`, with the schema after the last of its leading instructions.
+pub(super) fn messages(chat: &ChatRequest, is_told: bool) -> Cow<'_, [Message]> {
+    let Some(output) = chat.output.as_ref().filter(|_| is_told) else {
+        return Cow::Borrowed(&chat.messages);
+    };
     let mut messages = chat.messages.clone();
     let at = messages.iter().take_while(|message| message.role == Role::System).count();
     messages.insert(at, Message::system(instruction(output)));
-    messages
+    Cow::Owned(messages)
 }
 
 fn instruction(output: &OutputSchema) -> String {

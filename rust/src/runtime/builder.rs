@@ -10,7 +10,8 @@ use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::Shared;
 use crate::engine::world::Environment;
 use crate::error::Error;
-use crate::llm::{Client, TransportOptions};
+use crate::llm::{CallOptions, Client, TransportOptions};
+use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
 use crate::metrics::{PriceBook, Recorder};
 
 /// Configures a [`Runtime`]; made by [`Runtime::builder`].
@@ -19,6 +20,10 @@ pub struct RuntimeBuilder {
     program: Program,
     environment: Environment,
     transport: TransportOptions,
+    retry_jitter: f64,
+    max_queued_requests: Option<usize>,
+    log_level: LogLevel,
+    log_sink: LogSink,
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
     mock: bool,
@@ -31,6 +36,10 @@ impl RuntimeBuilder {
             program,
             environment: Environment::default(),
             transport: TransportOptions::default(),
+            retry_jitter: CallOptions::default().retry_jitter,
+            max_queued_requests: None,
+            log_level: LogLevel::Warn,
+            log_sink: log::standard_error(),
             execution_timeout: None,
             max_call_depth: 10_000,
             mock: false,
@@ -80,6 +89,30 @@ impl RuntimeBuilder {
         self
     }
 
+    /// The share of a retry's delay that may be added to it at random, 0 to 1; 0.1 by default, 0 turns it off.
+    pub fn retry_jitter(mut self, share: f64) -> Self {
+        self.retry_jitter = share;
+        self
+    }
+
+    /// How many attempts may wait for the rate limits of one connection; one more fails with `RateLimited`. No bound by default.
+    pub fn max_queued_requests(mut self, most: usize) -> Self {
+        self.max_queued_requests = Some(most);
+        self
+    }
+
+    /// The level from which on records are logged; `warn` by default.
+    pub fn log_level(mut self, level: LogLevel) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// Where records go; standard error by default.
+    pub fn log_sink(mut self, sink: impl Fn(&LogRecord) + Send + Sync + 'static) -> Self {
+        self.log_sink = Arc::new(sink);
+        self
+    }
+
     /// The price of a model id, or of all ids with a beginning if the pattern ends in `*`; over those of the manifest and the built-in ones.
     pub fn price(mut self, pattern: impl Into<String>, price: PriceConfig) -> Self {
         self.prices.push((pattern.into(), price));
@@ -92,6 +125,11 @@ impl RuntimeBuilder {
     /// [`Error::Config`] for an option that cannot be.
     pub fn build(mut self) -> Result<Runtime, Error> {
         self.check()?;
+        let calls = CallOptions {
+            retry_jitter: self.retry_jitter,
+            max_queued_requests: self.max_queued_requests,
+            log: Log::new(self.log_level, self.log_sink),
+        };
         let process = Environment::default();
         self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| {
             let named =
@@ -116,7 +154,7 @@ impl RuntimeBuilder {
         let shared = Shared {
             program: self.program.0,
             prices,
-            client: Client::new(self.transport),
+            client: Client::new(self.transport, calls),
             recorder: Arc::clone(&recorder),
             overrides: Arc::clone(&overrides),
             environment: self.environment,
@@ -143,6 +181,9 @@ impl RuntimeBuilder {
         }
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");
+        }
+        if !(0.0..=1.0).contains(&self.retry_jitter) {
+            return wrong("retry_jitter", "must be 0 to 1");
         }
         match self.transport.proxy.as_deref() {
             Some(url) if url != "none" && config::url_host(url).is_none() => {

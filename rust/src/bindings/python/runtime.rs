@@ -80,7 +80,7 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, log_level = "warn"))]
+    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, retry_jitter = 0.1, max_queued_requests = None, log_level = "warn"))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -92,16 +92,20 @@ impl Runtime {
         max_call_depth: usize,
         proxy: Option<String>,
         ca_bundle: Option<String>,
+        retry_jitter: f64,
+        max_queued_requests: Option<usize>,
         log_level: &str,
     ) -> PyResult<Self> {
-        if !["error", "warn", "info", "debug", "trace"].contains(&log_level) {
-            return Err(PyValueError::new_err(format!(
+        let log_level = log_level.parse().map_err(|()| {
+            PyValueError::new_err(format!(
                 "`log_level` is one of error, warn, info, debug, trace, not {log_level}"
-            )));
-        }
+            ))
+        })?;
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
             .max_call_depth(max_call_depth)
+            .retry_jitter(retry_jitter)
+            .log_level(log_level)
             .env(env.unwrap_or_default());
         if let Some(names) = env_allow {
             builder = builder.env_allow(names);
@@ -110,6 +114,9 @@ impl Runtime {
             // What is no duration is refused like zero.
             let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
             builder = builder.execution_timeout(limit);
+        }
+        if let Some(most) = max_queued_requests {
+            builder = builder.max_queued_requests(most);
         }
         if let Some(proxy) = proxy {
             builder = builder.proxy(proxy);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::server::{Reply, Server};
 use super::{KEY, SECONDS, call, call_with, client, recorder, settings};
 use crate::config::{Layer, ProviderKind};
-use crate::llm::{Call, Client, LlmError, TransportOptions};
+use crate::llm::{Call, CallOptions, Client, LlmError, TransportOptions};
 
 async fn failure(call: Call) -> LlmError {
     client().execute(call, vec![]).await.unwrap_err()
@@ -219,33 +219,16 @@ async fn a_long_message_is_one_line_of_at_most_600_characters() {
     assert!(error.message.starts_with(r"cloud: 500 server error: a\nb\u{7}é"), "{error}");
 }
 
-#[tokio::test]
-async fn what_is_not_there_yet_is_named_and_nothing_is_sent() {
-    let retry = r#"{"api_key": "k-123456", "retry": {"max_attempts": 3}}"#;
-    let limit = r#"{"api_key": "k-123456", "rate_limit": {"requests_per_minute": 5}}"#;
-    for (more, field) in [(retry, "retry"), (limit, "rate_limit")] {
-        let server = Server::start(vec![]).await;
-        let recorder = recorder();
-        let call = call_with(settings(ProviderKind::OpenAi, &server.url, more));
-        let error = client().execute(call.clone(), vec![recorder.clone()]).await.unwrap_err();
-        assert_eq!(error.failure.kind.word(), "config", "{field}");
-        assert_eq!((error.attempts, error.field.as_deref()), (0, Some(field)));
-        let says = format!("connection `cloud`: field `{field}`: ");
-        assert!(error.message.starts_with(&says), "{error}");
-        let streamed = client().stream(call, vec![]).await.unwrap_err();
-        assert_eq!((streamed.message, streamed.attempts), (error.message, 0));
-        let counters = recorder.snapshot().counters("cloud").unwrap().clone();
-        assert_eq!((counters.attempts, counters.errors["config"]), (0, 1));
-    }
-}
-
 #[cfg(feature = "rustls")]
 #[tokio::test]
 async fn an_unreadable_ca_bundle_is_a_configuration_error_and_no_attempt() {
     let options = TransportOptions { ca_bundle: Some("/nowhere/ca.pem".to_owned()), proxy: None };
     let recorder = recorder();
     let call = call("https://127.0.0.1:9");
-    let error = Client::new(options).execute(call, vec![recorder.clone()]).await.unwrap_err();
+    let error = Client::new(options, CallOptions::default())
+        .execute(call, vec![recorder.clone()])
+        .await
+        .unwrap_err();
     assert_eq!((error.failure.kind.word(), error.attempts), ("config", 0));
     assert_eq!(error.field.as_deref(), Some("ca_bundle"));
     assert!(error.message.contains("/nowhere/ca.pem"), "{error}");

@@ -2,7 +2,10 @@
 
 mod calls;
 mod failures;
+mod limiter;
+mod limits;
 mod protocols;
+mod retries;
 mod server;
 mod streams;
 #[cfg(feature = "rustls")]
@@ -11,7 +14,7 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Call, Client, TransportOptions};
+use super::{Call, CallOptions, Client, TransportOptions};
 use crate::chat::{Message, Sampling};
 use crate::config::{ConnectionSettings, Layer, ProviderKind, merge};
 use crate::metrics::{Origin, Recorder};
@@ -53,7 +56,7 @@ fn user(text: &str) -> Message {
 }
 
 fn client() -> Client {
-    Client::new(TransportOptions::default())
+    Client::new(TransportOptions::default(), CallOptions::default())
 }
 
 fn recorder() -> Arc<Recorder> {

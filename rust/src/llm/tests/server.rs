@@ -59,6 +59,7 @@ impl Reply {
 /// What the server was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
+    pub(super) at: tokio::time::Instant,
     pub(super) path: String,
     headers: Vec<(String, String)>,
     pub(super) body: Json,
@@ -155,5 +156,5 @@ async fn read_request(socket: &mut TcpStream) -> Received {
         assert_ne!(socket.read_buf(&mut bytes).await.unwrap(), 0, "the body is short");
     }
     let body = serde_json::from_slice(&bytes[head_end + 4..]).unwrap();
-    Received { path, headers, body }
+    Received { at: crate::clock::now(), path, headers, body }
 }

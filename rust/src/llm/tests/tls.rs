@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::{KEY, call};
-use crate::llm::{Answer, Client, LlmError, TransportOptions};
+use crate::llm::{Answer, CallOptions, Client, LlmError, TransportOptions};
 
 const ANSWER: &str = r#"{"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}]}"#;
 
@@ -172,7 +172,7 @@ async fn read_head(socket: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 fn client(ca_bundle: Option<String>, proxy: Option<String>) -> Client {
-    Client::new(TransportOptions { ca_bundle, proxy })
+    Client::new(TransportOptions { ca_bundle, proxy }, CallOptions::default())
 }
 
 async fn ask(client: &Client, url: &str) -> Result<Answer, LlmError> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::super::Quirks;
 use super::super::answer::{put, word};
 use super::super::quirks::Fields;
-use super::super::told::{wire_name, with_schema};
+use super::super::told::{self, wire_name};
 use super::{NAME, schema};
 use crate::chat::{ChatRequest, Message, OutputSchema, Role, ToolChoice, ToolSpec};
 use crate::models_table;
@@ -62,8 +62,7 @@ pub(super) fn respond_name(output: &OutputSchema) -> String {
 
 pub(super) fn body(chat: &ChatRequest, quirks: &Quirks) -> Json {
     let way = way(chat, quirks);
-    let told = chat.output.as_ref().filter(|_| way == Some(Way::Told));
-    let messages = told.map_or_else(|| chat.messages.clone(), |output| with_schema(chat, output));
+    let messages = told::messages(chat, way == Some(Way::Told));
     let sampling = &chat.sampling;
     let mut body = Map::new();
     let mut field = |key: &str, value: Option<Json>| {

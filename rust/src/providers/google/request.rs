@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::Quirks;
 use super::super::answer::put;
 use super::super::quirks::Fields;
-use super::super::told::with_schema;
+use super::super::{Quirks, told};
 use super::{NAME, schema};
 use crate::chat::{Answered, ChatRequest, Message, Role, ToolCall, ToolChoice, ToolSpec};
 use crate::models_table;
@@ -49,8 +48,7 @@ fn offers_tools(chat: &ChatRequest) -> bool {
 
 pub(super) fn body(chat: &ChatRequest, quirks: &Quirks) -> Json {
     let way = way(chat, quirks);
-    let told = chat.output.as_ref().filter(|_| way == Some(Way::Told));
-    let messages = told.map_or_else(|| chat.messages.clone(), |output| with_schema(chat, output));
+    let messages = told::messages(chat, way == Some(Way::Told));
     let mut body = Map::new();
     let system = messages.iter().filter(|message| message.role == Role::System);
     let system: Vec<Json> = system.map(|message| json!({"text": message.content})).collect();

@@ -259,8 +259,11 @@ impl StreamDecoder for Reader {
         take(&mut self.model, part.model);
         take(&mut self.id, part.id);
         let reported = part.usage.or_else(|| part.x_groq?.usage);
-        self.usage = reported.as_ref().and_then(usage).or(self.usage);
+        let usage = reported.as_ref().and_then(usage);
+        self.usage = usage.or(self.usage);
         let Some(choice) = part.choices.and_then(|choices| choices.into_iter().next()) else {
+            // Not all servers say `[DONE]`; after the reason and the usage nothing else comes.
+            self.done |= self.finish.is_some() && usage.is_some();
             return Ok(String::new());
         };
         // A later null does not erase the reason.
@@ -320,6 +323,34 @@ mod tests {
 
     fn call(id: &str, name: &str, arguments: &str) -> (String, String, String) {
         (id.to_owned(), name.to_owned(), arguments.to_owned())
+    }
+
+    // providers.md 2.3, 3.6: what ends a stream.
+    #[test]
+    fn a_stream_ends_with_its_usage_or_with_done() {
+        let finish = r#"{"choices": [{"delta": {}, "finish_reason": "stop"}]}"#;
+        let usage = r#"{"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}"#;
+        let filter = r#"{"choices": [], "prompt_filter_results": []}"#;
+        for (events, is_done, is_good) in [
+            (&[finish, usage][..], true, true),
+            (&[finish][..], false, true),
+            (&[finish, filter][..], false, true),
+            (&["[DONE]"][..], true, true),
+            (&[" [DONE] "][..], true, true),
+            (&[usage][..], false, false),
+            (&[filter][..], false, false),
+            (&[][..], false, false),
+        ] {
+            let mut reader = Reader::new(&ChatRequest::default());
+            for event in events {
+                reader.push(&SseEvent { name: None, data: (*event).to_owned() }).unwrap();
+            }
+            assert_eq!(
+                (reader.is_done(), reader.finish().is_ok()),
+                (is_done, is_good),
+                "{events:?}"
+            );
+        }
     }
 
     #[test]

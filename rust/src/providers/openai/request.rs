@@ -1,10 +1,12 @@
 //! The body of a request.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Quirks;
 use super::super::quirks::Fields;
-use super::super::told::{wire_name, with_schema};
+use super::super::told::{self, wire_name};
 use super::strict::strict;
 use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolChoice, ToolSpec};
 use crate::config::{ConnectionSettings, ProviderKind};
@@ -86,10 +88,8 @@ fn seed_field(to: &ConnectionSettings) -> &'static str {
 
 fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
     // Where the server gets no schema, the model must be told.
-    let told =
-        chat.output.as_ref().filter(|_| kind == ProviderKind::Custom && quirks.schema_level > 0);
     let mut messages =
-        told.map_or_else(|| chat.messages.clone(), |output| with_schema(chat, output));
+        told::messages(chat, kind == ProviderKind::Custom && quirks.schema_level > 0);
     if kind != ProviderKind::OpenAi {
         messages = one_system_message(messages);
     }
@@ -131,14 +131,15 @@ fn call(call: &ToolCall) -> Json {
 }
 
 /// Some chat templates refuse a second system message.
-fn one_system_message(messages: Vec<Message>) -> Vec<Message> {
-    let (system, mut rest): (Vec<_>, Vec<_>) =
-        messages.into_iter().partition(|message| message.role == Role::System);
-    if !system.is_empty() {
-        let content = system.into_iter().map(|m| m.content).collect::<Vec<_>>().join("\n\n");
-        rest.insert(0, Message::system(content));
+fn one_system_message(messages: Cow<'_, [Message]>) -> Cow<'_, [Message]> {
+    if messages.iter().skip(1).all(|message| message.role != Role::System) {
+        return messages;
     }
-    rest
+    let (system, mut rest): (Vec<_>, Vec<_>) =
+        messages.into_owned().into_iter().partition(|message| message.role == Role::System);
+    let content = system.into_iter().map(|m| m.content).collect::<Vec<_>>().join("\n\n");
+    rest.insert(0, Message::system(content));
+    Cow::Owned(rest)
 }
 
 /// `strict` is for OpenAI alone: other servers may refuse a field that they do not know.
