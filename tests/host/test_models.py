@@ -326,3 +326,18 @@ def test_c_76_retry_and_timeout_become_fields_of_the_model() -> None:
         },
         {"retry_policy": {"backoff": "linear", "max_attempts": 2}},
     ]
+
+
+def test_c_60_the_limit_of_a_whole_call_runs_out_with_phase_call() -> None:
+    source = """
+    connect c { base_url: env("URL"), default_model: "m", timeout: 60 }
+    @timeout(ms: 50)
+    @retry(max: 5)
+    model M { provider: c }
+    pub fn go() -> String {
+        try { M.execute("x")?.text } catch TimeoutError(e) { "${e.kind} ${e.phase ?? "?"} ${e.timeout_seconds}" } catch LlmError(e) { e.message }
+    }"""
+    script = json.dumps({"rules": [{"match": {}, "reply": {"fault": "stall"}}]})
+    with concerto.MockServer(script=script) as server:
+        runtime = concerto.Runtime(concerto.compile(source), env={"URL": server.url})
+        assert runtime.call("go") == "timeout call 0.05"
