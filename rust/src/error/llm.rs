@@ -130,8 +130,8 @@ mod tests {
             "Bool" => Value::Bool(true),
             "Int" => Value::Int(7),
             "Float" => Value::Float(1.5),
-            "Option<Int>" => Value::Some(Arc::new(Value::Int(8))),
-            "Option<String>" => Value::Some(Arc::new(Value::from(*name))),
+            "Option<Int>" => Value::some(Value::Int(8)),
+            "Option<String>" => Value::some(Value::from(*name)),
             "Array<Violation>" => {
                 Value::array(vec![builtin::violation("/a", "enum", "x", "y", "m")])
             }
