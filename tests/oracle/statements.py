@@ -479,14 +479,15 @@ def _model(g: Generator, depth: int) -> list[str]:
             return [
                 f'match parse_schema<Reply>({data}) {{ Ok({name}) => emit("parsed", {name}), Err(e) => emit("parsed", e.kind) }}'
             ]
-        case 6 if g.is_main:
-            rest = f'emit("all", {name}.collect()?.text);' if g.chance(2) else f"{name}.close();"
-            return [
-                f"let {name} = M.stream({prompt})?;",
-                f'match {name}.next() {{ Ok(Some(first)) => emit("first", first.text), _ => {{}} }}',
-                f'emit("so far", {name}.text_so_far()); emit("done", {name}.is_done());',
-                f'{rest} emit("done", {name}.is_done()); emit("end", {name}.response().is_some());',
-            ]
+        case 6:
+            rest = f'emit("all", {name}.collect().is_ok());' if g.chance(2) else f"{name}.close();"
+            inside = (
+                f'match {name}.next() {{ Ok(Some(first)) => emit("first", first.text), _ => {{}} }} '
+                f'emit("so far", {name}.text_so_far()); emit("done", {name}.is_done()); '
+                f'{rest} emit("done", {name}.is_done()); emit("end", {name}.response().is_some());'
+            )
+            failed = 'Err(e) => emit("answer", e.kind)'
+            return [f"match M.stream({prompt}) {{ Ok({name}) => {{ {inside} }}, {failed} }}"]
         case 0:
             return [
                 f'match M.execute({prompt}) {{ Ok({name}) => emit("answer", {name}.text), Err(e) => emit("answer", e.kind) }}'
