@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from random import Random
@@ -16,6 +18,8 @@ from random import Random
 from tests.fuzz.targets import TARGETS, limited
 
 CRASHES = Path(__file__).parent / "crashes"
+#: Where the input that is being checked is kept.
+CURRENT, PREFIX = Path(tempfile.gettempdir()), "concerto-fuzz-"
 MEMORY = 4 << 30
 
 
@@ -49,6 +53,8 @@ def watched(name: str, seed: int, seconds: float, count: int) -> bool:
     except subprocess.TimeoutExpired:
         code = "a hang"
     if code != 0:
+        for kept in CURRENT.glob(f"{PREFIX}{name}-{seed}-*"):
+            shutil.move(kept, CRASHES / kept.name.removeprefix(PREFIX))
         sys.stderr.write(f"{name}: the worker ended with {code}; its input is in {CRASHES}\n")
     return code == 0
 
@@ -62,7 +68,10 @@ def feed(name: str, seed: int, seconds: float, count: int) -> int:
     while time.monotonic() < until and done < count:
         made = make(Random(f"{name} {seed} {done}"))
         data = made if isinstance(made, bytes) else made.encode("utf-8", "surrogatepass")
-        kept = CRASHES / f"{name}-{seed}-{done}{'.json' if isinstance(made, bytes) else '.conc'}"
+        kept = (
+            CURRENT
+            / f"{PREFIX}{name}-{seed}-{done}{'.json' if isinstance(made, bytes) else '.conc'}"
+        )
         kept.write_bytes(data)
         with limited():
             check(made)

@@ -39,10 +39,9 @@ def decode(machine: Machine, index: int, data: Any) -> Value:
         case ["int"], int() if not isinstance(data, bool):
             return data
         case (["bool"], bool()) | (["string"], str()) | (["nil"], None):
-            plain: Value = data
-            return plain
+            return _plain(data)
         case ["literal", words], str() if data in words:
-            return data
+            return _plain(data)
         case ["union", members], _:
             for member in members:
                 try:
@@ -55,7 +54,8 @@ def decode(machine: Machine, index: int, data: Any) -> Value:
 def _field(machine: Machine, field: dict[str, Any], data: dict[str, Any]) -> Value:
     given = data.get(field["json"])
     if given is None and field["default"] is not None:
-        return field["default"][1] if len(field["default"]) > 1 else None
+        default: list[Any] = field["default"]
+        return _plain(default[1]) if len(default) > 1 else None
     if given is None and field["optional"]:
         return Nothing()
     return decode(machine, field["type"], given)
@@ -68,4 +68,5 @@ def _plain(data: Any) -> Value:
         case dict():
             return Map(tuple((key, _plain(item)) for key, item in data.items()))
         case _:
-            return data  # type: ignore[no-any-return]  # what JSON and the language share
+            shared: Value = data
+            return shared

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from tests.oracle import dynamic as _dynamic  # noqa: F401  # enters its functions
 from tests.oracle import natives
+from tests.oracle.arithmetic import checked, floats, ints
 from tests.oracle.machine import Failed, Machine, broken, panic
 from tests.oracle.types import conform, is_of_type, written
 from tests.oracle.values import (
-    INT_MAX,
-    INT_MIN,
     Array,
     Enum,
     Err,
@@ -49,13 +48,6 @@ def a(kind: type[T], value: Any) -> T:
 
 def key(value: Value) -> Value:
     return value if is_key(value) else broken(f"no key: {value!r}")
-
-
-def checked(number: int) -> int:
-    """64 bits: reference 13.1."""
-    if not INT_MIN <= number <= INT_MAX:
-        panic("ArithmeticOverflow", "the result does not fit into 64 bits")
-    return number
 
 
 # Loads
@@ -101,35 +93,27 @@ def drop(m: Machine, r: int) -> None:
 
 @instruction
 def add_int(m: Machine, d: int, x: int, y: int) -> None:
-    m.write(d, checked(a(int, m.read(x)) + a(int, m.read(y))))
+    m.write(d, ints("add", a(int, m.read(x)), a(int, m.read(y))))
 
 
 @instruction
 def sub_int(m: Machine, d: int, x: int, y: int) -> None:
-    m.write(d, checked(a(int, m.read(x)) - a(int, m.read(y))))
+    m.write(d, ints("sub", a(int, m.read(x)), a(int, m.read(y))))
 
 
 @instruction
 def mul_int(m: Machine, d: int, x: int, y: int) -> None:
-    m.write(d, checked(a(int, m.read(x)) * a(int, m.read(y))))
+    m.write(d, ints("mul", a(int, m.read(x)), a(int, m.read(y))))
 
 
 @instruction
 def div_int(m: Machine, d: int, x: int, y: int) -> None:
-    dividend, divisor = a(int, m.read(x)), a(int, m.read(y))
-    if divisor == 0:
-        panic("DivisionByZero", "division by zero")
-    quotient = abs(dividend) // abs(divisor)  # toward zero
-    m.write(d, checked(quotient if (dividend < 0) == (divisor < 0) else -quotient))
+    m.write(d, ints("div", a(int, m.read(x)), a(int, m.read(y))))
 
 
 @instruction
 def rem_int(m: Machine, d: int, x: int, y: int) -> None:
-    dividend, divisor = a(int, m.read(x)), a(int, m.read(y))
-    if divisor == 0:
-        panic("DivisionByZero", "division by zero")
-    rest = abs(dividend) % abs(divisor)
-    m.write(d, -rest if dividend < 0 else rest)
+    m.write(d, ints("rem", a(int, m.read(x)), a(int, m.read(y))))
 
 
 @instruction
@@ -147,37 +131,27 @@ def add_int_imm(m: Machine, d: int, r: int, i: int) -> None:
 
 @instruction
 def add_float(m: Machine, d: int, x: int, y: int) -> None:
-    m.write(d, a(float, m.read(x)) + a(float, m.read(y)))
+    m.write(d, floats("add", a(float, m.read(x)), a(float, m.read(y))))
 
 
 @instruction
 def sub_float(m: Machine, d: int, x: int, y: int) -> None:
-    m.write(d, a(float, m.read(x)) - a(float, m.read(y)))
+    m.write(d, floats("sub", a(float, m.read(x)), a(float, m.read(y))))
 
 
 @instruction
 def mul_float(m: Machine, d: int, x: int, y: int) -> None:
-    m.write(d, a(float, m.read(x)) * a(float, m.read(y)))
+    m.write(d, floats("mul", a(float, m.read(x)), a(float, m.read(y))))
 
 
 @instruction
 def div_float(m: Machine, d: int, x: int, y: int) -> None:
-    dividend, divisor = a(float, m.read(x)), a(float, m.read(y))
-    if divisor != 0:
-        m.write(d, dividend / divisor)
-    elif dividend == 0 or math.isnan(dividend):
-        m.write(d, math.nan)
-    else:
-        m.write(d, math.copysign(math.inf, dividend) * math.copysign(1.0, divisor))
+    m.write(d, floats("div", a(float, m.read(x)), a(float, m.read(y))))
 
 
 @instruction
 def rem_float(m: Machine, d: int, x: int, y: int) -> None:
-    dividend, divisor = a(float, m.read(x)), a(float, m.read(y))
-    if divisor == 0 or math.isinf(dividend):
-        m.write(d, math.nan)
-    else:
-        m.write(d, math.fmod(dividend, divisor))
+    m.write(d, floats("rem", a(float, m.read(x)), a(float, m.read(y))))
 
 
 @instruction

@@ -132,7 +132,7 @@ impl<'a> Engine<'a> {
                 }
                 Step::Needs(effect) => {
                     effects = effects.wrapping_add(1);
-                    if effects % EFFECTS == 0 {
+                    if effects.is_multiple_of(EFFECTS) {
                         tokio::task::yield_now().await;
                     }
                     self.answer(effect, outlet).await?

@@ -50,7 +50,7 @@ fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result
         (Type::Tuple(types), Value::Tuple(items)) if types.len() == items.len() => {
             let items = types.iter().zip(items.iter());
             let items = items.map(|(ty, item)| conform(program, *ty, item.clone()));
-            return items.collect::<Result<_, _>>().map(|items| Value::tuple(items));
+            return items.collect::<Result<_, _>>().map(Value::tuple);
         }
         (Type::Result(ok, _), Value::Ok(held)) => {
             return conform(program, *ok, (***held).clone()).map(Value::ok);

@@ -129,7 +129,7 @@ impl<'a> Decoder<'a> {
             }
             (Type::Tuple(types), Json::Array(items)) if types.len() == items.len() => {
                 let elements = self.elements(types.iter().copied().zip(items));
-                elements.map(|items| Value::tuple(items))
+                elements.map(Value::tuple)
             }
             (Type::Map(_, item), Json::Object(entries)) => self.entries(*item, entries),
             (Type::Struct(inner), Json::Object(entries)) => self.structure(ty, inner, entries),
