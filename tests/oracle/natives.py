@@ -80,7 +80,17 @@ def _assert(condition: bool, message: str) -> None:
         panic("Assertion", f"assertion failed: {message}")
 
 
+def _same(wanted: bool, left: Value, right: Value) -> None:
+    if equal(left, right) == wanted:
+        return
+    shown = tuple(display(Array((side,)))[1:-1] for side in (left, right))
+    if not wanted:
+        panic("Assertion", f"assertion failed: {shown[0]} == {shown[1]} (expected not equal)")
+    panic("Assertion", f"assertion failed: {shown[0]} != {shown[1]}")
+
+
 plain({"any.to_string": display, "any.typeof": type_name, "core.assert": _assert})
+plain({f"core.assert_{n}": functools.partial(_same, n == "eq") for n in ("eq", "ne")})
 
 
 # String

@@ -113,10 +113,8 @@ fn assert_same(args: &mut [Value], wanted: bool) -> Outcome {
         (Value::Str(a), Value::Str(b)) if wanted && (a.contains('\n') || b.contains('\n')) => {
             line_difference(a, b)
         }
-        _ => {
-            let (word, left) = (if wanted { "==" } else { "!=" }, shown(left));
-            format!("left {word} right\n  left: {left}\n right: {}", shown(right))
-        }
+        _ if wanted => format!("{} != {}", shown(left), shown(right)),
+        _ => format!("{} == {} (expected not equal)", shown(left), shown(right)),
     };
     panic(PanicKind::Assertion, format!("assertion failed: {message}"))
 }
