@@ -48,8 +48,8 @@ def test_programs_do_what_they_say(path: Path) -> None:
         ("assert(1 > 2);", "Assertion", "assertion failed: 1 > 2"),
         ('emit("n", 1e300 as Int);', "ArithmeticOverflow", "does not fit"),
         ('let c = ""; emit(c, 1);', "InvalidArgument", "channel is empty"),
-        ("assert_eq(1 + 1, 3);", "Assertion", "left == right\n  left: 2\n right: 3"),
-        ('assert_ne("a", "a");', "Assertion", 'left != right\n  left: "a"\n right: "a"'),
+        ("assert_eq(1 + 1, 3);", "Assertion", "assertion failed: 2 != 3"),
+        ('assert_ne("a", "a");', "Assertion", 'assertion failed: "a" == "a" (expected not equal)'),
         (
             'assert_eq("a\\nb\\nc", "a\\nx");',
             "Assertion",
