@@ -263,7 +263,7 @@ pub(super) async fn read_body(
     let is_good = (200..300).contains(&status);
     if let Some(coding) = coding(&headers) {
         if is_good {
-            let message = format!("the answer is compressed ({coding}), which was not asked for");
+            let message = format!("the answer is compressed ({coding}), which cannot be read");
             return Err(Failure::new(FailureKind::InvalidResponse, message));
         }
         return Ok(HttpResponse { status, headers, body: Bytes::new() });
@@ -324,7 +324,7 @@ pub(super) fn head(response: &reqwest::Response) -> Head {
     Head { status: response.status().as_u16(), headers: headers.collect() }
 }
 
-/// How a body is compressed; we never ask for that.
+/// How a body is still compressed: the HTTP library has unpacked the usual codings, though we ask for none.
 fn coding(headers: &[(String, String)]) -> Option<&str> {
     find(headers, "content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
@@ -351,6 +351,10 @@ fn transport_failure(
             timed_out(phase, "no answer", limit)
         };
     }
+    if is_unpacking(&error) {
+        let message = format!("the answer cannot be unpacked: {}", innermost(&error));
+        return Failure::new(FailureKind::InvalidResponse, message);
+    }
     let message = match to {
         Some(host) if error.is_connect() => {
             format!("cannot connect to {host}: {}", innermost(&error))
@@ -365,13 +369,21 @@ fn transport_failure(
     failure.retried_as(RetryClass::ServerError)
 }
 
-/// What the operating system or TLS said.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
+/// What the operating system, TLS or a decompressor said.
+fn innermost(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
+    let mut last: &(dyn std::error::Error + 'static) = error;
     while let Some(cause) = last.source() {
         last = cause;
     }
-    last.to_string()
+    last
+}
+
+/// Whether a decompressor failed, not the connection below it: the HTTP library tells both as errors of decoding.
+fn is_unpacking(error: &reqwest::Error) -> bool {
+    use std::io::{Error, ErrorKind};
+    let kind = innermost(error).downcast_ref::<Error>().map(Error::kind);
+    let kinds = [ErrorKind::InvalidData, ErrorKind::InvalidInput, ErrorKind::Other];
+    error.is_decode() && kind.is_some_and(|kind| kinds.contains(&kind))
 }
 
 /// The innermost causes of an error, without the library's own frame around them.

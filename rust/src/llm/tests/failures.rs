@@ -143,16 +143,6 @@ async fn a_connection_that_breaks_in_the_body_is_a_network_error() {
     assert_eq!((error.failure.kind.word(), error.failure.phase), ("network", None));
 }
 
-#[tokio::test]
-async fn a_compressed_answer_that_was_not_asked_for_says_so() {
-    let reply =
-        Reply::with(200, "content-type: application/json\r\ncontent-encoding: gzip\r\n", "x");
-    let server = Server::start(vec![reply]).await;
-    let error = failure(call(&server.url)).await;
-    assert_eq!(error.failure.kind.word(), "invalid_response");
-    assert!(error.message.contains("gzip"), "{error}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn silence_before_the_headers_ends_with_phase_response() {
     let server = Server::start(vec![Reply::default().then_stall()]).await;

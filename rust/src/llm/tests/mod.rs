@@ -1,6 +1,7 @@
 //! The connection layer against recorded traffic and against a real server on loopback.
 
 mod calls;
+mod compression;
 mod failures;
 mod limiter;
 mod limits;
