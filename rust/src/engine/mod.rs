@@ -21,7 +21,7 @@ use crate::ir::Verified;
 use crate::llm::Client;
 use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
-use crate::vm::{Effect, Fiber, Resume, Step, Trace};
+use crate::vm::{Effect, Fiber, Panic, Resume, Step, Trace};
 
 use emits::{Emit, Outlet};
 use settings::RunSettings;
@@ -113,19 +113,8 @@ impl<'a> Engine<'a> {
             answer = match fiber.run(answer, BUDGET) {
                 Step::Done(value) => return Ok(value),
                 Step::Failed { error, trace } => return Err(failed(error, &trace)),
-                Step::Panicked(panic) => {
-                    return Err(RunError::Panic {
-                        kind: panic.kind.to_string(),
-                        message: panic.message,
-                        trace: frames(&panic.trace),
-                    });
-                }
-                Step::Broken { what, trace } => {
-                    return Err(RunError::Internal {
-                        what: what.to_string(),
-                        trace: frames(&trace),
-                    });
-                }
+                Step::Panicked(panic) => return Err(panicked(panic)),
+                Step::Broken { what, trace } => return Err(broken(what, &trace)),
                 Step::Yield => {
                     tokio::task::yield_now().await;
                     Resume::Continue
@@ -203,6 +192,15 @@ fn emitted(payload: Value) -> Value {
 
 fn failed(error: Value, trace: &Trace) -> RunError {
     RunError::uncaught(error, frames(trace))
+}
+
+fn panicked(panic: Panic) -> RunError {
+    let (kind, trace) = (panic.kind.to_string(), frames(&panic.trace));
+    RunError::Panic { kind, message: panic.message, trace }
+}
+
+fn broken(what: &str, trace: &Trace) -> RunError {
+    RunError::Internal { what: what.to_owned(), trace: frames(trace) }
 }
 
 fn frames(trace: &Trace) -> Vec<TraceFrame> {

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::models::result;
-use super::{BUDGET, Engine, failed, frames};
+use super::{BUDGET, Engine, broken, failed, panicked};
 use crate::chat::{Message, OutputSchema};
 use crate::config::ProviderKind;
 use crate::error::RunError;
@@ -156,19 +156,8 @@ impl Engine<'_> {
                 }
                 Step::Done(_) => return Ok(None),
                 Step::Failed { error, trace } => return Err(failed(error, &trace)),
-                Step::Panicked(panic) => {
-                    return Err(RunError::Panic {
-                        kind: panic.kind.to_string(),
-                        message: panic.message,
-                        trace: frames(&panic.trace),
-                    });
-                }
-                Step::Broken { what, trace } => {
-                    return Err(RunError::Internal {
-                        what: what.to_string(),
-                        trace: frames(&trace),
-                    });
-                }
+                Step::Panicked(panic) => return Err(panicked(panic)),
+                Step::Broken { what, trace } => return Err(broken(what, &trace)),
                 Step::Needs(_) => {
                     let what = "a validator asked for the world".to_owned();
                     return Err(RunError::Internal { what, trace: Vec::new() });
