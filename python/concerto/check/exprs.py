@@ -627,7 +627,8 @@ def _array(body: Body, node: ast.ArrayLiteral, expected: Type | None) -> Type:
             check_expr(body, item, wanted.item)
         return wanted
     found: Type = t.Var()
-    types = [check_expr(body, item, None) for item in node.items]
+    inside = t.ANY if wanted == t.ANY else None
+    types = [check_expr(body, item, inside) for item in node.items]
     for item, type_ in zip(node.items, types, strict=True):
         _storable(body, item, type_)
     if wanted == t.ANY:
@@ -658,8 +659,10 @@ def _map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
             check_expr(body, entry.key, wanted.key)
             check_expr(body, entry.value, wanted.value)
         return wanted
+    # Where anything goes, values need no common type (6.5): none is converted.
+    inside = t.ANY if wanted == t.ANY else None
     key: Type = t.Var()
-    value: Type = t.Var()
+    value: Type = inside or t.Var()
     for entry in node.entries:
         found_key = check_expr(body, entry.key, None)
         joined = t.join(key, found_key)
@@ -668,7 +671,7 @@ def _map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
             body.checker.report("E3036", message, entry.key)
             joined = t.UNKNOWN
         key = joined
-        found = check_expr(body, entry.value, None)
+        found = check_expr(body, entry.value, inside)
         _storable(body, entry.value, found)
         # Values of different types make a map of Any.
         value = t.join(value, found) or t.ANY
