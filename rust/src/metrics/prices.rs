@@ -147,21 +147,7 @@ fn price(kind: ProviderKind, id: &str) -> Option<Price> {
 
 /// `gpt-4o-2024-08-06`, `claude-sonnet-4-5-20250929`, `x-latest` without their ends. Never another prefix: `gpt-4o-x` need not cost what `gpt-4o` does.
 fn undated(id: &str) -> &str {
-    if let Some(bare) = id.strip_suffix("-latest") {
-        return bare;
-    }
-    let is_digits =
-        |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    let parts: Vec<&str> = id.rsplitn(4, '-').collect();
-    match parts.as_slice() {
-        [day, month, year, rest]
-            if is_digits(day, 2) && is_digits(month, 2) && is_digits(year, 4) =>
-        {
-            rest
-        }
-        [date, ..] if is_digits(date, 8) => id.get(..id.len() - 9).unwrap_or(id),
-        _ => id,
-    }
+    id.strip_suffix("-latest").unwrap_or_else(|| models_table::undated(id))
 }
 
 #[cfg(test)]

@@ -58,16 +58,20 @@ fn row(id: &str) -> Option<&'static Json> {
 }
 
 /// `claude-haiku-5-5-20261001` and `gpt-4o-2024-08-06` without their ends.
-fn undated(id: &str) -> &str {
-    let is_date = |end: &str| {
-        let digits: String = end.chars().filter(|c| *c != '-').collect();
-        digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit())
-    };
-    [9, 11]
-        .into_iter()
-        .filter_map(|length| id.split_at_checked(id.len().checked_sub(length)?))
-        .find(|(_, end)| end.strip_prefix('-').is_some_and(is_date))
-        .map_or(id, |(start, _)| start)
+#[must_use]
+pub fn undated(id: &str) -> &str {
+    let is_digits =
+        |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    let parts: Vec<&str> = id.rsplitn(4, '-').collect();
+    match parts.as_slice() {
+        [day, month, year, rest]
+            if is_digits(day, 2) && is_digits(month, 2) && is_digits(year, 4) =>
+        {
+            rest
+        }
+        [date, _, ..] if is_digits(date, 8) => id.get(..id.len() - 9).unwrap_or(id),
+        _ => id,
+    }
 }
 
 fn rule(id: &str) -> Option<&'static Json> {

@@ -21,7 +21,10 @@ mod waits;
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::chat::{ChatRequest, ChatResponse};
+use crate::clock;
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::wire::{HttpRequest, HttpResponse, SseEvent};
 
@@ -213,4 +216,20 @@ pub fn dialect(kind: ProviderKind) -> &'static dyn Dialect {
         ProviderKind::Anthropic => &anthropic::Anthropic,
         ProviderKind::Google => &google::Google,
     }
+}
+
+/// A request body as it is sent.
+fn json_bytes(body: &serde_json::Value) -> Result<Bytes, Failure> {
+    let bytes = serde_json::to_vec(body)
+        .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
+    Ok(bytes.into())
+}
+
+/// The text of an answer with a good status; any other status is a failure.
+fn good_text(answer: &HttpResponse) -> Result<String, Failure> {
+    if !(200..300).contains(&answer.status) {
+        let (headers, body) = (&answer.headers, &answer.body);
+        return Err(classify::http_error(answer.status, headers, body, clock::wall()));
+    }
+    Ok(answer::body(&answer.body))
 }

@@ -7,12 +7,8 @@ mod answer;
 mod request;
 mod schema;
 
-use bytes::Bytes;
-
-use super::classify::http_error;
-use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder, quirks};
+use super::{Dialect, Failure, Quirks, StreamDecoder, good_text, json_bytes, quirks};
 use crate::chat::{ChatRequest, ChatResponse};
-use crate::clock;
 use crate::config::ConnectionSettings;
 use crate::secret::Secret;
 use crate::wire::{HttpRequest, HttpResponse};
@@ -32,19 +28,15 @@ impl Dialect for Anthropic {
         to: &ConnectionSettings,
         quirks: &Quirks,
     ) -> Result<HttpRequest, Failure> {
-        let body = serde_json::to_vec(&request::body(chat, quirks))
-            .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
+        let body = json_bytes(&request::body(chat, quirks))?;
         let mut headers = vec![("anthropic-version".to_owned(), Secret::new(VERSION))];
         headers.extend(to.api_key.iter().map(|key| ("x-api-key".to_owned(), key.clone())));
         let url = crate::config::join_url(&to.base_url, "messages");
-        Ok(HttpRequest { url, headers, body: Bytes::from(body) })
+        Ok(HttpRequest { url, headers, body })
     }
 
     fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
-        if !(200..300).contains(&answer.status) {
-            return Err(http_error(answer.status, &answer.headers, &answer.body, clock::wall()));
-        }
-        answer::whole(chat, &super::answer::body(&answer.body))
+        answer::whole(chat, &good_text(answer)?)
     }
 
     /// Gateways may know neither `output_config` nor a forced tool; then the next way to ask for a typed answer is taken.

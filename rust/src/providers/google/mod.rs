@@ -8,12 +8,8 @@ mod schema;
 
 use std::fmt::Write as _;
 
-use bytes::Bytes;
-
-use super::classify::http_error;
-use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder, quirks};
+use super::{Dialect, Failure, Quirks, StreamDecoder, good_text, json_bytes, quirks};
 use crate::chat::{ChatRequest, ChatResponse};
-use crate::clock;
 use crate::config::ConnectionSettings;
 use crate::wire::{HttpRequest, HttpResponse};
 
@@ -31,21 +27,13 @@ impl Dialect for Google {
         to: &ConnectionSettings,
         quirks: &Quirks,
     ) -> Result<HttpRequest, Failure> {
-        let body = serde_json::to_vec(&request::body(chat, quirks))
-            .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
+        let body = json_bytes(&request::body(chat, quirks))?;
         let key = to.api_key.iter().map(|key| ("x-goog-api-key".to_owned(), key.clone()));
-        Ok(HttpRequest {
-            url: url(chat, &to.base_url),
-            headers: key.collect(),
-            body: Bytes::from(body),
-        })
+        Ok(HttpRequest { url: url(chat, &to.base_url), headers: key.collect(), body })
     }
 
     fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
-        if !(200..300).contains(&answer.status) {
-            return Err(http_error(answer.status, &answer.headers, &answer.body, clock::wall()));
-        }
-        answer::whole(chat, &super::answer::body(&answer.body))
+        answer::whole(chat, &good_text(answer)?)
     }
 
     /// Older models know schemas only in the older form.

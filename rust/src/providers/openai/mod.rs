@@ -7,12 +7,8 @@ mod answer;
 mod request;
 mod strict;
 
-use bytes::Bytes;
-
-use super::classify::http_error;
-use super::{Dialect, Failure, FailureKind, Quirks, StreamDecoder, quirks};
+use super::{Dialect, Failure, Quirks, StreamDecoder, good_text, json_bytes, quirks};
 use crate::chat::{ChatRequest, ChatResponse};
-use crate::clock;
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::secret::Secret;
 use crate::wire::{HttpRequest, HttpResponse};
@@ -28,20 +24,16 @@ impl Dialect for OpenAi {
         to: &ConnectionSettings,
         quirks: &Quirks,
     ) -> Result<HttpRequest, Failure> {
-        let body = serde_json::to_vec(&request::body(chat, to, quirks))
-            .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
+        let body = json_bytes(&request::body(chat, to, quirks))?;
         Ok(HttpRequest {
             url: crate::config::join_url(&to.base_url, "chat/completions"),
             headers: headers(to),
-            body: Bytes::from(body),
+            body,
         })
     }
 
     fn decode(&self, chat: &ChatRequest, answer: &HttpResponse) -> Result<ChatResponse, Failure> {
-        if !(200..300).contains(&answer.status) {
-            return Err(http_error(answer.status, &answer.headers, &answer.body, clock::wall()));
-        }
-        answer::whole(chat, &super::answer::body(&answer.body))
+        answer::whole(chat, &good_text(answer)?)
     }
 
     fn learn(
