@@ -17,7 +17,7 @@ RULES = {
     "E": [(1, 14)],
     "PR": [(1, 10)],
     "CA": [(1, 15)],
-    "SC": [(1, 24)],
+    "SC": [(1, 25)],
 }
 
 #: Rules of features that the language does not have yet, or that nothing tests yet.
