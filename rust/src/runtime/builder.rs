@@ -131,11 +131,7 @@ impl RuntimeBuilder {
             log: Log::new(self.log_level, self.log_sink),
         };
         let process = Environment::default();
-        self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| {
-            let named =
-                ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|n| process.read(n).ok());
-            named.filter(|path| !path.is_empty())
-        });
+        self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| ca_bundle(&process));
         let connections = self.program.connections();
         let declared = self.program.0.models().iter();
         let models = declared
@@ -190,6 +186,33 @@ impl RuntimeBuilder {
                 wrong("proxy", "must be a URL or \"none\"")
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// The file that the environment names (C-62); an empty variable names none.
+fn ca_bundle(process: &Environment) -> Option<String> {
+    let named = ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].map(|name| process.read(name).ok());
+    named.into_iter().flatten().find(|path| !path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // C-62
+    #[test]
+    fn an_empty_variable_does_not_hide_the_next_one() {
+        for (own, other, expected) in [
+            ("own.pem", "other.pem", Some("own.pem")),
+            ("", "other.pem", Some("other.pem")),
+            ("own.pem", "", Some("own.pem")),
+            ("", "", None),
+        ] {
+            let variables = [("CONCERTO_CA_BUNDLE", own), ("SSL_CERT_FILE", other)];
+            let own = variables.map(|(name, path)| (name.to_owned(), path.to_owned()));
+            let process = Environment { own: HashMap::from(own), allowed: None };
+            assert_eq!(ca_bundle(&process).as_deref(), expected, "{variables:?}");
         }
     }
 }
