@@ -26,7 +26,7 @@ const AHEAD: usize = 64;
 const LOW: usize = 32;
 /// A server that only sends keep-alives is given up after this many time limits.
 const PATIENCE: u32 = 10;
-/// How long the rest of a finished body is read, so that its connection can be used again.
+/// How long the rest of a whole answer is read: for its usage, and so that its connection can be used again.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// A text as it arrived.
@@ -138,6 +138,7 @@ impl Feed {
             decoder,
             timeout,
             silent: Duration::ZERO,
+            whole_since: None,
             traffic,
             beginning: Vec::new(),
             bytes: 0,
@@ -239,6 +240,8 @@ struct Reader {
     timeout: Duration,
     /// How long the server has sent nothing but keep-alives.
     silent: Duration,
+    /// When the answer was whole, though its end marker was still to come.
+    whole_since: Option<Instant>,
     traffic: Traffic,
     /// For the log.
     beginning: Vec<u8>,
@@ -299,6 +302,11 @@ impl Reader {
         let limit = self.timeout.min(patience.saturating_sub(self.silent));
         let before = self.buffer.waited();
         let Some(body) = self.body.as_mut() else { return Ok(None) };
+        if let Some(since) = self.whole_since {
+            let rest = transport::read_chunk(body, Deadline::from(since, DRAIN)).await;
+            // A body that does not end keeps its connection for itself.
+            return rest.inspect_err(|_| self.body = None);
+        }
         loop {
             let left = limit.saturating_sub(self.buffer.waited() - before);
             let read = transport::read_chunk(body, Deadline::after(left)).await;
@@ -350,6 +358,9 @@ impl Reader {
                 ending = Some(self.decoder.finish());
                 break;
             }
+        }
+        if self.decoder.is_whole() {
+            self.whole_since.get_or_insert_with(clock::now);
         }
         let mut state = self.buffer.locked();
         state.usage = self.decoder.usage();

@@ -198,6 +198,11 @@ pub trait StreamDecoder: Send {
     /// Whether the end marker has come, so that nothing else matters.
     fn is_done(&self) -> bool;
 
+    /// Whether the answer is whole, though something may still follow, such as its usage.
+    fn is_whole(&self) -> bool {
+        self.is_done()
+    }
+
     /// The answer without its text, at the end of the body.
     ///
     /// # Errors
