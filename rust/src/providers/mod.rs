@@ -26,7 +26,7 @@ use bytes::Bytes;
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::clock;
 use crate::config::{ConnectionSettings, ProviderKind};
-use crate::wire::{HttpRequest, HttpResponse, SseEvent};
+use crate::wire::{HttpRequest, HttpResponse, ServerLimit, SseEvent};
 
 pub use quirks::Quirks;
 
@@ -221,6 +221,12 @@ pub fn dialect(kind: ProviderKind) -> &'static dyn Dialect {
         ProviderKind::Anthropic => &anthropic::Anthropic,
         ProviderKind::Google => &google::Google,
     }
+}
+
+/// What the headers of an answer say about the limits of its server, by what is limited (C-92).
+#[must_use]
+pub fn server_limits(headers: &[(String, String)]) -> Vec<(&'static str, ServerLimit)> {
+    waits::server_limits(headers, clock::wall())
 }
 
 /// A request body as it is sent.
