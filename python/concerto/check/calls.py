@@ -309,7 +309,8 @@ def _sendable(body: Body, node: ast.Expr, found: Type) -> None:
 def _method(
     body: Body, node: ast.Call, object_: ast.Expr, name: ast.Name, expected: Type | None
 ) -> Type:
-    from concerto.check.exprs import check_expr, must_be_mutable
+    from concerto.check.exprs import check_expr
+    from concerto.check.places import must_be_mutable
 
     checker = body.checker
     receiver = t.resolve(check_expr(body, object_, None))

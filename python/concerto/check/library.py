@@ -89,7 +89,8 @@ def call_method(
     function: FunctionInfo,
 ) -> Type:
     """The type of a call; closures are checked after the other arguments, which tell the types of their parameters."""
-    from concerto.check.exprs import check_expr, must_be_mutable
+    from concerto.check.exprs import check_expr
+    from concerto.check.places import must_be_mutable
 
     meaning = {letter: letters.get(letter, t.Var()) for letter in _LETTERS}
     params = [t.substitute(param.type, meaning) for param in function.params]

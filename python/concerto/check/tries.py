@@ -64,7 +64,8 @@ def discard(body: Body, node: ast.Expr, found: Type) -> None:
 
 def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: bool) -> Type:
     """The type of `try { } catch ..`: the common one of its block and clauses, or a Result if it has no clause."""
-    from concerto.check.exprs import check_expr, join_arms
+    from concerto.check.branches import join_arms
+    from concerto.check.exprs import check_expr
 
     state = TryState()
     body.tries.append(state)

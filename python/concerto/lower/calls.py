@@ -22,7 +22,8 @@ from concerto.syntax import ast
 
 def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
     """Puts the result of a call into a register."""
-    from concerto.lower.exprs import load_constant, load_record, lower, lower_into, lower_window
+    from concerto.lower.exprs import lower, lower_into, lower_window
+    from concerto.lower.literals import load_constant, load_record
 
     match builder.facts.calls[id(node)]:
         case CallFunction(function, args):

@@ -6,8 +6,6 @@ lowered into a fresh register, so a variable keeps its value; the liveness pass 
 
 from __future__ import annotations
 
-from typing import Any
-
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.checked import (
@@ -16,44 +14,31 @@ from concerto.check.checked import (
     Local,
     ModelName,
     UnitVariant,
-    VariantDefault,
-    struct_info,
 )
-from concerto.check.exprs import field_value
 from concerto.check.types import Steps, Type
+from concerto.lower.branches import lower_if, lower_match
 from concerto.lower.calls import lower_call
 from concerto.lower.closures import lower_closure, lower_function_name
-from concerto.lower.functions import SMALL_INT, Builder, Label, LoopTarget
-from concerto.lower.patterns import bind_pattern, test_pattern
+from concerto.lower.functions import Builder, type_of
+from concerto.lower.literals import (
+    load_constant,
+    load_record,
+    lower_interpolated,
+    lower_literal,
+    lower_struct,
+)
+from concerto.lower.loops import lower_leave, lower_loop
+from concerto.lower.operators import (
+    lower_binary,
+    lower_cast,
+    lower_dynamic,
+    lower_index,
+    lower_open_range,
+)
+from concerto.lower.patterns import bind_pattern
 from concerto.lower.places import lower_assign
-from concerto.lower.tries import close_streams, lower_question, lower_try, raise_error, unwrap
+from concerto.lower.tries import lower_question, lower_try, unwrap
 from concerto.syntax import ast
-
-_INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
-_ANY_OPS = {
-    "+": "any.add",
-    "-": "any.sub",
-    "*": "any.mul",
-    "/": "any.div",
-    "%": "any.rem",
-    "<": "any.lt",
-    ">": "any.lt",
-    "<=": "any.le",
-    ">=": "any.le",
-}
-_FLOAT_OPS = {
-    "+": "add_float",
-    "-": "sub_float",
-    "*": "mul_float",
-    "/": "div_float",
-    "%": "rem_float",
-}
-
-
-def type_of(builder: Builder, node: ast.Expr) -> Type:
-    """The type of an expression after its conversion."""
-    converted = builder.facts.steps.get(id(node))
-    return t.resolve(converted[1] if converted else builder.facts.types[id(node)])
 
 
 def lower(builder: Builder, node: ast.Expr) -> int:
@@ -137,13 +122,13 @@ def lower_unused(builder: Builder, node: ast.Expr) -> None:
                 lower_unused(builder, tail)
             _drop_streams(builder, first)
         case ast.If():
-            _if(builder, node, None)
+            lower_if(builder, node, None)
         case ast.Match():
-            _match(builder, node, None)
+            lower_match(builder, node, None)
         case ast.TryCatch(catches=catches) if catches:
             lower_try(builder, node, None)
         case ast.While() | ast.For():
-            _loop(builder, node, None)
+            lower_loop(builder, node, None)
         case ast.Assign():
             lower_assign(builder, node)
         case _:
@@ -213,17 +198,17 @@ def _let(builder: Builder, pattern: ast.Pattern, value: ast.Expr | None) -> None
 def _value(builder: Builder, node: ast.Expr, target: int) -> None:
     match node:
         case ast.Literal(value=value):
-            _literal(builder, value, t.resolve(builder.facts.types[id(node)]), target)
+            lower_literal(builder, value, t.resolve(builder.facts.types[id(node)]), target)
         case ast.Interpolated(pieces=pieces, values=values):
-            _interpolated(builder, pieces, values, target)
+            lower_interpolated(builder, pieces, values, target)
         case ast.PathExpr():
             _path(builder, node, target)
         case ast.Binary():
-            _binary(builder, node, target)
+            lower_binary(builder, node, target)
         case ast.Unary(op=op, operand=operand):
             inner = lower(builder, operand)
             if op == "-" and type_of(builder, operand) == t.ANY:
-                _dynamic(builder, "any.neg", (operand,), target, node)
+                lower_dynamic(builder, "any.neg", (operand,), target, node)
                 return
             number = "neg_float" if type_of(builder, operand) == t.FLOAT else "neg_int"
             builder.emit("not" if op == "!" else number, target, inner, at=node)
@@ -236,22 +221,22 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             lower_try(builder, node, target)
         case ast.FieldAccess(object=object_):
             if type_of(builder, object_) == t.ANY:
-                _dynamic(builder, "any.field", (object_, node.name.text), target, node)
+                lower_dynamic(builder, "any.field", (object_, node.name.text), target, node)
             else:
                 subject = lower(builder, object_)
                 builder.emit("field", target, subject, builder.facts.fields[id(node)])
         case ast.TupleAccess(object=object_, index=index):
             if type_of(builder, object_) == t.ANY:
-                _dynamic(builder, "any.index", (object_, index), target, node)
+                lower_dynamic(builder, "any.index", (object_, index), target, node)
             else:
                 subject = lower(builder, object_)
                 builder.emit("tuple_field", target, subject, builder.facts.fields[id(node)])
         case ast.Index():
-            _index(builder, node, target)
+            lower_index(builder, node, target)
         case ast.Call():
             lower_call(builder, node, target)
         case ast.StructLiteral():
-            _struct(builder, node, target)
+            lower_struct(builder, node, target)
         case ast.TupleLiteral(items=()):
             builder.emit("nil", target)
         case ast.TupleLiteral(items=items):
@@ -270,19 +255,19 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
                 lower_into(builder, tail, target)
             _drop_streams(builder, first)
         case ast.If():
-            _if(builder, node, target)
+            lower_if(builder, node, target)
         case ast.Match():
-            _match(builder, node, target)
+            lower_match(builder, node, target)
         case ast.Loop() | ast.While() | ast.For():
-            _loop(builder, node, target)
+            lower_loop(builder, node, target)
         case ast.Return() | ast.Throw() | ast.Break() | ast.Continue():
-            _leave(builder, node)
+            lower_leave(builder, node)
         case ast.Cast(operand=operand):
-            _cast(builder, node, operand, target)
+            lower_cast(builder, node, operand, target)
         case ast.Closure():
             lower_closure(builder, node, target)
         case ast.OpenRange():
-            _open_range(builder, node, target)
+            lower_open_range(builder, node, target)
         case _:
             raise AssertionError(node)
 
@@ -293,79 +278,6 @@ def lower_window(builder: Builder, nodes: tuple[ast.Expr, ...]) -> int:
     for position, node in enumerate(nodes):
         lower_into(builder, node, first + position)
     return first
-
-
-def _literal(builder: Builder, value: Any, type_: Type, target: int) -> None:
-    inner = t.resolve(type_.item) if isinstance(type_, t.Option) else type_
-    match value:
-        case None:
-            builder.emit("nil", target)
-        case bool():
-            builder.emit("bool", target, int(value))
-        case int() if t.FLOAT in (type_, inner):
-            builder.emit("const", target, builder.tables.constant(float(value)))
-        case int() if -SMALL_INT <= value < SMALL_INT:
-            builder.emit("int", target, value)
-        case _:
-            builder.emit("const", target, builder.tables.constant(value))
-
-
-def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> None:
-    """A constant of the program, converted to a type."""
-    type_ = t.resolve(type_)
-    if isinstance(value, VariantDefault) and not isinstance(type_, t.Option):
-        enum = builder.tables.type(t.Enum(value.enum))
-        builder.emit("variant", target, enum, value.variant, builder.next, 0)
-    elif isinstance(value, list):
-        item = type_.item if isinstance(type_, t.Array) else t.ANY
-        first = builder.temporary(len(value))
-        for position, each in enumerate(value):
-            load_constant(builder, each, item, first + position)
-        builder.emit("array", target, first, len(value))
-    elif isinstance(type_, t.Option):
-        if value is None:
-            builder.emit("none", target)
-        else:
-            load_constant(builder, value, type_.item, target)
-            builder.emit("some", target, target)
-    else:
-        _literal(builder, value, type_, target)
-
-
-def load_record(
-    builder: Builder, type_: Type, fields: tuple[ast.Expr | str | int | None, ...], target: int
-) -> None:
-    """A built-in record; a field is an expression, a constant text, the register of a value, or None."""
-    kept = builder.next
-    first = builder.temporary(len(fields))
-    for position, field in enumerate(fields, first):
-        match field:
-            case None:
-                builder.emit("none", position)
-            case str():
-                builder.emit("const", position, builder.tables.constant(field))
-            case int():
-                builder.emit("move", position, field)
-            case _:
-                lower_into(builder, field, position)
-    builder.emit("struct", target, builder.tables.type(type_), first, len(fields))
-    builder.next = kept
-
-
-def _interpolated(
-    builder: Builder, pieces: tuple[str, ...], values: tuple[ast.Expr, ...], target: int
-) -> None:
-    parts: list[str | ast.Expr] = [pieces[0]]
-    for value, piece in zip(values, pieces[1:], strict=True):
-        parts += [value, piece]
-    parts = [part for part in parts if part != ""]
-    first = builder.temporary(len(parts))
-    for position, part in enumerate(parts):
-        if isinstance(part, str):
-            builder.emit("const", first + position, builder.tables.constant(part))
-        else:
-            lower_into(builder, part, first + position)
-    builder.emit("concat", target, first, len(parts))
 
 
 def _path(builder: Builder, node: ast.PathExpr, target: int) -> None:
@@ -387,385 +299,3 @@ def _path(builder: Builder, node: ast.PathExpr, target: int) -> None:
             )
         case other:
             raise AssertionError(other)
-
-
-def _binary(builder: Builder, node: ast.Binary, target: int) -> None:
-    op = node.op
-    if op == "|>":
-        pipe = builder.facts.pipes[id(node)]
-        lower_into(builder, node.left, builder.local(pipe.local))
-        lower_into(builder, pipe.call, target)
-        return
-    if op in ("&&", "||"):
-        end = Label()
-        lower_into(builder, node.left, target)
-        builder.emit("jump_unless" if op == "&&" else "jump_if", target, end)
-        lower_into(builder, node.right, target)
-        builder.place(end)
-        return
-    if op == "??":
-        _coalesce(builder, node, target)
-        return
-    if op in ("..", "..="):
-        left, right = lower_operands(builder, node.left, node.right)
-        builder.emit("range" if op == ".." else "range_inclusive", target, left, right)
-        return
-    left_type, right_type = type_of(builder, node.left), type_of(builder, node.right)
-    if t.ANY in (left_type, right_type) and op in _ANY_OPS:
-        sides = (node.right, node.left) if op in (">", ">=") else (node.left, node.right)
-        _dynamic(builder, _ANY_OPS[op], sides, target, node)
-        return
-    if op == "+" and left_type not in (t.INT, t.FLOAT):
-        parts = _chain(node)
-        builder.emit("concat", target, lower_window(builder, parts), len(parts))
-        return
-    if op in ("==", "!=", "<", ">", "<=", ">="):
-        _comparison(builder, node, left_type, right_type, target)
-        return
-    small = (
-        node.right.value
-        if isinstance(node.right, ast.Literal) and type(node.right.value) is int
-        else None
-    )
-    if left_type == t.INT and op in "+-" and small is not None and abs(small) < SMALL_INT:
-        builder.emit(
-            "add_int_imm",
-            target,
-            lower(builder, node.left),
-            small if op == "+" else -small,
-            at=node,
-        )
-        return
-    left, right = lower_operands(builder, node.left, node.right)
-    name = (_FLOAT_OPS if left_type == t.FLOAT else _INT_OPS)[op]
-    builder.emit(name, target, left, right, at=node)
-
-
-def _dynamic(
-    builder: Builder,
-    native: str,
-    args: tuple[ast.Expr | str | int, ...],
-    target: int,
-    node: ast.Expr,
-) -> None:
-    """An operation on values whose type is only known at run time; texts and numbers are constants."""
-    first = builder.temporary(len(args))
-    # Operands are evaluated as written, whatever place they take.
-    order = sorted(range(len(args)), key=lambda at: _start(args[at]))
-    for position in order:
-        match args[position]:
-            case str() as text:
-                builder.emit("const", first + position, builder.tables.constant(text))
-            case int() as number:
-                builder.emit("int", first + position, number)
-            case ast.Expr() as value:
-                lower_into(builder, value, first + position)
-    builder.emit("native", target, native, first, len(args), at=node)
-
-
-def _start(arg: ast.Expr | str | int) -> int:
-    return arg.span.start if isinstance(arg, ast.Expr) else -1
-
-
-def _chain(node: ast.Binary) -> tuple[ast.Expr, ...]:
-    """The operands of a chain of `+` on texts, so that it is one concatenation."""
-    parts: list[ast.Expr] = []
-    here: ast.Expr = node
-    while isinstance(here, ast.Binary) and here.op == "+":
-        parts.append(here.right)
-        here = here.left
-    return (here, *reversed(parts))
-
-
-def _comparison(
-    builder: Builder, node: ast.Binary, left_type: Type, right_type: Type, target: int
-) -> None:
-    left, right = lower_operands(builder, node.left, node.right)
-    op = node.op
-    if op in (">", ">="):
-        left, right, op = right, left, {">": "<", ">=": "<="}[op]
-    base = {"==": "eq", "!=": "eq", "<": "lt", "<=": "le"}[op]
-    suffix = ""
-    if left_type == right_type and left_type in (t.INT, t.FLOAT):
-        suffix = "_int" if left_type == t.INT else "_float"
-    builder.emit(base + suffix, target, left, right)
-    if node.op == "!=":
-        builder.emit("not", target, target)
-
-
-def _coalesce(builder: Builder, node: ast.Binary, target: int) -> None:
-    other, end = Label(), Label()
-    option = builder.temporary()
-    lower_into(builder, node.left, option)
-    if type_of(builder, node.left) == t.ANY:
-        builder.emit("native", option, "any.option", option, 1)
-    builder.emit("unwrap_or_jump", target, option, other)
-    if isinstance(t.resolve(builder.facts.types[id(node)]), t.Option) and isinstance(
-        type_of(builder, node.right), t.Option
-    ):
-        builder.emit("some", target, target)
-    builder.emit("jump", end)
-    builder.place(other)
-    lower_into(builder, node.right, target)
-    builder.place(end)
-
-
-def _index(builder: Builder, node: ast.Index, target: int) -> None:
-    object_type = type_of(builder, node.object)
-    if isinstance(object_type, t.Tuple):
-        builder.emit(
-            "tuple_field", target, lower(builder, node.object), builder.facts.fields[id(node)]
-        )
-        return
-    if object_type == t.ANY:
-        _dynamic(builder, "any.index", (node.object, node.index), target, node)
-        return
-    subject, at = lower_operands(builder, node.object, node.index)
-    ranged = type_of(builder, node.index) == t.RANGE
-    if isinstance(object_type, t.Array):
-        name = "slice_array" if ranged else "index_array"
-    elif isinstance(object_type, t.Map):
-        name = "index_map"
-    else:
-        name = "slice_string" if ranged else "index_string"
-    builder.emit(name, target, subject, at, at=node)
-
-
-def _open_range(builder: Builder, node: ast.OpenRange, target: int) -> None:
-    start, end = builder.temporary(), builder.temporary()
-    if node.start is not None:
-        lower_into(builder, node.start, start)
-    else:
-        builder.emit("int", start, 0)
-    if node.end is not None:
-        lower_into(builder, node.end, end)
-    else:
-        builder.emit("const", end, builder.tables.constant(2**63 - 1))
-    builder.emit("range_inclusive" if node.inclusive else "range", target, start, end)
-
-
-def _struct(builder: Builder, node: ast.StructLiteral, target: int) -> None:
-    found = t.resolve(builder.facts.types[id(node)])
-    assert isinstance(found, t.Struct)
-    info = struct_info(builder.tables.checked.structs, found.name)
-    assert info is not None
-    given: dict[str, ast.Expr] = {}
-    for field in node.fields:
-        given[field.name.text] = builder.facts.names.get(id(field)) or field_value(field)
-    first = builder.temporary(len(info.fields))
-    # Values are evaluated in written order, defaults after them.
-    order = {field.name: position for position, field in enumerate(info.fields)}
-    for name, value in given.items():
-        lower_into(builder, value, first + order[name])
-    for each in info.fields:
-        if each.name not in given:
-            if each.has_default:
-                load_constant(builder, each.default, each.type, first + order[each.name])
-            else:
-                builder.emit("none", first + order[each.name])
-    type_ = builder.tables.type(t.Struct(info.name, info.origin))
-    builder.emit("struct", target, type_, first, len(info.fields))
-
-
-def lower_condition(builder: Builder, node: ast.Expr, otherwise: Label) -> None:
-    """Jumps if the condition does not hold."""
-    kept = builder.next
-    if isinstance(node, ast.Binary) and node.op == "&&":
-        lower_condition(builder, node.left, otherwise)
-        lower_condition(builder, node.right, otherwise)
-    else:
-        builder.emit("jump_unless", lower(builder, node), otherwise)
-    builder.next = kept
-
-
-def _branch(builder: Builder, node: ast.Expr, target: int | None) -> None:
-    if target is None:
-        lower_unused(builder, node)
-    else:
-        lower_into(builder, node, target)
-
-
-def _if(builder: Builder, node: ast.If, target: int | None) -> None:
-    other, end = Label(), Label()
-    lower_condition(builder, node.condition, other)
-    if node.other is None:
-        lower_unused(builder, node.then)
-        builder.place(other)
-        if target is not None:
-            builder.emit("nil", target)
-        return
-    _branch(builder, node.then, target)
-    if builder.reachable():
-        builder.emit("jump", end)
-    builder.place(other)
-    _branch(builder, node.other, target)
-    builder.place(end)
-
-
-def _match(builder: Builder, node: ast.Match, target: int | None) -> None:
-    subject = builder.temporary()
-    lower_into(builder, node.subject, subject)
-    end = Label()
-    for arm in node.arms:
-        kept = builder.next
-        following = Label()
-        test_pattern(builder, arm.pattern, subject, following)
-        bind_pattern(builder, arm.pattern, subject)
-        if arm.guard is not None:
-            lower_condition(builder, arm.guard, following)
-        _branch(builder, arm.body, target)
-        if builder.reachable():
-            builder.emit("jump", end)
-        builder.place(following)
-        builder.next = kept
-    builder.emit("no_match", at=node)
-    builder.place(end)
-
-
-def _loop(builder: Builder, node: ast.Loop | ast.While | ast.For, target: int | None) -> None:
-    label = node.label.text if node.label else None
-    is_stream = isinstance(node, ast.For) and type_of(builder, node.iterable) == t.STREAM
-    depth = len(builder.streams) + int(is_stream)
-    loop = LoopTarget(label, target if isinstance(node, ast.Loop) else None, depth)
-    builder.loops.append(loop)
-    match node:
-        case ast.While():
-            builder.place(loop.again)
-            lower_condition(builder, node.condition, loop.end)
-            lower_unused(builder, node.body)
-            builder.emit("jump", loop.again)
-        case ast.For():
-            _for(builder, node, loop)
-        case ast.Loop():
-            builder.place(loop.again)
-            lower_unused(builder, node.body)
-            builder.emit("jump", loop.again)
-    builder.place(loop.end)
-    builder.loops.pop()
-    if target is not None and not isinstance(node, ast.Loop):
-        builder.emit("nil", target)
-
-
-def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
-    found = type_of(builder, node.iterable)
-    if found == t.RANGE:
-        _for_range(builder, node, loop)
-        return
-    subject = builder.temporary()
-    lower_into(builder, node.iterable, subject)
-    if found == t.ANY:
-        builder.emit("native", subject, "any.items", subject, 1, at=node.iterable)
-    if found == t.STREAM:
-        _for_stream(builder, node, loop, subject)
-        return
-    index = builder.temporary()
-    builder.emit("int", index, 0)
-    pair = builder.temporary(2) if isinstance(found, t.Map) else 0
-    item = pair if isinstance(found, t.Map) else builder.temporary()
-    builder.place(loop.again)
-    builder.emit(
-        "map_next" if isinstance(found, t.Map) else "array_next", item, subject, index, loop.end
-    )
-    if isinstance(found, t.Map):
-        assert isinstance(node.pattern, ast.TuplePattern)
-        for position, part in enumerate(node.pattern.items):
-            bind_pattern(builder, part, pair + position)
-    else:
-        if found == t.ANY and isinstance(node.pattern, ast.TuplePattern):
-            pair_type = builder.tables.type(t.Tuple((t.ANY,) * len(node.pattern.items)))
-            builder.emit("check_type", item, item, pair_type, at=node.pattern)
-        bind_pattern(builder, node.pattern, item)
-    lower_unused(builder, node.body)
-    builder.emit("jump", loop.again)
-
-
-def _for_range(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
-    range_ = node.iterable
-    bounds = builder.temporary(2)
-    if isinstance(range_, ast.Binary) and range_.op == "..":
-        lower_into(builder, range_.left, bounds)
-        lower_into(builder, range_.right, bounds + 1)
-    else:
-        subject = builder.temporary()
-        lower_into(builder, range_, subject)
-        builder.emit("range_bounds", bounds, subject)
-    item = builder.temporary()
-    builder.place(loop.again)
-    builder.emit("range_next", item, bounds, bounds + 1, loop.end)
-    bind_pattern(builder, node.pattern, item)
-    lower_unused(builder, node.body)
-    builder.emit("jump", loop.again)
-
-
-def _for_stream(builder: Builder, node: ast.For, loop: LoopTarget, stream: int) -> None:
-    failed, done = Label(), Label()
-    item = builder.temporary()
-    builder.place(loop.again)
-    builder.emit("stream_next", item, stream, done, failed, at=node.iterable)
-    bind_pattern(builder, node.pattern, item)
-    builder.streams.append(stream)
-    lower_unused(builder, node.body)
-    builder.streams.pop()
-    builder.emit("jump", loop.again)
-    builder.place(failed)
-    raise_error(builder, builder.facts.raises[id(node)], item, node.iterable)
-    # `break` comes here: it closes the stream.
-    builder.place(loop.end)
-    builder.emit("stream_close", stream)
-    loop.end = Label()
-    builder.place(done)
-
-
-def _leave(builder: Builder, node: ast.Expr) -> None:
-    match node:
-        case ast.Return(value=None):
-            close_streams(builder, 0)
-            builder.emit("return_nil")
-        case ast.Return(value=ast.Expr() as value):
-            result = builder.temporary()
-            lower_into(builder, value, result)
-            close_streams(builder, 0)
-            builder.emit("return", result)
-        case ast.Throw(value=value):
-            error = builder.temporary()
-            lower_into(builder, value, error)
-            raise_error(builder, builder.facts.raises[id(node)], error, node)
-        case ast.Break(label=label, value=value):
-            loop = _target_loop(builder, label)
-            if loop.value is not None:
-                if value is not None:
-                    lower_into(builder, value, loop.value)
-                else:
-                    builder.emit("nil", loop.value)
-            elif value is not None:
-                lower_unused(builder, value)
-            close_streams(builder, loop.depth)
-            builder.emit("jump", loop.end)
-        case ast.Continue(label=label):
-            loop = _target_loop(builder, label)
-            close_streams(builder, loop.depth)
-            builder.emit("jump", loop.again)
-        case _:
-            raise AssertionError(node)
-
-
-def _target_loop(builder: Builder, label: ast.Name | None) -> LoopTarget:
-    if label is None:
-        return builder.loops[-1]
-    return next(loop for loop in reversed(builder.loops) if loop.label == label.text)
-
-
-def _cast(builder: Builder, node: ast.Cast, operand: ast.Expr, target: int) -> None:
-    lower_into(builder, operand, target)
-    source, wanted = type_of(builder, operand), t.resolve(builder.facts.types[id(node)])
-    if (source, wanted) == (t.INT, t.FLOAT):
-        builder.emit("int_to_float", target, target)
-    elif (source, wanted) == (t.FLOAT, t.INT):
-        builder.emit("float_to_int", target, target, at=node)
-    elif (source == t.ANY and wanted != t.ANY) or (
-        isinstance(source, t.Union) and source != wanted
-    ):
-        builder.emit("check_type", target, target, builder.tables.type(wanted), at=node)
-
-
-__all__ = ["builtins", "lower", "lower_into", "lower_statements", "lower_unused", "lower_window"]

@@ -165,3 +165,9 @@ def finish_function(
         code=builder.code,
         spans=builder.spans,
     )
+
+
+def type_of(builder: Builder, node: ast.Expr) -> Type:
+    """The type of an expression after its conversion."""
+    converted = builder.facts.steps.get(id(node))
+    return t.resolve(converted[1] if converted else builder.facts.types[id(node)])

@@ -11,7 +11,7 @@ from typing import Any
 
 from concerto.check import types as t
 from concerto.check.checked import Local
-from concerto.check.exprs import place_root
+from concerto.check.places import place_root
 from concerto.lower.functions import SMALL_INT, Builder
 from concerto.syntax import ast
 from concerto.syntax.walk import children
@@ -101,7 +101,7 @@ def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | No
 
 
 def _operate(builder: Builder, node: ast.Assign, register: int, value: int) -> None:
-    from concerto.lower.exprs import type_of
+    from concerto.lower.functions import type_of
 
     target = t.resolve(builder.facts.types[id(node.place)])
     if target == t.STRING:

@@ -14,7 +14,8 @@ _MESSAGE, _KIND = 0, 1  # fields of every built-in error
 
 def lower_question(builder: Builder, node: ast.Try, target: int) -> None:
     """`x?`"""
-    from concerto.lower.exprs import lower_into, type_of
+    from concerto.lower.exprs import lower_into
+    from concerto.lower.functions import type_of
 
     subject = builder.temporary()
     lower_into(builder, node.operand, subject)

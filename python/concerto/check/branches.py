@@ -1,0 +1,126 @@
+"""Conditions, `if` and `match`."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.bodies import Body
+from concerto.check.patterns import bind, missing_patterns
+from concerto.check.types import Type
+from concerto.syntax import ast
+
+
+def condition(body: Body, node: ast.Expr) -> None:
+    """E3003, unless the expression is a Bool."""
+    from concerto.check.exprs import check_expr
+
+    found = t.resolve(check_expr(body, node, None))
+    if found == t.ANY:
+        body.checker.facts.steps[id(node)] = (("check",), t.BOOL)
+    elif found not in (t.BOOL, t.UNKNOWN, t.NEVER):
+        message = f"a condition must be Bool, found `{t.show(found)}`"
+        help_ = "compare it, such as `x != 0` or `!s.is_empty()`"
+        body.checker.report("E3003", message, node, help_)
+
+
+def result_of(node: ast.Expr) -> ast.Expr:
+    """Where to point for the value of a block: at its tail."""
+    while isinstance(node, ast.Block) and node.tail is not None:
+        node = node.tail
+    return node
+
+
+def _branches(body: Body, nodes: list[ast.Expr], expected: Type | None, discarded: bool) -> Type:
+    """The common type of branches."""
+    from concerto.check.exprs import check_expr
+
+    types = [check_expr(body, node, expected, discarded=discarded) for node in nodes]
+    if discarded:
+        return t.NEVER if all(t.resolve(type_) == t.NEVER for type_ in types) else t.NIL
+    if expected is not None:
+        never = all(t.resolve(type_) == t.NEVER for type_ in types)
+        return t.NEVER if never else t.UNKNOWN if t.UNKNOWN in types else expected
+    found: Type = t.NEVER
+    for node, type_ in zip(nodes, types, strict=True):
+        joined = t.join(found, type_)
+        if joined is None:
+            message = f"the branches are `{t.show(found)}` and `{t.show(type_)}`"
+            body.checker.report("E3008", message, result_of(node), "give all branches one type")
+            return t.UNKNOWN
+        found = joined
+    for node, type_ in zip(nodes, types, strict=True):
+        steps = t.assign(type_, found)
+        if steps:
+            body.checker.facts.steps[id(result_of(node))] = (steps, found)
+    return found
+
+
+def check_if(body: Body, node: ast.If, expected: Type | None, discarded: bool) -> Type:
+    """The type of an `if`; without `else` it is Nil."""
+    from concerto.check.exprs import check_expr
+
+    condition(body, node.condition)
+    if node.other is None:
+        if expected is not None and t.resolve(expected) not in (t.NIL, t.ANY, t.UNKNOWN):
+            if node is body.tail:
+                message = f"a path ends without a value: expected `{t.show(expected)}`"
+                body.checker.report("E3031", message, node, "add an `else`")
+            else:
+                body.checker.mismatch(expected, t.NIL, node, "add an `else`")
+        check_expr(body, node.then, None, discarded=True)
+        return t.UNKNOWN if expected is not None and t.resolve(expected) != t.NIL else t.NIL
+    return _branches(body, [node.then, node.other], expected, discarded)
+
+
+def check_match(body: Body, node: ast.Match, expected: Type | None, discarded: bool) -> Type:
+    """The type of a `match`: E3029 if a value matches no arm, W3009 for arms that can never match."""
+    from concerto.check.exprs import check_expr
+
+    subject = t.resolve(check_expr(body, node.subject, None))
+    if subject == t.ANY:
+        body.checker.not_yet("a match on a value of type `Any`", node.subject)
+        subject = t.UNKNOWN
+    covering: list[ast.Pattern] = []
+    types: list[tuple[ast.Expr, Type]] = []
+    for arm in node.arms:
+        if covering and not missing_patterns(body, covering, subject) and subject != t.UNKNOWN:
+            body.checker.report(
+                "W3009", "this arm can never match", arm.pattern, "earlier arms take every value"
+            )
+        body.scopes.append({})
+        bind(body, arm.pattern, subject)
+        if arm.guard is not None:
+            condition(body, arm.guard)
+        else:
+            covering.append(arm.pattern)
+        types.append((arm.body, check_expr(body, arm.body, expected, discarded=discarded)))
+        body.scopes.pop()
+    missing = missing_patterns(body, covering, subject)
+    if missing:
+        shown = ", ".join(f"`{each}`" for each in missing)
+        message = f"the match does not cover {shown}"
+        body.checker.report(
+            "E3029", message, node.subject, f"add an arm, such as `{missing[0]} => ..`"
+        )
+    return join_arms(body, types, expected, discarded)
+
+
+def join_arms(
+    body: Body, arms: list[tuple[ast.Expr, Type]], expected: Type | None, discarded: bool
+) -> Type:
+    """The common type of arms."""
+    never = all(t.resolve(type_) == t.NEVER for _, type_ in arms)
+    if discarded or expected is not None:
+        return t.NEVER if never and arms else t.NIL if discarded or expected is None else expected
+    found: Type = t.NEVER
+    for node, type_ in arms:
+        joined = t.join(found, type_)
+        if joined is None:
+            message = f"the arms are `{t.show(found)}` and `{t.show(type_)}`"
+            body.checker.report("E3008", message, result_of(node), "give all arms one type")
+            return t.UNKNOWN
+        found = joined
+    for node, type_ in arms:
+        steps = t.assign(type_, found)
+        if steps:
+            body.checker.facts.steps[id(result_of(node))] = (steps, found)
+    return found

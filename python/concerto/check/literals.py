@@ -1,0 +1,185 @@
+"""Literals of values, structs and collections."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.bodies import Body
+from concerto.check.checked import (
+    struct_info,
+)
+from concerto.check.generics import written_struct
+from concerto.check.types import Type
+from concerto.diagnostics.model import did_you_mean
+from concerto.syntax import ast
+
+
+def check_literal(value: object, expected: Type | None) -> Type:
+    """The type of a literal, which an expected Float, Option or literal type decides."""
+    wanted = t.resolve(expected) if expected is not None else None
+    if isinstance(wanted, t.Option):
+        wanted = t.resolve(wanted.item)
+    match value:
+        case bool():
+            return t.BOOL
+        case int():
+            return t.FLOAT if wanted == t.FLOAT else t.INT
+        case float():
+            return t.FLOAT
+        case str():
+            return t.Literals((value,)) if isinstance(wanted, t.Literals) else t.STRING
+        case _:
+            return t.NIL
+
+
+def check_struct(body: Body, node: ast.StructLiteral, expected: Type | None) -> Type:
+    """The type of a struct literal: each field once, none missing, none unknown."""
+    from concerto.check.exprs import check_expr
+
+    checker, name = body.checker, str(node.path)
+    if name in checker.generics:
+        written = written_struct(name, expected)
+        if written is None:
+            help_ = f"say what they are where the value goes: `let x: {name}<..> = ..`"
+            checker.report("E3017", f"the type arguments of `{name}` are not known", node, help_)
+            checker.refused.add(name)
+        name = written or name
+    info = struct_info(checker.structs, name)
+    if info is None:
+        for field in node.fields:
+            if field.value is not None:
+                check_expr(body, field.value, None)
+        if len(node.path.names) == 2 and node.path.names[0].text in checker.enums:
+            return _struct_variant(body, node)
+        if name not in checker.refused:
+            checker.report(
+                "E2002",
+                f"there is no struct `{name}`",
+                node.path,
+                did_you_mean(name, list(checker.structs)),
+            )
+        return t.UNKNOWN
+    fields = {field.name: field for field in info.fields}
+    given: set[str] = set()
+    for field in node.fields:
+        word = field.name.text
+        if word in given:
+            checker.report("E2004", f"the field `{word}` is given twice", field.name)
+        given.add(word)
+        expected = fields[word].type if word in fields else None
+        if expected is None:
+            checker.report(
+                "E3011",
+                f"`{name}` has no field `{word}`",
+                field.name,
+                did_you_mean(word, list(fields)),
+            )
+        value = field_value(field)
+        checker.facts.names[id(field)] = value
+        check_expr(body, value, expected)
+    missing = [
+        f.name for f in info.fields if f.name not in given and not f.has_default and not f.optional
+    ]
+    if missing:
+        names = ", ".join(f"`{each}`" for each in missing)
+        checker.report("E3012", f"`{name}` lacks {names}", node.path, f"add `{missing[0]}: ..`")
+    return t.Struct(info.name, info.origin)
+
+
+def field_value(field: ast.FieldValue) -> ast.Expr:
+    """The value of a field; `S { a }` is `S { a: a }`."""
+    if field.value is not None:
+        return field.value
+    path = ast.Path(span=field.name.span, names=(field.name,))
+    return ast.PathExpr(span=field.name.span, path=path)
+
+
+def _struct_variant(body: Body, node: ast.StructLiteral) -> Type:
+    body.checker.not_yet("a variant with named fields", node)
+    return t.UNKNOWN
+
+
+def check_tuple(body: Body, items: tuple[ast.Expr, ...], expected: Type | None) -> Type:
+    """The type of a tuple literal."""
+    from concerto.check.exprs import check_expr
+
+    wanted = t.resolve(expected) if expected is not None else None
+    fits = isinstance(wanted, t.Tuple) and len(wanted.items) == len(items)
+    return t.Tuple(
+        tuple(
+            check_expr(
+                body, item, wanted.items[i] if fits and isinstance(wanted, t.Tuple) else None
+            )
+            for i, item in enumerate(items)
+        )
+    )
+
+
+def check_array(body: Body, node: ast.ArrayLiteral, expected: Type | None) -> Type:
+    """The type of an array literal, whose elements have one type."""
+    from concerto.check.exprs import check_expr
+
+    wanted = t.resolve(expected) if expected is not None else None
+    if isinstance(wanted, t.Option):
+        wanted = t.resolve(wanted.item)
+    if isinstance(wanted, t.Array) and not isinstance(t.resolve(wanted.item), t.Var):
+        for item in node.items:
+            check_expr(body, item, wanted.item)
+        return wanted
+    found: Type = t.Var()
+    inside = t.ANY if wanted == t.ANY else None
+    types = [check_expr(body, item, inside) for item in node.items]
+    for item, type_ in zip(node.items, types, strict=True):
+        _storable(body, item, type_)
+    if wanted == t.ANY:
+        return t.Array(t.ANY)
+    for item, type_ in zip(node.items, types, strict=True):
+        joined = t.join(found, type_)
+        if joined is None:
+            message = f"the elements are `{t.show(found)}` and `{t.show(type_)}`"
+            body.checker.report("E3006", message, item, "elements of an array have one type")
+            return t.UNKNOWN
+        found = joined
+    for item, type_ in zip(node.items, types, strict=True):
+        steps = t.assign(type_, found)
+        if steps:
+            body.checker.facts.steps[id(item)] = (steps, found)
+    return t.Array(found)
+
+
+def _storable(body: Body, node: ast.Expr, found: Type) -> None:
+    if t.resolve(found) == t.STREAM:
+        body.checker.report("E4033", "a stream cannot be stored", node, "read it where it is")
+
+
+def check_map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
+    """The type of a map literal."""
+    from concerto.check.exprs import check_expr
+
+    wanted = t.resolve(expected) if expected is not None else None
+    if isinstance(wanted, t.Map):
+        for entry in node.entries:
+            check_expr(body, entry.key, wanted.key)
+            check_expr(body, entry.value, wanted.value)
+        return wanted
+    # Where anything goes, values need no common type (6.5): none is converted.
+    inside = t.ANY if wanted == t.ANY else None
+    key: Type = t.Var()
+    value: Type = inside or t.Var()
+    for entry in node.entries:
+        found_key = check_expr(body, entry.key, None)
+        joined = t.join(key, found_key)
+        if joined is None or not t.is_hashable(joined):
+            message = f"`{t.show(found_key)}` cannot be a key of this map"
+            body.checker.report("E3036", message, entry.key)
+            joined = t.UNKNOWN
+        key = joined
+        found = check_expr(body, entry.value, inside)
+        _storable(body, entry.value, found)
+        # Values of different types make a map of Any.
+        value = t.join(value, found) or t.ANY
+    for entry in node.entries:
+        for part, joined in ((entry.key, key), (entry.value, value)):
+            steps = t.assign(body.checker.facts.types[id(part)], joined)
+            if steps:
+                body.checker.facts.steps[id(part)] = (steps, joined)
+    return t.Map(key, value)

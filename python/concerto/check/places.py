@@ -1,0 +1,150 @@
+"""Places: assignment, parts of values, and what may be changed."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.bodies import Body, related_declaration
+from concerto.check.closures import mark_changed
+from concerto.check.operators import NUMBERS
+from concerto.check.types import Type
+from concerto.syntax import ast
+
+
+def place_root(node: ast.Expr) -> ast.Expr:
+    """The variable that a place is a part of."""
+    while isinstance(node, ast.FieldAccess | ast.TupleAccess | ast.Index):
+        node = node.object
+    return node
+
+
+def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
+    """E2006, unless the root of the place is a mutable variable."""
+    root = place_root(node)
+    if not isinstance(root, ast.PathExpr):
+        return
+    local = body.find(str(root.path))
+    if local is None:
+        if str(root.path) in body.checker.constants:
+            body.checker.report("E2006", f"the constant `{root.path}` cannot be {what}", node)
+        return
+    local.mutated = True
+    part: ast.Expr = node
+    while isinstance(part, ast.FieldAccess | ast.TupleAccess | ast.Index):
+        whole = t.resolve(body.checker.facts.types[id(part.object)])
+        if isinstance(whole, t.Tuple) or whole == t.ANY:
+            what = "a tuple" if isinstance(whole, t.Tuple) else "a value of type `Any`"
+            body.checker.not_yet(f"changing a part of {what}", node)
+            return
+        part = part.object
+    if local.is_captured:
+        mark_changed(body, local)
+        message = f"`{local.name}` belongs to the function around: a closure has a copy of it"
+        help_ = "return the new value, or use `reduce`"
+        body.checker.report("E2011", message, node, help_, related_declaration(local))
+        return
+    if not local.is_mut:
+        help_ = (
+            f"declare it with `let mut {local.name}`"
+            if not local.is_param
+            else f"write `mut {local.name}` in the parameters"
+        )
+        message = f"`{local.name}` cannot be {what}: it is immutable"
+        body.checker.report("E2006", message, node, help_, related_declaration(local))
+
+
+def check_assign(body: Body, node: ast.Assign) -> Type:
+    """An assignment, plain or with an operator; it gives Nil."""
+    from concerto.check.exprs import check_expr
+
+    checker, place = body.checker, node.place
+    if isinstance(place, ast.PathExpr) and len(place.path.names) == 1:
+        local = body.find(str(place.path))
+        if local is not None and not local.assigned and not node.op:
+            local.assigned = True
+            local.used = True
+            checker.facts.names[id(place)] = local
+            check_expr(body, node.value, local.type)
+            checker.facts.types[id(place)] = local.type
+            return t.NIL
+    used = None
+    if isinstance(place, ast.PathExpr):
+        found_local = body.find(str(place.path))
+        used = (found_local, found_local.used) if found_local else None
+    target = t.resolve(check_expr(body, place, None))
+    if used and used[0] and not node.op:
+        used[0].used = used[1] or (used[0].used and used[1])
+        used[0].used = True
+    must_be_mutable(body, place, "assigned")
+    if (
+        isinstance(place, ast.Index)
+        and t.resolve(checker.facts.types[id(place.object)]) == t.STRING
+    ):
+        checker.report("E1012", "a character of a String cannot be assigned", place)
+    if not node.op:
+        check_expr(body, node.value, target)
+        return t.NIL
+    value = t.resolve(check_expr(body, node.value, t.FLOAT if target == t.FLOAT else None))
+    if t.UNKNOWN in (target, value):
+        return t.NIL
+    if t.ANY in (target, value):
+        body.checker.not_yet("`op=` with a value of type `Any`", node)
+        return t.NIL
+    numeric = target in NUMBERS and value in NUMBERS and not (target == t.INT and value == t.FLOAT)
+    text = target == t.STRING and node.op == "+"
+    if text and t.is_error(value):
+        checker.facts.steps[id(node.value)] = (("message",), t.STRING)
+    elif not numeric and not (text and (value == t.STRING or isinstance(value, t.Literals))):
+        message = f"`{node.op}=` is not defined for `{t.show(target)}` and `{t.show(value)}`"
+        help_ = 'write values into a string: `"${n}"`' if text else None
+        checker.report("E3002", message, node, help_)
+    return t.NIL
+
+
+def check_tuple_part(body: Body, node: ast.Expr, found: Type, index: int) -> Type:
+    """The type of `x.0`, or of a tuple indexed by a literal."""
+    found = t.resolve(found)
+    if isinstance(found, t.Tuple) and 0 <= index < len(found.items):
+        body.checker.facts.fields[id(node)] = index
+        return found.items[index]
+    if found == t.ANY:
+        return t.ANY
+    if found != t.UNKNOWN:
+        body.checker.report("E3025", f"`{t.show(found)}` has no part {index}", node)
+    return t.UNKNOWN
+
+
+def check_index(body: Body, node: ast.Index) -> Type:
+    """The type of `x[i]`."""
+    from concerto.check.exprs import check_expr
+
+    checker = body.checker
+    found = t.resolve(check_expr(body, node.object, None))
+    if (
+        isinstance(found, t.Tuple)
+        and isinstance(node.index, ast.Literal)
+        and type(node.index.value) is int
+    ):
+        return check_tuple_part(body, node, found, node.index.value)
+    match found:
+        case t.Array() | t.Simple("String") | t.Literals():
+            at = t.resolve(check_expr(body, node.index, None))
+            if at == t.RANGE:
+                return found
+            if at not in (t.INT, t.UNKNOWN):
+                checker.report(
+                    "E3025", f"an index is an Int or a range, found `{t.show(at)}`", node.index
+                )
+            return found.item if isinstance(found, t.Array) else t.STRING
+        case t.Map(key, value):
+            check_expr(body, node.index, key)
+            return value
+        case t.Simple("?"):
+            check_expr(body, node.index, None)
+            return t.UNKNOWN
+        case t.Simple("Any"):
+            check_expr(body, node.index, None)
+            return t.ANY
+        case _:
+            check_expr(body, node.index, None)
+            checker.report("E3025", f"`{t.show(found)}` cannot be indexed", node)
+            return t.UNKNOWN

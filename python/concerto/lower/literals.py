@@ -1,0 +1,120 @@
+"""Literals, constants and records to code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from concerto.check import types as t
+from concerto.check.checked import (
+    VariantDefault,
+    struct_info,
+)
+from concerto.check.literals import field_value
+from concerto.check.types import Type
+from concerto.lower.functions import SMALL_INT, Builder
+from concerto.syntax import ast
+
+
+def lower_literal(builder: Builder, value: Any, type_: Type, target: int) -> None:
+    """A literal as a value of a type."""
+    inner = t.resolve(type_.item) if isinstance(type_, t.Option) else type_
+    match value:
+        case None:
+            builder.emit("nil", target)
+        case bool():
+            builder.emit("bool", target, int(value))
+        case int() if t.FLOAT in (type_, inner):
+            builder.emit("const", target, builder.tables.constant(float(value)))
+        case int() if -SMALL_INT <= value < SMALL_INT:
+            builder.emit("int", target, value)
+        case _:
+            builder.emit("const", target, builder.tables.constant(value))
+
+
+def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> None:
+    """A constant of the program, converted to a type."""
+    type_ = t.resolve(type_)
+    if isinstance(value, VariantDefault) and not isinstance(type_, t.Option):
+        enum = builder.tables.type(t.Enum(value.enum))
+        builder.emit("variant", target, enum, value.variant, builder.next, 0)
+    elif isinstance(value, list):
+        item = type_.item if isinstance(type_, t.Array) else t.ANY
+        first = builder.temporary(len(value))
+        for position, each in enumerate(value):
+            load_constant(builder, each, item, first + position)
+        builder.emit("array", target, first, len(value))
+    elif isinstance(type_, t.Option):
+        if value is None:
+            builder.emit("none", target)
+        else:
+            load_constant(builder, value, type_.item, target)
+            builder.emit("some", target, target)
+    else:
+        lower_literal(builder, value, type_, target)
+
+
+def load_record(
+    builder: Builder, type_: Type, fields: tuple[ast.Expr | str | int | None, ...], target: int
+) -> None:
+    """A built-in record; a field is an expression, a constant text, the register of a value, or None."""
+    from concerto.lower.exprs import lower_into
+
+    kept = builder.next
+    first = builder.temporary(len(fields))
+    for position, field in enumerate(fields, first):
+        match field:
+            case None:
+                builder.emit("none", position)
+            case str():
+                builder.emit("const", position, builder.tables.constant(field))
+            case int():
+                builder.emit("move", position, field)
+            case _:
+                lower_into(builder, field, position)
+    builder.emit("struct", target, builder.tables.type(type_), first, len(fields))
+    builder.next = kept
+
+
+def lower_interpolated(
+    builder: Builder, pieces: tuple[str, ...], values: tuple[ast.Expr, ...], target: int
+) -> None:
+    """A string with values in it: one concatenation."""
+    from concerto.lower.exprs import lower_into
+
+    parts: list[str | ast.Expr] = [pieces[0]]
+    for value, piece in zip(values, pieces[1:], strict=True):
+        parts += [value, piece]
+    parts = [part for part in parts if part != ""]
+    first = builder.temporary(len(parts))
+    for position, part in enumerate(parts):
+        if isinstance(part, str):
+            builder.emit("const", first + position, builder.tables.constant(part))
+        else:
+            lower_into(builder, part, first + position)
+    builder.emit("concat", target, first, len(parts))
+
+
+def lower_struct(builder: Builder, node: ast.StructLiteral, target: int) -> None:
+    """A struct literal: given fields as written, then the others."""
+    from concerto.lower.exprs import lower_into
+
+    found = t.resolve(builder.facts.types[id(node)])
+    assert isinstance(found, t.Struct)
+    info = struct_info(builder.tables.checked.structs, found.name)
+    assert info is not None
+    given: dict[str, ast.Expr] = {}
+    for field in node.fields:
+        given[field.name.text] = builder.facts.names.get(id(field)) or field_value(field)
+    first = builder.temporary(len(info.fields))
+    # Values are evaluated in written order, defaults after them.
+    order = {field.name: position for position, field in enumerate(info.fields)}
+    for name, value in given.items():
+        lower_into(builder, value, first + order[name])
+    for each in info.fields:
+        if each.name not in given:
+            if each.has_default:
+                load_constant(builder, each.default, each.type, first + order[each.name])
+            else:
+                builder.emit("none", first + order[each.name])
+    type_ = builder.tables.type(t.Struct(info.name, info.origin))
+    builder.emit("struct", target, type_, first, len(info.fields))
