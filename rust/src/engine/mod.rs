@@ -63,15 +63,17 @@ impl Shared {
 pub struct Engine<'a> {
     shared: &'a Shared,
     settings: RunSettings,
-    recorder: Arc<Recorder>,
+    /// The runtime's counters, and those of the run alone if it has any.
+    recorders: Vec<Arc<Recorder>>,
     emitted: u64,
 }
 
 impl<'a> Engine<'a> {
-    /// Prepares a run whose usage is counted in `recorder` besides the runtime's.
+    /// Prepares a run. The runtime counts its usage, and a recorder of `own` where the host can look at that of one run.
     #[must_use]
-    pub fn new(shared: &'a Shared, recorder: Arc<Recorder>) -> Self {
-        Self { shared, settings: RunSettings::default(), recorder, emitted: 0 }
+    pub fn new(shared: &'a Shared, own: Option<Arc<Recorder>>) -> Self {
+        let recorders = std::iter::once(Arc::clone(&shared.recorder)).chain(own).collect();
+        Self { shared, settings: RunSettings::default(), recorders, emitted: 0 }
     }
 
     /// Evaluates the fields of every connection, in order (`--require-keys`).
@@ -140,8 +142,7 @@ impl<'a> Engine<'a> {
         let time = clock::unix_seconds();
         let emit = Emit { channel, payload, time, sequence: self.emitted };
         self.emitted += 1;
-        self.shared.recorder.emitted();
-        self.recorder.emitted();
+        self.recorders.iter().for_each(|recorder| recorder.emitted());
         outlet.emit(emit).await.map_err(RunError::Handler)
     }
 

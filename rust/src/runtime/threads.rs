@@ -10,7 +10,6 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::{Inner, Observer, Plan};
 use crate::engine::emits::{Emit, Outlet};
 use crate::error::{BoxError, Error, RunError};
-use crate::metrics::Recorder;
 use crate::value::Value;
 
 /// How often a waiting run looks whether its host wants it to stop.
@@ -79,14 +78,13 @@ pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
 pub(super) fn observe(
     inner: &Arc<Inner>,
     plan: Plan,
-    recorder: Arc<Recorder>,
     observer: &mut dyn Observer,
 ) -> Result<Value, Error> {
     // The run and the glance at the host take turns on this one thread, so a cell is enough.
     let observer = std::cell::RefCell::new(observer);
     let mut outlet = ObserverOutlet { observer: &observer };
     let outcome = block_on(async {
-        let run = inner.execute(plan, recorder, &mut outlet);
+        let run = inner.execute(plan, None, &mut outlet);
         tokio::pin!(run);
         let mut glance = tokio::time::interval(GLANCE);
         loop {
