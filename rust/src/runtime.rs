@@ -28,7 +28,7 @@ pub use builder::RuntimeBuilder;
 pub use handlers::{EmitHandler, Subscription};
 
 use handlers::Handlers;
-use threads::{InRuntime, io_runtime};
+use threads::in_io_runtime;
 
 /// A verified program. Cloning is cheap.
 #[derive(Clone)]
@@ -302,7 +302,7 @@ impl Runtime {
         let plan = self.plan(name, &args)?;
         let mut outlet = self.inner.handlers.outlet();
         let run = self.inner.execute(plan, None, &mut outlet);
-        Ok(InRuntime::new(io_runtime(), run).await?)
+        Ok(in_io_runtime(run).await?)
     }
 
     fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {
