@@ -19,6 +19,7 @@ mod round_trips;
 mod told;
 mod waits;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -226,7 +227,7 @@ fn json_bytes(body: &serde_json::Value) -> Result<Bytes, Failure> {
 }
 
 /// The text of an answer with a good status; any other status is a failure.
-fn good_text(answer: &HttpResponse) -> Result<String, Failure> {
+fn good_text(answer: &HttpResponse) -> Result<Cow<'_, str>, Failure> {
     if !(200..300).contains(&answer.status) {
         let (headers, body) = (&answer.headers, &answer.body);
         return Err(classify::http_error(answer.status, headers, body, clock::wall()));

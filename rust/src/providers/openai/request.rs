@@ -9,7 +9,7 @@ use super::super::quirks::Fields;
 use super::super::told::{self, wire_name};
 use super::strict::strict;
 use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolChoice, ToolSpec};
-use crate::config::{ConnectionSettings, ProviderKind};
+use crate::config::{ConnectionSettings, ProviderKind, names_host};
 use crate::models_table;
 
 /// Names of the sampling fields; a newer one for the limit is in [`limit_field`].
@@ -74,16 +74,13 @@ pub(super) fn limit_field(to: &ConnectionSettings, model: &str, quirks: &Quirks)
 }
 
 fn wants_completion_tokens(to: &ConnectionSettings, model: &str) -> bool {
-    let at_home = crate::config::url_host(&to.base_url).as_deref() == Some("api.openai.com");
+    let at_home = names_host(&to.base_url, "api.openai.com");
     to.kind == ProviderKind::OpenAi && (at_home || is_reasoning_family(model))
 }
 
 /// Mistral has another word and refuses the usual one.
 fn seed_field(to: &ConnectionSettings) -> &'static str {
-    match crate::config::url_host(&to.base_url).as_deref() {
-        Some("api.mistral.ai") => "random_seed",
-        _ => FIELDS.seed,
-    }
+    if names_host(&to.base_url, "api.mistral.ai") { "random_seed" } else { FIELDS.seed }
 }
 
 fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
@@ -93,7 +90,9 @@ fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
     if kind != ProviderKind::OpenAi {
         messages = one_system_message(messages);
     }
-    let no_system = kind == ProviderKind::OpenAi && models_table::rejects(&chat.model, "system");
+    let has_system = messages.iter().any(|message| message.role == Role::System);
+    let no_system =
+        has_system && kind == ProviderKind::OpenAi && models_table::rejects(&chat.model, "system");
     messages.iter().map(|own| message(own, kind, no_system)).collect()
 }
 
