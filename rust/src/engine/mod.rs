@@ -5,6 +5,7 @@
 
 mod asked;
 pub mod emits;
+mod evaluated;
 mod logged;
 mod models;
 mod settings;
@@ -24,6 +25,7 @@ use crate::value::{Value, builtin};
 use crate::vm::{Effect, Fiber, Panic, Resume, Step, Trace};
 
 use emits::{Emit, Outlet};
+pub use evaluated::Cache as SettingsCache;
 use settings::RunSettings;
 use world::Environment;
 
@@ -46,6 +48,8 @@ pub struct Shared {
     pub overrides: Arc<Overrides>,
     /// What `env(..)` sees.
     pub environment: Environment,
+    /// What runs evaluated.
+    pub settings: SettingsCache,
     /// Answer model calls locally (O-15).
     pub mock: bool,
     /// Active calls before StackOverflow.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
-use crate::engine::Shared;
 use crate::engine::world::Environment;
+use crate::engine::{SettingsCache, Shared};
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
@@ -158,6 +158,7 @@ impl RuntimeBuilder {
             recorder: Arc::clone(&recorder),
             overrides: Arc::clone(&overrides),
             environment: self.environment,
+            settings: SettingsCache::default(),
             mock: self.mock,
             max_call_depth: self.max_call_depth,
         };
