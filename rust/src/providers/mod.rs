@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::clock;
@@ -220,7 +221,7 @@ pub fn dialect(kind: ProviderKind) -> &'static dyn Dialect {
 }
 
 /// A request body as it is sent.
-fn json_bytes(body: &serde_json::Value) -> Result<Bytes, Failure> {
+fn json_bytes(body: &impl Serialize) -> Result<Bytes, Failure> {
     let bytes = serde_json::to_vec(body)
         .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
     Ok(bytes.into())
