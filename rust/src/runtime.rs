@@ -28,7 +28,7 @@ pub use builder::RuntimeBuilder;
 pub use handlers::{EmitHandler, Subscription};
 
 use handlers::Handlers;
-use threads::{InRuntime, io_runtime};
+use threads::in_io_runtime;
 
 /// A verified program. Cloning is cheap.
 #[derive(Clone)]
@@ -213,8 +213,7 @@ impl Runtime {
     /// [`Error::Config`] for an unknown name.
     pub fn connection_settings(&self, name: &str) -> Result<serde_json::Value, Error> {
         self.inner.overrides.check_name(name)?;
-        let recorder = self.inner.recorder.for_run();
-        Engine::new(&self.inner.shared, recorder).settings_of(name).map_err(Error::Settings)
+        Engine::new(&self.inner.shared, None).settings_of(name).map_err(Error::Settings)
     }
 
     /// Restores the program's settings of one connection.
@@ -302,9 +301,8 @@ impl Runtime {
     async fn entry(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
         let plan = self.plan(name, &args)?;
         let mut outlet = self.inner.handlers.outlet();
-        let recorder = self.inner.recorder.for_run();
-        let run = self.inner.execute(plan, recorder, &mut outlet);
-        Ok(InRuntime::new(io_runtime(), run).await?)
+        let run = self.inner.execute(plan, None, &mut outlet);
+        Ok(in_io_runtime(run).await?)
     }
 
     fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {
@@ -337,7 +335,7 @@ impl Inner {
     pub(crate) async fn execute<O: Outlet>(
         &self,
         plan: Plan,
-        recorder: Arc<Recorder>,
+        recorder: Option<Arc<Recorder>>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let work = async {
@@ -398,8 +396,7 @@ impl Blocking<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Value, Error> {
         let plan = self.runtime.plan(name, args)?;
-        let recorder = self.runtime.inner.recorder.for_run();
-        threads::observe(&self.runtime.inner, plan, recorder, observer)
+        threads::observe(&self.runtime.inner, plan, observer)
     }
 
     /// Evaluates the fields of every connection, as `--require-keys` asks.
@@ -407,9 +404,6 @@ impl Blocking<'_> {
     /// # Errors
     /// [`Error::Settings`] for the first that fails.
     pub fn require_keys(&self) -> Result<(), Error> {
-        let inner = &self.runtime.inner;
-        Engine::new(&inner.shared, inner.recorder.for_run())
-            .require_settings()
-            .map_err(Error::Settings)
+        Engine::new(&self.runtime.inner.shared, None).require_settings().map_err(Error::Settings)
     }
 }

@@ -5,6 +5,7 @@
 
 mod asked;
 pub mod emits;
+mod evaluated;
 mod logged;
 mod models;
 mod settings;
@@ -24,6 +25,7 @@ use crate::value::{Value, builtin};
 use crate::vm::{Effect, Fiber, Panic, Resume, Step, Trace};
 
 use emits::{Emit, Outlet};
+pub use evaluated::Cache as SettingsCache;
 use settings::RunSettings;
 use world::Environment;
 
@@ -48,6 +50,8 @@ pub struct Shared {
     pub environment: Environment,
     /// Where time comes from.
     pub clock: Clock,
+    /// What runs evaluated.
+    pub settings: SettingsCache,
     /// Answer model calls locally (O-15).
     pub mock: bool,
     /// Active calls before StackOverflow.
@@ -65,15 +69,17 @@ impl Shared {
 pub struct Engine<'a> {
     shared: &'a Shared,
     settings: RunSettings,
-    recorder: Arc<Recorder>,
+    /// The runtime's counters, and those of the run alone if it has any.
+    recorders: Vec<Arc<Recorder>>,
     emitted: u64,
 }
 
 impl<'a> Engine<'a> {
-    /// Prepares a run whose usage is counted in `recorder` besides the runtime's.
+    /// Prepares a run. The runtime counts its usage, and a recorder of `own` where the host can look at that of one run.
     #[must_use]
-    pub fn new(shared: &'a Shared, recorder: Arc<Recorder>) -> Self {
-        Self { shared, settings: RunSettings::default(), recorder, emitted: 0 }
+    pub fn new(shared: &'a Shared, own: Option<Arc<Recorder>>) -> Self {
+        let recorders = std::iter::once(Arc::clone(&shared.recorder)).chain(own).collect();
+        Self { shared, settings: RunSettings::default(), recorders, emitted: 0 }
     }
 
     /// Evaluates the fields of every connection, in order (`--require-keys`).
@@ -142,8 +148,7 @@ impl<'a> Engine<'a> {
         let time = self.shared.clock.unix_seconds();
         let emit = Emit { channel, payload, time, sequence: self.emitted };
         self.emitted += 1;
-        self.shared.recorder.emitted();
-        self.recorder.emitted();
+        self.recorders.iter().for_each(|recorder| recorder.emitted());
         let _host = self.shared.clock.outside();
         outlet.emit(emit).await.map_err(RunError::Handler)
     }

@@ -25,6 +25,10 @@ pub(super) struct Learned(Mutex<HashMap<(String, String), Quirks>>);
 impl Learned {
     fn of(&self, settings: &ConnectionSettings) -> Quirks {
         let quirks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Most servers know all fields.
+        if quirks.is_empty() {
+            return Quirks::default();
+        }
         quirks.get(&server(settings)).cloned().unwrap_or_default()
     }
 
@@ -57,7 +61,7 @@ pub(super) struct Round {
     /// Of the whole call.
     until: Option<Deadline>,
     dialect: &'static dyn Dialect,
-    pool: Pool,
+    pool: Arc<Pool>,
     chat: ChatRequest,
     known: Quirks,
     quirks: Quirks,
@@ -135,7 +139,7 @@ impl Round {
                 };
             }
             // A whole answer, an error, or a server that answers a stream request with plain JSON.
-            let answer = transport::read_body(response, &deadline).await?;
+            let answer = transport::read_body(head, response, &deadline).await?;
             meter.received(answer.body.len() as u64, 0);
             self.traffic.body(&answer.body);
             match self.dialect.decode(&self.chat, &answer) {

@@ -1,17 +1,19 @@
 //! The only user of the HTTP library: pools, TLS, proxies, time limits of one attempt.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
+use reqwest::{Method, Url};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::{Failure, FailureKind, RetryClass};
-use crate::wire::{HttpRequest, HttpResponse, find};
+use crate::wire::{self, HttpRequest, HttpResponse, find};
 
 /// The longest body that is read, decoded.
 const MAX_BODY: usize = 64 << 20;
@@ -95,13 +97,18 @@ async fn in_phase<T>(
 #[derive(Debug, Default)]
 pub(super) struct Transport {
     options: TransportOptions,
-    pools: Mutex<HashMap<(String, String, Duration), Pool>>,
+    pools: Mutex<Vec<Arc<Pool>>>,
 }
 
 /// The connections to one server.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Pool {
+    connection: String,
+    server: String,
+    connect: Duration,
     client: reqwest::Client,
+    /// The first URL that was asked for, which is nearly always the next one too: reading a URL costs as much as all else before a request.
+    usual: OnceLock<(String, Url)>,
 }
 
 impl Transport {
@@ -114,19 +121,32 @@ impl Transport {
         &self,
         settings: &ConnectionSettings,
         timeout: Duration,
-    ) -> Result<Pool, Failure> {
-        let server = settings.base_url.split('/').take(3).collect::<Vec<_>>().join("/");
+    ) -> Result<Arc<Pool>, Failure> {
+        let (connection, server) = (&settings.name, server(&settings.base_url));
         let connect = timeout.min(CONNECT);
-        let key = (settings.name.clone(), server, connect);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&key) {
-            return Ok(pool.clone());
+        let fits = |pool: &&Arc<Pool>| {
+            pool.connect == connect && pool.server == server && pool.connection == *connection
+        };
+        if let Some(pool) = pools.iter().find(fits) {
+            return Ok(Arc::clone(pool));
         }
-        let client = build(&self.options, &settings.base_url, connect)?;
-        let pool = Pool { client };
-        pools.insert(key, pool.clone());
+        let pool = Arc::new(Pool {
+            connection: connection.clone(),
+            server: server.to_owned(),
+            connect,
+            client: build(&self.options, &settings.base_url, connect)?,
+            usual: OnceLock::new(),
+        });
+        pools.push(Arc::clone(&pool));
         Ok(pool)
     }
+}
+
+/// Scheme, host and port of a URL, as written.
+fn server(url: &str) -> &str {
+    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+    url.get(..end).unwrap_or(url)
 }
 
 impl Pool {
@@ -138,8 +158,10 @@ impl Pool {
         stream: bool,
         deadline: &Deadline,
     ) -> Result<reqwest::Response, Failure> {
-        let builder = self.client.post(&request.url).headers(headers(settings, request, stream)?);
-        let sending = builder.body(request.body.clone()).send();
+        let mut ready = reqwest::Request::new(Method::POST, self.url(&request.url)?);
+        *ready.headers_mut() = headers(settings, request, stream)?;
+        *ready.body_mut() = Some(request.body.clone().into());
+        let sending = self.client.execute(ready);
         // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
         match deadline.clock.until(deadline.at + GRACE, sending).await {
             None => Err(timed_out("response", "no answer", deadline.limit)),
@@ -148,6 +170,17 @@ impl Pool {
                 Err(transport_failure(error, "response", deadline.limit, host))
             }
             Some(Ok(response)) => Ok(response),
+        }
+    }
+
+    fn url(&self, text: &str) -> Result<Url, Failure> {
+        match self.usual.get() {
+            Some((usual, url)) if usual == text => Ok(url.clone()),
+            _ => {
+                let url = Url::parse(text).map_err(|_| wrong("base_url", "is no URL"))?;
+                let _ = self.usual.set((text.to_owned(), url.clone())); // the first stays
+                Ok(url)
+            }
         }
     }
 }
@@ -160,12 +193,12 @@ fn headers(
 ) -> Result<HeaderMap, Failure> {
     let accept = if stream { "text/event-stream" } else { "application/json" };
     let own = [
-        ("content-type", "application/json"),
-        ("accept", accept),
-        ("accept-encoding", "identity"), // a compressor holds small events back
-        ("user-agent", concat!("concerto/", env!("CARGO_PKG_VERSION"))),
+        (CONTENT_TYPE, "application/json"),
+        (ACCEPT, accept),
+        (ACCEPT_ENCODING, "identity"), // a compressor holds small events back
+        (USER_AGENT, concat!("concerto/", env!("CARGO_PKG_VERSION"))),
     ];
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(12);
     for (name, value) in own {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -262,11 +295,11 @@ fn tls(
 
 /// Reads a whole body; of an error only its beginning.
 pub(super) async fn read_body(
+    Head { status, headers }: Head,
     mut response: reqwest::Response,
     deadline: &Deadline,
 ) -> Result<HttpResponse, Failure> {
-    let Head { status, headers } = head(&response);
-    let is_good = (200..300).contains(&status);
+    let is_good = is_good(status);
     if let Some(coding) = coding(&headers) {
         if is_good {
             let message = format!("the answer is compressed ({coding}), which cannot be read");
@@ -274,12 +307,10 @@ pub(super) async fn read_body(
         }
         return Ok(HttpResponse { status, headers, body: Bytes::new() });
     }
-    let mut body = BytesMut::new();
+    let mut body = Body::default();
     while is_good || body.len() < MAX_ERROR {
         match deadline.limits(response.chunk()).await {
-            Some(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => {
-                body.extend_from_slice(&chunk);
-            }
+            Some(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => body.push(chunk),
             Some(Ok(Some(_))) => {
                 let message = "the answer is larger than 64 MiB";
                 return Err(Failure::new(FailureKind::InvalidResponse, message));
@@ -291,7 +322,33 @@ pub(super) async fn read_body(
             Some(Err(error)) => return Err(transport_failure(error, "body", deadline.limit, None)),
         }
     }
-    Ok(HttpResponse { status, headers, body: body.freeze() })
+    Ok(HttpResponse { status, headers, body: body.into_bytes() })
+}
+
+/// A body as it comes; most come in one piece, which is not copied.
+#[derive(Default)]
+struct Body {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Body {
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.len() == 0 {
+            self.first = chunk;
+        } else {
+            self.more.extend_from_slice(&std::mem::take(&mut self.first));
+            self.more.extend_from_slice(&chunk);
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.freeze() }
+    }
 }
 
 /// The next bytes of a stream; `None` at its end.
@@ -306,7 +363,7 @@ pub(super) async fn read_chunk(
     }
 }
 
-/// Status and headers, names in lower case.
+/// Status and headers, names in lower case; of a good answer only those that somebody reads.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: u16,
@@ -317,17 +374,24 @@ impl Head {
     /// Whether a stream follows: anything but an error, JSON, or what cannot be read as a stream.
     pub(super) fn is_event_stream(&self) -> bool {
         let content = find(&self.headers, "content-type").unwrap_or_default();
-        (200..300).contains(&self.status)
+        is_good(self.status)
             && !content.to_ascii_lowercase().starts_with("application/json")
             && coding(&self.headers).is_none()
     }
 }
 
 pub(super) fn head(response: &reqwest::Response) -> Head {
-    let headers = response.headers().iter().map(|(name, value)| {
+    let status = response.status().as_u16();
+    let is_kept = |name: &str| !is_good(status) || wire::is_read_in_good_answers(name);
+    let headers = response.headers().iter().filter(|(name, _)| is_kept(name.as_str()));
+    let headers = headers.map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
-    Head { status: response.status().as_u16(), headers: headers.collect() }
+    Head { status, headers: headers.collect() }
+}
+
+fn is_good(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 /// How a body is still compressed: the HTTP library has unpacked the usual codings, though we ask for none.

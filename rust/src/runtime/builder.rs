@@ -8,8 +8,8 @@ use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
-use crate::engine::Shared;
 use crate::engine::world::Environment;
+use crate::engine::{SettingsCache, Shared};
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
@@ -172,6 +172,7 @@ impl RuntimeBuilder {
             overrides: Arc::clone(&overrides),
             environment: self.environment,
             clock: self.clock,
+            settings: SettingsCache::default(),
             mock: self.mock,
             max_call_depth: self.max_call_depth,
         };
