@@ -259,32 +259,6 @@ def cancel(m: Machine, r: int) -> None:
 
 
 @instruction
-def is_cancelled(m: Machine, d: int) -> None:
-    m.write(d, False)
-
-
-@instruction
-def pause(m: Machine) -> None:
-    suspends(m)
-
-
-@instruction
-def sleep(m: Machine, r: int) -> None:
-    """Programs of tests sleep for no time, but let others go first."""
-    if a(int, m.read(r)) < 0:
-        panic("InvalidArgument", f"a time to sleep is not negative, found {m.read(r)}")
-    suspends(m)
-
-
-@instruction
 def fan_out(m: Machine, d: int, w: int, n: int) -> None:
     m.window(w, n)
     m.write(d, 32)
-
-
-@instruction
-def retry_delay(m: Machine, d: int, w: int, n: int) -> None:
-    """Without jitter, as tests have it."""
-    retry, backoff, first, longest = m.window(w, n)
-    factor = {"linear": retry, "exponential": 2 ** (a(int, retry) - 1)}.get(a(str, backoff), 1)
-    m.write(d, min(a(int, first) * a(int, factor), a(int, longest)))

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock;
-use crate::config::{Overrides, RetryConfig};
+use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
@@ -160,18 +160,6 @@ impl<'a> Engine<'a> {
             settings.rate_limit.as_ref()?.concurrent_requests
         });
         i64::try_from(limits.min().unwrap_or(UNLIMITED)).unwrap_or(i64::MAX)
-    }
-
-    fn retry_delay(&self, retry: i64, backoff: &str, first_ms: i64, longest_ms: i64) -> i64 {
-        let ms = |number: i64| u64::try_from(number).unwrap_or(0);
-        let policy = RetryConfig {
-            backoff: Some(backoff.to_owned()),
-            initial_delay_ms: Some(ms(first_ms)),
-            max_delay_ms: Some(ms(longest_ms)),
-            ..RetryConfig::default()
-        };
-        let delay = self.shared.client.retry_delay(&policy, u32::try_from(retry).unwrap_or(1));
-        i64::try_from(clock::millis(delay)).unwrap_or(i64::MAX)
     }
 
     fn settings(&self) -> MutexGuard<'_, RunSettings> {

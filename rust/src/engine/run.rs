@@ -129,11 +129,9 @@ impl<'e, O: Outlet> Run<'e, O> {
     fn refused(&self, id: u64, why: Refused) -> RunError {
         let trace = self.tree.waiting_at(id);
         match why {
-            Refused::Panic(kind, message) => RunError::Panic {
-                kind: kind.to_string(),
-                message,
-                trace: frames(&trace),
-            },
+            Refused::Panic(kind, message) => {
+                RunError::Panic { kind: kind.to_string(), message, trace: frames(&trace) }
+            }
             Refused::Broken => broken("join", &trace),
         }
     }
@@ -155,9 +153,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                 Value::Nil
             }
             Effect::Env { name } => self.engine.env(&name),
-            Effect::ParseSchema { schema, text } => {
-                self.engine.parse_schema(schema, &text).await?
-            }
+            Effect::ParseSchema { schema, text } => self.engine.parse_schema(schema, &text).await?,
             Effect::Ask { model, input, answer } => {
                 let engine = self.engine;
                 let log = engine.log(&model);
@@ -180,25 +176,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                 };
                 return self.suspend(id, call).await;
             }
-            Effect::Sleep { ms } => {
-                let time = std::time::Duration::from_millis(ms.unsigned_abs());
-                let call = async move {
-                    tokio::time::sleep(time).await;
-                    Ok(Resume::Value(Value::Nil).into())
-                };
-                return self.suspend(id, call).await;
-            }
-            Effect::Pause => {
-                self.tree.resume(id, Resume::Value(Value::Nil));
-                return Ok(None);
-            }
-            Effect::IsCancelled => {
-                Value::Bool(self.doomed.is_some_and(|doomed| self.tree.belongs_to(id, doomed)))
-            }
             Effect::FanOut { models } => Value::Int(self.engine.fan_out(&models)),
-            Effect::RetryDelay { retry, backoff, first_ms, longest_ms } => {
-                Value::Int(self.engine.retry_delay(retry, &backoff, first_ms, longest_ms))
-            }
             tasks => return self.answer_tasks(id, tasks),
         };
         Ok(Some(Resume::Value(value)))
@@ -275,4 +253,3 @@ fn stuck() -> RunError {
     let message = "each task waits for another one: none can go on".to_owned();
     RunError::Panic { kind: PanicKind::Panic.to_string(), message, trace: Vec::new() }
 }
-

@@ -375,10 +375,12 @@ impl<'e> Tree<'e> {
             }
             match self.tasks.get(&id).map(|task| &task.owner) {
                 Some(Owner::Form { parent, .. }) => id = *parent,
-                Some(Owner::Handle { handle, waiters }) if handle.is_future() => match waiters[..] {
-                    [(only, _)] => id = only,
-                    _ => return false,
-                },
+                Some(Owner::Handle { handle, waiters }) if handle.is_future() => {
+                    match waiters[..] {
+                        [(only, _)] => id = only,
+                        _ => return false,
+                    }
+                }
                 _ => return false,
             }
         }
@@ -454,7 +456,11 @@ impl Group {
     fn take(&mut self, index: usize, value: Value) -> Result<Option<Value>, Refused> {
         let Value::Ok(inner) = &value else {
             // An error leaves the form.
-            return if matches!(value, Value::Err(_)) { Ok(Some(value)) } else { Err(Refused::Broken) };
+            return if matches!(value, Value::Err(_)) {
+                Ok(Some(value))
+            } else {
+                Err(Refused::Broken)
+            };
         };
         let kept = match (self.form, &***inner) {
             (Form::Race, _) | (Form::FirstOk, Value::Ok(_)) => return Ok(Some(value)),

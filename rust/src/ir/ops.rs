@@ -168,11 +168,7 @@ instructions! {
     Await "await" [Reg Reg];
     AwaitResult "await_result" [Reg Reg];
     Cancel "cancel" [Reg];
-    IsCancelled "is_cancelled" [Reg];
-    Pause "pause" [];
-    Sleep "sleep" [Reg];
     FanOut "fan_out" [Reg Window Count];
-    RetryDelay "retry_delay" [Reg Window Count];
 }
 
 impl Op {

@@ -12,8 +12,6 @@ use crate::vm::{Form, natives};
 const MAX_REGISTERS: u32 = 65_535;
 /// What `join_each` takes: a function, an array, and how many run at a time.
 const JOIN_EACH: usize = 3;
-/// What `retry_delay` takes: the number of the retry, the backoff, its first and its longest delay.
-const RETRY_DELAY: u32 = 4;
 /// Nesting of a field expression.
 const MAX_DEPTH: usize = 64;
 
@@ -346,9 +344,6 @@ fn arity(document: &Document, instr: Instr, raw: &Raw) -> Result<(), String> {
             return Err("no such form".to_owned());
         }
         Op::JoinEach if count != JOIN_EACH => return Err("wrong number of parts".to_owned()),
-        Op::RetryDelay if instr.x != RETRY_DELAY => {
-            return Err("wrong number of parts".to_owned());
-        }
         Op::Native | Op::NativeMut => {
             let mutates = instr.op == Op::NativeMut;
             if natives::signature(instr.x) != Some((count + usize::from(mutates), mutates)) {

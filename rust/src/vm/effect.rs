@@ -75,30 +75,10 @@ pub enum Effect {
         /// Which one.
         task: Arc<TaskValue>,
     },
-    /// Whether this task is to end at its next suspension. Answer: Bool.
-    IsCancelled,
-    /// Let other tasks go first. Answer: nil.
-    Pause,
-    /// Wait. Answer: nil.
-    Sleep {
-        /// Milliseconds.
-        ms: i64,
-    },
     /// How many elements of a `parallel for` run at once that does not say it (6.2). Answer: Int.
     FanOut {
         /// The models that its body calls.
         models: Vec<Value>,
-    },
-    /// The delay before a retry of a function (C-69, C-70). Answer: milliseconds.
-    RetryDelay {
-        /// How many there were, this one included.
-        retry: i64,
-        /// `none`, `linear` or `exponential`.
-        backoff: Text,
-        /// The first delay in milliseconds.
-        first_ms: i64,
-        /// The longest delay in milliseconds.
-        longest_ms: i64,
     },
 }
 

@@ -853,28 +853,10 @@ impl Fiber {
                     let task = Arc::clone(task);
                     needs!(Pending::Nothing, Effect::Cancel { task })
                 }
-                Op::IsCancelled => {
-                    let pending = Pending::Store { register: base + i.a as usize };
-                    needs!(pending, Effect::IsCancelled)
-                }
-                Op::Pause => needs!(Pending::Nothing, Effect::Pause),
-                Op::Sleep => {
-                    let Value::Int(ms) = reg!(i.a) else { stop!(Stop::Broken) };
-                    if ms < 0 {
-                        panic_with!(InvalidArgument, "a time to sleep is not negative, found {ms}")
-                    }
-                    needs!(Pending::Nothing, Effect::Sleep { ms })
-                }
                 Op::FanOut => {
                     let models = window(regs, i.b as usize, i.x as usize);
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::FanOut { models })
-                }
-                Op::RetryDelay => {
-                    let parts = window(regs, i.b as usize, i.x as usize);
-                    let effect = attempt!(tasks::retry_delay(&parts));
-                    let pending = Pending::Store { register: base + i.a as usize };
-                    needs!(pending, effect)
                 }
             }
             pc += 1;

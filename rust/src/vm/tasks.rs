@@ -1,6 +1,6 @@
 //! Operands of the instructions on tasks.
 
-use super::effect::{Effect, PanicKind, Work};
+use super::effect::{PanicKind, Work};
 use super::natives::Failure;
 use crate::value::Value;
 
@@ -18,19 +18,4 @@ pub(super) fn each(parts: Vec<Value>) -> Result<Work, Failure> {
             Err(Failure::Panic(PanicKind::InvalidArgument, message))
         }
     }
-}
-
-/// The parts of `retry_delay`.
-pub(super) fn retry_delay(parts: &[Value]) -> Result<Effect, Failure> {
-    let [Value::Int(retry), Value::Str(backoff), Value::Int(first_ms), Value::Int(longest_ms)] =
-        parts
-    else {
-        return Err(Failure::Broken);
-    };
-    Ok(Effect::RetryDelay {
-        retry: *retry,
-        backoff: backoff.clone(),
-        first_ms: *first_ms,
-        longest_ms: *longest_ms,
-    })
 }

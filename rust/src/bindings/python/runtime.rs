@@ -80,7 +80,7 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, retry_jitter = 0.1, max_queued_requests = None, log_level = "warn"))]
+    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = 0.1, max_queued_requests = None, log_level = "warn"))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -90,6 +90,7 @@ impl Runtime {
         env_allow: Option<Vec<String>>,
         execution_timeout: Option<f64>,
         max_call_depth: usize,
+        max_tasks: usize,
         proxy: Option<String>,
         ca_bundle: Option<String>,
         retry_jitter: f64,
@@ -104,6 +105,7 @@ impl Runtime {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
             .max_call_depth(max_call_depth)
+            .max_tasks(max_tasks)
             .retry_jitter(retry_jitter)
             .log_level(log_level)
             .env(env.unwrap_or_default());
