@@ -63,6 +63,7 @@ class Runtime:
         env_allow: list[str] | None = None,
         execution_timeout: float | None = None,
         max_call_depth: int = 10_000,
+        max_tasks: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         retry_jitter: float | None = None,

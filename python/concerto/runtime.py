@@ -166,6 +166,7 @@ class Runtime:
         env_allow: If given, other variables count as not set.
         execution_timeout: Limit of one run in seconds.
         max_call_depth: Active calls before a program panics with `StackOverflow`.
+        max_tasks: Tasks that one run may have at a time before it panics with `LimitExceeded`.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
         retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random; default 0.1, 0 with a virtual clock.
@@ -185,6 +186,7 @@ class Runtime:
         env_allow: Collection[str] | None = None,
         execution_timeout: float | None = None,
         max_call_depth: int = 10_000,
+        max_tasks: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         retry_jitter: float | None = None,
@@ -207,6 +209,7 @@ class Runtime:
             env_allow=None if env_allow is None else list(env_allow),
             execution_timeout=execution_timeout,
             max_call_depth=max_call_depth,
+            max_tasks=max_tasks,
             proxy=proxy,
             ca_bundle=ca_bundle,
             retry_jitter=retry_jitter,

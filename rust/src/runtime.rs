@@ -339,12 +339,8 @@ impl Inner {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let work = async {
-            let mut engine = Engine::new(&self.shared, recorder);
-            let mut value = Value::Nil;
-            for (function, args) in plan.0 {
-                value = engine.run(function, args, outlet).await?;
-            }
-            match value {
+            let engine = Engine::new(&self.shared, recorder);
+            match engine.run(plan.0, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.oracle.instructions import a, instruction
 from tests.oracle.machine import Machine, broken, panic
+from tests.oracle.tasks import suspends
 from tests.oracle.values import Array, Err, Model, Nothing, Ok, Some, Stream, Struct, Value
 
 
@@ -28,12 +29,14 @@ def model(m: Machine, d: int, index: int) -> None:
 @instruction
 def execute(m: Machine, d: int, of: int, r: int) -> None:
     m.write(d, m.world.execute(a(Model, m.read(of)), prompt(m.read(r))))
+    suspends(m)
 
 
 @instruction
 def execute_with_schema(m: Machine, d: int, of: int, schema: int, r: int) -> None:
     wanted = m.document["schemas"][schema]
     m.write(d, m.world.execute_with_schema(a(Model, m.read(of)), wanted, prompt(m.read(r))))
+    suspends(m)
 
 
 @instruction
@@ -44,6 +47,7 @@ def parse_schema(m: Machine, d: int, schema: int, r: int) -> None:
 @instruction
 def stream(m: Machine, d: int, of: int, r: int) -> None:
     m.write(d, m.world.stream(a(Model, m.read(of)), prompt(m.read(r))))
+    suspends(m)
 
 
 def _next(source: Stream) -> Some | Nothing | Err:
@@ -74,12 +78,14 @@ def stream_next(m: Machine, d: int, r: int, end: int, failure: int) -> None:
             m.jump(failure)
         case _:
             m.jump(end)
+    suspends(m)
 
 
 @instruction
 def stream_take(m: Machine, d: int, r: int) -> None:
     found = _next(a(Stream, m.read(r)))
     m.write(d, found if isinstance(found, Err) else Ok(found))
+    suspends(m)
 
 
 @instruction
@@ -94,6 +100,7 @@ def stream_collect(m: Machine, d: int, r: int) -> None:
         panic("StreamConsumed", "the stream was closed or has failed before its end")
     else:
         m.write(d, Ok(source.end))
+    suspends(m)
 
 
 @instruction

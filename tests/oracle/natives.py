@@ -89,6 +89,12 @@ def _same(wanted: bool, left: Value, right: Value) -> None:
     panic("Assertion", f"assertion failed: {shown[0]} != {shown[1]}")
 
 
+plain(
+    {
+        "task.is_done": lambda task: task.state in ("done", "cancelled"),
+        "task.id": lambda task: task.number,
+    }
+)
 plain({"any.to_string": display, "any.typeof": type_name, "core.assert": _assert})
 plain({f"core.assert_{n}": functools.partial(_same, n == "eq") for n in ("eq", "ne")})
 

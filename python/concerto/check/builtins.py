@@ -42,6 +42,7 @@ _RECORDS = (
     ("EnvError", "error", "message: String, kind: String, name: String"),
     ("ParseError", "error", "message: String, kind: String, input: String"),
     ("NoneError", "error", "message: String, kind: String"),
+    ("TaskError", "error", "message: String, kind: String"),
 )
 
 #: The variants of `LlmError`, by the `kind` that tells them apart.
@@ -120,6 +121,7 @@ LLM_ERROR = t.Struct("LlmError", "error")
 ENV_ERROR = t.Struct("EnvError", "error")
 PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
+TASK_ERROR = t.Struct("TaskError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")
@@ -134,7 +136,7 @@ TYPES: dict[str, Type] = {
 }
 
 #: Types with arguments, by their number.
-GENERIC = {"Array": 1, "Map": 2, "Option": 1, "Result": 2}
+GENERIC = {"Array": 1, "Map": 2, "Option": 1, "Result": 2, "Future": 1, "Task": 1}
 
 PRELUDE = (
     "emit", "env", "print", "println", "len", "typeof", "assert", "assert_eq", "assert_ne", "panic", "Some", "None", "Ok", "Err",
@@ -259,6 +261,8 @@ Prompt.with_temperature(Float) -> Prompt
 Prompt.with_max_tokens(Int) -> Prompt
 Prompt.text() -> String
 Error.to_map() -> Map<String, Any>
+Task.is_done() -> Bool
+Task.id() -> Int
 Result.is_ok() -> Bool
 Result.is_err() -> Bool
 Result.unwrap() -> T
@@ -283,6 +287,8 @@ def receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
             return "Option", {"T": item}
         case t.Result(ok, err):
             return "Result", {"T": ok, "E": err}
+        case t.Task(item):
+            return "Task", {"T": item}
         case t.Literals():
             return "String", {}
         case t.Struct(origin="error"):
@@ -376,5 +382,9 @@ def generic(name: str, args: list[Type]) -> Type:
             return t.Option(item)
         case "Result", [ok, err]:
             return t.Result(ok, err)
+        case "Future", [item]:
+            return t.Future(item)
+        case "Task", [item]:
+            return t.Task(item)
         case _:
             raise AssertionError(f"{name} with {len(args)} arguments")

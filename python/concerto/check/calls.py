@@ -9,6 +9,7 @@ from concerto.check.checked import (
     CallBuiltin,
     CallFunction,
     CallNative,
+    CallTask,
     CallVariant,
     FunctionInfo,
     ParseSchema,
@@ -22,11 +23,14 @@ from concerto.check.model_calls import (
     schema_type,
     stream_method,
 )
+from concerto.check.tasks import FORMS, check_race
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
 _RESERVED_CHANNELS = ("pipeline:", "listen:", "audit:")
+#: Methods of tasks that the engine answers, with their instructions.
+_TASK_METHODS = {"cancel": "cancel", "result": "await_result"}
 
 
 def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
@@ -76,6 +80,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return _function(body, node, checker.functions[name])
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
+        if name in FORMS:
+            return check_race(body, node, name, expected)
         if name in checker.structs:
             check_all(body, node)
             checker.report("E3009", f"`{name}` is a type", node.callee, f"write `{name} {{ .. }}`")
@@ -135,7 +141,7 @@ def _function(body: Body, node: ast.Call, function: FunctionInfo) -> Type:
         shown = ", ".join(f"`{name}`" for name in missing)
         checker.report("E3032", f"`{function.name}` needs {shown}", node)
     checker.facts.calls[id(node)] = CallFunction(function, tuple(slots))
-    return function.result
+    return function.call_type
 
 
 def _variant(body: Body, node: ast.Call, path: ast.Path) -> Type:
@@ -325,6 +331,8 @@ def _method(
         return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
         return stream_method(body, node, object_, name)
+    if isinstance(receiver, t.Task) and name.text in _TASK_METHODS:
+        return _task_method(body, node, object_, name.text, receiver)
     method = builtins.method(receiver, name.text)
     if method is None:
         table, letters = builtins.receiver(receiver) or ("", {})
@@ -333,6 +341,7 @@ def _method(
             return library.call_method(body, node, object_, letters, function)
         check_all(body, node)
         names = [*builtins.method_names(receiver), *library.method_names(table)]
+        names += [*_TASK_METHODS] if isinstance(receiver, t.Task) else []
         help_ = did_you_mean(name.text, names)
         if isinstance(receiver, t.Struct) and receiver.name in checker.structs:
             fields = checker.structs[receiver.name].fields
@@ -357,6 +366,15 @@ def _method(
     args = tuple(arg.value for arg in node.args)
     checker.facts.calls[id(node)] = CallNative(method.native, object_, args, method.mutates)
     return method.result
+
+
+def _task_method(body: Body, node: ast.Call, task: ast.Expr, method: str, of: t.Task) -> Type:
+    if node.args:
+        message = f"`{method}` takes 0 arguments, found {len(node.args)}"
+        body.checker.report("E3032", message, node)
+        check_all(body, node)
+    body.checker.facts.calls[id(node)] = CallTask(_TASK_METHODS[method], task)
+    return t.NIL if method == "cancel" else t.Result(of.item, builtins.TASK_ERROR)
 
 
 def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:

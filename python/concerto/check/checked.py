@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from concerto.check import builtins
-from concerto.check.types import Steps, Type
+from concerto.check.types import Future, Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
 
@@ -166,13 +166,24 @@ class FunctionInfo:
     is_pub: bool
     index: int
 
+    @property
+    def is_async(self) -> bool:
+        """Whether a call gives a future."""
+        return self.node is not None and self.node.is_async
+
+    @property
+    def call_type(self) -> Type:
+        """What a call gives."""
+        return Future(self.result) if self.is_async else self.result
+
 
 @dataclass(frozen=True, slots=True)
 class Raise:
     """Where an error goes.
 
     `to` is `return` (as `Err`, after `steps` to the type `wanted`), `none` (the function returns None), `fail` (it ends the run), `catch` (the
-    clauses of the `try` around it) or `unset` (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
+    clauses of the `try` around it), `leave` (to the end of an element of a parallel form, from where it goes to `otherwise`) or `unset`
+    (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
     """
 
     to: str
@@ -200,6 +211,37 @@ class ClosureInfo:
     params: tuple[Type, ...]
     captures: tuple[tuple[Local, Local], ...]
     result: Type
+
+
+@dataclass(slots=True)
+class ElementInfo:
+    """An expression that runs as a task of its own: what it captures, its type after `steps`, and where an error goes that leaves it.
+
+    `pattern` is that of an element of `parallel for`; `wraps` says that a spawned value becomes `Ok`.
+    """
+
+    node: ast.Expr
+    captures: tuple[tuple[Local, Local], ...]
+    type: Type
+    steps: Steps = ()
+    place: Raise | None = None
+    pattern: ast.Pattern | None = None
+    is_discarded: bool = False
+    wraps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FormInfo:
+    """A parallel form by its number in the IR; `place` is where an error goes that left an element, `most` how many elements run at a time.
+
+    Without it, the connections of the `models` decide.
+    """
+
+    form: int
+    elements: tuple[ElementInfo, ...]
+    place: Raise | None
+    most: ast.Expr | None
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +276,7 @@ class Facts:
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
+    forms: dict[int, FormInfo] = field(default_factory=dict)
 
 
 @dataclass
@@ -315,6 +358,14 @@ class CallStream:
 
     instruction: str
     stream: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallTask:
+    """A method of a task, by its instruction."""
+
+    instruction: str
+    task: ast.Expr
 
 
 @dataclass(frozen=True, slots=True)

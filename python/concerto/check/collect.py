@@ -196,8 +196,6 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
         return
     if item.type_params:
         checker.not_yet("a generic function", item.name)
-    if item.is_async:
-        checker.not_yet("an `async` function", item.name)
     if item.body is None:
         checker.report(
             "E1017", f"`{item.name}` has no body", item.name, "write `{ .. }` behind the signature"

@@ -49,7 +49,7 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
         if name in checker.functions:
             function = checker.functions[name]
             checker.facts.names[id(node)] = FunctionName(function)
-            return t.Function(tuple(p.type for p in function.params), function.result)
+            return t.Function(tuple(p.type for p in function.params), function.call_type)
         if name in builtins.PRELUDE:
             checker.not_yet("a function of the prelude as a value", node)
             return t.UNKNOWN

@@ -27,8 +27,7 @@ def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
             body.checker.facts.raises[id(node)] = body.raising(err, node)
             return ok
         case t.Option(item):
-            in_option = isinstance(t.resolve(body.result), t.Option) and not body.tries
-            place = Raise("none") if in_option else body.raising(builtins.NONE_ERROR, node)
+            place = body.returns_none() or body.raising(builtins.NONE_ERROR, node)
             body.checker.facts.raises[id(node)] = place
             return item
         case t.Simple("?"):
@@ -53,6 +52,9 @@ def discard(body: Body, node: ast.Expr, found: Type) -> None:
     if found == t.BUILDER:
         message = "a builder of a model on which nothing is called"
         body.checker.report("W3005", message, node, "call it: `.execute(..)`")
+    if isinstance(found, t.Future):
+        message = "the future is never started"
+        body.checker.report("W3005", message, node, "write `await`, or `spawn`")
     if not isinstance(found, t.Result):
         return
     if body.tries:

@@ -15,6 +15,9 @@ from concerto.cli.sources import default_file, load_program
 from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
 from concerto.runtime import Emit, EntryPoint, Program, Runtime
 
+#: Channels on which the runtime tells what it does.
+_EVENTS = ("pipeline:", "task:", "listen:", "audit:")
+
 
 def main(args: list[str]) -> int:
     """Runs `main`, or a `pub fn` with `--call`."""
@@ -70,6 +73,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--emit", choices=("text", "json", "none"), help="form of emits (default: text)"
     )
+    parser.add_argument(
+        "--events", action="store_true", help="show what the runtime tells of pipelines and tasks"
+    )
     overrides.add_option(parser)
     parser.add_argument("--mock", action="store_true", help="answer every model call locally")
     parser.add_argument(
@@ -97,6 +103,8 @@ def _parse(args: list[str]) -> argparse.Namespace:
 
 def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str, Any]) -> int:
     def on_emit(emit: Emit) -> None:
+        if emit.channel.startswith(_EVENTS) and not options.events:
+            return
         if options.emit == "text":
             line = f"[emit:{emit.channel}] {display(emit.payload)}"
         else:

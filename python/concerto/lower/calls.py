@@ -11,20 +11,25 @@ from concerto.check.checked import (
     CallNative,
     CallRecord,
     CallStream,
+    CallTask,
     CallValue,
     CallVariant,
     ParseSchema,
 )
 from concerto.lower.closures import lower_value_call
 from concerto.lower.functions import Builder
+from concerto.lower.tasks import lower_form
 from concerto.syntax import ast
 
 
-def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
-    """Puts the result of a call into a register."""
+def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool = False) -> None:
+    """Puts the result of a call into a register. An `awaited` call of an async function needs no future."""
     from concerto.lower.exprs import lower, lower_into, lower_window
     from concerto.lower.literals import load_constant, load_record
 
+    if id(node) in builder.facts.forms:
+        lower_form(builder, node, target)
+        return
     match builder.facts.calls[id(node)]:
         case CallFunction(function, args):
             first = builder.temporary(len(args))
@@ -40,7 +45,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
                 if argument is None:
                     load_constant(builder, param.default, param.type, first + position)
             # The callee's registers begin at the window, above everything that is in use.
-            builder.emit("call", target, function.index, first, len(args), at=node)
+            name = "future" if function.is_async and not awaited else "call"
+            builder.emit(name, target, function.index, first, len(args), at=node)
         case CallVariant(enum, variant, args):
             type_ = builder.tables.type(t.Enum(enum.name))
             builder.emit("variant", target, type_, variant, lower_window(builder, args), len(args))
@@ -55,6 +61,13 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
         case CallStream(instruction, stream):
             subject = lower(builder, stream)
             if instruction == "stream_close":
+                builder.emit(instruction, subject, at=node)
+                builder.emit("nil", target)
+            else:
+                builder.emit(instruction, target, subject, at=node)
+        case CallTask(instruction, task):
+            subject = lower(builder, task)
+            if instruction == "cancel":
                 builder.emit(instruction, subject, at=node)
                 builder.emit("nil", target)
             else:

@@ -92,6 +92,10 @@ class Tables:
                 entry = ["option", self.type(item)]
             case t.Result(ok, err):
                 entry = ["result", self.type(ok), self.type(err)]
+            case t.Future(item):
+                entry = ["future", self.type(item)]
+            case t.Task(item):
+                entry = ["task", self.type(item)]
             case t.Function(params, result):
                 entry = ["function", [self.type(param) for param in params], self.type(result)]
             case t.Literals(values):

@@ -96,6 +96,15 @@ def raise_error(builder: Builder, place: Raise, error: int, node: ast.Node) -> N
             builder.emit("jump", target.handler)
         case "fail":
             builder.emit("fail", error, at=node)
+        case "leave":
+            final: Raise | None = place
+            while final is not None and final.to == "leave":
+                final = final.otherwise
+            if final is not None and final.wanted is not None:
+                convert(builder, final.steps, final.wanted, error, node)
+            close_streams(builder, 0)
+            builder.emit("err", error, error)
+            builder.emit("return", error)
         case "return":
             if place.wanted is not None:
                 convert(builder, place.steps, place.wanted, error, node)

@@ -133,6 +133,12 @@ impl Shared {
 }
 
 impl Client {
+    /// Where records go.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.shared.options.log
+    }
+
     /// A client without open connections.
     #[must_use]
     pub fn new(transport: TransportOptions, options: CallOptions) -> Self {

@@ -28,6 +28,7 @@ pub struct RuntimeBuilder {
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
+    max_tasks: usize,
     mock: bool,
     prices: Vec<(String, PriceConfig)>,
 }
@@ -45,6 +46,7 @@ impl RuntimeBuilder {
             log_sink: log::standard_error(),
             execution_timeout: None,
             max_call_depth: 10_000,
+            max_tasks: 10_000,
             mock: false,
             prices: Vec::new(),
         }
@@ -71,6 +73,12 @@ impl RuntimeBuilder {
     /// Active calls before a program panics with `StackOverflow`; 10,000 by default.
     pub fn max_call_depth(mut self, depth: usize) -> Self {
         self.max_call_depth = depth;
+        self
+    }
+
+    /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
+    pub fn max_tasks(mut self, most: usize) -> Self {
+        self.max_tasks = most;
         self
     }
 
@@ -175,6 +183,7 @@ impl RuntimeBuilder {
             settings: SettingsCache::default(),
             mock: self.mock,
             max_call_depth: self.max_call_depth,
+            max_tasks: self.max_tasks,
         };
         let inner = Inner {
             shared,
@@ -196,6 +205,9 @@ impl RuntimeBuilder {
         }
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");
+        }
+        if self.max_tasks == 0 {
+            return wrong("max_tasks", "must be at least 1");
         }
         if self.retry_jitter.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return wrong("retry_jitter", "must be 0 to 1");

@@ -108,6 +108,7 @@ pub static RECORDS: &[Record] = &[
     error("EnvError", &[("message", "String"), ("kind", "String"), ("name", "String")]),
     error("ParseError", &[("message", "String"), ("kind", "String"), ("input", "String")]),
     error("NoneError", &[("message", "String"), ("kind", "String")]),
+    error("TaskError", &[("message", "String"), ("kind", "String")]),
 ];
 
 static TYPES: LazyLock<Vec<Arc<StructType>>> = LazyLock::new(|| {
@@ -204,6 +205,12 @@ pub fn parse_error(message: &str, kind: &str, input: &str) -> Value {
     make(7, [message, kind, input].map(Value::from).to_vec())
 }
 
+/// `TaskError`.
+#[must_use]
+pub fn task_error(message: &str, kind: &str) -> Value {
+    make(9, [message, kind].map(Value::from).to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +222,7 @@ mod tests {
             (violation("", "", "", "", ""), "Violation"),
             (env_error("m", "missing", "X"), "EnvError"),
             (parse_error("m", "invalid", "x"), "ParseError"),
+            (task_error("m", "cancelled"), "TaskError"),
         ] {
             let Value::Struct(made) = value else { panic!("{name}") };
             assert_eq!((made.ty.name.as_str(), made.fields.len()), (name, made.ty.fields.len()));

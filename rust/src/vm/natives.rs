@@ -10,6 +10,7 @@ mod models;
 mod numbers;
 mod records;
 mod strings;
+mod tasks;
 mod wrappers;
 
 use super::effect::PanicKind;
@@ -35,7 +36,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    let all: [Table; 8] = [
+    let all: [Table; 9] = [
         strings::TABLE,
         numbers::TABLE,
         arrays::TABLE,
@@ -43,6 +44,7 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,
+        tasks::TABLE,
         dynamic::TABLE,
     ];
     all.into_iter().flatten()

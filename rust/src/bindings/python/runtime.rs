@@ -81,7 +81,7 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn"))]
+    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn"))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -91,6 +91,7 @@ impl Runtime {
         env_allow: Option<Vec<String>>,
         execution_timeout: Option<f64>,
         max_call_depth: usize,
+        max_tasks: usize,
         proxy: Option<String>,
         ca_bundle: Option<String>,
         retry_jitter: Option<f64>,
@@ -106,6 +107,7 @@ impl Runtime {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
             .max_call_depth(max_call_depth)
+            .max_tasks(max_tasks)
             .log_level(log_level)
             .env(env.unwrap_or_default());
         if let Some(names) = env_allow {
