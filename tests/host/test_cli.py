@@ -152,9 +152,9 @@ def test_keys_of_overrides_need_not_stand_on_the_command_line(folder: Path) -> N
             )
         assert done.returncode == 0, done.stderr
     for option, words in (
-        ("c.api_key=env:NO_SUCH_KEY", "`c.api_key`: environment variable `NO_SUCH_KEY` is not set"),
+        ("c.api_key=env:NO_SUCH_KEY", "c.api_key`: environment variable `NO_SUCH_KEY` is not set"),
         ("c.api_key=@missing", "cannot read `missing`: No such file"),
-        ("c.headers.X-A=@missing", "`c.headers.X-A`: cannot read `missing`"),
+        ("c.headers.X-A=@missing", "c.headers.X-A`: cannot read `missing`"),
     ):
         wrong = run("run", "--override", option, cwd=folder)
         assert wrong.returncode == 2
