@@ -58,7 +58,9 @@ pub fn request_id(headers: &[(String, String)]) -> Option<&str> {
 /// Whether anybody reads the header with this lower-case name in a good answer; in an error any may matter.
 #[must_use]
 pub fn is_read_in_good_answers(name: &str) -> bool {
-    ["content-type", "content-encoding"].contains(&name) || REQUEST_IDS.contains(&name)
+    ["content-type", "content-encoding"].contains(&name)
+        || REQUEST_IDS.contains(&name)
+        || name.contains("-ratelimit-")
 }
 
 /// An event of a server-sent stream.
