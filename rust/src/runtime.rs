@@ -1,7 +1,7 @@
 //! What hosts see: load a program, adjust its connections, run it, read its metrics.
 //!
 //! [`Runtime`] is a program with its settings, connection pools, handlers and counters. Runs may overlap; they share pools and
-//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread; the worker threads here do I/O only.
+//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread; worker threads do I/O only.
 
 mod args;
 mod background;
@@ -28,7 +28,7 @@ pub use builder::RuntimeBuilder;
 pub use handlers::{EmitHandler, Subscription};
 
 use handlers::Handlers;
-use threads::in_io_runtime;
+use threads::with_io;
 
 /// A verified program. Cloning is cheap.
 #[derive(Clone)]
@@ -139,6 +139,9 @@ pub(crate) struct Inner {
 }
 
 /// A program with its settings, connection pools, handlers and metrics. Cloning gives another handle to the same runtime.
+///
+/// Its futures run on any executor. Within a multi-threaded tokio runtime their sockets and timers are served there, so it must have both enabled
+/// (`enable_all`, as `#[tokio::main]` does); anywhere else threads of Concerto's own serve them.
 #[derive(Clone)]
 pub struct Runtime {
     inner: Arc<Inner>,
@@ -302,7 +305,7 @@ impl Runtime {
         let plan = self.plan(name, &args)?;
         let mut outlet = self.inner.handlers.outlet();
         let run = self.inner.execute(plan, None, &mut outlet);
-        Ok(in_io_runtime(run).await?)
+        Ok(with_io(run).await?)
     }
 
     fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {

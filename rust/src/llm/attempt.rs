@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::feed::Feed;
 use super::limit::{Cost, Estimate};
 use super::meter::Meter;
+use super::pools::Pool;
 use super::traffic::Traffic;
-use super::transport::{self, Deadline, Pool};
+use super::transport::{self, Deadline};
 use super::{Call, Shared};
 use crate::chat::{ChatRequest, ChatResponse, Tools, Usage, estimate_prompt};
 use crate::config::{ConnectionSettings, ProviderKind};
@@ -83,7 +84,7 @@ impl Round {
         may_repeat: bool,
     ) -> Result<Self, Failure> {
         let settings = &call.settings;
-        let pool = shared.transport.pool(settings, call.timeout)?;
+        let pool = shared.pools.pool(settings, call.timeout)?;
         let chat = chat(call, stream);
         let known = shared.learned.of(settings);
         let takes_key = matches!(settings.kind, ProviderKind::OpenAi | ProviderKind::Custom);

@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod limit;
 mod meter;
+mod pools;
 mod queue;
 mod retry;
 pub mod sse;
@@ -33,6 +34,7 @@ use attempt::{Learned, Opened, Round, cost};
 use feed::Feed;
 use limit::{Arrival, Estimate};
 use meter::Meter;
+use pools::Pools;
 use queue::{Entry, Permit, Queue};
 use retry::{Decision, Policy};
 use transport::Deadline;
@@ -113,7 +115,7 @@ pub struct Client {
 
 #[derive(Debug)]
 struct Shared {
-    transport: transport::Transport,
+    pools: Pools,
     learned: Learned,
     options: CallOptions,
     /// By name of the connection.
@@ -142,9 +144,9 @@ impl Client {
     /// A client without open connections.
     #[must_use]
     pub fn new(transport: TransportOptions, options: CallOptions) -> Self {
-        let transport = transport::Transport::new(transport);
+        let pools = Pools::new(transport);
         let (learned, queues) = (Learned::default(), Mutex::default());
-        Self { shared: Arc::new(Shared { transport, learned, options, queues }) }
+        Self { shared: Arc::new(Shared { pools, learned, options, queues }) }
     }
 
     /// Changes the limits of a connection, also for attempts that wait. `epoch` is that of the settings that they come from.

@@ -1,15 +1,15 @@
-//! The only user of the HTTP library: pools, TLS, proxies, time limits of one attempt.
+//! Requests and answers of the HTTP library: TLS, proxies, time limits of one attempt. `pools.rs` keeps its clients; nobody else uses it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::Method;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use reqwest::{Method, Url};
 use tokio::time::Instant;
 
+use super::pools::Pool;
 use crate::clock::Clock;
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::{Failure, FailureKind, RetryClass};
@@ -21,8 +21,8 @@ const MAX_BODY: usize = 64 << 20;
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Idle connections close after this.
 const IDLE: Duration = Duration::from_secs(90);
-/// Idle connections that are kept.
-const MAX_IDLE: usize = 64;
+/// Idle connections that are kept: with fewer than calls at once, some would connect anew for each call.
+const MAX_IDLE: usize = 1024;
 /// How much later than the connector's clock ours runs out.
 const GRACE: Duration = Duration::from_millis(50);
 /// The longest error body that is read; the rest would not be shown.
@@ -93,62 +93,6 @@ async fn in_phase<T>(
     deadline.limits(work).await.unwrap_or_else(|| Err(over()))
 }
 
-/// Connection pools, one per connection, server and limit for connecting, made on first use.
-#[derive(Debug, Default)]
-pub(super) struct Transport {
-    options: TransportOptions,
-    pools: Mutex<Vec<Arc<Pool>>>,
-}
-
-/// The connections to one server.
-#[derive(Debug)]
-pub(super) struct Pool {
-    connection: String,
-    server: String,
-    connect: Duration,
-    client: reqwest::Client,
-    /// The first URL that was asked for, which is nearly always the next one too: reading a URL costs as much as all else before a request.
-    usual: OnceLock<(String, Url)>,
-}
-
-impl Transport {
-    pub(super) fn new(options: TransportOptions) -> Self {
-        Self { options, pools: Mutex::default() }
-    }
-
-    /// The pool of a connection, for attempts of at most `timeout`.
-    pub(super) fn pool(
-        &self,
-        settings: &ConnectionSettings,
-        timeout: Duration,
-    ) -> Result<Arc<Pool>, Failure> {
-        let (connection, server) = (&settings.name, server(&settings.base_url));
-        let connect = timeout.min(CONNECT);
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |pool: &&Arc<Pool>| {
-            pool.connect == connect && pool.server == server && pool.connection == *connection
-        };
-        if let Some(pool) = pools.iter().find(fits) {
-            return Ok(Arc::clone(pool));
-        }
-        let pool = Arc::new(Pool {
-            connection: connection.clone(),
-            server: server.to_owned(),
-            connect,
-            client: build(&self.options, &settings.base_url, connect)?,
-            usual: OnceLock::new(),
-        });
-        pools.push(Arc::clone(&pool));
-        Ok(pool)
-    }
-}
-
-/// Scheme, host and port of a URL, as written.
-fn server(url: &str) -> &str {
-    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
-    url.get(..end).unwrap_or(url)
-}
-
 impl Pool {
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(
@@ -170,17 +114,6 @@ impl Pool {
                 Err(transport_failure(error, "response", deadline.limit, host))
             }
             Some(Ok(response)) => Ok(response),
-        }
-    }
-
-    fn url(&self, text: &str) -> Result<Url, Failure> {
-        match self.usual.get() {
-            Some((usual, url)) if usual == text => Ok(url.clone()),
-            _ => {
-                let url = Url::parse(text).map_err(|_| wrong("base_url", "is no URL"))?;
-                let _ = self.usual.set((text.to_owned(), url.clone())); // the first stays
-                Ok(url)
-            }
         }
     }
 }
@@ -218,7 +151,8 @@ fn headers(
     Ok(headers)
 }
 
-fn build(
+/// A client for one server; `connect` limits how long a connection takes.
+pub(super) fn build(
     options: &TransportOptions,
     base_url: &str,
     connect: Duration,
@@ -249,7 +183,7 @@ fn build(
     })
 }
 
-fn wrong(option: &str, message: &str) -> Failure {
+pub(super) fn wrong(option: &str, message: &str) -> Failure {
     Failure { param: Some(option.to_owned()), ..Failure::new(FailureKind::Config, message) }
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use super::{Inner, Observer, Plan};
 use crate::engine::emits::{Emit, Outlet};
@@ -44,9 +44,13 @@ pub(crate) fn io_runtime() -> Handle {
     }
 }
 
-/// Awaits a future whose timers and sockets belong to the I/O threads, whatever executor polls it.
-pub(super) async fn in_io_runtime<F: Future>(future: F) -> F::Output {
-    let handle = io_runtime();
+/// Awaits a future, whatever executor polls it. Its sockets and timers are served by the tokio runtime that it is in if that one has threads of its own,
+/// else by the I/O threads: a runtime of one thread stands still while its owner does something else.
+///
+/// Staying in the caller's runtime saves two hand-overs between threads per request, about as much as all else that a call does.
+pub(super) async fn with_io<F: Future>(future: F) -> F::Output {
+    let is_served = |handle: &Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
+    let handle = Handle::try_current().ok().filter(is_served).unwrap_or_else(io_runtime);
     let mut future = pin!(future);
     poll_fn(|context| {
         let _entered = handle.enter();
