@@ -179,6 +179,7 @@ def _spawn(body: Body, node: ast.Spawn) -> Type:
         body.checker, t.Var(), is_entry=False, at_top=False, outer=body, scopes=[{}],
         can_await=body.can_await, is_task=True,
     )  # fmt: skip
+    inner.empties = body.empties
     raises = leaves(operand)
     if raises:
         inner.result = t.Result(t.Var(), t.Var())
@@ -213,7 +214,7 @@ def _element(
         body.checker, body.result, is_entry=body.is_entry, at_top=body.at_top, outer=body, scopes=[{}],
         can_await=body.can_await, is_task=True, is_element=True, label=label,
     )  # fmt: skip
-    inner.unset = body.unset
+    inner.unset, inner.empties = body.unset, body.empties
     if of is not None:
         pattern, item = of
         if is_refutable(inner, pattern, item):
