@@ -13,6 +13,9 @@ def instruction_names() -> list[str]:
 def native_functions() -> list[tuple[str, int, bool]]:
     """Name, number of arguments with the receiver, and whether the receiver is changed, of each native function."""
 
+def requests() -> list[tuple[str, int]]:
+    """Name and number of arguments of each request of the library to the world."""
+
 def builtin_records() -> str:
     """The built-in records and errors with their fields, as JSON."""
 

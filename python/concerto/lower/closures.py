@@ -54,7 +54,9 @@ def lower_function_name(builder: Builder, name: FunctionName, target: int) -> No
     """A function that captures nothing."""
     function = name.function
     if isinstance(function, FunctionInfo):
-        builder.emit("closure", target, function.index, builder.next, 0)
+        is_own = function.library is None
+        index = function.index if is_own else builder.tables.library(function)
+        builder.emit("closure", target, index, builder.next, 0)
         return
     index = builder.tables.first_hidden + _variant_function(builder, function)
     builder.emit("closure", target, index, builder.next, 0)

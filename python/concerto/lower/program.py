@@ -37,16 +37,21 @@ class Tables:
         self.hidden: list[Function | None] = []
         self.first_hidden = len(checked.functions) + bool(checked.top)
         self.variant_functions: dict[VariantFunction, int] = {}
-        self.library_functions: dict[str, int] = {}
-        #: Its place among the files of a program that uses it.
-        self.library_file = 2 if checked.manifest else 1
+        self.library_functions: dict[int, int] = {}
+        #: Files of the library that are used, which stand behind the program's own.
+        self.library_files: list[str] = []
+        self.first_library_file = 2 if checked.manifest else 1
 
     def library(self, function: FunctionInfo) -> int:
         """The index of a function of the library, which is lowered when it is first called."""
-        if function.name not in self.library_functions:
-            place = self.library_functions[function.name] = self.reserve()
-            self.hidden[place] = lower_function(self, function, self.library_file)
-        return self.first_hidden + self.library_functions[function.name]
+        if id(function) not in self.library_functions:
+            assert function.library is not None
+            if function.library not in self.library_files:
+                self.library_files.append(function.library)
+            file = self.first_library_file + self.library_files.index(function.library)
+            place = self.library_functions[id(function)] = self.reserve()
+            self.hidden[place] = lower_function(self, function, file)
+        return self.first_hidden + self.library_functions[id(function)]
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -228,8 +233,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     for name, info in checked.structs.items():
         if info.origin == "schema":
             tables.schema(name)
-    if tables.library_functions:
-        files.append(_file(library.source(), embed_source=True))
+    files += [_file(library.source(file), embed_source=True) for file in tables.library_files]
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = [
         {

@@ -7,6 +7,7 @@ mod asked;
 pub mod emits;
 mod logged;
 mod models;
+mod outside;
 mod settings;
 mod streams;
 mod typed;
@@ -19,11 +20,13 @@ use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
+use crate::log::Log;
 use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
 use crate::vm::{Effect, Fiber, Panic, Resume, Step, Trace};
 
 use emits::{Emit, Outlet};
+use outside::Outside;
 use settings::RunSettings;
 use world::Environment;
 
@@ -46,6 +49,12 @@ pub struct Shared {
     pub overrides: Arc<Overrides>,
     /// What `env(..)` sees.
     pub environment: Environment,
+    /// What `std::env::args` gives.
+    pub args: Vec<String>,
+    /// Where `std::log` writes.
+    pub program_log: Log,
+    /// Of the generator of each run; `None` takes one from the operating system.
+    pub seed: Option<u64>,
     /// Answer model calls locally (O-15).
     pub mock: bool,
     /// Active calls before StackOverflow.
@@ -65,13 +74,15 @@ pub struct Engine<'a> {
     settings: RunSettings,
     recorder: Arc<Recorder>,
     emitted: u64,
+    outside: Outside,
 }
 
 impl<'a> Engine<'a> {
     /// Prepares a run whose usage is counted in `recorder` besides the runtime's.
     #[must_use]
     pub fn new(shared: &'a Shared, recorder: Arc<Recorder>) -> Self {
-        Self { shared, settings: RunSettings::default(), recorder, emitted: 0 }
+        let outside = Outside::new(shared.seed);
+        Self { shared, settings: RunSettings::default(), recorder, emitted: 0, outside }
     }
 
     /// Evaluates the fields of every connection, in order (`--require-keys`).
@@ -168,6 +179,9 @@ impl<'a> Engine<'a> {
             },
             Effect::Ask { model, input, answer } => {
                 self.ask(&model, &input, answer, outlet).await?
+            }
+            Effect::Request { request, args } => {
+                return Ok(outside::answer(self.shared, &self.outside, request, &args).await);
             }
             Effect::ParseSchema { schema, text } => self.parse_schema(schema, &text).await?,
             Effect::Stream { stream, request } => {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::effect::{Answer, Effect, Frame, Panic, PanicKind, Resume, Step, StreamRequest, Trace};
 use super::natives::{self, Failure};
+use super::request::Request;
 use crate::ir::Verified;
 use crate::ir::ops::Op;
 use crate::ir::program::Type;
@@ -707,6 +708,12 @@ impl Fiber {
                     let result = attempt!(result);
                     clear(&mut regs[window]);
                     reg!(i.a) = result;
+                }
+                Op::Effect => {
+                    let Some(request) = Request::at(i.x) else { stop!(Stop::Broken) };
+                    let args = window(regs, i.b as usize, i.y as usize);
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Request { request, args })
                 }
                 Op::Return | Op::ReturnNil => {
                     let value = if i.op == Op::Return {

@@ -6,6 +6,8 @@
 mod effect;
 mod machine;
 pub mod natives;
+pub mod request;
 
 pub use effect::{Answer, Effect, Panic, PanicKind, Resume, Step, StreamRequest, Trace};
 pub use machine::Fiber;
+pub use request::Request;
