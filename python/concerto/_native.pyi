@@ -71,6 +71,9 @@ class Runtime:
         retry_jitter: float = 0.1,
         max_queued_requests: int | None = None,
         log_level: str = "warn",
+        program_log_level: str = "info",
+        args: list[str] | None = None,
+        seed: int | None = None,
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""

@@ -259,7 +259,6 @@ Option.is_none() -> Bool
 Option.unwrap() -> T
 Option.expect(String) -> T
 Option.unwrap_or(T) -> T
-Option.ok_or(Any) -> Result<T, Any>
 Prompt.with_model(String) -> Prompt
 Prompt.with_temperature(Float) -> Prompt
 Prompt.with_max_tokens(Int) -> Prompt

@@ -77,7 +77,7 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return _function(body, node, checker.functions[name])
         if library.is_intrinsic(checker, name):
             return library.check_intrinsic(body, node, name, expected)
-        if name in builtins.PRELUDE and name not in checker.imports:
+        if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
         if name in checker.structs:
             check_all(body, node)
@@ -89,9 +89,9 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         return _new_error(body, node, name)
     elif name in RECORD_MAKERS:
         return make_record(body, node, name)
-    below = std.behind(checker, path)
+    below = std.behind(path)
     if below is not None:
-        return std.check_std_call(body, node, path, below)
+        return std.check_std_call(body, node, path, below, expected)
     check_all(body, node)
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]

@@ -365,6 +365,14 @@ class ParseSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class ParseAs:
+    """`std::json::parse_as`: a text as a value of a type."""
+
+    type: Type
+    text: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
 class CallVariant:
     """A variant with data."""
 

@@ -33,7 +33,9 @@ _INTRINSICS = ("native", "effect")
 @cache
 def source(file: str) -> Source:
     """The text of a file of the library."""
-    path, name = ("library.conc", "std") if file == METHODS else (f"std/{file}.conc", f"std::{file}")
+    path, name = (
+        ("library.conc", "std") if file == METHODS else (f"std/{file}.conc", f"std::{file}")
+    )
     return Source(name, files("concerto.check").joinpath(path).read_text(encoding="utf-8"))
 
 
@@ -60,6 +62,12 @@ def _places(file: str) -> dict[str, list[tuple[int, int]]]:
 def functions(file: str) -> list[str]:
     """The functions of a file; those that begin with `_` are its own."""
     return [name for name in _places(file) if not name.startswith("_")]
+
+
+def intrinsics() -> set[tuple[str, str]]:
+    """Kind and name of all natives and effects that the library asks for."""
+    texts = (source(file).text for file in (METHODS, *modules()))
+    return {pair for text in texts for pair in re.findall(r'\b(native|effect)\("([^"]+)"', text)}
 
 
 def method_names(table: str) -> list[str]:
@@ -252,8 +260,18 @@ def _method(
     if changes:
         must_be_mutable(body, receiver, "changed")
     has_value = _CHANGE.get(function.name, True)
+    for key in _keys(result):
+        if not t.is_hashable(key):
+            body.checker.report("E3036", f"`{t.show(key)}` cannot be a map key", node.callee)
     call = CallLibrary(function, (receiver, *slots), changes, has_value)
     body.checker.facts.calls[id(node)] = call
     if not changes:
         return result
     return t.resolve(result).items[1] if has_value else t.NIL  # type: ignore[union-attr]  # a pair
+
+
+def _keys(type_: Type) -> list[Type]:
+    """The types of keys of the maps inside of a type."""
+    type_ = t.resolve(type_)
+    own = [t.resolve(type_.key)] if isinstance(type_, t.Map) else []
+    return own + [key for part in t.parts(type_) for key in _keys(part)]

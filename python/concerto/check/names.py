@@ -50,12 +50,12 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             function = checker.functions[name]
             checker.facts.names[id(node)] = FunctionName(function)
             return t.Function(tuple(p.type for p in function.params), function.result)
-        if name in builtins.PRELUDE and name not in checker.imports:
+        if name in builtins.PRELUDE:
             checker.not_yet("a function of the prelude as a value", node)
             return t.UNKNOWN
     elif node.path.names[0].text in checker.enums:
         return _unit_variant(body, node)
-    below = std.behind(checker, node.path)
+    below = std.behind(node.path)
     if below is not None:
         return std.check_std_path(body, node, below)
     if node.path.names[0].text not in checker.refused and name != "_":

@@ -136,6 +136,7 @@ CODES: dict[str, Code] = {
     "W3005": Code("result discarded"),
     "W3009": Code("arm can never match"),
     "W3010": Code("`try` or `catch` that can never act"),
+    "W3014": Code("argument that a template does not use"),
     "W4001": Code("key in the source", "conn-hardcoded-key"),
     "W4002": Code("key over plain HTTP", "conn-plaintext-key"),
     "W4003": Code("field has no effect", "conn-field-unused"),

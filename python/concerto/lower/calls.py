@@ -16,8 +16,10 @@ from concerto.check.checked import (
     CallValue,
     CallVariant,
     ParamInfo,
+    ParseAs,
     ParseSchema,
 )
+from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
 from concerto.lower.functions import Builder, Label
 from concerto.syntax import ast
@@ -25,8 +27,8 @@ from concerto.syntax import ast
 
 def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
     """Puts the result of a call into a register."""
-    from concerto.lower.exprs import lower, lower_into, lower_window
-    from concerto.lower.literals import load_constant, load_record
+    from concerto.lower.exprs import lower, lower_window
+    from concerto.lower.literals import load_record
 
     match builder.facts.calls[id(node)]:
         case CallFunction(function, args):
@@ -64,15 +66,15 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
                 whole, text = text, builder.temporary()
                 builder.emit("field", text, whole, 0)
             builder.emit("parse_schema", target, builder.tables.schema(schema), text, at=node)
+        case ParseAs(type_, value):
+            _parse_as(builder, node, type_, value, target)
         case CallBuiltin(name, args):
             _builtin(builder, node, name, args, target)
         case other:
             raise AssertionError(other)
 
 
-def _arguments(
-    builder: Builder, args: tuple[ast.Expr | None, ...], params: list[ParamInfo]
-) -> int:
+def _arguments(builder: Builder, args: tuple[ast.Expr | None, ...], params: list[ParamInfo]) -> int:
     """A window of arguments, evaluated as written, then the defaults; None stands for a default."""
     from concerto.lower.exprs import lower_into
     from concerto.lower.literals import load_constant
@@ -104,6 +106,23 @@ def _context(builder: Builder, result: ast.Expr, note: ast.Expr, target: int) ->
     builder.emit("move", parts, target)
     lower_into(builder, note, parts + 1)
     builder.emit("native", target, "result.context", parts, 2)
+    builder.place(end)
+
+
+def _parse_as(builder: Builder, node: ast.Call, type_: Type, value: ast.Expr, target: int) -> None:
+    """Text that is no JSON says where; JSON that does not fit, which of its parts."""
+    from concerto.lower.exprs import lower_into
+
+    end = Label()
+    text = builder.temporary()
+    lower_into(builder, value, text)
+    first = builder.temporary()
+    builder.emit("copy", first, text)
+    builder.emit("native", target, "json.parse", first, 1, at=node)
+    builder.emit("is_ok", first, target)
+    builder.emit("jump_unless", first, end)
+    builder.emit("parse_schema", first, builder.tables.any_schema(type_), text, at=node)
+    builder.emit("native", target, "json.schema_error", first, 1)
     builder.place(end)
 
 

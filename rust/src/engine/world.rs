@@ -84,8 +84,9 @@ impl Environment {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
     pub fn all(&self) -> BTreeMap<String, String> {
-        let process = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let process = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         let own = self.own.iter().map(|(name, value)| (name.clone(), value.clone()));
         let is_allowed = |name: &String| self.allowed.as_ref().is_none_or(|all| all.contains(name));
         process.chain(own).filter(|(name, _)| is_allowed(name)).collect()

@@ -76,8 +76,7 @@ impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Read<Value> {
         self.blanks();
         let rest = self.text.get(self.at..).unwrap_or("");
-        for (word, value) in
-            [("null", Value::Nil), ("true", true.into()), ("false", false.into())]
+        for (word, value) in [("null", Value::Nil), ("true", true.into()), ("false", false.into())]
         {
             if rest.starts_with(word) {
                 self.at += word.len();

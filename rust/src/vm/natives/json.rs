@@ -17,6 +17,7 @@ pub(super) static TABLE: Table = &[
             })
         }),
     ),
+    ("json.schema_error", Function::Pure(1, |a| schema_error(take(a, 0)?))),
     ("json.is_valid", Function::Pure(1, |a| Ok(parse_json(text(a, 0)?).is_ok().into()))),
     ("json.stringify", Function::Pure(1, |a| Ok(to_json(&take(a, 0)?).to_string().into()))),
     ("json.stringify_pretty", Function::Pure(2, pretty)),
@@ -33,4 +34,17 @@ fn pretty(args: &mut [Value]) -> Outcome {
     let mut serializer = Serializer::with_formatter(&mut written, formatter);
     value.serialize(&mut serializer).map_err(|_| Failure::Broken)?;
     String::from_utf8(written).map(Value::from).map_err(|_| Failure::Broken)
+}
+
+/// What `parse_as` gives: JSON that does not fit is told by its first violation and that one's place.
+fn schema_error(outcome: Value) -> Outcome {
+    let Value::Err(error) = &outcome else { return Ok(outcome) };
+    let Value::Struct(held) = &***error else { return Err(Failure::Broken) };
+    let first = match held.get("violations") {
+        Some(Value::Array(violations)) => violations.first().cloned(),
+        _ => None,
+    };
+    let Some(Value::Struct(first)) = first else { return Err(Failure::Broken) };
+    let text = |name: &str| first.get(name).and_then(Value::as_str).unwrap_or_default();
+    Ok(Value::err(builtin::json_schema_error(text("message"), text("path"))))
 }

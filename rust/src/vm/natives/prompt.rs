@@ -6,10 +6,7 @@ use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
     ("fmt.format", Function::Pure(2, format)),
-    (
-        "prompt.template",
-        Function::Pure(2, |a| Ok(fill(text(a, 0)?, map(a, 1)?).text.into())),
-    ),
+    ("prompt.template", Function::Pure(2, |a| Ok(fill(text(a, 0)?, map(a, 1)?).text.into()))),
     ("prompt.template_strict", Function::Pure(2, template_strict)),
     // No tokenizer of a vendor is at hand, so the model makes no difference.
     ("prompt.count_tokens", Function::Pure(2, |a| Ok(length(count_tokens(text(a, 0)?))))),
