@@ -13,6 +13,9 @@ def instruction_names() -> list[str]:
 def native_functions() -> list[tuple[str, int, bool]]:
     """Name, number of arguments with the receiver, and whether the receiver is changed, of each native function."""
 
+def requests() -> list[tuple[str, int]]:
+    """Name and number of arguments of each request of the library to the world."""
+
 def builtin_records() -> str:
     """The built-in records and errors with their fields, as JSON."""
 
@@ -69,6 +72,9 @@ class Runtime:
         retry_jitter: float = 0.1,
         max_queued_requests: int | None = None,
         log_level: str = "warn",
+        program_log_level: str = "info",
+        args: list[str] | None = None,
+        seed: int | None = None,
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""

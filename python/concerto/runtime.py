@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
@@ -172,6 +172,9 @@ class Runtime:
         retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random.
         max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
+        program_log_level: The same for what the program writes with `std::log`.
+        args: What the program's `std::env::args` gives.
+        seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
@@ -191,6 +194,9 @@ class Runtime:
         retry_jitter: float = 0.1,
         max_queued_requests: int | None = None,
         log_level: str = "warn",
+        program_log_level: str = "info",
+        args: Sequence[str] = (),
+        seed: int | None = None,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
@@ -213,6 +219,9 @@ class Runtime:
             retry_jitter=retry_jitter,
             max_queued_requests=max_queued_requests,
             log_level=log_level,
+            program_log_level=program_log_level,
+            args=list(args),
+            seed=seed,
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)

@@ -22,6 +22,11 @@ def prompt(value: Value) -> str:
 
 
 @instruction
+def effect(m: Machine, d: int, name: str, w: int, n: int) -> None:
+    m.write(d, m.world.request(name, *m.window(w, n)))
+
+
+@instruction
 def model(m: Machine, d: int, index: int) -> None:
     m.write(d, Model(index, m.document["models"][index]["name"]))
 

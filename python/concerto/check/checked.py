@@ -165,6 +165,10 @@ class FunctionInfo:
     node: ast.Function | None
     is_pub: bool
     index: int
+    #: The file of the library that it stands in.
+    library: str | None = None
+    #: Of the library: `native` or `effect` and a name, if it does nothing but hand its parameters on to it.
+    direct: tuple[str, str] | None = None
 
     @property
     def is_async(self) -> bool:
@@ -322,13 +326,15 @@ class CallValue:
 
 @dataclass(frozen=True, slots=True)
 class CallLibrary:
-    """A method of the library. One that changes its receiver returns the new one, in a pair with its value if it has one."""
+    """A function of the library; a method has its receiver as first argument, and None stands where a default is taken.
+
+    One that changes its receiver returns the new one, in a pair with its value if it has one.
+    """
 
     function: FunctionInfo
-    receiver: ast.Expr
-    args: tuple[ast.Expr, ...]
-    changes: bool
-    has_value: bool
+    args: tuple[ast.Expr | None, ...]
+    changes: bool = False
+    has_value: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +345,22 @@ class CallNative:
     receiver: ast.Expr | None
     args: tuple[ast.Expr, ...]
     mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """`Result.context`: the note is evaluated only on an error."""
+
+    result: ast.Expr
+    note: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallEffect:
+    """Something that only the world can do."""
+
+    effect: str
+    args: tuple[ast.Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +413,14 @@ class ParseSchema:
     schema: str
     text: ast.Expr
     of_response: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParseAs:
+    """`std::json::parse_as`: a text as a value of a type."""
+
+    type: Type
+    text: ast.Expr
 
 
 @dataclass(frozen=True, slots=True)

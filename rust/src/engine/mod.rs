@@ -8,6 +8,7 @@ mod asked;
 pub mod emits;
 mod logged;
 mod models;
+mod outside;
 mod run;
 mod settings;
 mod streams;
@@ -23,11 +24,13 @@ use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
+use crate::log::Log;
 use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
-use crate::vm::{Panic, Trace};
+use crate::vm::{Panic, Request, Resume, Trace};
 
 use emits::{Emit, Outlet};
+use outside::Outside;
 use run::Run;
 use settings::RunSettings;
 use world::Environment;
@@ -51,6 +54,12 @@ pub struct Shared {
     pub overrides: Arc<Overrides>,
     /// What `env(..)` sees.
     pub environment: Environment,
+    /// What `std::env::args` gives.
+    pub args: Vec<String>,
+    /// Where `std::log` writes.
+    pub program_log: Log,
+    /// Of the generator of each run; `None` takes one from the operating system.
+    pub seed: Option<u64>,
     /// Answer model calls locally (O-15).
     pub mock: bool,
     /// Active calls before StackOverflow.
@@ -72,13 +81,15 @@ pub struct Engine<'a> {
     settings: Mutex<RunSettings>,
     recorder: Arc<Recorder>,
     emitted: AtomicU64,
+    outside: Outside,
 }
 
 impl<'a> Engine<'a> {
     /// Prepares a run whose usage is counted in `recorder` besides the runtime's.
     #[must_use]
     pub fn new(shared: &'a Shared, recorder: Arc<Recorder>) -> Self {
-        Self { shared, settings: Mutex::default(), recorder, emitted: AtomicU64::new(0) }
+        let (settings, emitted) = (Mutex::default(), AtomicU64::new(0));
+        Self { shared, settings, recorder, emitted, outside: Outside::new(shared.seed) }
     }
 
     /// Evaluates the fields of every connection, in order (`--require-keys`).
@@ -160,6 +171,10 @@ impl<'a> Engine<'a> {
             settings.rate_limit.as_ref()?.concurrent_requests
         });
         i64::try_from(limits.min().unwrap_or(UNLIMITED)).unwrap_or(i64::MAX)
+    }
+
+    async fn request(&self, request: Request, args: &[Value]) -> Resume {
+        outside::answer(self.shared, &self.outside, request, args).await
     }
 
     fn settings(&self) -> MutexGuard<'_, RunSettings> {
