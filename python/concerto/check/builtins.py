@@ -43,6 +43,11 @@ _RECORDS = (
     ("ParseError", "error", "message: String, kind: String, input: String"),
     ("NoneError", "error", "message: String, kind: String"),
     ("TaskError", "error", "message: String, kind: String"),
+    (
+        "TimeoutError",
+        "error",
+        "message: String, kind: String, timeout_seconds: Float, phase: Option<String>",
+    ),
     ("JsonError", "error", "message: String, kind: String, line: Int, column: Int, path: String"),
     ("DecodeError", "error", "message: String, kind: String, input: String"),
     ("TimeError", "error", "message: String, kind: String, input: String"),
@@ -128,6 +133,7 @@ ENV_ERROR = t.Struct("EnvError", "error")
 PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
 TASK_ERROR = t.Struct("TaskError", "error")
+TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")

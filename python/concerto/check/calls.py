@@ -6,6 +6,7 @@ from concerto.check import builtins, library, std
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
+    FORMS,
     CallBuiltin,
     CallContext,
     CallFunction,
@@ -24,7 +25,7 @@ from concerto.check.model_calls import (
     schema_type,
     stream_method,
 )
-from concerto.check.tasks import FORMS, check_race
+from concerto.check.tasks import check_race
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast

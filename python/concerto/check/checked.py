@@ -169,6 +169,8 @@ class FunctionInfo:
     library: str | None = None
     #: Of the library: `native` or `effect` and a name, if it does nothing but hand its parameters on to it.
     direct: tuple[str, str] | None = None
+    #: What its decorators put around it.
+    layers: Layers | None = None
 
     @property
     def is_async(self) -> bool:
@@ -179,6 +181,32 @@ class FunctionInfo:
     def call_type(self) -> Type:
         """What a call gives."""
         return Future(self.result) if self.is_async else self.result
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a function is tried in all, and how long it waits in between; `on` holds kinds of errors, none for all."""
+
+    attempts: int
+    backoff: str
+    delay_ms: int
+    max_delay_ms: int
+    on: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Layers:
+    """What decorators put around a function, in an order of its own: log, total limit, repetition, limit of an attempt."""
+
+    retry: Retry | None = None
+    attempt_ms: int | None = None
+    total_ms: int | None = None
+    log: str | None = None
+    #: How a `TimeoutError` becomes an error of the function.
+    late: Raise | None = None
+    places: dict[str, ast.Decorator] = field(default_factory=dict)
+    #: Those of the library that do it.
+    functions: dict[str, FunctionInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +416,18 @@ class CallTask:
 
     instruction: str
     task: ast.Expr
+
+
+#: Parallel forms that look like calls, with the number by which the IR knows them.
+FORMS = {"race": 1, "first_ok": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class CallJoin:
+    """A parallel form over an array, for the library: a function, the array, and how many run at a time."""
+
+    form: int
+    parts: tuple[ast.Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,15 @@ from importlib.resources import files
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_function
-from concerto.check.checked import CallEffect, CallLibrary, CallNative, FunctionInfo, ParamInfo
+from concerto.check.checked import (
+    FORMS,
+    CallEffect,
+    CallJoin,
+    CallLibrary,
+    CallNative,
+    FunctionInfo,
+    ParamInfo,
+)
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
@@ -27,7 +35,7 @@ _LETTERS = ("T", "U", "K", "V", "E")
 _ALIASES = {"array_fold": "array_reduce"}
 #: Methods that change their receiver, and whether they have a value besides.
 _CHANGE = {"array_sort_by": False, "map_update": True}
-_INTRINSICS = ("native", "effect")
+_INTRINSICS = ("native", "effect", "join_each")
 
 
 @cache
@@ -152,9 +160,11 @@ def check_intrinsic(body: Body, node: ast.Call, kind: str, expected: Type | None
     assert isinstance(name, ast.Literal)
     for arg in args:
         check_expr(body, arg, None)
-    call: CallNative | CallEffect = CallEffect(str(name.value), tuple(args))
+    call: CallNative | CallEffect | CallJoin = CallEffect(str(name.value), tuple(args))
     if kind == "native":
         call = CallNative(str(name.value), None, tuple(args), False)
+    elif kind == "join_each":
+        call = CallJoin(FORMS[str(name.value)], tuple(args))
     body.checker.facts.calls[id(node)] = call
     return t.NIL if expected is None else expected
 

@@ -8,6 +8,7 @@ from concerto.check.checked import (
     CallContext,
     CallEffect,
     CallFunction,
+    CallJoin,
     CallLibrary,
     CallModel,
     CallNative,
@@ -51,6 +52,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
         case CallEffect(effect, args):
             first = lower_window(builder, args)
             builder.emit("effect", target, effect, first, len(args), at=node)
+        case CallJoin(form, parts):
+            builder.emit("join_each", target, form, lower_window(builder, parts), 3, at=node)
         case CallLibrary():
             _library(builder, node, builder.facts.calls[id(node)], target)
         case CallValue():

@@ -176,6 +176,13 @@ impl<'e, O: Outlet> Run<'e, O> {
                 };
                 return self.suspend(id, call).await;
             }
+            Effect::Request { request: Request::TaskYield, .. } => {
+                self.tree.resume(id, Resume::Value(Value::Nil));
+                return Ok(None);
+            }
+            Effect::Request { request: Request::TaskIsCancelled, .. } => {
+                Value::Bool(self.doomed.is_some_and(|doomed| self.tree.belongs_to(id, doomed)))
+            }
             Effect::Request { request, args } => {
                 let engine = self.engine;
                 if request == Request::TimeSleep {

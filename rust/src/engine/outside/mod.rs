@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use crate::clock;
+use crate::config::RetryConfig;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value, builtin};
 use crate::vm::{PanicKind, Request, Resume};
@@ -62,6 +63,10 @@ pub(super) async fn answer(
             log(shared, level, message, fields);
             Ok(Value::Nil)
         }
+        (
+            Request::RetryDelay,
+            [Value::Int(retry), Value::Str(backoff), Value::Int(first), Value::Int(longest)],
+        ) => Ok(retry_delay(shared, *retry, backoff, [*first, *longest]).into()),
         (request, _) => {
             let message = format!("wrong arguments of `{}`", request.name());
             Err((PanicKind::TypeMismatch, message))
@@ -89,6 +94,19 @@ async fn sleep(ms: i64) {
     if let Ok(ms @ 1..) = u64::try_from(ms) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
+}
+
+/// Milliseconds before retry number `retry`, by the rules of model calls (C-69, C-70).
+fn retry_delay(shared: &Shared, retry: i64, backoff: &str, [first, longest]: [i64; 2]) -> i64 {
+    let ms = |number: i64| u64::try_from(number).unwrap_or(0);
+    let policy = RetryConfig {
+        backoff: Some(backoff.to_owned()),
+        initial_delay_ms: Some(ms(first)),
+        max_delay_ms: Some(ms(longest)),
+        ..RetryConfig::default()
+    };
+    let delay = shared.client.retry_delay(&policy, u32::try_from(retry).unwrap_or(1));
+    whole(delay.as_millis())
 }
 
 fn read_variable(shared: &Shared, name: &str) -> Value {
