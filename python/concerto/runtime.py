@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
@@ -173,6 +173,9 @@ class Runtime:
         max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
         clock: A `VirtualClock` for tests: delays of retries, rate limits and time limits follow it; default: the machine's clock.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
+        program_log_level: The same for what the program writes with `std::log`.
+        args: What the program's `std::env::args` gives.
+        seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
@@ -193,6 +196,9 @@ class Runtime:
         max_queued_requests: int | None = None,
         clock: _native.VirtualClock | None = None,
         log_level: str = "warn",
+        program_log_level: str = "info",
+        args: Sequence[str] = (),
+        seed: int | None = None,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
@@ -216,6 +222,9 @@ class Runtime:
             max_queued_requests=max_queued_requests,
             clock=clock,
             log_level=log_level,
+            program_log_level=program_log_level,
+            args=list(args),
+            seed=seed,
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)

@@ -22,6 +22,23 @@ def prompt(value: Value) -> str:
 
 
 @instruction
+def effect(m: Machine, d: int, name: str, w: int, n: int) -> None:
+    args = m.window(w, n)
+    match name, args:
+        case "task.yield", []:
+            m.write(d, None)
+        case "task.is_cancelled", []:
+            m.write(d, False)
+        case "retry.delay", [int() as retry, str() as backoff, int() as first, int() as longest]:
+            factor = {"linear": retry, "exponential": 2 ** (retry - 1)}.get(backoff, 1)
+            m.write(d, min(first * factor, longest))
+        case _:
+            m.write(d, m.world.request(name, *args))
+    if name in ("task.yield", "time.sleep"):
+        suspends(m)
+
+
+@instruction
 def model(m: Machine, d: int, index: int) -> None:
     m.write(d, Model(index, m.document["models"][index]["name"]))
 

@@ -61,8 +61,6 @@ class Body:
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
-    #: Empty literals with the types of what they hold, which a later use may decide.
-    empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
     can_await: bool = False
     #: Whether it runs as a task of its own, and whether it is an element of a form, which errors leave.
     is_task: bool = False
@@ -70,6 +68,8 @@ class Body:
     label: str | None = None  # of a `parallel for` whose body this is
     leaving: list[Raise] = field(default_factory=list)
     """Where the errors go that leave an element."""
+    #: Empty literals with the types of what they hold, which a later use may decide.
+    empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
 
     def declare(self, local: Local) -> None:
         """Makes a variable known in the innermost scope; it may shadow another."""

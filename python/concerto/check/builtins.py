@@ -43,6 +43,17 @@ _RECORDS = (
     ("ParseError", "error", "message: String, kind: String, input: String"),
     ("NoneError", "error", "message: String, kind: String"),
     ("TaskError", "error", "message: String, kind: String"),
+    (
+        "TimeoutError",
+        "error",
+        "message: String, kind: String, timeout_seconds: Float, phase: Option<String>",
+    ),
+    ("JsonError", "error", "message: String, kind: String, line: Int, column: Int, path: String"),
+    ("DecodeError", "error", "message: String, kind: String, input: String"),
+    ("TimeError", "error", "message: String, kind: String, input: String"),
+    ("FsError", "error", "message: String, kind: String, path: String"),
+    ("HttpError", "error", "message: String, kind: String, url: String"),
+    ("HttpResponse", "record", "status: Int, body: String, headers: Map<String, String>"),
 )
 
 #: The variants of `LlmError`, by the `kind` that tells them apart.
@@ -122,6 +133,7 @@ ENV_ERROR = t.Struct("EnvError", "error")
 PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
 TASK_ERROR = t.Struct("TaskError", "error")
+TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")
@@ -149,7 +161,7 @@ def records() -> dict[str, tuple[str, dict[str, Type]]]:
     """Origin and fields of each built-in record."""
     found: dict[str, tuple[str, dict[str, Type]]] = {}
     for name, origin, text in _RECORDS:
-        pairs = (each.split(": ", 1) for each in text.split(", "))
+        pairs = (each.split(": ", 1) for each in _split(text))
         found[name] = (origin, {field: _type(written, {}) for field, written in pairs})
     return found
 
@@ -255,7 +267,6 @@ Option.is_none() -> Bool
 Option.unwrap() -> T
 Option.expect(String) -> T
 Option.unwrap_or(T) -> T
-Option.ok_or(Any) -> Result<T, Any>
 Prompt.with_model(String) -> Prompt
 Prompt.with_temperature(Float) -> Prompt
 Prompt.with_max_tokens(Int) -> Prompt
@@ -293,8 +304,8 @@ def receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
             return "String", {}
         case t.Struct(origin="error"):
             return "Error", {}
-        case t.Struct("Prompt", "record"):
-            return "Prompt", {}
+        case t.Struct("Prompt" | "HttpResponse" as name, "record"):
+            return name, {}
         case t.Simple(name):
             return name, {}
         case _:

@@ -165,6 +165,12 @@ class FunctionInfo:
     node: ast.Function | None
     is_pub: bool
     index: int
+    #: The file of the library that it stands in.
+    library: str | None = None
+    #: Of the library: `native` or `effect` and a name, if it does nothing but hand its parameters on to it.
+    direct: tuple[str, str] | None = None
+    #: What its decorators put around it.
+    layers: Layers | None = None
 
     @property
     def is_async(self) -> bool:
@@ -175,6 +181,32 @@ class FunctionInfo:
     def call_type(self) -> Type:
         """What a call gives."""
         return Future(self.result) if self.is_async else self.result
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a function is tried in all, and how long it waits in between; `on` holds kinds of errors, none for all."""
+
+    attempts: int
+    backoff: str
+    delay_ms: int
+    max_delay_ms: int
+    on: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Layers:
+    """What decorators put around a function, in an order of its own: log, total limit, repetition, limit of an attempt."""
+
+    retry: Retry | None = None
+    attempt_ms: int | None = None
+    total_ms: int | None = None
+    log: str | None = None
+    #: How a `TimeoutError` becomes an error of the function.
+    late: Raise | None = None
+    places: dict[str, ast.Decorator] = field(default_factory=dict)
+    #: Those of the library that do it.
+    functions: dict[str, FunctionInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,13 +354,15 @@ class CallValue:
 
 @dataclass(frozen=True, slots=True)
 class CallLibrary:
-    """A method of the library. One that changes its receiver returns the new one, in a pair with its value if it has one."""
+    """A function of the library; a method has its receiver as first argument, and None stands where a default is taken.
+
+    One that changes its receiver returns the new one, in a pair with its value if it has one.
+    """
 
     function: FunctionInfo
-    receiver: ast.Expr
-    args: tuple[ast.Expr, ...]
-    changes: bool
-    has_value: bool
+    args: tuple[ast.Expr | None, ...]
+    changes: bool = False
+    has_value: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +373,22 @@ class CallNative:
     receiver: ast.Expr | None
     args: tuple[ast.Expr, ...]
     mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """`Result.context`: the note is evaluated only on an error."""
+
+    result: ast.Expr
+    note: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallEffect:
+    """Something that only the world can do."""
+
+    effect: str
+    args: tuple[ast.Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +418,18 @@ class CallTask:
     task: ast.Expr
 
 
+#: Parallel forms that look like calls, with the number by which the IR knows them.
+FORMS = {"race": 1, "first_ok": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class CallJoin:
+    """A parallel form over an array, for the library: a function, the array, and how many run at a time."""
+
+    form: int
+    parts: tuple[ast.Expr, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """A built-in record; a field is an expression, a constant text, or None."""
@@ -391,6 +453,14 @@ class ParseSchema:
     schema: str
     text: ast.Expr
     of_response: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParseAs:
+    """`std::json::parse_as`: a text as a value of a type."""
+
+    type: Type
+    text: ast.Expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
 from concerto.check.checked import (
+    FORMS,
     CallModel,
     CallStream,
     ElementInfo,
@@ -17,8 +18,6 @@ from concerto.check.types import Type
 from concerto.syntax import ast
 from concerto.syntax.walk import children
 
-#: Forms that look like calls, with the number by which the IR knows them.
-FORMS = {"race": 1, "first_ok": 2}
 _ALL = 0
 
 
@@ -40,7 +39,7 @@ def _await(body: Body, node: ast.Await, expected: Type | None) -> Type:
         checker.not_yet("`await emit`", node)
         return t.UNKNOWN
     found = t.resolve(infer_operand(body, operand, expected))
-    if not body.can_await:
+    if not body.can_await and not checker.is_library:
         where = "add `async` to the function"
         checker.report("E3033", "`await` needs an `async` function", node, where)
         return _item(found)
@@ -179,6 +178,7 @@ def _spawn(body: Body, node: ast.Spawn) -> Type:
         body.checker, t.Var(), is_entry=False, at_top=False, outer=body, scopes=[{}],
         can_await=body.can_await, is_task=True,
     )  # fmt: skip
+    inner.empties = body.empties
     raises = leaves(operand)
     if raises:
         inner.result = t.Result(t.Var(), t.Var())
@@ -213,7 +213,7 @@ def _element(
         body.checker, body.result, is_entry=body.is_entry, at_top=body.at_top, outer=body, scopes=[{}],
         can_await=body.can_await, is_task=True, is_element=True, label=label,
     )  # fmt: skip
-    inner.unset = body.unset
+    inner.unset, inner.empties = body.unset, body.empties
     if of is not None:
         pattern, item = of
         if is_refutable(inner, pattern, item):

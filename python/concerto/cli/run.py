@@ -21,13 +21,14 @@ _EVENTS = ("pipeline:", "task:", "listen:", "audit:")
 
 def main(args: list[str]) -> int:
     """Runs `main`, or a `pub fn` with `--call`."""
-    options = _parse(args)
+    at = args.index("--") if "--" in args else len(args)
+    options = _parse(args[:at])
     program, project = load_program(options.file or default_file(options), options)
     defaults = project.run if project else {}
     if options.timeout is None:
         options.timeout = defaults.get("timeout")
     options.emit = options.emit or defaults.get("emit", "text")
-    options.log_level = options.log_level or defaults.get("log_level", "warn")
+    options.log_level = options.log_level or defaults.get("log_level")
     if options.call is None and not program.has_main:
         raise Exit(
             USAGE,
@@ -40,7 +41,11 @@ def main(args: list[str]) -> int:
             mock=options.mock,
             env=env,
             execution_timeout=options.timeout,
-            log_level=options.log_level,
+            # One option for both logs, whose defaults differ.
+            log_level=options.log_level or "warn",
+            program_log_level=options.log_level or "info",
+            args=args[at + 1 :],
+            seed=options.seed,
         )
         overrides.apply(runtime, options.override, env)
         if options.require_keys:
@@ -92,6 +97,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--require-keys", action="store_true", help="evaluate all connections first"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
+    parser.add_argument(
+        "--seed", type=_seed, metavar="N", help="repeat the random numbers of another run"
+    )
     parser.add_argument("--log-level", choices=("error", "warn", "info", "debug", "trace"))
     # `--metrics FILE` would take the file for its value.
     if "--metrics" in args:
@@ -99,6 +107,13 @@ def _parse(args: list[str]) -> argparse.Namespace:
         if at + 1 >= len(args) or args[at + 1] not in ("table", "json"):
             args = [*args[:at], "--metrics=table", *args[at + 1 :]]
     return parser.parse_args(args)
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**64:
+        raise ValueError
+    return number
 
 
 def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str, Any]) -> int:

@@ -155,6 +155,7 @@ CODES: dict[str, Code] = {
     "W3011": Code("repeated literal key"),
     "W3012": Code("`await` on a value that is no future"),
     "W3013": Code("Int division where Float was likely meant"),
+    "W3014": Code("argument that a template does not use"),
     "W4001": Code("key in the source", "conn-hardcoded-key"),
     "W4002": Code("key over plain HTTP", "conn-plaintext-key"),
     "W4003": Code("field has no effect", "conn-field-unused"),

@@ -87,7 +87,8 @@ def lower_function_name(builder: Builder, name: FunctionName, target: int) -> No
     """A function that captures nothing."""
     function = name.function
     if isinstance(function, FunctionInfo):
-        index = function.index
+        is_own = function.library is None
+        index = function.index if is_own else builder.tables.library(function)
         if function.is_async:
             assert function.node is not None
             params = [

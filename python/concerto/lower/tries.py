@@ -170,11 +170,16 @@ def _test(builder: Builder, test: CaughtBy, error: int, otherwise: Label) -> Non
         builder.emit("is_type", holds, error, builder.tables.type(test))
         builder.emit("jump_unless", holds, otherwise)
         return
+    kind, word, matched = builder.temporary(), builder.temporary(), Label()
+    if builtins.TIMEOUT_ERROR.name in test:
+        builder.emit("is_type", holds, error, builder.tables.type(builtins.TIMEOUT_ERROR))
+        builder.emit("jump_if", holds, matched)
     builder.emit("is_type", holds, error, builder.tables.type(builtins.LLM_ERROR))
     builder.emit("jump_unless", holds, otherwise)
-    kind, word, matched = builder.temporary(), builder.temporary(), Label()
     builder.emit("field", kind, error, _KIND)
     for each in test:
+        if each == builtins.TIMEOUT_ERROR.name:
+            continue
         builder.emit("const", word, builder.tables.constant(each))
         builder.emit("eq", holds, kind, word)
         builder.emit("jump_if", holds, matched)

@@ -9,6 +9,7 @@ pub mod emits;
 mod evaluated;
 mod logged;
 mod models;
+mod outside;
 mod run;
 mod settings;
 mod streams;
@@ -24,12 +25,14 @@ use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
+use crate::log::Log;
 use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
-use crate::vm::{Panic, Trace};
+use crate::vm::{Panic, Request, Resume, Trace};
 
 use emits::{Emit, Outlet};
 pub use evaluated::Cache as SettingsCache;
+use outside::Outside;
 use run::Run;
 use settings::RunSettings;
 use world::Environment;
@@ -57,6 +60,12 @@ pub struct Shared {
     pub clock: Clock,
     /// What runs evaluated.
     pub settings: SettingsCache,
+    /// What `std::env::args` gives.
+    pub args: Vec<String>,
+    /// Where `std::log` writes.
+    pub program_log: Log,
+    /// Of the generator of each run; `None` takes one from the operating system.
+    pub seed: Option<u64>,
     /// Answer model calls locally (O-15).
     pub mock: bool,
     /// Active calls before StackOverflow.
@@ -79,6 +88,7 @@ pub struct Engine<'a> {
     /// The runtime's counters, and those of the run alone if it has any.
     recorders: Vec<Arc<Recorder>>,
     emitted: AtomicU64,
+    outside: Outside,
 }
 
 impl<'a> Engine<'a> {
@@ -86,7 +96,14 @@ impl<'a> Engine<'a> {
     #[must_use]
     pub fn new(shared: &'a Shared, own: Option<Arc<Recorder>>) -> Self {
         let recorders = std::iter::once(Arc::clone(&shared.recorder)).chain(own).collect();
-        Self { shared, settings: Mutex::default(), recorders, emitted: AtomicU64::new(0) }
+        let (settings, emitted) = (Mutex::default(), AtomicU64::new(0));
+        Self {
+            shared,
+            settings,
+            recorders,
+            emitted,
+            outside: Outside::new(shared.seed, &shared.clock),
+        }
     }
 
     /// Evaluates the fields of every connection, in order (`--require-keys`).
@@ -168,6 +185,10 @@ impl<'a> Engine<'a> {
             settings.rate_limit.as_ref()?.concurrent_requests
         });
         i64::try_from(limits.min().unwrap_or(UNLIMITED)).unwrap_or(i64::MAX)
+    }
+
+    async fn request(&self, request: Request, args: &[Value]) -> Resume {
+        outside::answer(self.shared, &self.outside, request, args).await
     }
 
     fn settings(&self) -> MutexGuard<'_, RunSettings> {

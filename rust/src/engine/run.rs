@@ -10,7 +10,7 @@ use super::{BUDGET, EFFECTS, Engine, broken, emitted, failed, frames, panicked, 
 use crate::error::RunError;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value};
-use crate::vm::{Effect, PanicKind, Resume, Step};
+use crate::vm::{Effect, PanicKind, Request, Resume, Step};
 
 /// What an effect comes to: an answer at once, or the task has suspended.
 type Next = Option<Resume>;
@@ -175,6 +175,24 @@ impl<'e, O: Outlet> Run<'e, O> {
                     Ok(Answer { resume, record: streams::record(&stream) })
                 };
                 return self.suspend(id, call).await;
+            }
+            Effect::Request { request: Request::TaskYield, .. } => {
+                self.tree.resume(id, Resume::Value(Value::Nil));
+                return Ok(None);
+            }
+            Effect::Request { request: Request::TaskIsCancelled, .. } => {
+                Value::Bool(self.doomed.is_some_and(|doomed| self.tree.belongs_to(id, doomed)))
+            }
+            Effect::Request { request, args } => {
+                let engine = self.engine;
+                if request == Request::TimeSleep {
+                    let wait = async move { Ok(engine.request(request, &args).await.into()) };
+                    return self.suspend(id, wait).await;
+                }
+                match engine.request(request, &args).await {
+                    Resume::Value(value) => value,
+                    other => return Ok(Some(other)),
+                }
             }
             Effect::FanOut { models } => Value::Int(self.engine.fan_out(&models)),
             tasks => return self.answer_tasks(id, tasks),

@@ -6,7 +6,7 @@ use super::program::{
     ConnectionFields, Constant, Document, FORMAT, FieldExpr, Function, Type, VERSION,
 };
 use crate::value::{Origin, builtin};
-use crate::vm::{Form, natives};
+use crate::vm::{Form, natives, request};
 
 /// Registers of a frame.
 const MAX_REGISTERS: u32 = 65_535;
@@ -297,7 +297,8 @@ fn operand_bits(
 ) -> Option<u32> {
     let number = match (kind, operand) {
         (Kind::Native, Operand::Name(name)) => return natives::find(name),
-        (Kind::Native, Operand::Number(_)) | (_, Operand::Name(_)) => return None,
+        (Kind::Effect, Operand::Name(name)) => return request::find(name),
+        (Kind::Native | Kind::Effect, Operand::Number(_)) | (_, Operand::Name(_)) => return None,
         (_, Operand::Number(number)) => *number,
     };
     if kind == Kind::Imm {
@@ -349,6 +350,9 @@ fn arity(document: &Document, instr: Instr, raw: &Raw) -> Result<(), String> {
             if natives::signature(instr.x) != Some((count + usize::from(mutates), mutates)) {
                 return Err("wrong number of arguments".to_owned());
             }
+        }
+        Op::Effect if request::arity(instr.x) != Some(count) => {
+            return Err("wrong number of arguments".to_owned());
         }
         Op::Struct => match ty(instr.x) {
             Some(Type::Struct(inner)) if inner.fields.len() == count => {}

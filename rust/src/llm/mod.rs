@@ -141,6 +141,13 @@ impl Client {
         &self.shared.options.log
     }
 
+    /// The delay before retry number `retry`, counted from 1, of something that is no call (C-69, C-70).
+    #[must_use]
+    pub fn retry_delay(&self, policy: &RetryConfig, retry: u32) -> Duration {
+        let policy = Policy::new(Some(policy), self.shared.options.retry_jitter);
+        policy.delay(retry, None, fastrand::f64())
+    }
+
     /// A client without open connections.
     #[must_use]
     pub fn new(transport: TransportOptions, options: CallOptions) -> Self {

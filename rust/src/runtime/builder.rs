@@ -29,6 +29,9 @@ pub struct RuntimeBuilder {
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
     max_tasks: usize,
+    args: Vec<String>,
+    seed: Option<u64>,
+    program_log_level: LogLevel,
     mock: bool,
     prices: Vec<(String, PriceConfig)>,
 }
@@ -47,6 +50,9 @@ impl RuntimeBuilder {
             execution_timeout: None,
             max_call_depth: 10_000,
             max_tasks: 10_000,
+            args: Vec::new(),
+            seed: None,
+            program_log_level: LogLevel::Info,
             mock: false,
             prices: Vec::new(),
         }
@@ -79,6 +85,24 @@ impl RuntimeBuilder {
     /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
     pub fn max_tasks(mut self, most: usize) -> Self {
         self.max_tasks = most;
+        self
+    }
+
+    /// What the program's `std::env::args` gives.
+    pub fn args(mut self, args: impl IntoIterator<Item = String>) -> Self {
+        self.args = args.into_iter().collect();
+        self
+    }
+
+    /// Makes the random numbers of `std::math` the same in each run; by default they differ.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The level from which on records of `std::log` are logged; `info` by default.
+    pub fn program_log_level(mut self, level: LogLevel) -> Self {
+        self.program_log_level = level;
         self
     }
 
@@ -148,8 +172,9 @@ impl RuntimeBuilder {
             retry_jitter: self.retry_jitter.unwrap_or(usual_jitter),
             max_queued_requests: self.max_queued_requests,
             clock: self.clock.clone(),
-            log: Log::new(self.log_level, self.log_sink),
+            log: Log::new(self.log_level, Arc::clone(&self.log_sink)),
         };
+        let program_log = Log::of_program(self.program_log_level, self.log_sink);
         let process = Environment::default();
         self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| ca_bundle(&process));
         let connections = self.program.connections();
@@ -181,6 +206,9 @@ impl RuntimeBuilder {
             environment: self.environment,
             clock: self.clock,
             settings: SettingsCache::default(),
+            args: self.args,
+            program_log,
+            seed: self.seed,
             mock: self.mock,
             max_call_depth: self.max_call_depth,
             max_tasks: self.max_tasks,

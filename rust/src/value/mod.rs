@@ -7,6 +7,7 @@ pub mod builtin;
 mod compare;
 mod display;
 mod json;
+mod json_text;
 mod model;
 mod nested;
 mod task;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use compare::{equal, order};
 pub use json::{from_json, to_json};
+pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
 pub use task::{Progress, TaskValue};

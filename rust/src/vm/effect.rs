@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Request;
 use crate::value::{FunctionValue, List, ModelValue, TaskValue, Text, Value};
 
 /// Something that only the world can do.
@@ -42,6 +43,13 @@ pub enum Effect {
         schema: u32,
         /// The text.
         text: Text,
+    },
+    /// Something for the library.
+    Request {
+        /// What.
+        request: Request,
+        /// As many as it has.
+        args: Vec<Value>,
     },
     /// Read or close a stream.
     Stream {

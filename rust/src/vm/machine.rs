@@ -12,6 +12,7 @@ use super::effect::{
     Answer, Effect, Form, Frame, Panic, PanicKind, Resume, Step, StreamRequest, Trace, Work,
 };
 use super::natives::{self, Failure};
+use super::request::Request;
 use super::tasks;
 use crate::ir::Verified;
 use crate::ir::ops::Op;
@@ -734,6 +735,12 @@ impl Fiber {
                     let result = attempt!(result);
                     clear(&mut regs[window]);
                     reg!(i.a) = result;
+                }
+                Op::Effect => {
+                    let Some(request) = Request::at(i.x) else { stop!(Stop::Broken) };
+                    let args = window(regs, i.b as usize, i.y as usize);
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Request { request, args })
                 }
                 Op::Return | Op::ReturnNil => {
                     let value = if i.op == Op::Return {
