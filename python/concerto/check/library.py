@@ -59,7 +59,7 @@ def find(checker: Checker, table: str, name: str) -> FunctionInfo | None:
 
 
 def _load(checker: Checker, key: str) -> FunctionInfo:
-    from concerto.check.collect import declare_function
+    from concerto.check.functions import declare_function
     from concerto.syntax.parser import parse
 
     start, end = _places()[key]

@@ -13,6 +13,7 @@ from concerto.check.checked import (
     CallStream,
     CallValue,
     CallVariant,
+    FunctionInfo,
     ParseSchema,
 )
 from concerto.lower.closures import lower_value_call
@@ -22,27 +23,20 @@ from concerto.syntax import ast
 
 def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
     """Puts the result of a call into a register."""
-    from concerto.lower.exprs import lower, lower_into, lower_window
-    from concerto.lower.literals import load_constant, load_record
+    from concerto.lower.exprs import lower, lower_window
+    from concerto.lower.literals import load_record
 
     match builder.facts.calls[id(node)]:
-        case CallFunction(function, args):
+        case CallFunction(function) as call if function.changes:
+            lower_changing(builder, node, call, target)
+        case CallFunction(function, args, type_args):
             first = builder.temporary(len(args))
-            order = sorted(
-                (i for i, arg in enumerate(args) if arg is not None),
-                key=lambda i: args[i].span.start,  # type: ignore[union-attr]  # evaluated as written
-            )
-            for position in order:
-                argument = args[position]
-                assert argument is not None
-                lower_into(builder, argument, first + position)
-            for position, (argument, param) in enumerate(zip(args, function.params, strict=True)):
-                if argument is None:
-                    load_constant(builder, param.default, param.type, first + position)
+            _arguments(builder, function, args, first)
             # The callee's registers begin at the window, above everything that is in use.
-            builder.emit("call", target, function.index, first, len(args), at=node)
+            index = builder.function(function, type_args)
+            builder.emit("call", target, index, first, len(args), at=node)
         case CallVariant(enum, variant, args):
-            type_ = builder.tables.type(t.Enum(enum.name))
+            type_ = builder.type(enum)
             builder.emit("variant", target, type_, variant, lower_window(builder, args), len(args))
         case CallNative(native, receiver, args, mutates):
             _native(builder, node, native, receiver, args, mutates, target)
@@ -66,11 +60,59 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
             if of_response:
                 whole, text = text, builder.temporary()
                 builder.emit("field", text, whole, 0)
-            builder.emit("parse_schema", target, builder.tables.schema(schema), text, at=node)
+            builder.emit(
+                "parse_schema",
+                target,
+                builder.tables.schema(builder.concrete(schema)),
+                text,
+                at=node,
+            )
         case CallBuiltin(name, args):
             _builtin(builder, node, name, args, target)
         case other:
             raise AssertionError(other)
+
+
+def _arguments(
+    builder: Builder, function: FunctionInfo, args: tuple[ast.Expr | None, ...], first: int
+) -> None:
+    """Arguments side by side, evaluated as written, then the defaults."""
+    from concerto.lower.exprs import lower_into
+    from concerto.lower.literals import load_constant
+
+    given = [(arg, place) for place, arg in enumerate(args, first) if arg is not None]
+    for arg, place in sorted(given, key=lambda each: each[0].span.start):
+        lower_into(builder, arg, place)
+    params = function.params[len(function.params) - len(args) :]
+    for place, (value, param) in enumerate(zip(args, params, strict=True), first):
+        if value is None:
+            load_constant(builder, param.default, param.type, place)
+
+
+def lower_changing(builder: Builder, node: ast.Call, call: CallFunction, target: int) -> None:
+    """A method that changes its receiver: the place is taken, changed by the call, and put back."""
+    from concerto.lower.places import place_keys, taken
+
+    receiver = call.args[0]
+    assert receiver is not None
+    index, count = builder.function(call.function, call.type_args), len(call.args)
+    has_value = t.resolve(call.function.result) != t.NIL
+    keys = place_keys(builder, receiver)
+    args = builder.temporary(count - 1)
+    _arguments(builder, call.function, call.args[1:], args)
+    with taken(builder, receiver, keys) as register:
+        first = builder.temporary(count)
+        builder.emit("copy", first, register)
+        for position in range(count - 1):
+            builder.emit("move", first + 1 + position, args + position)
+        builder.emit("call", register, index, first, count, at=node)
+        if has_value:
+            pair = builder.temporary()
+            builder.emit("move", pair, register)
+            builder.emit("tuple_field", register, pair, 0)
+            builder.emit("tuple_field", target, pair, 1)
+    if not has_value:
+        builder.emit("nil", target)
 
 
 def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> None:
@@ -85,7 +127,7 @@ def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> No
         lower_into(builder, call.retry_message, parts + 1)
         builder.emit("native", model, "model.with_retry_message", parts, 2)
     if call.schema is not None:
-        schema = builder.tables.schema(call.schema)
+        schema = builder.tables.schema(builder.concrete(call.schema))
         builder.emit(call.method, target, model, schema, prompt, at=node)
     else:
         builder.emit(call.method, target, model, prompt, at=node)
@@ -95,7 +137,7 @@ def _library(builder: Builder, node: ast.Call, call: CallLibrary, target: int) -
     from concerto.lower.exprs import lower_window
     from concerto.lower.places import place_keys, taken
 
-    index = builder.tables.library(call.function)
+    index = builder.function(call.function, ())
     count = len(call.args) + 1
     if not call.changes:
         first = lower_window(builder, (call.receiver, *call.args))

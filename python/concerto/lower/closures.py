@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from concerto.check import types as t
 from concerto.check.checked import CallValue, FunctionInfo, FunctionName, Local, VariantFunction
 from concerto.lower.functions import Builder, finish_function
@@ -16,7 +18,7 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
     tables = builder.tables
     info = builder.facts.closures[id(node)]
     index = tables.reserve()
-    inner = Builder(tables, builder.file)
+    inner = Builder(tables, builder.file, builder.meaning)
     first = inner.temporary(len(info.params))
     for _, own in info.captures:
         inner.local(own)
@@ -37,7 +39,7 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
         if inner.reachable():
             inner.emit("return", result)
     params = [
-        {"name": f"${number}", "type": tables.type(type_), "default": None}
+        {"name": f"${number}", "type": inner.type(type_), "default": None}
         for number, type_ in enumerate(info.params)
     ]
     tables.hidden[index] = finish_function(
@@ -54,9 +56,13 @@ def lower_function_name(builder: Builder, name: FunctionName, target: int) -> No
     """A function that captures nothing."""
     function = name.function
     if isinstance(function, FunctionInfo):
-        builder.emit("closure", target, function.index, builder.next, 0)
+        index = builder.function(function, name.type_args)
+        builder.emit("closure", target, index, builder.next, 0)
         return
-    index = builder.tables.first_hidden + _variant_function(builder, function)
+    enum = builder.concrete(function.type)
+    assert isinstance(enum, t.Enum)
+    made = replace(function, type=enum)
+    index = builder.tables.first_hidden + _variant_function(builder, made)
     builder.emit("closure", target, index, builder.next, 0)
 
 
@@ -65,18 +71,18 @@ def _variant_function(builder: Builder, function: VariantFunction) -> int:
     if function in tables.variant_functions:
         return tables.variant_functions[function]
     index = tables.variant_functions[function] = tables.reserve()
-    info = tables.checked.enums[function.enum]
+    enum = function.type
+    info = tables.checked.enums[enum.name]
     variant = info.variants[function.variant]
     inner = Builder(tables)
     first = inner.temporary(function.parts)
     result = inner.temporary()
-    enum = t.Enum(function.enum)
     type_ = tables.type(enum)
     inner.emit("variant", result, type_, function.variant, first, function.parts)
     inner.emit("return", result)
     params = [
         {"name": field.name, "type": tables.type(field.type), "default": None}
-        for field in variant.fields
+        for field in info.fields_of(function.variant, enum)
     ]
     tables.hidden[index] = finish_function(
         inner, variant.name, info.span, False, None, params, enum
