@@ -295,8 +295,8 @@ def _method(
         function = library.find(checker, table, name.text) if table else None
         if function is not None:
             return library.call_method(body, node, object_, letters, function)
-        found = methods.find(checker, receiver, name.text, name)
-        if found is not None and found.function.is_method:
+        found = methods.find(checker, receiver, name.text, name, called=True)
+        if found is not None:
             return call_function(body, node, found, expected, object_)
         check_all(body, node)
         _no_method(body, receiver, name, [*library.method_names(table)])

@@ -47,6 +47,8 @@ class Checker:
         #: Functions of the library that the program uses, and the trees that facts refer to.
         self.library: dict[str, FunctionInfo] = {}
         self.kept: list[ast.Module] = []
+        #: Declarations marked `@deprecated`, with what it says.
+        self.deprecated: dict[str, str] = {}
         self.traits: dict[str, TraitInfo] = {}
         self.impls: list[ImplInfo] = []
         #: Written types with arguments that are not checked yet, and generic schemas with their arguments.

@@ -14,10 +14,16 @@ from concerto.check.checked import (
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
-from concerto.check.decorators import read_decorators
+from concerto.check.decorators import (
+    check_deprecated,
+    read_decorators,
+    read_deprecated,
+    warn_deprecated,
+)
 from concerto.check.functions import declare_function
 from concerto.check.generics import apply, check_declared, scope, type_params, wrong_count
 from concerto.check.impls import (
+    BUILT_IN_TRAITS,
     declare_built_in,
     declare_trait,
     is_built_in_name,
@@ -98,8 +104,10 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
     name = getattr(item, "name", None)
     if name is None or isinstance(item, ast.Connect):
         return
-    if is_built_in_name(name.text):
-        checker.report("E2003", f"`{name}` is a built-in type", name, "choose another name")
+    is_trait = isinstance(item, ast.Trait) and name.text in BUILT_IN_TRAITS
+    if is_trait or is_built_in_name(name.text):
+        what = "trait" if is_trait else "type"
+        checker.report("E2003", f"`{name}` is a built-in {what}", name, "choose another name")
     if name.text in declared:
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
@@ -108,12 +116,19 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
     """Those of functions are not there yet; those of schemas, structs and models are read with their fields."""
+    said = read_deprecated(item.decorators)
+    name = getattr(item, "name", None)
+    if said is not None and name is not None:
+        checker.deprecated[name.text] = said
     if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
         return
     later = ("retry", "timeout", "log", "test", "expect_fail")
-    allowed = frozenset(later if isinstance(item, ast.Function) else ())
-    for decorator in read_decorators(checker, item.decorators, allowed):
-        checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
+    allowed = {"deprecated", *(later if isinstance(item, ast.Function) else ())}
+    for decorator in read_decorators(checker, item.decorators, frozenset(allowed)):
+        if decorator.name.text == "deprecated":
+            check_deprecated(checker, decorator)
+        else:
+            checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
 
 
 def _head(item: ast.Declaration) -> ast.Node | Span:
@@ -154,8 +169,7 @@ def _types(checker: Checker, item: ast.Declaration) -> None:
         case ast.TypeAlias():
             checker.aliases.setdefault(item.name.text, item)
         case ast.Trait():
-            if not is_built_in_name(item.name.text):
-                declare_trait(checker, item)
+            declare_trait(checker, item)
         case _:
             pass
 
@@ -237,6 +251,7 @@ def written_type(checker: Checker, node: ast.TypeExpr) -> Type:
 
 def _named(checker: Checker, node: ast.NamedType) -> Type:
     name = str(node.path)
+    warn_deprecated(checker, name, node.path)
     if name in checker.opaque:
         if node.args:
             wrong_count(checker, name, 0, len(node.args), node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import CallFunction, FunctionInfo, Use
+from concerto.check.decorators import warn_function
 from concerto.check.generics import wrong_count
 from concerto.check.methods import Method
 from concerto.check.places import must_be_mutable, place_root
@@ -22,6 +23,7 @@ def call_function(
 ) -> Type:
     """The type of a call. Type arguments are those written, else the arguments tell them, else the expected type."""
     function = method.function
+    warn_function(body.checker, function, node.callee)
     meaning: dict[str, Type] = {param.name: t.Var() for param in function.type_params}
     meaning |= method.meaning
     _state(body, node, function, meaning)

@@ -8,6 +8,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.checked import FunctionInfo, ImplInfo, TraitInfo
 from concerto.check.checker import Checker
+from concerto.check.decorators import check_deprecated, read_decorators
 from concerto.check.functions import signature
 from concerto.check.generics import scope, show_trait, trait_ref, type_params
 from concerto.check.traits import overlap
@@ -20,7 +21,7 @@ from concerto.syntax import ast
 _PRELUDE = (
     "trait From<A> { fn from(value: A) -> Self; } trait Error { fn message(self) -> String; }"
 )
-BUILT_IN = ("From", "Error", "Eq", "Ord", "Hash", "Display")
+BUILT_IN_TRAITS = ("From", "Error", "Eq", "Ord", "Hash", "Display")
 
 
 @cache
@@ -56,8 +57,18 @@ def read_trait(checker: Checker, node: ast.Trait) -> None:
     for method in node.methods:
         name = method.name.text
         found = signature(checker, method, f"{info.name}::{name}", info, outer, self_type)
+        _decorators(checker, method)
         if _is_new(checker, method, info.methods):
             info.methods[name] = found
+
+
+def _decorators(checker: Checker, method: ast.Function) -> None:
+    later = ("retry", "timeout", "log")
+    for decorator in read_decorators(checker, method.decorators, frozenset(("deprecated", *later))):
+        if decorator.name.text == "deprecated":
+            check_deprecated(checker, decorator)
+        else:
+            checker.not_yet(f"the decorator `@{decorator.name}` of a method", decorator)
 
 
 def _is_new(
@@ -88,6 +99,7 @@ def read_impl(checker: Checker, node: ast.Impl) -> None:
     for method in node.methods:
         name = f"{t.show(target)}::{method.name}"
         found = signature(checker, method, name, info, params, target)
+        _decorators(checker, method)
         if method.body is None:
             help_ = "write `{ .. }` behind the signature"
             checker.report("E1017", f"`{method.name}` has no body", method.name, help_)
@@ -171,7 +183,7 @@ def _check_trait(checker: Checker, info: ImplInfo, ref: t.TraitRef, trait: Trait
     ]
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
-        places = tuple([] if ref.name in BUILT_IN else [Label(trait.span, "the trait")])
+        places = tuple([] if ref.name in BUILT_IN_TRAITS else [Label(trait.span, "the trait")])
         message = f"`{target}` lacks {names} of `{shown}`"
         help_ = f"add `{_head(info, trait.methods[missing[0]])} {{ .. }}`"
         checker.report("E3014", message, node.type, help_, places)
@@ -236,7 +248,7 @@ def _check_signature(
     if not same:
         assert info.trait is not None
         place = Label(wanted.node.name.span, "in the trait")
-        related = tuple([] if info.trait.name in BUILT_IN else [place])
+        related = tuple([] if info.trait.name in BUILT_IN_TRAITS else [place])
         message = f"`{method.node.name}` differs from the trait"
         help_ = f"write `{_head(info, wanted)}`"
         checker.report("E3015", message, method.node.name, help_, related)
@@ -248,5 +260,5 @@ def _is_same(found: Type, wanted: Type) -> bool:
 
 
 def is_built_in_name(name: str) -> bool:
-    """Whether a program may not declare a type of this name."""
-    return name in builtins.TYPES or name in builtins.GENERIC or name in BUILT_IN or name == "Self"
+    """Whether a program may not declare anything of this name."""
+    return name in builtins.TYPES or name in builtins.GENERIC or name in ("Self", "Error")

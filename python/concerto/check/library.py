@@ -71,7 +71,9 @@ def _load(checker: Checker, key: str) -> FunctionInfo:
     assert isinstance(node, ast.Function)
     own = Checker(Source("std", text), module)
     own.facts, own.library = checker.facts, checker.library
-    own.opaque = {letter: t.Opaque(letter) for letter in _LETTERS}
+    # Whoever calls it answers for what can be compared and be a key.
+    bounds = (t.TraitRef("Hash"), t.TraitRef("Ord"))
+    own.opaque = {letter: t.Opaque(letter, bounds) for letter in _LETTERS}
     declare_function(own, node)
     function = own.functions[key]
     checker.library[key] = function

@@ -6,6 +6,7 @@ from concerto.check import methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import FieldInfo, UnitVariant, struct_info
+from concerto.check.decorators import warn_deprecated
 from concerto.check.generics import written_struct
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant, unknown_variant
@@ -34,6 +35,7 @@ def check_literal(value: object, expected: Type | None) -> Type:
 def check_struct(body: Body, node: ast.StructLiteral, expected: Type | None) -> Type:
     """The type of a struct literal or of a variant with named fields: each field once, none missing, none unknown."""
     checker, name = body.checker, str(node.path)
+    warn_deprecated(checker, node.path.names[0].text, node.path)
     variant = find_variant(checker, node.path, expected)
     if variant is not None:
         return _variant(body, node, variant)

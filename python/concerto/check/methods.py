@@ -72,12 +72,18 @@ def _of_trait(checker: Checker, info: TraitInfo, type_: Type, name: str) -> Meth
     return Method(declared, {"Self": type_, **t.meaning(info.type_params, args)})
 
 
-def find(checker: Checker, type_: Type, name: str, at: ast.Node) -> Method | None:
-    """A function of a type; E2009 if two traits have it."""
+def find(
+    checker: Checker, type_: Type, name: str, at: ast.Node, *, called: bool = False
+) -> Method | None:
+    """A function of a type, or a method if it is `called` on a value; E2009 if two traits have it."""
     method = own(checker, type_, name)
-    if method is not None:
+    if method is not None and (method.function.is_method or not called):
         return method
-    found = of_traits(checker, type_, name)
+    found = [
+        each
+        for each in of_traits(checker, type_, name)
+        if each.function.is_method or not called
+    ]
     if len(found) > 1:
         traits = sorted(_trait_of(each) for each in found)
         shown = " and ".join(f"`{trait}`" for trait in traits)

@@ -7,13 +7,13 @@ from typing import Any
 from concerto.check import types as t
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
-from concerto.check.decorators import read_decorators
+from concerto.check.decorators import check_deprecated, read_decorators
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, closest, did_you_mean
 from concerto.source import Span
 from concerto.syntax import ast
 
-_ALLOWED = frozenset(("retry", "timeout", "log", "cache"))
+_ALLOWED = frozenset(("deprecated", "retry", "timeout", "log", "cache"))
 _ARGUMENTS: dict[str, dict[str, Type]] = {
     "retry": {
         "max": t.INT,
@@ -39,6 +39,9 @@ def read_model_decorators(
     """Adds what the decorators of a model say to its fields. `policy` is the place of its `retry_policy`."""
     for decorator in read_decorators(checker, node.decorators, _ALLOWED):
         name = decorator.name.text
+        if name == "deprecated":
+            check_deprecated(checker, decorator)
+            continue
         if name == "cache":
             checker.not_yet("the decorator `@cache`", decorator)
             continue

@@ -14,6 +14,7 @@ from concerto.check.checked import (
     Use,
     VariantFunction,
 )
+from concerto.check.decorators import warn_deprecated, warn_function
 from concerto.check.generics import fresh
 from concerto.check.methods import Method
 from concerto.check.traits import require
@@ -33,6 +34,7 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     local = body.find(name)
     if local is not None:
         return use_local(body, node, local)
+    warn_deprecated(checker, name, node.path)
     if name in checker.constants:
         type_, value = checker.constants[name]
         checker.facts.names[id(node)] = ConstantName(type_, value)
@@ -116,6 +118,7 @@ def _variant_value(body: Body, node: ast.PathExpr, variant: Variant) -> Type:
 def function_value(body: Body, node: ast.PathExpr, method: Method, expected: Type | None) -> Type:
     """A function as a value; a generic one takes its type arguments from the place where it goes."""
     function = method.function
+    warn_function(body.checker, function, node.path)
     meaning = {param.name: t.Var() for param in function.type_params} | method.meaning
     type_ = t.Function(
         tuple(t.substitute(param.type, meaning) for param in function.params),

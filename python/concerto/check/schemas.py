@@ -9,7 +9,7 @@ from concerto.check import types as t
 from concerto.check.checked import FieldInfo, StructInfo, VariantDefault
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
-from concerto.check.decorators import read_decorators, text_argument
+from concerto.check.decorators import check_deprecated, read_decorators, text_argument
 from concerto.check.generics import LONGEST, inside
 from concerto.check.limits import LIMITS, broken_limit, read_limit
 from concerto.check.types import Type
@@ -17,7 +17,7 @@ from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast
 
-_SCHEMA = frozenset(("describe", "validate", "strict", "partial", "coerce"))
+_SCHEMA = frozenset(("describe", "validate", "strict", "partial", "coerce", "deprecated"))
 _STRUCT_FIELD = frozenset(("describe", "json")) | LIMITS
 _SCHEMA_FIELD = _STRUCT_FIELD | {"partial", "coerce"}
 
@@ -33,13 +33,15 @@ class _Modes:
 def read_struct(checker: Checker, node: ast.Struct | ast.Schema, info: StructInfo) -> None:
     """Fills in what a declaration says."""
     is_schema = info.origin == "schema"
-    allowed = _SCHEMA if is_schema else frozenset[str]()
+    allowed = _SCHEMA if is_schema else frozenset(("deprecated",))
     found = read_decorators(checker, node.decorators, allowed)
     names = {decorator.name.text for decorator in found}
     info.strict = "strict" in names
     for decorator in found:
         if decorator.name.text == "describe":
             info.doc = text_argument(checker, decorator) or info.doc
+        elif decorator.name.text == "deprecated":
+            check_deprecated(checker, decorator)
     modes = _Modes("partial" in names, "coerce" in names)
     info.fields.extend(read_fields(checker, node.fields, info.origin, modes))
 
