@@ -390,7 +390,8 @@ def to_host(value: Value) -> Any:
             return {to_host(key): to_host(item) for key, item in entries}
         case Struct(type_, fields):
             return host.Record(
-                declared_name(type_.name), dict(zip(type_.fields, map(to_host, fields), strict=True))
+                declared_name(type_.name),
+                dict(zip(type_.fields, map(to_host, fields), strict=True)),
             )
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]

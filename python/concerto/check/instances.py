@@ -14,15 +14,18 @@ from concerto.check.types import Type
 
 def check_instances(checker: Checker) -> None:
     """E3019, and what the type arguments of a typed call of a model may not be."""
-    if any(diagnostic.is_error for diagnostic in checker.diagnostics):
-        return  # bounds that do not hold lead nowhere
     pending = list(checker.uses)
     seen: set[tuple[int, tuple[Type, ...]]] = set()
     grown: set[int] = set()
     while pending:
         use = pending.pop(0)
         args = tuple(t.settled(arg) for arg in use.args)
-        function, args = dispatch(checker, use.function, args)
+        if any(t.contains(arg, t.UNKNOWN) for arg in args):
+            continue
+        try:
+            function, args = dispatch(checker, use.function, args)
+        except LookupError:
+            continue  # a bound that does not hold, which was reported
         key = (id(function), args)
         if key in seen or id(function) in grown:
             continue

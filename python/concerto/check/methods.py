@@ -80,9 +80,7 @@ def find(
     if method is not None and (method.function.is_method or not called):
         return method
     found = [
-        each
-        for each in of_traits(checker, type_, name)
-        if each.function.is_method or not called
+        each for each in of_traits(checker, type_, name) if each.function.is_method or not called
     ]
     if len(found) > 1:
         traits = sorted(_trait_of(each) for each in found)
