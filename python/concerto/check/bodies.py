@@ -90,6 +90,8 @@ class Body:
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
+    #: Empty literals with the types of what they hold, which a later use may decide.
+    empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
     demands: Demands = field(default_factory=Demands)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,13 @@ class Body:
             if name in scope:
                 return scope[name]
         return capture(self, name)
+
+    def note_empty(self, node: ast.Expr, item: Type) -> None:
+        """An empty literal of a closure too may get its type from the function around."""
+        body = self
+        while body.outer is not None:
+            body = body.outer
+        body.empties.append((node, item))
 
     def names(self) -> list[str]:
         """All variables in scope."""
@@ -214,11 +223,12 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
 
 def _function_body(body: Body, function: FunctionInfo, node: ast.Function) -> None:
     from concerto.check.exprs import check_expr
+    from concerto.check.lints import check_tail
 
     assert node.body is not None
     result = t.resolve(function.result)
     if result == t.NIL:
-        check_expr(body, node.body, None, discarded=True)
+        check_tail(body, node.body, check_expr(body, node.body, None, discarded=True))
         return
     body.tail = node.body.tail
     found = check_expr(body, node.body, result, is_body=True)
@@ -231,9 +241,11 @@ def _function_body(body: Body, function: FunctionInfo, node: ast.Function) -> No
 
 def finish(body: Body, function: FunctionInfo | None = None) -> None:
     """What can be said when all types of a body are decided."""
+    from concerto.check.lints import check_empties
     from concerto.check.traits import require
 
     check_unused(body)
+    check_empties(body)
     for bound in body.demands.bounds:
         require(body.checker, bound.type, bound.trait, bound.node, bound.what)
     if function is not None and function.is_generic:

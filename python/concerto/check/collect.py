@@ -209,8 +209,10 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             read_impl(checker, item)
         case ast.TypeAlias():
             params = type_params(checker, item.type_params)
+            checker.resolving.append(item.name.text)
             with scope(checker, {param.name: param for param in params}):
                 written_type(checker, item.type)
+            checker.resolving.pop()
         case ast.Const():
             type_ = written_type(checker, item.type)
             checker.constants[item.name.text] = (type_, constant_value(checker, item.value, type_))
@@ -314,7 +316,11 @@ def _alias(checker: Checker, name: str, args: list[Type]) -> Type:
     alias = checker.aliases[name]
     if name in checker.resolving:
         circle = " -> ".join([*checker.resolving[checker.resolving.index(name) :], name])
-        checker.report("E2005", f"the aliases form a circle: {circle}", alias.name)
+        if not checker.circular & set(checker.resolving):
+            # Where the circle closes.
+            last = checker.aliases[checker.resolving[-1]].name
+            checker.report("E2005", f"the aliases form a circle: {circle}", last)
+        checker.circular.update(checker.resolving)
         return t.UNKNOWN
     params = (param.name.text for param in alias.type_params)
     checker.resolving.append(name)
