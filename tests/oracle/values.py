@@ -326,7 +326,9 @@ def _nested(value: Value, depth: int) -> str:
             return _nested(fields[0], depth + 1)
         case Struct(type_, fields):
             inside = named(type_.fields, fields)
-            return f"{type_.name} {{ {inside} }}" if inside else f"{type_.name} {{ }}"
+            declared, generic, args = type_.name.partition("<")
+            name = declared.rpartition("::")[2] + generic + args
+            return f"{name} {{ {inside} }}" if inside else f"{name} {{ }}"
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]
             if form == "unit":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from concerto.check import builtins
+from concerto.check.files import Files
 from concerto.check.types import Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
@@ -49,6 +50,8 @@ class FieldInfo:
     json: str | None = None
     checks: dict[str, Any] = field(default_factory=dict)
     coerce: bool = False
+    is_pub: bool = False
+    span: Span | None = None
 
     @property
     def json_name(self) -> str:
@@ -241,6 +244,7 @@ class CheckedProgram:
     """A program without errors, ready to be lowered."""
 
     source: Source
+    """The whole text; spans are places in it."""
     module: ast.Module
     facts: Facts
     structs: dict[str, StructInfo]
@@ -255,6 +259,9 @@ class CheckedProgram:
     library: dict[str, FunctionInfo]
     kept: list[ast.Module]
     """Trees that facts refer to by identity."""
+    files: Files
+    exports: dict[str, str]
+    """Functions of other modules that the entry file makes public: their full names."""
     manifest: ManifestFacts | None = None
 
 

@@ -18,20 +18,19 @@ from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
 from concerto.check.decorators import read_decorators
+from concerto.check.exposed import check_exposed
 from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.types import Type
-from concerto.diagnostics.model import Label, did_you_mean
+from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast
 
 _FORMS = {
     ast.Trait: "a trait",
     ast.Impl: "an `impl` block",
-    ast.Use: "an import",
-    ast.Mod: "a module",
     ast.Agent: "an agent",
     ast.Tool: "a tool",
     ast.Mcp: "an MCP server",
@@ -68,6 +67,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
             check_model(checker, item)
     read_generics(checker)
     check_schemas(checker)
+    check_exposed(checker, named)
     return top
 
 
@@ -77,21 +77,18 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
     if form:
         checker.not_yet(form, _head(item))
         name = getattr(item, "name", None)
-        checker.refused.update([name.text] if name else _imported(item))
-        if isinstance(item, ast.Mod):
-            for inner in item.items or ():
-                if isinstance(inner, ast.Connect):
-                    _not_module_scope(checker, inner)
+        if name:
+            checker.refused.add(name.text)
         return
     name = getattr(item, "name", None)
     if name is None or isinstance(item, ast.Connect):
         return
-    if (
-        name.text in builtins.TYPES
-        or name.text in builtins.GENERIC
-        or name.text in ("Self", "Error")
-    ):
-        checker.report("E2003", f"`{name}` is a built-in type", name, "choose another name")
+    short = name.text.rpartition("::")[2]
+    if short in builtins.TYPES or short in builtins.GENERIC or short in ("Self", "Error"):
+        checker.report("E2003", f"`{short}` is a built-in type", name, "choose another name")
+    elif short in builtins.PRELUDE:
+        help_ = "here it stands for yours; choose another name to use both"
+        checker.report("W2005", f"`{short}` hides what is always there", name, help_)
     if name.text in declared:
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
@@ -111,26 +108,6 @@ def _decorators(checker: Checker, item: ast.Declaration) -> None:
 def _head(item: ast.Declaration) -> ast.Node | Span:
     name: ast.Name | None = getattr(item, "name", None)
     return name or Span(item.span.start, min(item.span.end, item.span.start + 4))
-
-
-def _imported(item: ast.Declaration) -> list[str]:
-    if not isinstance(item, ast.Use):
-        return []
-    pending, names = [item.tree], []
-    while pending:
-        tree = pending.pop()
-        pending.extend(tree.group or ())
-        names.append((tree.alias or tree.path.names[-1]).text)
-    return names
-
-
-def _not_module_scope(checker: Checker, item: ast.Connect) -> None:
-    checker.report(
-        "E4001",
-        "a connection is declared at module scope",
-        item.name,
-        "move it out of the module block",
-    )
 
 
 def _types(checker: Checker, item: ast.Declaration) -> None:
@@ -308,9 +285,8 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
                 *checker.aliases,
                 *checker.generics,
             ]
-            checker.report(
-                "E2002", f"there is no type `{name}`", node.path, did_you_mean(name, names)
-            )
+            help_ = checker.hint(name, names, node.path)
+            checker.report("E2002", f"there is no type `{name}`", node.path, help_)
         return t.UNKNOWN
     if len(args) != wanted:
         takes = (

@@ -55,7 +55,7 @@ def check_struct(body: Body, node: ast.StructLiteral, expected: Type | None) -> 
                 "E2002",
                 f"there is no struct `{name}`",
                 node.path,
-                did_you_mean(name, list(checker.structs)),
+                checker.hint(name, checker.structs, node.path),
             )
         return t.UNKNOWN
     fields = {field.name: field for field in info.fields}
@@ -73,6 +73,8 @@ def check_struct(body: Body, node: ast.StructLiteral, expected: Type | None) -> 
                 field.name,
                 did_you_mean(word, list(fields)),
             )
+        else:
+            checker.may_see(info, fields[word], field.name)
         value = field_value(field)
         checker.facts.names[id(field)] = value
         check_expr(body, value, expected)

@@ -63,8 +63,7 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             *checker.models,
             *builtins.PRELUDE,
         ]
-        help_ = did_you_mean(name, names)
-        checker.report("E2001", f"there is no `{name}`", node, help_)
+        checker.report("E2001", f"there is no `{name}`", node, checker.hint(name, names, node))
     return t.UNKNOWN
 
 

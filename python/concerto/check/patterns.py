@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import FieldInfo, Local, TypePattern, UnitVariant
+from concerto.check.checked import FieldInfo, Local, StructInfo, TypePattern, UnitVariant
 from concerto.check.generics import written_struct
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
@@ -125,7 +125,7 @@ def _unknown_variant(body: Body, path: ast.Path) -> None:
             "E2002",
             f"there is no type `{enum_name}`",
             path,
-            did_you_mean(enum_name, list(checker.enums)),
+            checker.hint(enum_name, checker.enums, path),
         )
 
 
@@ -223,6 +223,8 @@ def _find_variant(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None
                 return UnitVariant(enum, number, _other_than(body, path, type_, t.Enum(enum.name)))
     if len(path.names) == 1:
         word = path.names[0].text
+        if word in body.checker.refused:
+            return None
         body.checker.report(
             "E2001",
             f"there is no variant `{word}`",
@@ -256,23 +258,33 @@ def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -
         if isinstance(type_, t.Union):
             checker.facts.patterns[id(pattern)] = TypePattern(wanted, None)
         fields = {each.name: each.type for each in info.fields}
+        _visible(body, pattern, info)
     elif len(pattern.path.names) == 2:
         found = _find_variant(body, pattern.path, type_)
         if found and found.enum:
             checker.facts.patterns[id(pattern)] = found
             variant = found.enum.variants[found.variant]
             fields = {each.name: each.type for each in variant.fields}
-    else:
+    elif name not in checker.refused:
         checker.report(
             "E2002",
             f"there is no type `{name}`",
             pattern.path,
-            did_you_mean(name, list(checker.structs))
+            checker.hint(name, checker.structs, pattern.path)
             if name not in checker.generics
             else "the type of the value is another",
         )
+    if not fields:
         fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
     _struct_fields(body, pattern, fields, order or list(fields), is_mut)
+
+
+def _visible(body: Body, pattern: ast.StructPattern, info: StructInfo) -> None:
+    """Fields may be private to another module."""
+    fields = {each.name: each for each in info.fields}
+    for field in pattern.fields:
+        if field.name.text in fields:
+            body.checker.may_see(info, fields[field.name.text], field.name)
 
 
 def _is_llm_variant(path: ast.Path) -> bool:

@@ -56,15 +56,19 @@ def compile_path(path: str, options: argparse.Namespace) -> tuple[Compiled, Proj
 
     project, said = open_project(path, options)
     if path == "-":
-        compiled = compile_cached(Source("<stdin>", sys.stdin.read()), None, project)
+        source: Source | None = Source("<stdin>", sys.stdin.read())
+        compiled = compiled_from(None, [])
     else:
         try:
             source, diagnostics = read_source(Path(path))
         except OSError as error:
             raise Exit(USAGE, f"error: cannot read `{path}`: {error.strerror}") from None
         compiled = compiled_from(None, diagnostics)
-        if source is not None:
-            compiled = compile_cached(source, Path(path), project)
+    if source is not None:
+        try:
+            compiled = compile_cached(source, None if path == "-" else Path(path), project)
+        except OSError as error:
+            raise Exit(USAGE, f"error: cannot read `{error.filename}`: {error.strerror}") from None
     return compiled.also(said).linted(project.lint if project else {}), project
 
 

@@ -46,8 +46,9 @@ class TryTarget:
 class Builder:
     """The code of one function as it grows."""
 
-    def __init__(self, tables: Tables, file: int = 0) -> None:
+    def __init__(self, tables: Tables, file: int | None = None) -> None:
         self.tables = tables
+        #: The file of its spans; None where they are places in the text of the program.
         self.file = file
         self.facts = tables.checked.facts
         self.code: list[Instruction] = []
@@ -101,7 +102,7 @@ class Builder:
         move_last_uses(self.code)
 
 
-def lower_function(tables: Tables, info: FunctionInfo, file: int = 0) -> Function:
+def lower_function(tables: Tables, info: FunctionInfo, file: int | None = None) -> Function:
     """The code of a declared function."""
     from concerto.lower.exprs import lower_into, lower_unused
 
@@ -153,17 +154,20 @@ def finish_function(
 ) -> Function:
     """The function as the document has it."""
     builder.finish()
+    file, first = builder.file, 0
+    if file is None:
+        file, first = builder.tables.file_at(span.start)
     return Function(
         name=name,
-        file=builder.file,
-        span=(span.start, span.end),
+        file=file,
+        span=(span.start - first, span.end - first),
         public=public,
         doc=doc,
         params=params,
         result=builder.tables.type(result),
         registers=builder.most,
         code=builder.code,
-        spans=builder.spans,
+        spans=[(pc, start - first, end - first) for pc, start, end in builder.spans],
     )
 
 

@@ -20,7 +20,7 @@ from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.schemas import json_schema
-from concerto.source import Source
+from concerto.source import Source, Span
 
 
 class Tables:
@@ -38,8 +38,19 @@ class Tables:
         self.first_hidden = len(checked.functions) + bool(checked.top)
         self.variant_functions: dict[VariantFunction, int] = {}
         self.library_functions: dict[str, int] = {}
-        #: Its place among the files of a program that uses it.
-        self.library_file = 2 if checked.manifest else 1
+        #: Its place among the files of a program that uses it: behind the entry file, the manifest, and the files of modules.
+        self.library_file = len(checked.files.sources) + bool(checked.manifest)
+
+    def file_at(self, offset: int) -> tuple[int, int]:
+        """The file of a place in the text of the program, and where the file begins in it."""
+        files = self.checked.files
+        index = files.index(offset)
+        return index + bool(index and self.checked.manifest), files.starts[index]
+
+    def place(self, span: Span) -> list[int]:
+        """A span of the program as it stands in the document."""
+        file, first = self.file_at(span.start)
+        return [file, span.start - first, span.end - first]
 
     def library(self, function: FunctionInfo) -> int:
         """The index of a function of the library, which is lowered when it is first called."""
@@ -196,14 +207,15 @@ def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:
     }
 
 
-def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
+def _connection(tables: Tables, info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
     """A connection as it stands in the document, with the fields of the profile in force."""
+    place = [1, *info.span] if info.origin == "manifest" else tables.place(info.span)
     entry = {
         "name": info.name,
         "kind": info.kind,
         "origin": info.origin,
         "fields": info.fields,
-        "span": [int(info.origin == "manifest"), *info.span],
+        "span": place,
     }
     overlay = info.overlays.get(profile or "")
     return {**entry, "profile": overlay} if overlay else entry
@@ -211,11 +223,10 @@ def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
 
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
     """The IR of a checked program without errors."""
-    source = checked.source
     manifest = checked.manifest
-    files = [_file(source, embed_source=embed_source)]
+    files = [_file(source, embed_source=embed_source) for source in checked.files.sources]
     if manifest:
-        files.append(_file(manifest.source, embed_source=False))
+        files.insert(1, _file(manifest.source, embed_source=False))
     parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
     digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
@@ -241,7 +252,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     ]
     connections = list(checked.connections)
     profile = manifest.profile if manifest else None
-    program.connections = [_connection(c, profile) for c in checked.connections.values()]
+    program.connections = [_connection(tables, c, profile) for c in checked.connections.values()]
     if manifest and manifest.pricing:
         program.pricing = manifest.pricing
     program.models = [
@@ -249,7 +260,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
             "name": m.name,
             "connection": connections.index(m.connection),
             "fields": m.fields,
-            "span": [0, *m.span],
+            "span": tables.place(m.span),
         }
         for m in checked.models.values()
     ]
@@ -258,7 +269,11 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     exports = [
         {"name": f.name, "function": f.index}
         for f in checked.functions.values()
-        if f.is_pub and f.name != "main"
+        if f.is_pub and f.name != "main" and "::" not in f.name
+    ]
+    exports += [
+        {"name": name, "function": checked.functions[full].index}
+        for name, full in checked.exports.items()
     ]
     main = checked.functions.get("main")
     program.entry = {"top": top, "main": main.index if main else None, "exports": exports}

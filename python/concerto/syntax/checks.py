@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concerto.diagnostics.model import Diagnostic, Label
-from concerto.source import Source
+from concerto.source import Source, Span
 from concerto.syntax import ast
 from concerto.syntax.walk import children
 
@@ -54,6 +54,19 @@ def _check(node: ast.Node, in_settings: bool, parenthesised: set[int]) -> Iterat
             yield from _arguments(node.args)
         case ast.Function():
             yield from _parameters(node.params)
+        case ast.Impl(is_pub=True) | ast.Impl(decorators=(_, *_)):
+            what = f"`@{node.decorators[0].name}`" if node.decorators else "`pub`"
+            help_ = "remove it: methods may have one"
+            yield "E1020", f"{what} cannot stand before `impl`", _before(node), help_
+        case ast.Use(decorators=(first, *_)):
+            message = f"`@{first.name}` cannot stand before `use`"
+            yield "E1020", message, first, "remove it"
+        case ast.Mod(items=items) if items is not None:
+            statements = [item for item in items if isinstance(item, ast.Statement)]
+            if statements:
+                message = "a statement outside of the entry file"
+                help_ = "put it into a function, or into the file that is run"
+                yield "E1019", message, statements[0], help_
         case ast.Let() if isinstance(node.pattern, ast.OrPattern):
             yield "E1022", "alternatives in `let`", node.pattern, "use `match`"
         case ast.TryCatch(catches=catches):
@@ -65,6 +78,14 @@ def _check(node: ast.Node, in_settings: bool, parenthesised: set[int]) -> Iterat
             yield "E1010", "`_` is no value", node, "it matches anything in a pattern"
         case _:
             pass
+
+
+def _before(node: ast.Declaration) -> ast.Node:
+    """What stands before a declaration: its first decorator, or `pub`."""
+    if node.decorators:
+        return node.decorators[0]
+    start = node.span.start
+    return ast.Name(span=Span(start, start + len("pub")), text="pub")
 
 
 def _is_place(node: ast.Expr) -> bool:

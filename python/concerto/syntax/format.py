@@ -110,7 +110,7 @@ def _core(node: ast.Declaration) -> Doc:
         case ast.Use():
             return ("use ", _use(node.tree), ";")
         case ast.Mod():
-            inner = ";" if node.items is None else (" ", _methods(node.items))
+            inner = ";" if node.items is None else (" ", _blank_between(map(_item, node.items)))
             return (f"mod {node.name}", inner)
         case ast.Const():
             return (f"const {node.name}: ", type_(node.type), " = ", place_value(node.value), ";")

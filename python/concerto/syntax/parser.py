@@ -295,6 +295,14 @@ def _explain(source: Source, tokens: list[Any], at: int, error: _SyntaxError) ->
 
     if kind in _COMPARISONS and kind in error.expected and error.expected[kind] is None:
         return diagnostic("E1004", "comparisons cannot be chained", "write `a < b && b < c`")
+    if before == "PUB" and _starts_statement(kind) and previous:
+        place = Span(previous.index, previous.end)
+        return diagnostic("E1020", "`pub` cannot stand before a statement", "remove it", place)
+    decorator = _decorator_before(tokens, at)
+    if decorator is not None and _starts_statement(kind):
+        message = "a decorator cannot stand before a statement"
+        place = Span(tokens[decorator].index, tokens[decorator + 1].end)
+        return diagnostic("E1020", message, "remove it", place)
     if kind == "LET" and before in ("IF", "WHILE"):
         word = before.lower()
         return diagnostic("E1008", f"there is no `{word} let`", "use `match`")
@@ -326,6 +334,19 @@ def _explain(source: Source, tokens: list[Any], at: int, error: _SyntaxError) ->
     wanted = _wanted(expected)
     help_ = "expected " + wanted if wanted else None
     return diagnostic("E1001", f"unexpected {found}", help_)
+
+
+def _decorator_before(tokens: list[Any], at: int) -> int | None:
+    """Where the decorator begins that ends before a token, if one does."""
+    here = min(at, len(tokens)) - 1
+    if here > 0 and tokens[here].type == "RPAREN":
+        depth = 0
+        while here >= 0:
+            depth += (tokens[here].type in _CLOSERS) - (tokens[here].type in _OPENERS)
+            here -= 1
+            if depth == 0:
+                break
+    return here - 1 if here > 0 and tokens[here - 1].type == "AT" else None
 
 
 def _in_match(tokens: list[Any], at: int) -> bool:

@@ -147,7 +147,7 @@ class Mod(Declaration):
     """`mod m;` or `mod m { .. }`."""
 
     name: Name
-    items: tuple[Declaration, ...] | None
+    items: tuple[Declaration | Statement, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
