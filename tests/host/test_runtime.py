@@ -13,10 +13,6 @@ import concerto
 import pytest
 from concerto import errors
 
-from tests.conftest import ROOT
-
-MISSION = ROOT / "tests/golden/mission"
-
 PROGRAM = """
 connect c { base_url: env("URL"), api_key: env("KEY"), default_model: "m", timeout: 2 }
 model M { provider: c, temperature: 0, system_prompt: "Be brief." }
@@ -386,53 +382,3 @@ def test_a_closed_runtime_says_so(program: concerto.Program) -> None:
     with pytest.raises(RuntimeError, match="closed"):
         rt.call("text", "hello")
     assert rt.get_metrics().counters("c")["mocked"] == 1
-
-
-MISSION_EMITS = {
-    "streaming": ["stream_chunk"] * 9 + ["stream_complete"],
-    "token_tracking": ["tokens"],
-    "models_on_connections": [],
-}
-
-
-def test_the_streaming_snippet(server: concerto.MockServer) -> None:
-    rt = concerto.Runtime(MISSION / "streaming.conc")
-    rt.override_connection("openai", api_key=KEY, base_url=server.url)
-    emits = list(rt.start())
-    assert [e.channel for e in emits] == MISSION_EMITS["streaming"]
-    assert emits[-1].payload == "".join(e.payload for e in emits[:-1])
-    assert rt.get_metrics().estimated_cost("openai").usd > 0
-
-
-def test_the_token_snippet(server: concerto.MockServer) -> None:
-    rt = concerto.Runtime(MISSION / "token_tracking.conc")
-    rt.override_connection("openai", api_key=KEY, base_url=server.url)
-    assert [e.payload for e in rt.start()] == [{"input": 10, "output": 42, "model": "gpt-4o"}]
-    assert rt.get_metrics().tokens_by_model("Classifier") == 52
-
-
-def test_the_environment_snippet() -> None:
-    with pytest.raises(
-        concerto.ProgramError, match="environment variable `MISSING_VAR` is not set"
-    ):
-        concerto.Runtime(
-            MISSION / "environment_variables.conc",
-            env={"OPENAI_API_KEY": "k"},
-            env_allow=["OPENAI_API_KEY"],
-        ).run()
-
-
-def test_the_program_with_two_providers_mocked() -> None:
-    rt = concerto.Runtime(MISSION / "multiple_providers.conc", mock=True)
-    emits = list(rt.start())
-    assert [(e.channel, e.payload._asdict()) for e in emits] == [
-        ("result", {"needs_deep_analysis": False})
-    ]
-
-
-def test_aliases_reach_the_server(server: concerto.MockServer) -> None:
-    text = (MISSION / "model_aliasing.conc").read_text(encoding="utf-8")
-    text += '\npub fn f() -> Result<String, LlmError> { Ok(Classifier.execute("hello")?.model) }\n'
-    rt = concerto.Runtime(concerto.compile(text))
-    rt.override_connection("openai", api_key=KEY, base_url=server.url)
-    assert rt.call("f") == "gpt-4o-mini"

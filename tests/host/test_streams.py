@@ -146,3 +146,66 @@ def test_mocked_streams_have_the_same_methods() -> None:
     )
     runtime = concerto.Runtime(concerto.compile(source), mock=True)
     assert runtime.call("go") == "[mock |[mock response to: hi you]"
+
+
+def test_s_3_what_a_chunk_holds(server: concerto.MockServer) -> None:
+    source = """pub fn go() -> Result<Array<Array<Any>>, LlmError> {
+        let mut out: Array<Array<Any>> = [];
+        for c in M.stream("x")? { out.push([c.text, c.index, c.round, c.elapsed_ms >= 0]); }
+        Ok(out)
+    }"""
+    words = ["one ", "two ", "three ", "four"]
+    assert go(server, source) == [[word, i, 1, True] for i, word in enumerate(words)]
+
+
+def test_s_13_cancelling_closes_the_stream_and_runs_no_handler() -> None:
+    rules = [{"reply": {"text": "one two three", "fault": "stall", "after": 1}}]
+    source = """pub fn go() -> Result<String, LlmError> {
+        try { for c in M.stream("x")? { emit("chunk", c.text); } } catch LlmError(e) { emit("handled", e); }
+        emit("after", 1);
+        Ok("never")
+    }"""
+    with concerto.MockServer(script=json.dumps({"rules": rules})) as server:
+        runtime = concerto.Runtime(concerto.compile(HEAD + source), env={"URL": server.url})
+        run = runtime.start("go")
+        seen = []
+        for event in run:
+            seen.append(event.channel)
+            run.cancel()
+        assert seen == ["chunk"]
+        with pytest.raises(errors.RunCancelled):
+            run.result()
+        counters = runtime.get_metrics().counters("c")
+        assert (counters["cancelled"], counters["in_flight"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("function", "code"),
+    [
+        ('fn f() { for c in M.stream("x") { emit("c", c); } }', "E4034"),
+        ('fn f() -> Result<Int, LlmError> { let s = M.stream("x")?; emit("s", s); Ok(1) }', "E4033"),
+        ('fn f() -> Result<Int, LlmError> { M.stream("x", "y")?; Ok(1) }', "E3032"),
+        ("fn f() -> Result<Int, LlmError> { M.stream(1)?; Ok(1) }", "E3001"),
+        ('fn f() { M.stream_with_schema("x"); }', "E3011"),
+    ],
+)  # fmt: skip
+def test_s_8_s_19_s_20_what_streams_refuse(function: str, code: str) -> None:
+    with pytest.raises(concerto.CompileError) as caught:
+        concerto.compile(HEAD + function)
+    assert [found.code for found in caught.value.diagnostics if found.is_error] == [code]
+
+
+def test_c_64_c_66_one_pool_and_nothing_unasked() -> None:
+    """No request before the first call, one per call; two runs share one connection that is kept alive."""
+    source = 'pub fn go() -> Result<String, LlmError> { Ok(M.execute("x")?.text) }'
+    with concerto.MockServer() as server:
+        runtime = concerto.Runtime(concerto.compile(HEAD + source), env={"URL": server.url})
+        runtime.connection_settings("c")
+        runtime.get_metrics()
+        assert server.counts()["requests"] == 0
+        for done in (1, 2, 3):
+            runtime.call("go")
+            counts = server.counts()
+            assert (counts["requests"], counts["open_connections"]) == (done, 1)
+        paths = {request["path"] for request in server.requests()}
+        assert paths == {"/v1/chat/completions"}

@@ -154,7 +154,7 @@ async fn silence_before_the_headers_ends_with_phase_response() {
     assert_eq!(error.message, expected);
 }
 
-/// A server whose queue of connections is full: another one is neither accepted nor refused.
+/// C-59: a server whose queue of connections is full; another one is neither accepted nor refused.
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_not_made_ends_with_phase_connect() {
