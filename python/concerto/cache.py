@@ -96,19 +96,21 @@ def compiled_from(
     return Compiled(ir, rows, tuple(files))
 
 
-def compile_cached(source: Source, path: Path | None, project: Project | None = None) -> Compiled:
+def compile_cached(
+    source: Source, path: Path | None, project: Project | None = None, root: Path | None = None
+) -> Compiled:
     """Compiles, or takes the outcome from the cache beside `path`; None turns the cache off, and the modules are those of the current folder.
 
-    Raises `OSError` if the file of a module cannot be read.
+    `root` is the source root if it is not the folder of the file. Raises `OSError` if the file of a module cannot be read.
     """
-    entry = _entry(source, path, project)
+    entry = _entry(source, path, project, root)
     if entry is not None and path is not None:
-        found = _read(entry, Folder.of(path))
+        found = _read(entry, Folder.of(path, root))
         if found is not None:
             return found
     from concerto.compiler import compile_source
 
-    folder = Folder.of(path) if path else Folder(Path())
+    folder = Folder.of(path, root) if path else Folder(Path())
     compiled = compiled_from(*compile_source(source, project, folder=folder), folder.files())
     if entry is not None:
         with contextlib.suppress(OSError):
@@ -116,7 +118,9 @@ def compile_cached(source: Source, path: Path | None, project: Project | None = 
     return compiled
 
 
-def _entry(source: Source, path: Path | None, project: Project | None) -> Path | None:
+def _entry(
+    source: Source, path: Path | None, project: Project | None, root: Path | None
+) -> Path | None:
     if path is None or os.environ.get("CONCERTO_CACHE") == "off":
         return None
     manifest: tuple[str, ...] = ()
@@ -126,6 +130,7 @@ def _entry(source: Source, path: Path | None, project: Project | None) -> Path |
     for part in (
         source.path,
         source.digest,
+        root.as_posix() if root else "",
         *manifest,
         __version__,
         sys.version,
@@ -150,7 +155,10 @@ def _compiler_state() -> str:
         "syntax/grammar",
     )
     entries = [
-        e for f in folders for e in os.scandir(root / f) if e.name.endswith((".py", ".json"))
+        e
+        for f in folders
+        for e in os.scandir(root / f)
+        if e.name.endswith((".py", ".json", ".conc"))
     ]
     return str(sorted((e.path, e.stat().st_mtime_ns, e.stat().st_size) for e in entries))
 

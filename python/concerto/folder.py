@@ -32,9 +32,9 @@ class Folder:
         self._names = cache(_names)
 
     @classmethod
-    def of(cls, entry: Path) -> Folder:
-        """The source root of a program with this entry file."""
-        return cls(entry.parent, entry)
+    def of(cls, entry: Path, root: Path | None = None) -> Folder:
+        """The source root of a program with this entry file: its folder, unless another one is given."""
+        return cls(root or entry.parent, entry)
 
     def files(self) -> list[str]:
         """The files that were read, as sources are named."""

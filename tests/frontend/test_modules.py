@@ -42,7 +42,8 @@ class Project:
     def run(self) -> list[tuple[str, object]]:
         """What the program emits; it must compile without a word."""
         ir, diagnostics = self.compile()
-        assert ir is not None and not diagnostics, render_short(diagnostics)
+        assert ir is not None, render_short(diagnostics)
+        assert render_short(diagnostics) == ""
         emits: list[tuple[str, object]] = []
         runtime = Runtime(Program.from_bytes(ir))
         runtime.observe(
@@ -392,7 +393,8 @@ def test_two_connections_with_one_name_in_two_modules(project: Project) -> None:
     _, diagnostics = project.compile()
     assert [d.code for d in diagnostics] == ["E4003"]
     [label] = diagnostics[0].related
-    assert label.source is not None and label.source.path.endswith("a.conc")
+    assert label.source is not None
+    assert label.source.path.endswith("a.conc")
 
 
 def test_hosts_call_what_the_entry_file_makes_public(project: Project) -> None:

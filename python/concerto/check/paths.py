@@ -197,6 +197,9 @@ def imported_item(modules: Modules, module: Module, imported: Import) -> Item | 
         if not found.is_silent:
             message, place, note, help_ = explain(modules, module, imported.path, found)
             modules.report("E2022", message, place, help_ or note)
+        elif found.module is module:
+            message = f"`{imported.path}` is imported from the module itself"
+            modules.report("E2023", message, imported.path.span, "remove the `use`")
     elif imported.is_glob and not _is_open(found):
         message = f"`{imported.path}` has no names to import"
         help_ = "`*` stands behind a module or an enum"

@@ -200,7 +200,8 @@ def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
             removed = {start, start - 1}
     else:
         parser.parenthesised = set()
-    module = replace(module, lost=frozenset(lost))
+    grouped = frozenset(parser.parenthesised)
+    module = replace(module, lost=frozenset(lost), grouped=grouped)
     return module, [*diagnostics, *check_tree(source, module, parser.parenthesised)]
 
 

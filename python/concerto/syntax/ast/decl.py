@@ -268,3 +268,5 @@ class Module(Node):
     doc: str | None = field(default=None, compare=False)
     #: Words in what could not be read: nothing is to be said about them.
     lost: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    #: Identities of the expressions that stand in parentheses.
+    grouped: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
