@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto import __version__
+from concerto.diagnostics.codes import OFF_BY_DEFAULT
 from concerto.folder import Folder
 from concerto.source import Source
 
@@ -59,10 +60,11 @@ class Compiled:
         return Compiled(None if other.has_errors else self.ir, rows, self.files)
 
     def linted(self, levels: Mapping[str, str]) -> Compiled:
-        """With the warnings at their levels: `allow` hides one, `deny` keeps the program from running."""
+        """With the warnings at their levels: `allow` hides one, `deny` keeps the program from running. Some are off unless asked for."""
         rows, denied = [], False
         for row in self.diagnostics:
-            level = levels.get(row[1], "warn") if row[0] == "warning" else "warn"
+            usual = "allow" if row[1] in OFF_BY_DEFAULT else "warn"
+            level = levels.get(row[1], usual) if row[0] == "warning" else "warn"
             denied = denied or level == "deny"
             if level != "allow":
                 rows.append(row)

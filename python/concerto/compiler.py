@@ -32,6 +32,7 @@ def compile_source(
     from concerto import __version__
     from concerto.check.checked import ManifestFacts
     from concerto.check.checker import check
+    from concerto.check.follow_ups import Parsed, without_follow_ups
     from concerto.check.found import no_files
     from concerto.lower.encode import encode
     from concerto.lower.program import lower
@@ -50,7 +51,8 @@ def compile_source(
             project.pricing,
         )
     checked, found = check(source, module, manifest, folder.find if folder else no_files)
-    diagnostics = [*diagnostics, *found]
+    entry = Parsed(source, module, tuple(diagnostics))
+    diagnostics = without_follow_ups([entry, *checked.files.modules], found)
     if any(diagnostic.is_error for diagnostic in diagnostics):
         return None, diagnostics
     program = lower(checked, __version__, embed_source=embed_source)

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from concerto.check.follow_ups import Parsed
 from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
 
@@ -21,6 +22,8 @@ class Files:
     sources: list[Source] = field(default_factory=list)
     #: Where each begins in the whole text.
     starts: list[int] = field(default_factory=list)
+    #: The files of modules as they were read.
+    modules: list[Parsed] = field(default_factory=list)
 
     def add(self, source: Source) -> int:
         """Files a source; gives where it begins. Not after `whole` was asked for."""

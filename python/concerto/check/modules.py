@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from concerto.check.files import Files
+from concerto.check.follow_ups import Parsed
 from concerto.check.found import Finder, Found, no_files
 from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
@@ -223,7 +224,7 @@ class Modules:
             return inner
         source = found.sources[0]
         tree, problems = parse(source)
-        self.diagnostics.extend(problems)
+        self.files.modules.append(Parsed(source, tree, tuple(problems)))
         inner = Module(path, parent, tree.items, start=self.files.add(source), lost=tree.lost)
         inner.is_broken = not tree.items and any(problem.is_error for problem in problems)
         self._declare(inner)

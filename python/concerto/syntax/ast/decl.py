@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from concerto.source import Span
 from concerto.syntax.ast.expr import Argument, Block, Expr
 from concerto.syntax.ast.node import Name, Node, Path
 from concerto.syntax.ast.stmt import Statement
@@ -270,3 +271,5 @@ class Module(Node):
     lost: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     #: Identities of the expressions that stand in parentheses.
     grouped: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
+    #: Where something could not be read.
+    damaged: tuple[Span, ...] = field(default=(), compare=False, repr=False)
