@@ -28,7 +28,7 @@ ELSEWHERE = {
     "E4061",
 }
 #: Rules that are about several declarations, or are not in the language's table: their goldens show them.
-GOLDEN_ONLY = {"E3033", "E4010", "E4016", "W4012", "W4017", "E9001"}
+GOLDEN_ONLY = {"E4010", "E4016", "W4012", "W4017", "E9001"}
 
 
 def examples() -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from concerto.check import builtins
 from concerto.check.modules import Item, Module, Modules, shifted
 from concerto.check.paths import Missing, explain, resolve
+from concerto.check.std_names import is_later
 from concerto.source import Span
 from concerto.syntax import ast
 
@@ -241,6 +242,8 @@ class Rewriter:
             return self._missing(path, found, use)
         if found.kind == "module" or (found.kind == "std" and len(found.path) < 3):
             return self._moved(path)
+        if found.kind == "std" and is_later(found.path[1]):
+            return self._later(path, found.path[1])
         if found.path == tuple(name.text for name in path.names):
             return self._moved(path)
         span = self._span(path.span)
@@ -251,6 +254,13 @@ class Rewriter:
             if names[-at].text == rest[-at].text:
                 names[-at] = rest[-at]
         return ast.Path(span=span, names=tuple(names))
+
+    def _later(self, path: ast.Path, module: str) -> ast.Path:
+        """Reports a module of `std` that the language has and this release has not."""
+        span, help_ = self._span(path.span), "this release does not have it; see the README"
+        self.modules.report("E9001", f"`std::{module}` cannot be compiled yet", span, help_)
+        self.refused.add(str(path))
+        return ast.Path(span=span, names=(ast.Name(span=span, text=str(path)),))
 
     def _missing(self, path: ast.Path, missing: Missing, use: str) -> ast.Path:
         """Reports a path that leads nowhere, unless the rest of the check does."""
