@@ -342,11 +342,7 @@ impl Inner {
     ) -> Result<Value, RunError> {
         let work = async {
             let mut engine = Engine::new(&self.shared, recorder);
-            let mut value = Value::Nil;
-            for (function, args) in plan.0 {
-                value = engine.run(function, args, outlet).await?;
-            }
-            match value {
+            match engine.run_all(plan.0, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),

@@ -61,6 +61,8 @@ class Body:
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
+    #: Collections whose elements a later use must decide.
+    undecided: list[tuple[ast.Node, Type]] = field(default_factory=list)
     #: Empty literals with the types of what they hold, which a later use may decide.
     empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
 
@@ -178,7 +180,12 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
 
 
 def check_unused(body: Body) -> None:
-    """W2001, W2002."""
+    """W2001, W2002, and collections of which nobody ever learned what they hold."""
+    for node, made in body.undecided:
+        if any(isinstance(t.resolve(part), t.Var) for part in t.parts(made)):
+            name = t.show(made).partition("<")[0]
+            message = f"what this `{name}` holds is never known"
+            body.checker.report("E3007", message, node, f"write its type: `let x: {name}<..> = ..`")
     for local in body.locals:
         if local.name.startswith("_"):
             continue

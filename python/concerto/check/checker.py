@@ -13,6 +13,7 @@ from concerto.check.checked import (
     FunctionInfo,
     ManifestFacts,
     ModelInfo,
+    StoreInfo,
     StructInfo,
 )
 from concerto.check.types import Type
@@ -39,6 +40,7 @@ class Checker:
         self.aliases: dict[str, ast.TypeAlias] = {}
         self.connections: dict[str, ConnectionInfo] = {}
         self.models: dict[str, ModelInfo] = {}
+        self.stores: dict[str, StoreInfo] = {}
         self.functions: dict[str, FunctionInfo] = {}
         self.constants: dict[str, tuple[Type, object]] = {}
         #: Functions of the library that the program uses, and the trees that facts refer to.
@@ -116,6 +118,7 @@ def check(
         enums=checker.enums,
         connections=checker.connections,
         models=checker.models,
+        stores=checker.stores,
         functions=checker.functions,
         constants=checker.constants,
         top=top,

@@ -22,6 +22,8 @@ from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.schemas import check_schemas, read_fields, read_struct
+from concerto.check.std_types import collection_type
+from concerto.check.stores import declare_store
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.source import Span
@@ -73,7 +75,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
 
 def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
     _decorators(checker, item)
-    form = _FORMS.get(type(item))
+    form = None if _is_hashmap(item) else _FORMS.get(type(item))
     if form:
         checker.not_yet(form, _head(item))
         name = getattr(item, "name", None)
@@ -96,6 +98,10 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
     declared.setdefault(name.text, name.span)
+
+
+def _is_hashmap(item: ast.Declaration) -> bool:
+    return isinstance(item, ast.Store) and item.kind == "hashmap"
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
@@ -172,6 +178,8 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             checker.resolving.append(item.name.text)
             written_type(checker, item.type)
             checker.resolving.pop()
+        case ast.Store(kind="hashmap"):
+            declare_store(checker, item)
         case ast.Const():
             type_ = written_type(checker, item.type)
             checker.constants[item.name.text] = (type_, constant_value(checker, item.value, type_))
@@ -289,11 +297,18 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
     name = str(node.path)
     if name in checker.opaque and not node.args:
         return checker.opaque[name]
+    collection = collection_type(checker, name)
     args = [written_type(checker, arg) for arg in node.args]
+    if collection and len(args) == 1:
+        if collection == "Set" and not t.is_hashable(args[0]):
+            checker.report("E3036", f"`{t.show(args[0])}` cannot be in a set", node.args[0])
+        return t.Collection(collection, args[0])
     generic = checker.generics.get(name)
     wanted = len(generic.type_params) if generic else builtins.GENERIC.get(name, 0)
+    wanted = 1 if collection else wanted
     known = (
-        name in builtins.GENERIC
+        collection is not None
+        or name in builtins.GENERIC
         or name in builtins.TYPES
         or name in checker.structs
         or name in checker.enums
@@ -310,9 +325,10 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
                 *checker.aliases,
                 *checker.generics,
             ]
-            checker.report(
-                "E2002", f"there is no type `{name}`", node.path, did_you_mean(name, names)
-            )
+            help_ = did_you_mean(name, names)
+            if name in builtins.COLLECTIONS:
+                help_ = f"write `use std::collections::{name};`"
+            checker.report("E2002", f"there is no type `{name}`", node.path, help_)
         return t.UNKNOWN
     if len(args) != wanted:
         takes = (
@@ -323,7 +339,7 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
     if generic:
         return instance(checker, node, args)
     if name in builtins.GENERIC:
-        if name == "Map" and not t.is_hashable(args[0]):
+        if name in ("Map", "HashMap") and not t.is_hashable(args[0]):
             checker.report("E3036", f"`{t.show(args[0])}` cannot be a map key", node.args[0])
         return builtins.generic(name, args)
     if name in checker.structs:

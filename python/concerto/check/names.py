@@ -9,6 +9,7 @@ from concerto.check.checked import (
     ConstantName,
     FunctionName,
     ModelName,
+    StoreName,
     UnitVariant,
     VariantFunction,
 )
@@ -46,6 +47,9 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
         if name in checker.models:
             checker.facts.names[id(node)] = ModelName(name)
             return t.MODEL
+        if name in checker.stores:
+            checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
+            return checker.stores[name].type
         if name in checker.functions:
             function = checker.functions[name]
             checker.facts.names[id(node)] = FunctionName(function)
@@ -64,6 +68,7 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.stores,
             *builtins.PRELUDE,
         ]
         help_ = did_you_mean(name, names)

@@ -7,7 +7,7 @@ mod asked;
 pub mod emits;
 mod logged;
 mod models;
-mod outside;
+pub mod outside;
 mod settings;
 mod streams;
 mod typed;
@@ -26,7 +26,7 @@ use crate::value::{Value, builtin};
 use crate::vm::{Effect, Fiber, Panic, Resume, Step, Trace};
 
 use emits::{Emit, Outlet};
-use outside::Outside;
+use outside::{FileAccess, NetAccess, Outside};
 use settings::RunSettings;
 use world::Environment;
 
@@ -51,6 +51,12 @@ pub struct Shared {
     pub environment: Environment,
     /// What `std::env::args` gives.
     pub args: Vec<String>,
+    /// What `std::fs` may do.
+    pub files: FileAccess,
+    /// What `std::http` may reach.
+    pub net: NetAccess,
+    /// The longest body of an answer to `std::http`, in bytes.
+    pub http_body_limit: usize,
     /// Where `std::log` writes.
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
@@ -74,14 +80,14 @@ pub struct Engine<'a> {
     settings: RunSettings,
     recorder: Arc<Recorder>,
     emitted: u64,
-    outside: Outside,
+    outside: Arc<Outside>,
 }
 
 impl<'a> Engine<'a> {
     /// Prepares a run whose usage is counted in `recorder` besides the runtime's.
     #[must_use]
     pub fn new(shared: &'a Shared, recorder: Arc<Recorder>) -> Self {
-        let outside = Outside::new(shared.seed);
+        let outside = Arc::new(Outside::new(shared.seed));
         Self { shared, settings: RunSettings::default(), recorder, emitted: 0, outside }
     }
 
@@ -104,6 +110,35 @@ impl<'a> Engine<'a> {
         let connections = self.shared.program.connections();
         let index = connections.iter().position(|c| c.name == name).unwrap_or(usize::MAX);
         self.settings.view(self.shared, index).map_err(|error| error.message)
+    }
+
+    /// Runs functions one after the other, with the program's stores open around them; gives the result of the last.
+    ///
+    /// # Errors
+    /// As for [`Engine::run`]; also a store whose file cannot be read or written.
+    pub async fn run_all<O: Outlet>(
+        &mut self,
+        functions: Vec<(usize, Vec<Value>)>,
+        outlet: &mut O,
+    ) -> Result<Value, RunError> {
+        let shared = self.shared;
+        self.outside = Arc::new(Outside::with_stores(shared).map_err(store_failed)?);
+        let outside = Arc::clone(&self.outside);
+        let running = async {
+            let mut value = Value::Nil;
+            for (function, args) in functions {
+                value = self.run(function, args, outlet).await?;
+            }
+            Ok(value)
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = running => outcome,
+            what = outside.keep_saved(shared) => Err(store_failed(what)),
+        };
+        // What was changed before a failure is kept, too.
+        let saved = outside.save_stores(shared).await.map_err(store_failed);
+        outcome.and_then(|value| saved.map(|()| value))
     }
 
     /// Runs one function to its end.
@@ -202,6 +237,11 @@ fn emitted(payload: Value) -> Value {
         }
         other => other,
     }
+}
+
+fn store_failed(what: String) -> RunError {
+    let value = builtin::fs_error(&what, "io", "");
+    RunError::Program { message: what, value, trace: Vec::new() }
 }
 
 fn failed(error: Value, trace: &Trace) -> RunError {

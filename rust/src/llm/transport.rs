@@ -90,6 +90,8 @@ async fn in_phase<T>(
 pub(super) struct Transport {
     options: TransportOptions,
     pools: Mutex<HashMap<(String, String, Duration), Pool>>,
+    /// For requests of programs: one for loopback, which goes past proxies, and one for all else.
+    plain: Mutex<HashMap<bool, reqwest::Client>>,
 }
 
 /// The connections to one server.
@@ -100,7 +102,26 @@ pub(super) struct Pool {
 
 impl Transport {
     pub(super) fn new(options: TransportOptions) -> Self {
-        Self { options, pools: Mutex::default() }
+        Self { options, pools: Mutex::default(), plain: Mutex::default() }
+    }
+
+    /// The client for requests of programs to a URL, made on first use.
+    pub(super) fn plain(
+        &self,
+        url: &str,
+        redirects: impl FnOnce() -> reqwest::redirect::Policy,
+    ) -> Result<reqwest::Client, String> {
+        let mut clients = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        let loopback = is_loopback(url);
+        if let Some(client) = clients.get(&loopback) {
+            return Ok(client.clone());
+        }
+        let client = client(&self.options, url, CONNECT).map_err(|failure| failure.message)?;
+        let client = client.redirect(redirects()).build();
+        let client =
+            client.map_err(|e| format!("the HTTP client cannot be made: {}", causes(&e)))?;
+        clients.insert(loopback, client.clone());
+        Ok(client)
     }
 
     /// The pool of a connection, for attempts of at most `timeout`.
@@ -184,19 +205,31 @@ fn build(
     base_url: &str,
     connect: Duration,
 ) -> Result<reqwest::Client, Failure> {
+    let mut builder =
+        client(options, base_url, connect)?.redirect(reqwest::redirect::Policy::none()); // following would send the key to another host
+    if base_url.starts_with("http://") {
+        builder = builder.http1_only();
+    }
+    builder.build().map_err(|error| {
+        wrong("base_url", &format!("the HTTP client cannot be made: {}", causes(&error)))
+    })
+}
+
+/// What all clients have in common.
+fn client(
+    options: &TransportOptions,
+    url: &str,
+    connect: Duration,
+) -> Result<reqwest::ClientBuilder, Failure> {
     let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none()) // following would send the key to another host
         .retry(reqwest::retry::never()) // only our own loop retries
         .connect_timeout(connect)
         .pool_max_idle_per_host(MAX_IDLE)
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
         .referer(false);
-    if base_url.starts_with("http://") {
-        builder = builder.http1_only();
-    }
     builder = match options.proxy.as_deref() {
-        None if is_loopback(base_url) => builder.no_proxy(),
+        None if is_loopback(url) => builder.no_proxy(),
         Some("none") => builder.no_proxy(),
         Some(url) => {
             let proxy = reqwest::Proxy::all(url).map_err(|_| wrong("proxy", "is no URL"))?;
@@ -204,10 +237,7 @@ fn build(
         }
         None => builder,
     };
-    builder = tls(builder, options).map_err(|message| wrong("ca_bundle", &message))?;
-    builder.build().map_err(|error| {
-        wrong("base_url", &format!("the HTTP client cannot be made: {}", causes(&error)))
-    })
+    tls(builder, options).map_err(|message| wrong("ca_bundle", &message))
 }
 
 fn wrong(option: &str, message: &str) -> Failure {
@@ -387,7 +417,7 @@ fn is_unpacking(error: &reqwest::Error) -> bool {
 }
 
 /// The innermost causes of an error, without the library's own frame around them.
-fn causes(error: &reqwest::Error) -> String {
+pub(super) fn causes(error: &reqwest::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(cause) = next {

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::{Form, Value};
+use super::{Collection, Form, Value};
 
 /// Deeper values show as `...`.
 const MAX_DEPTH: usize = 64;
@@ -81,7 +81,15 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         }
         Value::Function(function) => write!(f, "<fn {}>", function.name),
         Value::Model(model) => write!(f, "<model {}>", model.name),
-        Value::Foreign(thing) => write!(f, "<{}>", thing.type_name()),
+        Value::Collection(items) => {
+            let (open, close) = match &**items {
+                Collection::Set(_) => ("Set{", "}"),
+                Collection::Queue(_) => ("Queue[", "]"),
+                Collection::Stack(_) => ("Stack[", "]"),
+            };
+            list(f, open, &items.values(), close, depth)
+        }
+        Value::Foreign(thing) => f.write_str(&thing.shown()),
     }
 }
 

@@ -4,22 +4,26 @@
 //! owner, so that assignment is cheap and yet behaves as a copy. Nothing here knows the VM.
 
 pub mod builtin;
+mod collection;
 mod compare;
 mod display;
 mod json;
 mod json_text;
 mod model;
 mod nested;
+mod store;
 mod text;
 
 use std::any::Any;
 use std::sync::Arc;
 
+pub use collection::{Collection, CollectionKind};
 pub use compare::{equal, order};
 pub use json::{from_json, to_json};
 pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
+pub use store::Store;
 pub use text::Text;
 
 /// Any value of the language.
@@ -60,7 +64,9 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A model, or one with settings of its own.
     Model(Arc<ModelValue>),
-    /// Something of the engine, such as a stream.
+    /// A `Set<T>`, `Queue<T>` or `Stack<T>`.
+    Collection(Arc<Collection>),
+    /// Something that is a reference, such as a stream or a store.
     Foreign(Arc<Box<dyn Foreign>>),
 }
 
@@ -70,6 +76,14 @@ pub trait Foreign: Any + Send + Sync + std::fmt::Debug {
     fn type_name(&self) -> &'static str;
     /// For the engine, which knows the type.
     fn as_any(&self) -> &dyn Any;
+    /// Its display form.
+    fn shown(&self) -> String {
+        format!("<{}>", self.type_name())
+    }
+    /// Whether `==` says so; most things cannot be compared.
+    fn is_same(&self, _other: &dyn Foreign) -> bool {
+        false
+    }
 }
 
 /// A value that can be a map key.
@@ -275,6 +289,7 @@ impl Value {
                     "ModelRef"
                 }
             }
+            Self::Collection(value) => value.kind().name(),
             Self::Foreign(value) => value.type_name(),
         }
     }

@@ -26,6 +26,20 @@ requests! {
     EnvAll "env.all" 0;
     EnvArgs "env.args" 0;
     LogWrite "log.write" 3;
+    FsRead "fs.read_file" 1;
+    FsWrite "fs.write_file" 2;
+    FsAppend "fs.append_file" 2;
+    FsExists "fs.exists" 1;
+    FsIsFile "fs.is_file" 1;
+    FsIsDir "fs.is_dir" 1;
+    FsList "fs.list_dir" 1;
+    FsRemove "fs.remove_file" 1;
+    FsCreateDir "fs.create_dir" 2;
+    FsCopy "fs.copy" 2;
+    FsRename "fs.rename" 2;
+    FsSize "fs.file_size" 1;
+    StoreOpen "store.open" 1;
+    HttpRequest "http.request" 5;
 }
 
 impl Request {
