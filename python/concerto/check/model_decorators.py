@@ -1,4 +1,4 @@
-"""Decorators of models: `@retry`, `@timeout` and `@log` (library reference 8). They become fields of the model."""
+"""Decorators of models: `@retry`, `@timeout`, `@log` and `@cache` (library reference 8). They become fields of the model."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ _ARGUMENTS: dict[str, dict[str, Type]] = {
     },
     "timeout": {"seconds": t.FLOAT, "ms": t.INT, "scope": t.STRING},
     "log": {"channel": t.STRING},
+    "cache": {"ttl_seconds": t.INT, "max_entries": t.INT},
 }
 _BACKOFFS = ("none", "linear", "exponential")
 _CLASSES = ("rate_limit", "server_error", "timeout")
 _LONGEST_MS = 86_400_000
+_LONGEST_TTL = 31_536_000
 
 #: The arguments of a decorator: value and place of each.
 _Given = dict[str, tuple[Any, ast.Argument]]
@@ -39,9 +41,6 @@ def read_model_decorators(
     """Adds what the decorators of a model say to its fields. `policy` is the place of its `retry_policy`."""
     for decorator in read_decorators(checker, node.decorators, _ALLOWED):
         name = decorator.name.text
-        if name == "cache":
-            checker.not_yet("the decorator `@cache`", decorator)
-            continue
         given = _arguments(checker, decorator, _ARGUMENTS[name])
         if given is None:
             continue
@@ -57,6 +56,10 @@ def read_model_decorators(
                 deadline = _timeout(checker, decorator, given)
                 if deadline is not None:
                     fields["deadline_ms"] = deadline
+            case "cache":
+                cache = _cache(checker, decorator, given)
+                if cache is not None:
+                    fields["cache"] = cache
             case _:
                 fields["log"] = _channel(checker, given)
 
@@ -144,6 +147,17 @@ def _timeout(checker: Checker, decorator: ast.Decorator, given: _Given) -> int |
         _wrong(checker, f"the limit must be 1 ms to one day, found {value}", arg)
         return None
     return int(limit)
+
+
+def _cache(checker: Checker, decorator: ast.Decorator, given: _Given) -> dict[str, int] | None:
+    """How long answers are kept, in seconds, and how many."""
+    if "ttl_seconds" not in given:
+        help_ = "write how long answers are kept: `@cache(ttl_seconds: 300)`"
+        _wrong(checker, "`@cache` needs `ttl_seconds`", decorator, help_)
+        return None
+    _in_range(checker, given, "ttl_seconds", 1, _LONGEST_TTL)
+    _in_range(checker, given, "max_entries", 1, 1_000_000)
+    return {"max_entries": 1000} | {word: value for word, (value, _) in given.items()}
 
 
 def _channel(checker: Checker, given: _Given) -> str:

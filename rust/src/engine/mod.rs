@@ -4,8 +4,10 @@
 //! the run (evaluated connection fields, metrics, the number of emits) and borrows what belongs to the runtime.
 
 mod asked;
+mod cached;
 pub mod emits;
 mod logged;
+mod mocked;
 mod models;
 mod settings;
 mod streams;
@@ -23,7 +25,9 @@ use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
 use crate::vm::{Effect, Fiber, Panic, Resume, Step, Trace};
 
+pub use cached::Answers;
 use emits::{Emit, Outlet};
+pub use mocked::Mock;
 use settings::RunSettings;
 use world::Environment;
 
@@ -48,8 +52,10 @@ pub struct Shared {
     pub environment: Environment,
     /// Where time comes from.
     pub clock: Clock,
-    /// Answer model calls locally (O-15).
-    pub mock: bool,
+    /// Of models with `@cache`.
+    pub answers: Answers,
+    /// Who answers model calls.
+    pub mock: Mock,
     /// Active calls before StackOverflow.
     pub max_call_depth: usize,
 }

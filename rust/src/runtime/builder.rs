@@ -8,8 +8,8 @@ use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
-use crate::engine::Shared;
 use crate::engine::world::Environment;
+use crate::engine::{Answers, Mock, Shared};
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
@@ -28,7 +28,7 @@ pub struct RuntimeBuilder {
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
-    mock: bool,
+    mock: Mock,
     prices: Vec<(String, PriceConfig)>,
 }
 
@@ -45,7 +45,7 @@ impl RuntimeBuilder {
             log_sink: log::standard_error(),
             execution_timeout: None,
             max_call_depth: 10_000,
-            mock: false,
+            mock: Mock::Off,
             prices: Vec::new(),
         }
     }
@@ -76,7 +76,14 @@ impl RuntimeBuilder {
 
     /// Answer every model call locally, without network and keys.
     pub fn mock(mut self, mock: bool) -> Self {
-        self.mock = mock;
+        self.mock = if mock { Mock::Usual } else { Mock::Off };
+        self
+    }
+
+    /// Answer every model call locally, by the rules of a script; a question that none fits gets the usual answer.
+    #[cfg(feature = "mock")]
+    pub fn mock_script(mut self, script: crate::mock::LocalScript) -> Self {
+        self.mock = Mock::Scripted(Arc::new(script));
         self
     }
 
@@ -172,6 +179,7 @@ impl RuntimeBuilder {
             overrides: Arc::clone(&overrides),
             environment: self.environment,
             clock: self.clock,
+            answers: Answers::default(),
             mock: self.mock,
             max_call_depth: self.max_call_depth,
         };

@@ -13,7 +13,7 @@ use super::metrics::Metrics;
 use super::program::Program;
 use super::run::Run;
 use super::values::{dict_to_json, py_to_json, value_to_py};
-use crate::{Args, BoxError, Emit, Error, Observer, PriceConfig};
+use crate::{Args, BoxError, Emit, Error, Observer, PriceConfig, RuntimeBuilder};
 
 #[pyclass(frozen, module = "concerto._native")]
 pub(super) struct Runtime {
@@ -78,15 +78,28 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
     Ok(Args { positional, named })
 }
 
+#[cfg(feature = "mock")]
+fn scripted(builder: RuntimeBuilder, text: &str) -> PyResult<RuntimeBuilder> {
+    let script = crate::mock::LocalScript::parse(text);
+    let script = script.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(builder.mock_script(script))
+}
+
+#[cfg(not(feature = "mock"))]
+fn scripted(_: RuntimeBuilder, _: &str) -> PyResult<RuntimeBuilder> {
+    Err(PyValueError::new_err("this build has no scripts: it was made without the feature `mock`"))
+}
+
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn"))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn"))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
         program: &Bound<'_, Program>,
         mock: bool,
+        mock_script: Option<&str>,
         env: Option<HashMap<String, String>>,
         env_allow: Option<Vec<String>>,
         execution_timeout: Option<f64>,
@@ -108,6 +121,9 @@ impl Runtime {
             .max_call_depth(max_call_depth)
             .log_level(log_level)
             .env(env.unwrap_or_default());
+        if let Some(text) = mock_script {
+            builder = scripted(builder, text)?;
+        }
         if let Some(names) = env_allow {
             builder = builder.env_allow(names);
         }
