@@ -13,7 +13,7 @@ from pathlib import Path
 import concerto
 import pytest
 from concerto import _native
-from concerto.check import builtins
+from concerto.check import builtins, library
 from concerto.check import types as t
 from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
@@ -22,6 +22,8 @@ from concerto.lower.ir import OPERANDS
 from concerto.source import Source
 
 from tests.conftest import ROOT
+from tests.oracle import all_instructions as _all  # noqa: F401  # fills the tables of natives
+from tests.oracle.natives import MUTATING, PURE
 
 PYTHON = ROOT / "python" / "concerto"
 RUST = ROOT / "rust" / "src"
@@ -159,6 +161,12 @@ def test_twins_agree() -> None:
             method = builtins.method(table, name)
             assert method is not None
             assert natives[method.native] == (len(method.params) + 1, method.mutates), method.native
+    requests = {name for name, _ in _native.requests()}
+    for kind, name in library.intrinsics():
+        assert name in (natives if kind == "native" else requests), f"{kind} {name}"
+    assert requests == {name for kind, name in library.intrinsics() if kind == "effect"}
+    # What models share is no business of the oracle.
+    assert set(natives) == {*PURE, *MUTATING, "model.shutdown", "model.spawn"}
     native_records = {
         record["name"]: (record["is_error"], [tuple(f) for f in record["fields"]])
         for record in json.loads(_native.builtin_records())

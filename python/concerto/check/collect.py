@@ -18,6 +18,7 @@ from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
 from concerto.check.decorators import read_decorators
+from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
@@ -68,6 +69,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
             check_model(checker, item)
     read_generics(checker)
     check_schemas(checker)
+    read_function_decorators(checker)
     return top
 
 
@@ -99,12 +101,14 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
-    """Those of functions are not there yet; those of schemas, structs and models are read with their fields."""
+    """Tests are not there yet; the others of functions are read when all signatures are known, and those of schemas, structs and models are read with their fields."""
     if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
         return
-    later = ("retry", "timeout", "log", "test", "expect_fail")
-    allowed = frozenset(later if isinstance(item, ast.Function) else ())
+    later = ("test", "expect_fail")
+    allowed = frozenset((*LAYERS, *later) if isinstance(item, ast.Function) else ())
     for decorator in read_decorators(checker, item.decorators, allowed):
+        if decorator.name.text in LAYERS:
+            continue
         checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
 
 
@@ -196,8 +200,6 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
         return
     if item.type_params:
         checker.not_yet("a generic function", item.name)
-    if item.is_async:
-        checker.not_yet("an `async` function", item.name)
     if item.body is None:
         checker.report(
             "E1017", f"`{item.name}` has no body", item.name, "write `{ .. }` behind the signature"

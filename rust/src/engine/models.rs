@@ -24,7 +24,7 @@ const MODELS: usize = 1 << 32;
 const OPENAI_STOPS: usize = 4;
 
 impl Engine<'_> {
-    pub(super) async fn execute(&mut self, model: &ModelValue, input: &Value) -> Value {
+    pub(super) async fn execute(&self, model: &ModelValue, input: &Value) -> Value {
         let call = match self.call(model, input, None) {
             Ok(call) => call,
             Err(error) => return result(Err(error)),
@@ -33,7 +33,7 @@ impl Engine<'_> {
             Known::Answer(value) => return Value::ok(value),
             Known::Nothing(question) => question,
         };
-        let mut talk = Talk::begin(self.shared, call, self.recorders());
+        let mut talk = Talk::begin(self.shared, call, self.recorders.clone());
         let outcome = talk.round().await.map(|answer| {
             talk.succeed();
             response(&answer)
@@ -43,27 +43,26 @@ impl Engine<'_> {
         answer
     }
 
-    pub(super) async fn stream(&mut self, model: &ModelValue, input: &Value) -> Value {
+    pub(super) async fn stream(&self, model: &ModelValue, input: &Value) -> Value {
         let outcome = match self.call(model, input, None) {
             Ok(call) if self.shared.mock.is_on() => {
-                let mut mocked = Mocked::begin(self.shared, call, self.recorders());
+                let mut mocked = Mocked::begin(self.shared, call, self.recorders.clone());
                 mocked.round(true).await.map(|said| streams::from_mock(mocked, said))
             }
-            Ok(call) => {
-                self.shared.client.stream(call, self.recorders()).await.map(streams::from_response)
-            }
+            Ok(call) => self
+                .shared
+                .client
+                .stream(call, self.recorders.clone())
+                .await
+                .map(streams::from_response),
             Err(error) => Err(error),
         };
         result(outcome)
     }
 
-    pub(super) fn recorders(&self) -> Vec<Arc<crate::metrics::Recorder>> {
-        vec![Arc::clone(&self.shared.recorder), Arc::clone(&self.recorder)]
-    }
-
     /// Everything about a call that is known before it is made. A call that cannot be made counts as one that failed.
     pub(super) fn call(
-        &mut self,
+        &self,
         asking: &ModelValue,
         input: &Value,
         output: Option<OutputSchema>,
@@ -72,7 +71,7 @@ impl Engine<'_> {
         if let Err(error) = &prepared {
             let (connection, model) = (error.connection.clone(), error.model.clone());
             let origin = Origin { connection, model };
-            for recorder in self.recorders() {
+            for recorder in &self.recorders {
                 recorder.call_started(&origin);
                 recorder.call_ended(
                     &origin,
@@ -86,7 +85,7 @@ impl Engine<'_> {
     }
 
     fn prepare(
-        &mut self,
+        &self,
         asking: &ModelValue,
         input: &Value,
         output: Option<OutputSchema>,
@@ -107,12 +106,12 @@ impl Engine<'_> {
             return call.map_err(|error| config(&error.field, &error.message));
         }
         let settings = self
-            .settings
+            .settings()
             .resolve(self.shared, connection)
             .map_err(|error| config(&error.field, &error.message))?;
         let owner = MODELS + index as usize;
-        let mut text = |field: &str, expr: &FieldExpr| {
-            self.settings.text(&self.shared.environment, (owner, field), expr).map_err(
+        let text = |field: &str, expr: &FieldExpr| {
+            self.settings().text(&self.shared.environment, (owner, field), expr).map_err(
                 |(field, problem)| {
                     config(&field, &format!("model `{}`: field `{field}`: {problem}", model.name))
                 },
@@ -178,16 +177,17 @@ impl Engine<'_> {
 
     /// A call that never leaves the process needs no key and no variables: what cannot be evaluated is left out.
     fn mock_call(
-        &mut self,
+        &self,
         model: &Model,
         base: Option<String>,
         messages: Vec<Message>,
         output: Option<OutputSchema>,
     ) -> Result<Call, SettingsError> {
         let shared = self.shared;
-        let settings = self.settings.lenient(shared, model.connection as usize)?;
+        let settings = self.settings().lenient(shared, model.connection as usize)?;
         let declared = model.fields.base.as_ref();
-        let evaluated = |expr| self.settings.text(&shared.environment, (MODELS, "mock"), expr).ok();
+        let evaluated =
+            |expr| self.settings().text(&shared.environment, (MODELS, "mock"), expr).ok();
         let base = base.or_else(|| declared.and_then(evaluated));
         let base = base.or_else(|| settings.default_model.clone());
         let usual = config::default_model(settings.kind);

@@ -10,6 +10,7 @@ mod dice;
 mod http;
 mod ledger;
 mod local;
+mod meeting;
 mod script;
 mod wait;
 
@@ -31,6 +32,7 @@ use dialects::Refusal;
 use dice::Dice;
 use http::Connection;
 use ledger::{Ledger, Outcome};
+use meeting::Meeting;
 use script::Script;
 use wait::Wait;
 
@@ -102,6 +104,7 @@ struct Shared {
     admitted: Mutex<VecDeque<Instant>>,
     dice: Dice,
     ledger: Ledger,
+    meeting: Meeting,
 }
 
 impl MockServer {
@@ -139,6 +142,7 @@ impl MockServer {
             admitted: Mutex::default(),
             dice: Dice::new(options.seed),
             ledger: Ledger::new(log),
+            meeting: Meeting::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);

@@ -9,7 +9,7 @@ use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::world::Environment;
-use crate::engine::{Answers, Mock, Shared};
+use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
@@ -28,6 +28,10 @@ pub struct RuntimeBuilder {
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
+    max_tasks: usize,
+    args: Vec<String>,
+    seed: Option<u64>,
+    program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
 }
@@ -45,6 +49,10 @@ impl RuntimeBuilder {
             log_sink: log::standard_error(),
             execution_timeout: None,
             max_call_depth: 10_000,
+            max_tasks: 10_000,
+            args: Vec::new(),
+            seed: None,
+            program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
         }
@@ -71,6 +79,30 @@ impl RuntimeBuilder {
     /// Active calls before a program panics with `StackOverflow`; 10,000 by default.
     pub fn max_call_depth(mut self, depth: usize) -> Self {
         self.max_call_depth = depth;
+        self
+    }
+
+    /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
+    pub fn max_tasks(mut self, most: usize) -> Self {
+        self.max_tasks = most;
+        self
+    }
+
+    /// What the program's `std::env::args` gives.
+    pub fn args(mut self, args: impl IntoIterator<Item = String>) -> Self {
+        self.args = args.into_iter().collect();
+        self
+    }
+
+    /// Makes the random numbers of `std::math` the same in each run; by default they differ.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The level from which on records of `std::log` are logged; `info` by default.
+    pub fn program_log_level(mut self, level: LogLevel) -> Self {
+        self.program_log_level = level;
         self
     }
 
@@ -147,8 +179,9 @@ impl RuntimeBuilder {
             retry_jitter: self.retry_jitter.unwrap_or(usual_jitter),
             max_queued_requests: self.max_queued_requests,
             clock: self.clock.clone(),
-            log: Log::new(self.log_level, self.log_sink),
+            log: Log::new(self.log_level, Arc::clone(&self.log_sink)),
         };
+        let program_log = Log::of_program(self.program_log_level, self.log_sink);
         let process = Environment::default();
         self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| ca_bundle(&process));
         let connections = self.program.connections();
@@ -180,8 +213,13 @@ impl RuntimeBuilder {
             environment: self.environment,
             clock: self.clock,
             answers: Answers::default(),
+            settings: SettingsCache::default(),
+            args: self.args,
+            program_log,
+            seed: self.seed,
             mock: self.mock,
             max_call_depth: self.max_call_depth,
+            max_tasks: self.max_tasks,
         };
         let inner = Inner {
             shared,
@@ -203,6 +241,9 @@ impl RuntimeBuilder {
         }
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");
+        }
+        if self.max_tasks == 0 {
+            return wrong("max_tasks", "must be at least 1");
         }
         if self.retry_jitter.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return wrong("retry_jitter", "must be 0 to 1");
