@@ -47,6 +47,8 @@ class Checker:
         #: Functions of the library that the program uses, and the trees that facts refer to.
         self.library: dict[str, FunctionInfo] = {}
         self.kept: list[ast.Module] = []
+        #: Whether the library itself is being checked, which may ask for natives and effects.
+        self.is_library = False
         #: Declarations marked `@deprecated`, with what it says.
         self.deprecated: dict[str, str] = {}
         self.traits: dict[str, TraitInfo] = {}

@@ -20,6 +20,7 @@ from concerto.check.decorators import (
     read_deprecated,
     warn_deprecated,
 )
+from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.functions import declare_function
 from concerto.check.generics import apply, check_declared, scope, type_params, wrong_count
 from concerto.check.impls import (
@@ -81,6 +82,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
             check_model(checker, item)
     check_declared(checker)
     check_schemas(checker)
+    read_function_decorators(checker)
     return top
 
 
@@ -115,19 +117,19 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
-    """Those of functions are not there yet; those of schemas, structs and models are read with their fields."""
+    """Tests are not there yet; the others of functions are read when all signatures are known, and those of schemas, structs and models are read with their fields."""
     said = read_deprecated(item.decorators)
     name = getattr(item, "name", None)
     if said is not None and name is not None:
         checker.deprecated[name.text] = said
     if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
         return
-    later = ("retry", "timeout", "log", "test", "expect_fail")
-    allowed = {"deprecated", *(later if isinstance(item, ast.Function) else ())}
+    later = ("test", "expect_fail")
+    allowed = {"deprecated", *((*LAYERS, *later) if isinstance(item, ast.Function) else ())}
     for decorator in read_decorators(checker, item.decorators, frozenset(allowed)):
         if decorator.name.text == "deprecated":
             check_deprecated(checker, decorator)
-        else:
+        elif decorator.name.text not in LAYERS:
             checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
 
 

@@ -29,7 +29,7 @@ def call_function(
     _state(body, node, function, meaning)
     slots = _slots(body, node, function, receiver)
     types = [t.substitute(param.type, meaning) for param in function.params]
-    result = t.substitute(function.result, meaning)
+    result = t.substitute(function.call_type, meaning)
     given = range(1 if receiver is not None else 0, len(slots))
     _check(body, [(slots[i], types[i]) for i in given], late=False)
     if expected is not None and function.type_params and t.undecided(result):

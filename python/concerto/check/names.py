@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, methods
+from concerto.check import builtins, methods, std
 from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
 from concerto.check.checked import (
@@ -29,6 +29,9 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if isinstance(node, ast.SelfExpr):
         return _self(body, node)
     checker, name = body.checker, str(node.path)
+    below = std.behind(node.path)
+    if below is not None:
+        return std.check_std_path(body, node, below)
     if len(node.path.names) > 1:
         return _member(body, node, expected)
     local = body.find(name)
@@ -122,7 +125,7 @@ def function_value(body: Body, node: ast.PathExpr, method: Method, expected: Typ
     meaning = {param.name: t.Var() for param in function.type_params} | method.meaning
     type_ = t.Function(
         tuple(t.substitute(param.type, meaning) for param in function.params),
-        t.substitute(function.result, meaning),
+        t.substitute(function.call_type, meaning),
     )
     args = tuple(meaning[param.name] for param in function.type_params)
     body.checker.facts.names[id(node)] = FunctionName(function, args)

@@ -169,7 +169,12 @@ def lower_function(
         result = itself if result == t.NIL else t.Tuple((itself, result))
     is_pub = info.is_pub and info.owner is None
     name = _instance_name(info, args)
-    return finish_function(builder, name, node.span, is_pub, node.doc, params, result)
+    code = finish_function(builder, name, node.span, is_pub, node.doc, params, result)
+    if info.layers is None:
+        return code
+    from concerto.lower.layers import with_layers
+
+    return with_layers(tables, info, code)
 
 
 def _instance_name(info: FunctionInfo, args: tuple[Type, ...]) -> str:

@@ -44,9 +44,9 @@ class Tables:
         }
         self.waiting: list[tuple[int, FunctionInfo, tuple[Type, ...]]] = []
         self.variant_functions: dict[VariantFunction, int] = {}
-        self.uses_library = False
-        #: Its place among the files of a program that uses it.
-        self.library_file = 2 if checked.manifest else 1
+        #: Files of the library that are used, which stand behind the program's own.
+        self.library_files: list[str] = []
+        self.first_library_file = 2 if checked.manifest else 1
 
     def function(self, info: FunctionInfo, args: tuple[Type, ...] = ()) -> int:
         """The index of a function with type arguments; what is no plain function of the program is lowered when it is used."""
@@ -62,10 +62,14 @@ class Tables:
         """The code of all functions that are used, and of those that they use."""
         while self.waiting:
             place, info, args = self.waiting.pop(0)
-            is_library = self.checked.library.get(info.name) is info
-            self.uses_library |= is_library
-            file = self.library_file if is_library else 0
-            self.hidden[place] = lower_function(self, info, file, args)
+            self.hidden[place] = lower_function(self, info, self._file_of(info), args)
+
+    def _file_of(self, info: FunctionInfo) -> int:
+        if info.library is None:
+            return 0
+        if info.library not in self.library_files:
+            self.library_files.append(info.library)
+        return self.first_library_file + self.library_files.index(info.library)
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -111,6 +115,10 @@ class Tables:
                 entry = ["option", self.type(item)]
             case t.Result(ok, err):
                 entry = ["result", self.type(ok), self.type(err)]
+            case t.Future(item):
+                entry = ["future", self.type(item)]
+            case t.Task(item):
+                entry = ["task", self.type(item)]
             case t.Function(params, result):
                 entry = ["function", [self.type(param) for param in params], self.type(result)]
             case t.Literals(values):
@@ -190,6 +198,12 @@ class Tables:
         """The index of a schema that a model is asked to answer in."""
         return self.schemas.setdefault(t.settled(type_), len(self.schemas))
 
+    def schema_entry(self, type_: Type) -> dict[str, Any]:
+        """A schema as it stands in the document."""
+        # Where no model is asked for it, nobody reads a JSON Schema of it.
+        json = json_schema(self.checked, type_) if isinstance(type_, t.Struct) else "{}"
+        return {"name": schema_name(t.show(type_)), "type": self.type(type_), "json": json}
+
 
 def constant_entry(value: Any) -> list[Any]:
     """A constant of a default."""
@@ -232,14 +246,6 @@ def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
     return {**entry, "profile": overlay} if overlay else entry
 
 
-def _schema(tables: Tables, type_: Type) -> dict[str, Any]:
-    return {
-        "name": schema_name(t.show(type_)),
-        "type": tables.type(type_),
-        "json": json_schema(tables.checked, type_),
-    }
-
-
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
     """The IR of a checked program without errors."""
     source = checked.source
@@ -263,11 +269,10 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
             tables.schema(t.Struct(name, info.origin))
     for schema in checked.schemas:
         tables.schema(schema)
-    described = [_schema(tables, type_) for type_ in tables.schemas]
+    described = [tables.schema_entry(type_) for type_ in tables.schemas]
     tables.lower_waiting()  # validators of generic schemas
     functions += [function for function in tables.hidden if function is not None]
-    if tables.uses_library:
-        files.append(_file(library.source(), embed_source=True))
+    files += [_file(library.source(file), embed_source=True) for file in tables.library_files]
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = described
     connections = list(checked.connections)
