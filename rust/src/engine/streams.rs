@@ -152,7 +152,7 @@ impl State {
                 Some(word) => {
                     mocked.taken += 1;
                     mocked.text.push_str(&word);
-                    return Ok(Some(builtin::stream_chunk(&word, mocked.taken - 1, 0, 1)));
+                    return Ok(Some(builtin::stream_chunk(word, mocked.taken - 1, 0, 1)));
                 }
                 None => Some(mocked.response.clone()),
             },
@@ -160,7 +160,7 @@ impl State {
                 Some(Ok(chunk)) => {
                     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
                     let (index, elapsed) = (whole(chunk.index), whole(chunk.elapsed_ms));
-                    return Ok(Some(builtin::stream_chunk(&chunk.text, index, elapsed, 1)));
+                    return Ok(Some(builtin::stream_chunk(chunk.text, index, elapsed, 1)));
                 }
                 Some(Err(error)) => {
                     self.end(None, Some(models::error_value(&error)));
