@@ -131,6 +131,7 @@ def test_only_one_file_uses_the_http_library_and_one_folder_python() -> None:
             # `Url` of the HTTP library also checks base URLs; the feed of a stream holds its response.
             assert relative in (
                 "llm/transport.rs",
+                "llm/pools.rs",
                 "llm/feed.rs",
                 "config/url.rs",
             ), relative
