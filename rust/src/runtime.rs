@@ -84,7 +84,7 @@ impl Program {
         entry.main.is_some() || entry.top.is_some()
     }
 
-    /// The `pub fn` items of the entry file.
+    /// The `pub fn` items of the entry file, and the functions that it re-exports.
     #[must_use]
     pub fn entry_points(&self) -> Vec<EntryPoint> {
         self.0
@@ -342,22 +342,21 @@ impl Inner {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let work = async {
-            let mut engine = Engine::new(&self.shared, recorder);
-            let mut value = Value::Nil;
-            for (function, args) in plan.0 {
-                value = engine.run(function, args, outlet).await?;
-            }
-            match value {
+            let engine = Engine::new(&self.shared, recorder);
+            match engine.run(plan.0, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),
             }
         };
+        let clock = &self.shared.clock;
         match self.execution_timeout {
-            None => work.await,
-            Some(limit) => tokio::time::timeout(limit, work)
-                .await
-                .unwrap_or(Err(RunError::Limit { limit: "execution_timeout".to_owned() })),
+            None => clock.drive(work).await,
+            Some(limit) => {
+                let limited = clock.until(clock.now() + limit, work);
+                let over = RunError::Limit { limit: "execution_timeout".to_owned() };
+                clock.drive(limited).await.unwrap_or(Err(over))
+            }
         }
     }
 }

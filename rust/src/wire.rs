@@ -1,5 +1,7 @@
 //! Neutral words for what goes over the wire: a request, an answer, an event of a stream.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::secret::Secret;
@@ -26,6 +28,17 @@ pub struct HttpResponse {
     pub body: Bytes,
 }
 
+/// What a server said about one of its own limits (C-92). A number that it did not say is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerLimit {
+    /// How much is allowed.
+    pub limit: Option<u64>,
+    /// How much of it is left.
+    pub remaining: Option<u64>,
+    /// When all of it is there again.
+    pub resets_in: Option<Duration>,
+}
+
 /// The first header with this lower-case name.
 #[must_use]
 pub fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -45,7 +58,9 @@ pub fn request_id(headers: &[(String, String)]) -> Option<&str> {
 /// Whether anybody reads the header with this lower-case name in a good answer; in an error any may matter.
 #[must_use]
 pub fn is_read_in_good_answers(name: &str) -> bool {
-    ["content-type", "content-encoding"].contains(&name) || REQUEST_IDS.contains(&name)
+    ["content-type", "content-encoding"].contains(&name)
+        || REQUEST_IDS.contains(&name)
+        || name.contains("-ratelimit-")
 }
 
 /// An event of a server-sent stream.

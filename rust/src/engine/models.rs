@@ -22,7 +22,7 @@ const MODELS: usize = 1 << 32;
 const OPENAI_STOPS: usize = 4;
 
 impl Engine<'_> {
-    pub(super) async fn execute(&mut self, model: &ModelValue, input: &Value) -> Value {
+    pub(super) async fn execute(&self, model: &ModelValue, input: &Value) -> Value {
         let outcome = match self.call(model, input, None) {
             Ok(call) if self.shared.mock => Ok(self.mocked(&call, mock_reply::text(last(&call)))),
             Ok(call) => {
@@ -33,7 +33,7 @@ impl Engine<'_> {
         result(outcome)
     }
 
-    pub(super) async fn stream(&mut self, model: &ModelValue, input: &Value) -> Value {
+    pub(super) async fn stream(&self, model: &ModelValue, input: &Value) -> Value {
         let outcome = match self.call(model, input, None) {
             Ok(call) if self.shared.mock => {
                 let text = mock_reply::text(last(&call));
@@ -53,7 +53,7 @@ impl Engine<'_> {
 
     /// Everything about a call that is known before it is made. A call that cannot be made counts as one that failed.
     pub(super) fn call(
-        &mut self,
+        &self,
         asking: &ModelValue,
         input: &Value,
         output: Option<OutputSchema>,
@@ -71,7 +71,7 @@ impl Engine<'_> {
     }
 
     fn prepare(
-        &mut self,
+        &self,
         asking: &ModelValue,
         input: &Value,
         output: Option<OutputSchema>,
@@ -91,12 +91,12 @@ impl Engine<'_> {
             return Ok(self.mock_call(model, name, over.base, said, output));
         }
         let settings = self
-            .settings
+            .settings()
             .resolve(self.shared, connection)
             .map_err(|error| config(&error.field, &error.message))?;
         let owner = MODELS + index as usize;
-        let mut text = |field: &str, expr: &FieldExpr| {
-            self.settings.text(&self.shared.environment, (owner, field), expr).map_err(
+        let text = |field: &str, expr: &FieldExpr| {
+            self.settings().text(&self.shared.environment, (owner, field), expr).map_err(
                 |(field, problem)| {
                     config(&field, &format!("model `{}`: field `{field}`: {problem}", model.name))
                 },

@@ -4,7 +4,7 @@
 //! code and in connections see the same environment.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What `env(..)` sees.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +79,26 @@ impl Environment {
             Err(std::env::VarError::NotPresent) => Err(Missing::Unset),
             Err(std::env::VarError::NotUnicode(_)) => Err(Missing::InvalidUtf8),
         }
+    }
+}
+
+impl Environment {
+    /// Whether a variable is set, whatever it holds.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        matches!(self.read(name), Ok(_) | Err(Missing::InvalidUtf8))
+    }
+
+    /// All variables that may be read and are UTF-8, by name.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+    pub fn all(&self) -> BTreeMap<String, String> {
+        let process = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let own = self.own.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let is_allowed = |name: &String| self.allowed.as_ref().is_none_or(|all| all.contains(name));
+        process.chain(own).filter(|(name, _)| is_allowed(name)).collect()
     }
 }
 

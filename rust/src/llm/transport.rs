@@ -7,10 +7,10 @@ use reqwest::Method;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::pools::Pool;
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::{Failure, FailureKind, RetryClass};
 use crate::wire::{self, HttpRequest, HttpResponse, find};
@@ -38,30 +38,36 @@ pub struct TransportOptions {
 }
 
 /// When an attempt or a wait is over, and how long it may take in all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Deadline {
+    clock: Clock,
     at: Instant,
     limit: Duration,
 }
 
 impl Deadline {
-    pub(super) fn after(limit: Duration) -> Self {
-        Self::from(clock::now(), limit)
+    pub(super) fn after(clock: &Clock, limit: Duration) -> Self {
+        Self::from(clock, clock.now(), limit)
     }
 
-    pub(super) fn from(start: Instant, limit: Duration) -> Self {
-        Self { at: start + limit, limit }
+    pub(super) fn from(clock: &Clock, start: Instant, limit: Duration) -> Self {
+        Self { clock: clock.clone(), at: start + limit, limit }
     }
 
     /// What is left.
     pub(super) fn room(&self) -> Duration {
-        self.at.saturating_duration_since(clock::now())
+        self.at.saturating_duration_since(self.clock.now())
+    }
+
+    /// Does work in time; `None` if it has not ended by then.
+    async fn limits<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.clock.until(self.at, work).await
     }
 }
 
 /// Work within the time of a whole call.
 pub(super) async fn within<T>(
-    call: Option<Deadline>,
+    call: Option<&Deadline>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     in_phase("call", "the call did not end", call, work).await
@@ -69,7 +75,7 @@ pub(super) async fn within<T>(
 
 /// Waiting for the rate limits within the time of a whole call.
 pub(super) async fn queued_within<T>(
-    call: Option<Deadline>,
+    call: Option<&Deadline>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     in_phase("queue", "the rate limits let the call not start", call, work).await
@@ -79,12 +85,12 @@ pub(super) async fn queued_within<T>(
 async fn in_phase<T>(
     phase: &'static str,
     what: &str,
-    call: Option<Deadline>,
+    call: Option<&Deadline>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let Some(deadline) = call else { return work.await };
     let over = || Failure { class: None, ..timed_out(phase, what, deadline.limit) };
-    timeout_at(deadline.at, work).await.unwrap_or_else(|_| Err(over()))
+    deadline.limits(work).await.unwrap_or_else(|| Err(over()))
 }
 
 impl Pool {
@@ -94,20 +100,20 @@ impl Pool {
         settings: &ConnectionSettings,
         request: &HttpRequest,
         stream: bool,
-        deadline: Deadline,
+        deadline: &Deadline,
     ) -> Result<reqwest::Response, Failure> {
         let mut ready = reqwest::Request::new(Method::POST, self.url(&request.url)?);
         *ready.headers_mut() = headers(settings, request, stream)?;
         *ready.body_mut() = Some(request.body.clone().into());
         let sending = self.client.execute(ready);
         // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
-        match timeout_at(deadline.at + GRACE, sending).await {
-            Err(_) => Err(timed_out("response", "no answer", deadline.limit)),
-            Ok(Err(error)) => {
+        match deadline.clock.until(deadline.at + GRACE, sending).await {
+            None => Err(timed_out("response", "no answer", deadline.limit)),
+            Some(Err(error)) => {
                 let host = settings.base_url.split('/').nth(2);
                 Err(transport_failure(error, "response", deadline.limit, host))
             }
-            Ok(Ok(response)) => Ok(response),
+            Some(Ok(response)) => Ok(response),
         }
     }
 }
@@ -225,7 +231,7 @@ fn tls(
 pub(super) async fn read_body(
     Head { status, headers }: Head,
     mut response: reqwest::Response,
-    deadline: Deadline,
+    deadline: &Deadline,
 ) -> Result<HttpResponse, Failure> {
     let is_good = is_good(status);
     if let Some(coding) = coding(&headers) {
@@ -237,17 +243,17 @@ pub(super) async fn read_body(
     }
     let mut body = Body::default();
     while is_good || body.len() < MAX_ERROR {
-        match timeout_at(deadline.at, response.chunk()).await {
-            Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => body.push(chunk),
-            Ok(Ok(Some(_))) => {
+        match deadline.limits(response.chunk()).await {
+            Some(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => body.push(chunk),
+            Some(Ok(Some(_))) => {
                 let message = "the answer is larger than 64 MiB";
                 return Err(Failure::new(FailureKind::InvalidResponse, message));
             }
-            Ok(Ok(None)) => break,
+            Some(Ok(None)) => break,
             // An error whose text is lost is still that error.
             _ if !is_good => break,
-            Err(_) => return Err(timed_out("body", "the answer did not end", deadline.limit)),
-            Ok(Err(error)) => return Err(transport_failure(error, "body", deadline.limit, None)),
+            None => return Err(timed_out("body", "the answer did not end", deadline.limit)),
+            Some(Err(error)) => return Err(transport_failure(error, "body", deadline.limit, None)),
         }
     }
     Ok(HttpResponse { status, headers, body: body.into_bytes() })
@@ -282,12 +288,12 @@ impl Body {
 /// The next bytes of a stream; `None` at its end.
 pub(super) async fn read_chunk(
     response: &mut reqwest::Response,
-    deadline: Deadline,
+    deadline: &Deadline,
 ) -> Result<Option<Bytes>, Failure> {
-    match timeout_at(deadline.at, response.chunk()).await {
-        Err(_) => Err(timed_out("idle", "the stream sent nothing", deadline.limit)),
-        Ok(Err(error)) => Err(transport_failure(error, "idle", deadline.limit, None)),
-        Ok(Ok(chunk)) => Ok(chunk),
+    match deadline.limits(response.chunk()).await {
+        None => Err(timed_out("idle", "the stream sent nothing", deadline.limit)),
+        Some(Err(error)) => Err(transport_failure(error, "idle", deadline.limit, None)),
+        Some(Ok(chunk)) => Ok(chunk),
     }
 }
 
