@@ -54,7 +54,7 @@ impl Pieces {
         self.taken += 1;
         self.text.push_str(&piece);
         let elapsed = i64::try_from(self.call.elapsed_ms()).unwrap_or(i64::MAX);
-        Some(builtin::stream_chunk(&piece, self.taken - 1, elapsed, 1))
+        Some(builtin::stream_chunk(piece, self.taken - 1, elapsed, 1))
     }
 }
 
@@ -191,7 +191,7 @@ impl State {
                 Some(Ok(chunk)) => {
                     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
                     let (index, elapsed) = (whole(chunk.index), whole(chunk.elapsed_ms));
-                    return Ok(Some(builtin::stream_chunk(&chunk.text, index, elapsed, 1)));
+                    return Ok(Some(builtin::stream_chunk(chunk.text, index, elapsed, 1)));
                 }
                 Some(Err(error)) => {
                     self.end(None, Some(models::error_value(&error)));
