@@ -122,7 +122,7 @@ fn types(document: &Document) -> Result<(), IrError> {
         match ty {
             Type::Array(item) | Type::Option(item) | Type::Collection(_, item) => one(item)?,
             Type::Map(a, b) | Type::Result(a, b) | Type::Store(a, b) => {
-                one(a).and_then(|()| one(b))?
+                one(a).and_then(|()| one(b))?;
             }
             Type::Tuple(items) | Type::Union(items) => items.iter().try_for_each(one)?,
             Type::Function(params, result) => {
