@@ -43,6 +43,7 @@ mod value;
 mod vm;
 mod wire;
 
+pub use clock::Clock;
 pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
 pub use engine::emits::Emit;
 pub use engine::outside::FileMode;
@@ -59,3 +60,4 @@ pub use value::{
 };
 pub use vm::natives::list as native_functions;
 pub use vm::request::list as requests;
+pub use wire::ServerLimit;

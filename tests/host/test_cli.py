@@ -130,6 +130,40 @@ def test_overrides_replace_settings(folder: Path) -> None:
         assert words in wrong.stderr
 
 
+def test_keys_of_overrides_need_not_stand_on_the_command_line(folder: Path) -> None:
+    """O-14: other users can read command lines; a variable of the process or of `--env`, or a file, they cannot."""
+    (folder / "key").write_text("sk-canary-2\n", encoding="utf-8")
+    (folder / "vars").write_text("OWN_KEY=sk-canary-2\n", encoding="utf-8")
+    key = '{"api_key": "sk-canary-2"}'
+    for options in (
+        ["c.api_key=@key"],
+        ["c.api_key=env:OWN_KEY", "--env", "vars"],
+        ["c.api_key=env:REAL_KEY"],
+        ["c.headers.Authorization=@bearer"],
+    ):
+        (folder / "bearer").write_text("Bearer sk-canary-2", encoding="utf-8")
+        with concerto.MockServer(script=key) as server:
+            url = f"c.base_url={server.url}"
+            done = run(
+                "run",
+                *("--override", url, "--override", *options),
+                cwd=folder,
+                REAL_KEY="sk-canary-2",
+            )
+        assert done.returncode == 0, done.stderr
+    for option, words in (
+        ("c.api_key=env:NO_SUCH_KEY", "c.api_key`: environment variable `NO_SUCH_KEY` is not set"),
+        ("c.api_key=@missing", "cannot read `missing`: No such file"),
+        ("c.headers.X-A=@missing", "c.headers.X-A`: cannot read `missing`"),
+    ):
+        wrong = run("run", "--override", option, cwd=folder)
+        assert wrong.returncode == 2
+        assert words in wrong.stderr
+    # Ids of models may begin like a file.
+    shown = run("connections", "--override", "c.default_model=@cf/meta/llama", cwd=folder)
+    assert "@cf/meta/llama" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("source", "status", "words"),
     [
@@ -244,6 +278,44 @@ def test_the_cache_is_used_and_never_stale(folder: Path) -> None:
     assert len(list((folder / ".concerto/cache").glob("*.json"))) == 2
     entries[0].write_text("damaged", encoding="utf-8")
     assert run("check", "main.conc", cwd=folder, CONCERTO_CACHE="on").returncode == 0
+
+
+def test_programs_of_several_files_are_checked_as_a_whole(tmp_path: Path) -> None:
+    files = {
+        "Concerto.toml": '[project]\nname = "p"\nversion = "0.1.0"\nentry = "src/main.conc"\n',
+        "src/main.conc": 'use shop::tax;\nfn main() { emit("vat", tax::vat(100)); }\n',
+        "src/shop/tax.conc": "use rates::RATE;\npub fn vat(n: Int) -> Int { n * RATE / 100 }\n",
+        "src/rates.conc": "pub const RATE: Int = 21;\n",
+        "src/shop/unused.conc": "use rates::RATE;\npub fn f() -> Int { RATE }\n",
+        "src/shop/script.conc": 'use own::f;\nemit("f", f());\n',
+        "src/shop/own.conc": "pub fn f() -> Int { 1 }\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    for args in ((), (".",), ("src/shop/tax.conc",), ("src/shop/unused.conc",)):
+        done = run("check", *args, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "no errors found\n"), args
+    assert run("run", cwd=tmp_path).stdout == "[emit:vat] 21\n"
+    assert run("build", cwd=tmp_path).returncode == 0
+    assert run("run", "src/main.conc-ir", cwd=tmp_path).stdout == "[emit:vat] 21\n"
+    listing = run("ir", "src/main.conc-ir", cwd=tmp_path).stdout
+    assert "fn shop::tax::vat" in listing
+    assert str(tmp_path) not in (tmp_path / "src/main.conc-ir").read_text(encoding="utf-8")
+
+
+def test_a_program_on_standard_input_has_the_modules_of_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.conc").write_text("pub fn f() -> Int { 7 }\n", encoding="utf-8")
+    done = run("run", "-", cwd=tmp_path, stdin='use a::f;\nemit("f", f());\n')
+    assert (done.stdout, done.stderr) == ("[emit:f] 7\n", "")
+
+
+def test_a_module_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "main.conc").write_text("mod a;\nfn main() {}\n", encoding="utf-8")
+    (tmp_path / "a.conc").mkdir()
+    done = run("check", cwd=tmp_path)
+    assert (done.returncode, "E2021" in done.stderr) == (2, True)
 
 
 def test_explain_has_a_page(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.oracle.values import (
     Struct,
     Tuple,
     Value,
+    declared_name,
     display,
     equal,
     option,
@@ -89,7 +90,38 @@ def _same(wanted: bool, left: Value, right: Value) -> None:
     panic("Assertion", f"assertion failed: {shown[0]} != {shown[1]}")
 
 
-plain({"any.to_string": display, "any.typeof": type_name, "core.assert": _assert})
+@pure("error.timeout")
+def _timeout(m: Machine, ms: int) -> Value:
+    message = f"the time limit of {display(ms / 1000)} s was exceeded"
+    return Struct(m.builtin_type("TimeoutError"), (message, "timeout", ms / 1000, Nothing()))
+
+
+def _kind(error: Value) -> str:
+    if isinstance(error, Struct) and "kind" in error.type.fields:
+        kind = error.fields[error.type.fields.index("kind")]
+        return kind if isinstance(kind, str) else ""
+    return ""
+
+
+plain(
+    {
+        "error.kind": _kind,
+        "error.of": lambda value: Some(value.inner) if isinstance(value, Err) else Nothing(),
+    }
+)
+plain(
+    {
+        "task.is_done": lambda task: task.state in ("done", "cancelled"),
+        "task.id": lambda task: task.number,
+    }
+)
+plain(
+    {
+        "any.to_string": display,
+        "any.typeof": lambda value: declared_name(type_name(value)),
+        "core.assert": _assert,
+    }
+)
 plain({f"core.assert_{n}": functools.partial(_same, n == "eq") for n in ("eq", "ne")})
 
 

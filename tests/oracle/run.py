@@ -68,6 +68,7 @@ def run_by_oracle(
         result: Value = None
         for function in _functions(document, entry):
             result = machine.run(function, [])
+        machine.scheduler.finish()
         outcome.end = _returned(result)
     except Panicked as end:
         outcome.end = f"panicked {end.kind} in {end.function}, line {end.line}: {end.message}"

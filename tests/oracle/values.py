@@ -190,9 +190,21 @@ class Stream:
     end: Value = None
 
 
+@dataclass(slots=True, eq=False)
+class Handle:
+    """A future (number 0) or a task, which are references: what it is to compute, or who computes it, or its value."""
+
+    number: int
+    state: str  # cold, running, done, cancelled
+    function: Function | None = None
+    task: object = None
+    value: Value = None
+    is_observed: bool = False
+
+
 Value: TypeAlias = (
     bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream
-    | Collection | Store | None
+    | Handle | Collection | Store | None
 )  # fmt: skip
 
 
@@ -259,6 +271,8 @@ def equal(left: Value, right: Value) -> bool:
             return False
         case (Some(a), b) | (b, Some(a)):
             return equal(a, b)  # by wrapping
+        case Handle(), Handle():
+            return left is right
         case _:
             return False
 
@@ -304,8 +318,13 @@ def sort_order(left: Value, right: Value) -> int:
             return (left != left) - (right != right) if found_order is None else found_order
 
 
+def declared_name(name: str) -> str:
+    """The name that a type is declared with: `Page` of `shop::Page<Hit>`."""
+    return name.partition("<")[0].rpartition("::")[2]
+
+
 def type_name(value: Value) -> str:
-    """What `typeof` says."""
+    """The name of the type; of a generic one with its arguments."""
     match value:
         case None:
             return "Nil"
@@ -321,6 +340,8 @@ def type_name(value: Value) -> str:
             return value.type.name
         case Nothing() | Some():
             return "Option"
+        case Handle(number):
+            return "Task" if number else "Future"
         case Model():
             return "ModelBuilder" if value.settings else "ModelRef"
         case Ok() | Err():
@@ -383,7 +404,8 @@ def _nested(value: Value, depth: int) -> str:
             return _nested(fields[0], depth + 1)
         case Struct(type_, fields):
             inside = named(type_.fields, fields)
-            return f"{type_.name} {{ {inside} }}" if inside else f"{type_.name} {{ }}"
+            declared = declared_name(type_.name)
+            return f"{declared} {{ {inside} }}" if inside else f"{declared} {{ }}"
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]
             if form == "unit":
@@ -403,6 +425,8 @@ def _nested(value: Value, depth: int) -> str:
             return f"<fn {value.name}>"
         case Model():
             return f"<model {value.name}>"
+        case Handle(number):
+            return f"<task {number}>" if number else "<future>"
         case Stream():
             return "<Stream>"
 
@@ -441,7 +465,8 @@ def to_host(value: Value) -> Any:
             return {to_host(key): to_host(item) for key, item in entries}
         case Struct(type_, fields):
             return host.Record(
-                type_.name, dict(zip(type_.fields, map(to_host, fields), strict=True))
+                declared_name(type_.name),
+                dict(zip(type_.fields, map(to_host, fields), strict=True)),
             )
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]
@@ -463,7 +488,7 @@ def to_host(value: Value) -> Any:
             return host.OrderedSet(map(to_host, items))
         case Collection(_, items):
             return [to_host(item) for item in items]
-        case Function() | Model() | Stream() | Store():
+        case Function() | Model() | Stream() | Handle() | Store():
             return display(value)
         case _:
             return value

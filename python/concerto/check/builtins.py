@@ -42,6 +42,12 @@ _RECORDS = (
     ("EnvError", "error", "message: String, kind: String, name: String"),
     ("ParseError", "error", "message: String, kind: String, input: String"),
     ("NoneError", "error", "message: String, kind: String"),
+    ("TaskError", "error", "message: String, kind: String"),
+    (
+        "TimeoutError",
+        "error",
+        "message: String, kind: String, timeout_seconds: Float, phase: Option<String>",
+    ),
     ("JsonError", "error", "message: String, kind: String, line: Int, column: Int, path: String"),
     ("DecodeError", "error", "message: String, kind: String, input: String"),
     ("TimeError", "error", "message: String, kind: String, input: String"),
@@ -126,6 +132,8 @@ LLM_ERROR = t.Struct("LlmError", "error")
 ENV_ERROR = t.Struct("EnvError", "error")
 PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
+TASK_ERROR = t.Struct("TaskError", "error")
+TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")
@@ -140,7 +148,7 @@ TYPES: dict[str, Type] = {
 }
 
 #: Types with arguments, by their number.
-GENERIC = {"Array": 1, "Map": 2, "HashMap": 2, "Option": 1, "Result": 2}
+GENERIC = {"Array": 1, "Map": 2, "HashMap": 2, "Option": 1, "Result": 2, "Future": 1, "Task": 1}
 
 #: Types of `std::collections`, each with one argument.
 COLLECTIONS = ("Set", "Queue", "Stack")
@@ -293,6 +301,8 @@ Prompt.with_temperature(Float) -> Prompt
 Prompt.with_max_tokens(Int) -> Prompt
 Prompt.text() -> String
 Error.to_map() -> Map<String, Any>
+Task.is_done() -> Bool
+Task.id() -> Int
 Result.is_ok() -> Bool
 Result.is_err() -> Bool
 Result.unwrap() -> T
@@ -321,6 +331,8 @@ def receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
             return "Option", {"T": item}
         case t.Result(ok, err):
             return "Result", {"T": ok, "E": err}
+        case t.Task(item):
+            return "Task", {"T": item}
         case t.Literals():
             return "String", {}
         case t.Struct(origin="error"):
@@ -418,5 +430,9 @@ def generic(name: str, args: list[Type]) -> Type:
             return t.Option(item)
         case "Result", [ok, err]:
             return t.Result(ok, err)
+        case "Future", [item]:
+            return t.Future(item)
+        case "Task", [item]:
+            return t.Task(item)
         case _:
             raise AssertionError(f"{name} with {len(args)} arguments")

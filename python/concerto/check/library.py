@@ -13,7 +13,15 @@ from importlib.resources import files
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_function
-from concerto.check.checked import CallEffect, CallLibrary, CallNative, FunctionInfo, ParamInfo
+from concerto.check.checked import (
+    FORMS,
+    CallEffect,
+    CallJoin,
+    CallLibrary,
+    CallNative,
+    FunctionInfo,
+    ParamInfo,
+)
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
@@ -27,7 +35,7 @@ _LETTERS = ("T", "U", "K", "V", "E")
 _ALIASES = {"array_fold": "array_reduce"}
 #: Methods that change their receiver, and whether they have a value besides.
 _CHANGE = {"array_sort_by": False, "map_update": True}
-_INTRINSICS = ("native", "effect")
+_INTRINSICS = ("native", "effect", "join_each")
 
 
 @cache
@@ -95,7 +103,7 @@ def load(checker: Checker, file: str, name: str) -> list[FunctionInfo]:
 
 
 def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None:
-    from concerto.check.collect import declare_function
+    from concerto.check.functions import declare_function
     from concerto.syntax.parser import parse
 
     start, end = place
@@ -109,7 +117,9 @@ def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None
     own = Checker(text, module)
     own.facts, own.library, own.kept = checker.facts, checker.library, checker.kept
     own.is_library = True
-    own.opaque = {letter: t.Opaque(letter) for letter in _LETTERS}
+    # Whoever calls it answers for what can be compared and be a key.
+    bounds = (t.TraitRef("Hash"), t.TraitRef("Ord"))
+    own.opaque = {letter: t.Opaque(letter, bounds) for letter in _LETTERS}
     declare_function(own, node)
     function = own.functions[node.name.text]
     function.library = file
@@ -152,9 +162,11 @@ def check_intrinsic(body: Body, node: ast.Call, kind: str, expected: Type | None
     assert isinstance(name, ast.Literal)
     for arg in args:
         check_expr(body, arg, None)
-    call: CallNative | CallEffect = CallEffect(str(name.value), tuple(args))
+    call: CallNative | CallEffect | CallJoin = CallEffect(str(name.value), tuple(args))
     if kind == "native":
         call = CallNative(str(name.value), None, tuple(args), False)
+    elif kind == "join_each":
+        call = CallJoin(FORMS[str(name.value)], tuple(args))
     body.checker.facts.calls[id(node)] = call
     return t.NIL if expected is None else expected
 

@@ -18,6 +18,9 @@ from concerto.runtime import Emit, EntryPoint, Program, Runtime
 if TYPE_CHECKING:
     from concerto.project.manifest import Project
 
+#: Channels on which the runtime tells what it does.
+_EVENTS = ("pipeline:", "task:", "listen:", "audit:")
+
 
 def main(args: list[str]) -> int:
     """Runs `main`, or a `pub fn` with `--call`."""
@@ -34,11 +37,12 @@ def main(args: list[str]) -> int:
             USAGE,
             "error[E2016]: the program has nothing to run\nadd `fn main()`, or call a `pub fn` with `--call`",
         )
+    env = _env_file(options.env) if options.env else None
     try:
         runtime = Runtime(
             program,
             mock=options.mock,
-            env=_env_file(options.env) if options.env else None,
+            env=env,
             execution_timeout=options.timeout,
             # One option for both logs, whose defaults differ.
             log_level=options.log_level or "warn",
@@ -47,7 +51,7 @@ def main(args: list[str]) -> int:
             seed=options.seed,
             **_permissions(options, project),
         )
-        overrides.apply(runtime, options.override)
+        overrides.apply(runtime, options.override, env)
         if options.require_keys:
             runtime._native.require_keys()
         arguments = _arguments(program, options)
@@ -77,6 +81,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--emit", choices=("text", "json", "none"), help="form of emits (default: text)"
+    )
+    parser.add_argument(
+        "--events", action="store_true", help="show what the runtime tells of pipelines and tasks"
     )
     overrides.add_option(parser)
     parser.add_argument("--mock", action="store_true", help="answer every model call locally")
@@ -131,6 +138,8 @@ def _seed(text: str) -> int:
 
 def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str, Any]) -> int:
     def on_emit(emit: Emit) -> None:
+        if emit.channel.startswith(_EVENTS) and not options.events:
+            return
         if options.emit == "text":
             line = f"[emit:{emit.channel}] {display(emit.payload)}"
         else:

@@ -32,7 +32,7 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
 
     kept = builder.next
     value = builder.temporary()
-    if isinstance(node.place, ast.PathExpr):
+    if isinstance(node.place, ast.PathExpr | ast.SelfExpr):
         local = builder.facts.names[id(node.place)]
         assert isinstance(local, Local)
         register = builder.registers[id(local)]
@@ -89,7 +89,7 @@ def _set_entry(builder: Builder, node: ast.Assign) -> None:
         _operate(builder, node, parts + 2, value)
     else:
         lower_into(builder, node.value, parts + 2)
-    function = builder.tables.library(builder.facts.calls[id(node)])
+    function = builder.tables.function(builder.facts.calls[id(node)])
     builder.emit("call", parts, function, parts, 3, at=node)
 
 
@@ -118,7 +118,9 @@ def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | No
     ):
         return None
     left = value.left
-    same = isinstance(left, ast.PathExpr) and builder.facts.names.get(id(left)) is local
+    same = (
+        isinstance(left, ast.PathExpr | ast.SelfExpr) and builder.facts.names.get(id(left)) is local
+    )
     converted = id(value) in builder.facts.steps or id(left) in builder.facts.steps
     if converted or not same or _changes(builder, value.right, local):
         return None
@@ -160,7 +162,7 @@ def taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[in
     """The register of a place, to be changed; it is put back afterwards."""
     from concerto.lower.exprs import lower_into
 
-    if isinstance(node, ast.PathExpr):
+    if isinstance(node, ast.PathExpr | ast.SelfExpr):
         local = builder.facts.names.get(id(node))
         if isinstance(local, Local):
             yield builder.registers[id(local)]

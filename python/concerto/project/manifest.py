@@ -86,6 +86,8 @@ class Project:
     #: Code to `allow`, `warn` or `deny`.
     lint: dict[str, str] = field(default_factory=dict)
     profile: str | None = None
+    #: Of `concerto fmt`.
+    line_width: int = 100
 
 
 def find(folder: Path) -> Path | None:
@@ -146,6 +148,7 @@ def read(source: Source, profile: str | None = None) -> tuple[Project, list[Diag
         {**plain.permissions, **chosen.permissions},
         {**plain.lint, **chosen.lint},
         profile,
+        chosen.line_width or plain.line_width or 100,
     )
     return project, reader.diagnostics
 
@@ -159,6 +162,7 @@ class _Part:
     run: dict[str, Any] = field(default_factory=dict)
     permissions: dict[str, Any] = field(default_factory=dict)
     lint: dict[str, str] = field(default_factory=dict)
+    line_width: int | None = None
 
 
 class _Reader:
@@ -240,6 +244,7 @@ class _Reader:
         if "fmt" in tables:
             found = self.keys(tables["fmt"], {"line_width": "Int"}, "`[fmt]`")
             self.at_least(tables["fmt"], found, "line_width", 20)
+            part.line_width = max(found.get("line_width", 100), 20)
         if "test" in tables:
             found = self.keys(tables["test"], {"paths": "Array", "timeout": "Int"}, "`[test]`")
             self.at_least(tables["test"], found, "timeout", 1)

@@ -164,6 +164,14 @@ instructions! {
     StreamText "stream_text" [Reg Reg];
     StreamIsDone "stream_is_done" [Reg Reg];
     StreamClose "stream_close" [Reg];
+    Future "future" [Reg Function Window Count];
+    Join "join" [Reg Imm Window Count];
+    JoinEach "join_each" [Reg Imm Window Count];
+    Spawn "spawn" [Reg Reg];
+    Await "await" [Reg Reg];
+    AwaitResult "await_result" [Reg Reg];
+    Cancel "cancel" [Reg];
+    FanOut "fan_out" [Reg Window Count];
 }
 
 impl Op {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::{Action, Attempt, Policy};
 
-use super::transport::{self, Transport};
+use super::pools::Pools;
+use super::transport;
 
 /// More redirects than this are an error.
 const MOST_REDIRECTS: usize = 10;
@@ -61,7 +62,7 @@ type Allowed = Arc<dyn Fn(&str, u16) -> bool + Send + Sync>;
 
 /// Sends a request; `allowed` judges host and port of each step.
 pub(super) async fn fetch(
-    transport: &Transport,
+    pools: &Pools,
     fetch: Fetch,
     allowed: Allowed,
 ) -> Result<Fetched, FetchFailure> {
@@ -73,7 +74,7 @@ pub(super) async fn fetch(
         return fail("protocol", format!("`{}` is no HTTP method", fetch.method.escape_debug()));
     };
     let (limit, most) = (fetch.timeout, fetch.most);
-    let client = transport.plain(&fetch.url, || redirects(allowed));
+    let client = pools.plain(&fetch.url, || redirects(allowed));
     let client = client.or_else(|message| fail("protocol", message))?;
     let mut request = client.request(method, url);
     let mut headers = headers(&fetch.headers)?;

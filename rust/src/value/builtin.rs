@@ -108,6 +108,16 @@ pub static RECORDS: &[Record] = &[
     error("EnvError", &[("message", "String"), ("kind", "String"), ("name", "String")]),
     error("ParseError", &[("message", "String"), ("kind", "String"), ("input", "String")]),
     error("NoneError", &[("message", "String"), ("kind", "String")]),
+    error("TaskError", &[("message", "String"), ("kind", "String")]),
+    error(
+        "TimeoutError",
+        &[
+            ("message", "String"),
+            ("kind", "String"),
+            ("timeout_seconds", "Float"),
+            ("phase", "Option<String>"),
+        ],
+    ),
     error(
         "JsonError",
         &[
@@ -227,6 +237,21 @@ pub fn parse_error(message: &str, kind: &str, input: &str) -> Value {
     make(7, [message, kind, input].map(Value::from).to_vec())
 }
 
+/// `TimeoutError` of a limit in milliseconds.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "limits of days are small numbers")]
+pub fn timeout_error(ms: i64) -> Value {
+    let seconds = Value::Float(ms as f64 / 1000.0);
+    let message = format!("the time limit of {seconds} s was exceeded");
+    named("TimeoutError", vec![message.into(), "timeout".into(), seconds, Value::None])
+}
+
+/// `TaskError`.
+#[must_use]
+pub fn task_error(message: &str, kind: &str) -> Value {
+    named("TaskError", [message, kind].map(Value::from).to_vec())
+}
+
 /// `JsonError` for text that is no JSON.
 #[must_use]
 pub fn json_syntax_error(problem: &super::JsonProblem) -> Value {
@@ -286,6 +311,8 @@ mod tests {
             (violation("", "", "", "", ""), "Violation"),
             (env_error("m", "missing", "X"), "EnvError"),
             (parse_error("m", "invalid", "x"), "ParseError"),
+            (task_error("m", "cancelled"), "TaskError"),
+            (timeout_error(1500), "TimeoutError"),
             (json_schema_error("m", "/a"), "JsonError"),
             (decode_error("m", "x"), "DecodeError"),
             (time_error("x"), "TimeError"),

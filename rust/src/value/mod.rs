@@ -12,6 +12,7 @@ mod json_text;
 mod model;
 mod nested;
 mod store;
+mod task;
 mod text;
 
 use std::any::Any;
@@ -24,6 +25,7 @@ pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
 pub use store::Store;
+pub use task::{Progress, TaskValue};
 pub use text::Text;
 
 /// Any value of the language.
@@ -64,6 +66,8 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A model, or one with settings of its own.
     Model(Arc<ModelValue>),
+    /// A future or a task.
+    Task(Arc<TaskValue>),
     /// A `Set<T>`, `Queue<T>` or `Stack<T>`.
     Collection(Arc<Collection>),
     /// Something that is a reference, such as a stream or a store.
@@ -156,6 +160,13 @@ pub struct StructType {
     pub is_error: bool,
     /// Names of the fields with their JSON names, in declared order.
     pub fields: Vec<(String, String)>,
+}
+
+/// The name that a type is declared with: `Page` of `shop::Page<Hit>`.
+#[must_use]
+pub fn declared_name(name: &str) -> &str {
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
 }
 
 /// A struct with its fields in declared order.
@@ -264,7 +275,7 @@ impl Value {
         Self::Tuple(Arc::new(items.into()))
     }
 
-    /// What `typeof` says.
+    /// The name of its type; of a generic one with its arguments.
     #[must_use]
     pub fn type_name(&self) -> &str {
         match self {
@@ -287,6 +298,13 @@ impl Value {
                     "ModelBuilder"
                 } else {
                     "ModelRef"
+                }
+            }
+            Self::Task(task) => {
+                if task.is_future() {
+                    "Future"
+                } else {
+                    "Task"
                 }
             }
             Self::Collection(value) => value.kind().name(),

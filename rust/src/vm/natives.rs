@@ -17,6 +17,7 @@ mod prompt;
 mod records;
 mod stores;
 mod strings;
+mod tasks;
 mod texts;
 mod wrappers;
 
@@ -43,7 +44,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    static TABLES: [Table; 19] = [
+    static TABLES: [Table; 20] = [
         strings::TABLE,
         texts::TABLE,
         numbers::TABLE,
@@ -62,6 +63,7 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,
+        tasks::TABLE,
         dynamic::TABLE,
     ];
     TABLES.iter().copied().flatten()

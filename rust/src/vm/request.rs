@@ -26,6 +26,9 @@ requests! {
     EnvAll "env.all" 0;
     EnvArgs "env.args" 0;
     LogWrite "log.write" 3;
+    TaskYield "task.yield" 0;
+    TaskIsCancelled "task.is_cancelled" 0;
+    RetryDelay "retry.delay" 4;
     FsRead "fs.read_file" 1;
     FsWrite "fs.write_file" 2;
     FsAppend "fs.append_file" 2;

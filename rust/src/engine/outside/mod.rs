@@ -18,7 +18,8 @@ pub use web::NetAccess;
 use stores::Stores;
 
 use super::Shared;
-use crate::clock;
+use crate::clock::Clock;
+use crate::config::RetryConfig;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value, builtin};
 use crate::vm::{PanicKind, Request, Resume};
@@ -31,18 +32,18 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    pub(super) fn new(seed: Option<u64>) -> Self {
+    pub(super) fn new(seed: Option<u64>, clock: &Clock) -> Self {
         let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Self { random: Mutex::new(random), start: clock::now(), stores: Stores::default() }
+        Self { random: Mutex::new(random), start: clock.now(), stores: Stores::default() }
     }
 
-    /// With the stores of the program open, before anything of it runs.
+    /// Opens the stores of the program, before anything of it runs.
     ///
     /// # Errors
     /// What is wrong with a file of a store.
-    pub(super) fn with_stores(shared: &Shared) -> Result<Self, String> {
-        let stores = Stores::open(&shared.program, &shared.files)?;
-        Ok(Self { stores, ..Self::new(shared.seed) })
+    pub(super) fn open_stores(&mut self, shared: &Shared) -> Result<(), String> {
+        self.stores = Stores::open(&shared.program, &shared.files)?;
+        Ok(())
     }
 
     /// Saves changed stores from time to time; ends only with an error.
@@ -73,13 +74,12 @@ pub(super) async fn answer(
         }
         (Request::RandomUuid, []) => random::uuid(),
         (Request::RandomBytes, [Value::Int(count)]) => random::bytes(*count),
-        (Request::TimeNow, []) => Ok(now_ms().into()),
+        (Request::TimeNow, []) => Ok(now_ms(&shared.clock).into()),
         (Request::TimeMonotonic, []) => {
-            let passed = clock::now().saturating_duration_since(outside.start);
-            Ok(whole(passed.as_millis()).into())
+            Ok(whole(shared.clock.since(outside.start).as_millis()).into())
         }
         (Request::TimeSleep, [Value::Int(ms)]) => {
-            sleep(*ms).await;
+            sleep(&shared.clock, *ms).await;
             Ok(Value::Nil)
         }
         (Request::EnvRead, [Value::Str(name)]) => Ok(read_variable(shared, name)),
@@ -93,6 +93,10 @@ pub(super) async fn answer(
             log(shared, level, message, fields);
             Ok(Value::Nil)
         }
+        (
+            Request::RetryDelay,
+            [Value::Int(retry), Value::Str(backoff), Value::Int(first), Value::Int(longest)],
+        ) => Ok(retry_delay(shared, *retry, backoff, [*first, *longest]).into()),
         (Request::StoreOpen, [Value::Int(index)]) => {
             let store = usize::try_from(*index).ok().and_then(|index| outside.stores.value(index));
             store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
@@ -119,15 +123,28 @@ fn whole(number: impl TryInto<i64>) -> i64 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the years of clocks fit")]
-fn now_ms() -> i64 {
-    (clock::unix_seconds() * 1000.0).floor() as i64
+fn now_ms(clock: &Clock) -> i64 {
+    (clock.unix_seconds() * 1000.0).floor() as i64
 }
 
-async fn sleep(ms: i64) {
-    match u64::try_from(ms) {
-        Ok(ms @ 1..) => tokio::time::sleep(Duration::from_millis(ms)).await,
-        _ => tokio::task::yield_now().await,
+async fn sleep(clock: &Clock, ms: i64) {
+    // No time at all still lets other tasks go first.
+    if let Ok(ms @ 1..) = u64::try_from(ms) {
+        clock.sleep(Duration::from_millis(ms)).await;
     }
+}
+
+/// Milliseconds before retry number `retry`, by the rules of model calls (C-69, C-70).
+fn retry_delay(shared: &Shared, retry: i64, backoff: &str, [first, longest]: [i64; 2]) -> i64 {
+    let ms = |number: i64| u64::try_from(number).unwrap_or(0);
+    let policy = RetryConfig {
+        backoff: Some(backoff.to_owned()),
+        initial_delay_ms: Some(ms(first)),
+        max_delay_ms: Some(ms(longest)),
+        ..RetryConfig::default()
+    };
+    let delay = shared.client.retry_delay(&policy, u32::try_from(retry).unwrap_or(1));
+    whole(delay.as_millis())
 }
 
 fn read_variable(shared: &Shared, name: &str) -> Value {
