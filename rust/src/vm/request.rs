@@ -42,7 +42,7 @@ requests! {
     FsRename "fs.rename" 2;
     FsSize "fs.file_size" 1;
     StoreOpen "store.open" 1;
-    HttpRequest "http.request" 5;
+    HttpSend "http.request" 5;
 }
 
 impl Request {
