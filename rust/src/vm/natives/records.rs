@@ -7,10 +7,7 @@ use crate::value::{Key, MapValue, Text, Value, builtin};
 
 pub(super) static TABLE: Table = &[
     ("error.llm", Function::Pure(1, |a| Ok(builtin::custom_error(text(a, 0)?)))),
-    (
-        "error.timeout",
-        Function::Pure(1, |a| Ok(builtin::timeout_error(super::int(a, 0)?))),
-    ),
+    ("error.timeout", Function::Pure(1, |a| Ok(builtin::timeout_error(super::int(a, 0)?)))),
     // What tells errors of a program apart; a text and the like have no kind.
     (
         "error.kind",
