@@ -66,6 +66,7 @@ class Body:
     is_task: bool = False
     is_element: bool = False
     label: str | None = None  # of a `parallel for` whose body this is
+    is_stage: bool = False  # of a pipeline, which takes every error
     leaving: list[Raise] = field(default_factory=list)
     """Where the errors go that leave an element."""
     #: Empty literals with the types of what they hold, which a later use may decide.
@@ -112,7 +113,8 @@ class Body:
         if self.is_element and self.outer:
             place = self.outer.returns_none()
             return self.leave(place) if place else None
-        return Raise("none") if isinstance(t.resolve(self.result), t.Option) else None
+        is_option = isinstance(t.resolve(self.result), t.Option) and not self.is_stage
+        return Raise("none") if is_option else None
 
     def raising(
         self,
@@ -138,6 +140,8 @@ class Body:
                 error, at, what=what, implicit=implicit, uncaught=uncaught, lenient=lenient
             )
             return self.leave(place)
+        if self.is_stage:
+            return Raise("return")
         if self.is_entry:
             return Raise("fail")
         result = t.resolve(self.result)
@@ -186,8 +190,9 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     from concerto.check.lints import check_empties, check_tail
 
     assert node.body is not None
-    is_entry = function.name == "main"
+    is_entry = function.name == "main" and not function.is_stage
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=node.is_async)
+    body.is_stage = function.is_stage
     body.scopes.append({})
     for param in function.params:
         body.declare(param.local)

@@ -13,6 +13,7 @@ from concerto.check.checked import (
     FunctionInfo,
     ManifestFacts,
     ModelInfo,
+    PipelineInfo,
     StructInfo,
 )
 from concerto.check.types import Type
@@ -41,6 +42,7 @@ class Checker:
         self.models: dict[str, ModelInfo] = {}
         self.functions: dict[str, FunctionInfo] = {}
         self.constants: dict[str, tuple[Type, object]] = {}
+        self.pipelines: dict[str, PipelineInfo] = {}
         #: Functions of the library that the program uses, and the trees that facts refer to.
         self.library: dict[str, FunctionInfo] = {}
         self.kept: list[ast.Module] = []
@@ -102,11 +104,13 @@ def check(
     """The checked program, which may be lowered if no diagnostic is an error."""
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
+    from concerto.check.pipelines import check_pipelines
     from concerto.check.validators import check_validators
 
     checker = Checker(source, module, manifest.source if manifest else None)
     top = collect(checker, manifest)
     check_bodies(checker, top)
+    check_pipelines(checker)
     check_validators(checker)
     program = CheckedProgram(
         source=source,

@@ -22,6 +22,7 @@ from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
+from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
@@ -36,7 +37,6 @@ _FORMS = {
     ast.Agent: "an agent",
     ast.Tool: "a tool",
     ast.Mcp: "an MCP server",
-    ast.Pipeline: "a pipeline",
     ast.Store: "a store",
 }
 
@@ -102,7 +102,7 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
     """Tests are not there yet; the others of functions are read when all signatures are known, and those of schemas, structs and models are read with their fields."""
-    if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
+    if isinstance(item, ast.Schema | ast.Struct | ast.Model | ast.Pipeline) or type(item) in _FORMS:
         return
     later = ("test", "expect_fail")
     allowed = frozenset((*LAYERS, *later) if isinstance(item, ast.Function) else ())
@@ -170,6 +170,9 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             enum = checker.enums[item.name.text]
             if enum.span == item.name.span:
                 enum.variants.extend(_variant(checker, variant) for variant in item.variants)
+        case ast.Pipeline():
+            if item.name.text not in checker.pipelines:
+                declare_pipeline(checker, item)
         case ast.Function():
             declare_function(checker, item)
         case ast.TypeAlias():

@@ -9,6 +9,7 @@ from concerto.check.checked import (
     ConstantName,
     FunctionName,
     ModelName,
+    PipelineName,
     UnitVariant,
     VariantFunction,
 )
@@ -46,6 +47,10 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
         if name in checker.models:
             checker.facts.names[id(node)] = ModelName(name)
             return t.MODEL
+        if name in checker.pipelines:
+            pipeline = checker.pipelines[name]
+            checker.facts.names[id(node)] = PipelineName(pipeline)
+            return t.Pipeline(pipeline.input, pipeline.output)
         if name in checker.functions:
             function = checker.functions[name]
             checker.facts.names[id(node)] = FunctionName(function)
@@ -64,6 +69,7 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.pipelines,
             *builtins.PRELUDE,
         ]
         help_ = did_you_mean(name, names)

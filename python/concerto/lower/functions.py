@@ -60,6 +60,7 @@ class Builder:
         self.tries: list[TryTarget] = []
         self.streams: list[int] = []  # of the loops around, outermost first
         self.landing = -1  # where the last label was placed
+        self.wraps = False  # what a stage of a pipeline returns becomes `Ok`
 
     def emit(self, name: str, *operands: Any, at: ast.Node | Span | None = None) -> None:
         """Adds an instruction; with a place if it can fail or suspend."""

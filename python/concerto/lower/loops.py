@@ -124,11 +124,19 @@ def lower_leave(builder: Builder, node: ast.Expr) -> None:
     match node:
         case ast.Return(value=None):
             close_streams(builder, 0)
-            builder.emit("return_nil")
+            if builder.wraps:
+                result = builder.temporary()
+                builder.emit("nil", result)
+                builder.emit("ok", result, result)
+                builder.emit("return", result)
+            else:
+                builder.emit("return_nil")
         case ast.Return(value=ast.Expr() as value):
             result = builder.temporary()
             lower_into(builder, value, result)
             close_streams(builder, 0)
+            if builder.wraps and builder.reachable():
+                builder.emit("ok", result, result)
             builder.emit("return", result)
         case ast.Throw(value=value):
             error = builder.temporary()

@@ -12,6 +12,7 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    PipelineInfo,
     VariantDefault,
     VariantFunction,
     schema_name,
@@ -19,6 +20,7 @@ from concerto.check.checked import (
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
+from concerto.lower.pipelines import lower_pipeline
 from concerto.lower.schemas import json_schema
 from concerto.source import Source
 
@@ -38,6 +40,7 @@ class Tables:
         self.first_hidden = len(checked.functions) + bool(checked.top)
         self.variant_functions: dict[VariantFunction, int] = {}
         self.library_functions: dict[int, int] = {}
+        self.pipelines: dict[str, int] = {}
         #: Files of the library that are used, which stand behind the program's own.
         self.library_files: list[str] = []
         self.first_library_file = 2 if checked.manifest else 1
@@ -52,6 +55,13 @@ class Tables:
             place = self.library_functions[id(function)] = self.reserve()
             self.hidden[place] = lower_function(self, function, file)
         return self.first_hidden + self.library_functions[id(function)]
+
+    def pipeline(self, info: PipelineInfo) -> int:
+        """The index of the function that runs a pipeline, which is lowered when it is first used."""
+        if info.name not in self.pipelines:
+            place = self.pipelines[info.name] = self.reserve()
+            self.hidden[place] = lower_pipeline(self, info)
+        return self.first_hidden + self.pipelines[info.name]
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -101,6 +111,8 @@ class Tables:
                 entry = ["future", self.type(item)]
             case t.Task(item):
                 entry = ["task", self.type(item)]
+            case t.Pipeline(into, out):
+                entry = ["pipeline", self.type(into), self.type(out)]
             case t.Function(params, result):
                 entry = ["function", [self.type(param) for param in params], self.type(result)]
             case t.Literals(values):

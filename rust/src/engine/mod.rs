@@ -9,6 +9,7 @@ pub mod emits;
 mod logged;
 mod models;
 mod outside;
+mod pipelines;
 mod run;
 mod settings;
 mod streams;

@@ -62,6 +62,8 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A model, or one with settings of its own.
     Model(Arc<ModelValue>),
+    /// A pipeline.
+    Pipeline(Arc<PipelineValue>),
     /// A future or a task.
     Task(Arc<TaskValue>),
     /// Something of the engine, such as a stream.
@@ -198,6 +200,17 @@ pub struct EnumValue {
     pub fields: Vec<Value>,
 }
 
+/// A pipeline as a value.
+#[derive(Debug)]
+pub struct PipelineValue {
+    /// Its name.
+    pub name: Text,
+    /// The names of its stages.
+    pub stages: Vec<Text>,
+    /// The function that runs it, of one parameter.
+    pub function: usize,
+}
+
 /// A function as a value.
 #[derive(Debug)]
 pub struct FunctionValue {
@@ -279,6 +292,7 @@ impl Value {
                     "ModelRef"
                 }
             }
+            Self::Pipeline(_) => "PipelineRef",
             Self::Task(task) => {
                 if task.is_future() {
                     "Future"

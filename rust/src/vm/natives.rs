@@ -12,6 +12,7 @@ mod math;
 mod models;
 mod moments;
 mod numbers;
+mod pipelines;
 mod prompt;
 mod records;
 mod strings;
@@ -42,7 +43,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    static TABLES: [Table; 15] = [
+    static TABLES: [Table; 16] = [
         strings::TABLE,
         texts::TABLE,
         numbers::TABLE,
@@ -56,6 +57,7 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,
+        pipelines::TABLE,
         tasks::TABLE,
         dynamic::TABLE,
     ];
