@@ -169,8 +169,9 @@ class Runtime:
         max_tasks: Tasks that one run may have at a time before it panics with `LimitExceeded`.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
-        retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random.
+        retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random; default 0.1, 0 with a virtual clock.
         max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
+        clock: A `VirtualClock` for tests: delays of retries, rate limits and time limits follow it; default: the machine's clock.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
         program_log_level: The same for what the program writes with `std::log`.
         args: What the program's `std::env::args` gives.
@@ -191,8 +192,9 @@ class Runtime:
         max_tasks: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
-        retry_jitter: float = 0.1,
+        retry_jitter: float | None = None,
         max_queued_requests: int | None = None,
+        clock: _native.VirtualClock | None = None,
         log_level: str = "warn",
         program_log_level: str = "info",
         args: Sequence[str] = (),
@@ -218,6 +220,7 @@ class Runtime:
             ca_bundle=ca_bundle,
             retry_jitter=retry_jitter,
             max_queued_requests=max_queued_requests,
+            clock=clock,
             log_level=log_level,
             program_log_level=program_log_level,
             args=list(args),

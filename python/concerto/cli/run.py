@@ -34,11 +34,12 @@ def main(args: list[str]) -> int:
             USAGE,
             "error[E2016]: the program has nothing to run\nadd `fn main()`, or call a `pub fn` with `--call`",
         )
+    env = _env_file(options.env) if options.env else None
     try:
         runtime = Runtime(
             program,
             mock=options.mock,
-            env=_env_file(options.env) if options.env else None,
+            env=env,
             execution_timeout=options.timeout,
             # One option for both logs, whose defaults differ.
             log_level=options.log_level or "warn",
@@ -46,7 +47,7 @@ def main(args: list[str]) -> int:
             args=args[at + 1 :],
             seed=options.seed,
         )
-        overrides.apply(runtime, options.override)
+        overrides.apply(runtime, options.override, env)
         if options.require_keys:
             runtime._native.require_keys()
         arguments = _arguments(program, options)

@@ -6,6 +6,7 @@
 mod answers;
 mod asked;
 pub mod emits;
+mod evaluated;
 mod logged;
 mod models;
 mod outside;
@@ -20,7 +21,7 @@ pub mod world;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
@@ -31,6 +32,7 @@ use crate::value::{Value, builtin};
 use crate::vm::{Panic, Request, Resume, Trace};
 
 use emits::{Emit, Outlet};
+pub use evaluated::Cache as SettingsCache;
 use outside::Outside;
 use run::Run;
 use settings::RunSettings;
@@ -55,6 +57,10 @@ pub struct Shared {
     pub overrides: Arc<Overrides>,
     /// What `env(..)` sees.
     pub environment: Environment,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// What runs evaluated.
+    pub settings: SettingsCache,
     /// What `std::env::args` gives.
     pub args: Vec<String>,
     /// Where `std::log` writes.
@@ -80,17 +86,25 @@ impl Shared {
 pub struct Engine<'a> {
     shared: &'a Shared,
     settings: Mutex<RunSettings>,
-    recorder: Arc<Recorder>,
+    /// The runtime's counters, and those of the run alone if it has any.
+    recorders: Vec<Arc<Recorder>>,
     emitted: AtomicU64,
     outside: Outside,
 }
 
 impl<'a> Engine<'a> {
-    /// Prepares a run whose usage is counted in `recorder` besides the runtime's.
+    /// Prepares a run. The runtime counts its usage, and a recorder of `own` where the host can look at that of one run.
     #[must_use]
-    pub fn new(shared: &'a Shared, recorder: Arc<Recorder>) -> Self {
+    pub fn new(shared: &'a Shared, own: Option<Arc<Recorder>>) -> Self {
+        let recorders = std::iter::once(Arc::clone(&shared.recorder)).chain(own).collect();
         let (settings, emitted) = (Mutex::default(), AtomicU64::new(0));
-        Self { shared, settings, recorder, emitted, outside: Outside::new(shared.seed) }
+        Self {
+            shared,
+            settings,
+            recorders,
+            emitted,
+            outside: Outside::new(shared.seed, &shared.clock),
+        }
     }
 
     /// Evaluates the fields of every connection, in order (`--require-keys`).
@@ -139,11 +153,11 @@ impl<'a> Engine<'a> {
         payload: Value,
         outlet: &mut O,
     ) -> Result<(), RunError> {
-        let time = clock::unix_seconds();
+        let time = self.shared.clock.unix_seconds();
         let sequence = self.emitted.fetch_add(1, Ordering::Relaxed);
         let emit = Emit { channel, payload, time, sequence };
-        self.shared.recorder.emitted();
-        self.recorder.emitted();
+        self.recorders.iter().for_each(|recorder| recorder.emitted());
+        let _host = self.shared.clock.outside();
         outlet.emit(emit).await.map_err(RunError::Handler)
     }
 

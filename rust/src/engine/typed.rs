@@ -67,7 +67,7 @@ impl Engine<'_> {
         }
         let policy = call.retry.as_ref().and_then(|policy| policy.max_attempts);
         let most = policy.unwrap_or(ROUNDS).max(1);
-        let mut session = self.shared.client.begin(call, self.recorders());
+        let mut session = self.shared.client.begin(call, self.recorders.clone());
         let mut round = 1;
         loop {
             let answer = match session.round().await {

@@ -3,6 +3,7 @@
 //! The only reader of the process environment. A host may lay its own variables over it and may restrict the names (C-28); `env(..)` in
 //! code and in connections see the same environment.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What `env(..)` sees.
@@ -54,8 +55,16 @@ impl Environment {
     ///
     /// # Errors
     /// [`Missing`] says why there is no value.
-    #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
     pub fn read(&self, name: &str) -> Result<String, Missing> {
+        self.look_up(name).map(Cow::into_owned)
+    }
+
+    /// The same without a copy where the host laid a value over the environment.
+    ///
+    /// # Errors
+    /// As [`Environment::read`].
+    #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+    pub fn look_up(&self, name: &str) -> Result<Cow<'_, str>, Missing> {
         if name.is_empty() || name.contains(['=', '\0']) {
             return Err(Missing::InvalidName);
         }
@@ -63,10 +72,10 @@ impl Environment {
             return Err(Missing::Unset);
         }
         if let Some(value) = self.own.get(name) {
-            return Ok(value.clone());
+            return Ok(Cow::Borrowed(value));
         }
         match std::env::var(name) {
-            Ok(value) => Ok(value),
+            Ok(value) => Ok(Cow::Owned(value)),
             Err(std::env::VarError::NotPresent) => Err(Missing::Unset),
             Err(std::env::VarError::NotUnicode(_)) => Err(Missing::InvalidUtf8),
         }

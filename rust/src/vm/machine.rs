@@ -228,7 +228,7 @@ impl Fiber {
                 let Some(result) = left.$operation(right) else {
                     panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                 };
-                reg!($i.a) = Value::Int(result);
+                set(&mut reg!($i.a), Value::Int(result));
             }};
         }
         macro_rules! divided {
@@ -240,7 +240,7 @@ impl Fiber {
                 let Some(result) = left.$operation(right) else {
                     panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                 };
-                reg!($i.a) = Value::Int(result);
+                set(&mut reg!($i.a), Value::Int(result));
             }};
         }
         // The outcome of a comparison, and the jump that tests it if the two are fused.
@@ -249,7 +249,7 @@ impl Fiber {
                 let truth = $truth;
                 set(&mut reg!($i.a), Value::Bool(truth));
                 if $i.y != 0 {
-                    pc = if truth { pc + 2 } else { $i.x as usize };
+                    pc = if truth { $i.y as usize } else { $i.x as usize };
                     continue;
                 }
             }};

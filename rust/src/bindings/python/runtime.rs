@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::clock::VirtualClock;
 use super::errors::to_py;
 use super::metrics::Metrics;
 use super::program::Program;
@@ -87,7 +88,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = 0.1, max_queued_requests = None, log_level = "warn", program_log_level = "info", args = None, seed = None))]
+    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -100,8 +101,9 @@ impl Runtime {
         max_tasks: usize,
         proxy: Option<String>,
         ca_bundle: Option<String>,
-        retry_jitter: f64,
+        retry_jitter: Option<f64>,
         max_queued_requests: Option<usize>,
+        clock: Option<&Bound<'_, VirtualClock>>,
         log_level: &str,
         program_log_level: &str,
         args: Option<Vec<String>>,
@@ -111,7 +113,6 @@ impl Runtime {
             .mock(mock)
             .max_call_depth(max_call_depth)
             .max_tasks(max_tasks)
-            .retry_jitter(retry_jitter)
             .log_level(level("log_level", log_level)?)
             .program_log_level(level("program_log_level", program_log_level)?)
             .args(args.unwrap_or_default())
@@ -129,6 +130,12 @@ impl Runtime {
         }
         if let Some(most) = max_queued_requests {
             builder = builder.max_queued_requests(most);
+        }
+        if let Some(share) = retry_jitter {
+            builder = builder.retry_jitter(share);
+        }
+        if let Some(clock) = clock {
+            builder = builder.clock(clock.get().inner.clone());
         }
         if let Some(proxy) = proxy {
             builder = builder.proxy(proxy);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::RetryConfig;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value, builtin};
@@ -23,9 +23,9 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    pub(super) fn new(seed: Option<u64>) -> Self {
+    pub(super) fn new(seed: Option<u64>, clock: &Clock) -> Self {
         let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Self { random: Mutex::new(random), start: clock::now() }
+        Self { random: Mutex::new(random), start: clock.now() }
     }
 }
 
@@ -43,13 +43,12 @@ pub(super) async fn answer(
         }
         (Request::RandomUuid, []) => random::uuid(),
         (Request::RandomBytes, [Value::Int(count)]) => random::bytes(*count),
-        (Request::TimeNow, []) => Ok(now_ms().into()),
+        (Request::TimeNow, []) => Ok(now_ms(&shared.clock).into()),
         (Request::TimeMonotonic, []) => {
-            let passed = clock::now().saturating_duration_since(outside.start);
-            Ok(whole(passed.as_millis()).into())
+            Ok(whole(shared.clock.since(outside.start).as_millis()).into())
         }
         (Request::TimeSleep, [Value::Int(ms)]) => {
-            sleep(*ms).await;
+            sleep(&shared.clock, *ms).await;
             Ok(Value::Nil)
         }
         (Request::EnvRead, [Value::Str(name)]) => Ok(read_variable(shared, name)),
@@ -85,14 +84,14 @@ fn whole(number: impl TryInto<i64>) -> i64 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the years of clocks fit")]
-fn now_ms() -> i64 {
-    (clock::unix_seconds() * 1000.0).floor() as i64
+fn now_ms(clock: &Clock) -> i64 {
+    (clock.unix_seconds() * 1000.0).floor() as i64
 }
 
-async fn sleep(ms: i64) {
+async fn sleep(clock: &Clock, ms: i64) {
     // No time at all still lets other tasks go first.
     if let Ok(ms @ 1..) = u64::try_from(ms) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+        clock.sleep(Duration::from_millis(ms)).await;
     }
 }
 
