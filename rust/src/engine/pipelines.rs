@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::value::{Key, MapValue, Text, Value, to_json};
 
 /// Runs inside of runs.
@@ -31,8 +31,9 @@ struct Open {
 }
 
 /// The runs of pipelines of one run of a program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pipelines {
+    clock: Clock,
     open: BTreeMap<i64, Open>,
     last: i64,
 }
@@ -47,6 +48,14 @@ pub(super) struct Place {
 }
 
 impl Pipelines {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, open: BTreeMap::new(), last: 0 }
+    }
+
+    fn since(&self, then: Instant) -> Value {
+        i64::try_from(clock::millis(self.clock.since(then))).unwrap_or(i64::MAX).into()
+    }
+
     /// A run begins in a task; `around` are the tasks that wait for it, itself included. Gives its number, or `None` if it is nested too deep.
     pub(super) fn start(
         &mut self,
@@ -61,7 +70,7 @@ impl Pipelines {
             return None;
         }
         self.last += 1;
-        let (run, now) = (self.last, clock::now());
+        let (run, now) = (self.last, self.clock.now());
         let open = Open {
             task: around.first().copied().unwrap_or_default(),
             name: name.clone(),
@@ -80,11 +89,12 @@ impl Pipelines {
 
     /// An attempt of a stage begins.
     pub(super) fn stage_start(&mut self, place: &Place) -> Option<Told> {
+        let now = self.clock.now();
         let open = self.open.get_mut(&place.run)?;
         open.stage = place.stage.clone();
         open.attempt = place.attempt;
         if place.attempt == 1 {
-            open.stage_began = clock::now();
+            open.stage_began = now;
         }
         Some(("pipeline:stage_start", open.record(place.run, place.fields())))
     }
@@ -102,7 +112,7 @@ impl Pipelines {
     /// A stage has given its value.
     pub(super) fn stage_complete(&self, place: &Place) -> Option<Told> {
         let open = self.open.get(&place.run)?;
-        let more = [("duration_ms", since(open.stage_began))];
+        let more = [("duration_ms", self.since(open.stage_began))];
         let fields = place.fields().into_iter().chain(more);
         Some(("pipeline:stage_complete", open.record(place.run, fields)))
     }
@@ -115,14 +125,15 @@ impl Pipelines {
     /// A run has ended with its value.
     pub(super) fn complete(&mut self, run: i64) -> Option<Told> {
         let open = self.open.remove(&run)?;
-        Some(("pipeline:complete", open.record(run, [("duration_ms", since(open.began))])))
+        Some(("pipeline:complete", open.record(run, [("duration_ms", self.since(open.began))])))
     }
 
     /// A run has ended with an error; without a stage it is the one that it is at.
     pub(super) fn error(&mut self, run: i64, error: &str) -> Option<Told> {
         let open = self.open.remove(&run)?;
         let stage = Value::Str(open.stage.clone());
-        let more = [("stage", stage), ("error", error.into()), ("duration_ms", since(open.began))];
+        let more =
+            [("stage", stage), ("error", error.into()), ("duration_ms", self.since(open.began))];
         Some(("pipeline:error", open.record(run, more)))
     }
 
@@ -159,10 +170,6 @@ impl Place {
     }
 }
 
-fn since(start: Instant) -> Value {
-    i64::try_from(clock::millis(start.elapsed())).unwrap_or(i64::MAX).into()
-}
-
 /// The input itself, or the begin of its text if it is long.
 fn shortened(input: &Value) -> Value {
     if to_json(input).to_string().len() <= LONGEST {
@@ -183,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_run_ends_once_and_long_inputs_are_cut() {
-        let mut pipelines = Pipelines::default();
+        let mut pipelines = Pipelines::new(Clock::system());
         let name = Text::new("P");
         let (run, (channel, value)) =
             pipelines.start(&[1], &name, 2, &Value::from("ä".repeat(9000))).unwrap();
@@ -199,7 +206,7 @@ mod tests {
 
     #[test]
     fn runs_nest_64_deep() {
-        let mut pipelines = Pipelines::default();
+        let mut pipelines = Pipelines::new(Clock::system());
         let name = Text::new("P");
         for _ in 0..DEEPEST {
             assert!(pipelines.start(&[1], &name, 1, &Value::Nil).is_some());

@@ -40,7 +40,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             arrived: std::collections::VecDeque::new(),
             doomed: None,
             effects: 0,
-            pipelines: Pipelines::default(),
+            pipelines: Pipelines::new(shared.clock.clone()),
         }
     }
 
