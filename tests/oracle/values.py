@@ -147,6 +147,15 @@ class Stream:
     end: Value = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline, with the names of its stages and the function that runs it."""
+
+    name: str
+    stages: tuple[str, ...]
+    function: int
+
+
 @dataclass(slots=True, eq=False)
 class Handle:
     """A future (number 0) or a task, which are references: what it is to compute, or who computes it, or its value."""
@@ -160,7 +169,7 @@ class Handle:
 
 
 Value: TypeAlias = (
-    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream | Handle
+    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream | Handle | Pipeline
     | None
 )  # fmt: skip
 
@@ -224,6 +233,8 @@ def equal(left: Value, right: Value) -> bool:
             return equal(a, b)  # by wrapping
         case Handle(), Handle():
             return left is right
+        case Pipeline(), Pipeline():
+            return left == right
         case _:
             return False
 
@@ -286,6 +297,8 @@ def type_name(value: Value) -> str:
             return value.type.name
         case Nothing() | Some():
             return "Option"
+        case Pipeline():
+            return "PipelineRef"
         case Handle(number):
             return "Task" if number else "Future"
         case Model():
@@ -362,6 +375,8 @@ def _nested(value: Value, depth: int) -> str:
             return f"<fn {value.name}>"
         case Model():
             return f"<model {value.name}>"
+        case Pipeline():
+            return f"<pipeline {value.name}>"
         case Handle(number):
             return f"<task {number}>" if number else "<future>"
         case Stream():
@@ -420,7 +435,7 @@ def to_host(value: Value) -> Any:
             return host.Err(to_host(inner))
         case Range():
             return range(value.start, value.stop)
-        case Function() | Model() | Stream() | Handle():
+        case Function() | Model() | Stream() | Handle() | Pipeline():
             return display(value)
         case _:
             return value

@@ -67,6 +67,7 @@ class Body:
     is_element: bool = False
     label: str | None = None  # of a `parallel for` whose body this is
     is_stage: bool = False  # of a pipeline, which takes every error
+    attempts: int = 1  # of the function, by its `@retry`
     leaving: list[Raise] = field(default_factory=list)
     """Where the errors go that leave an element."""
     #: Empty literals with the types of what they hold, which a later use may decide.
@@ -92,6 +93,10 @@ class Body:
         while body.outer is not None:
             body = body.outer
         body.empties.append((node, item))
+
+    def tries_of_function(self) -> int:
+        """How often the function around is tried."""
+        return self.outer.tries_of_function() if self.outer else self.attempts
 
     def names(self) -> list[str]:
         """All variables in scope."""
@@ -193,6 +198,8 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     is_entry = function.name == "main" and not function.is_stage
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=node.is_async)
     body.is_stage = function.is_stage
+    if function.layers and function.layers.retry:
+        body.attempts = function.layers.retry.attempts
     body.scopes.append({})
     for param in function.params:
         body.declare(param.local)
