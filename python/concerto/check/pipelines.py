@@ -88,7 +88,7 @@ def _stage(checker: Checker, node: ast.Stage) -> StageInfo:
     )  # fmt: skip
     own = ParamInfo(place.text, type_, False, None, local)
     others = [ParamInfo(p.name.text, t.UNKNOWN, False, None, _unknown(p)) for p in node.params[1:]]
-    info = FunctionInfo(name, [own, *others], result, function, False, -1)
+    info = FunctionInfo(name, [own, *others], result, function, False)
     info.is_stage = True
     found = t.resolve(result)
     output = found.ok if isinstance(found, t.Result) else result

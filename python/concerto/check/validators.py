@@ -6,11 +6,14 @@ A validator becomes a hidden function of one parameter. It may compute whatever 
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.bodies import Body, check_unused
+from concerto.check.bodies import Body, finish
 from concerto.check.checked import (
     CallBuiltin,
+    CallEffect,
     CallFunction,
+    CallLibrary,
     CallModel,
+    CallPipeline,
     CallStream,
     CallTask,
     FunctionInfo,
@@ -66,7 +69,7 @@ def _validator(checker: Checker, info: StructInfo, node: ast.Expr) -> None:
         is_async=False,
     )
     param = ParamInfo(local.name, schema, False, None, local)
-    own = FunctionInfo(name, [param], result, function, False, len(checker.functions))
+    own = FunctionInfo(name, [param], result, function, False)
     _must_not_ask(checker, block)
     checker.functions[name] = own
     info.validators.append(own)
@@ -102,7 +105,7 @@ def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local)
     body.declare(local)
     body.tail = block.tail
     found = t.settled(check_expr(body, block, written))
-    check_unused(body)
+    finish(body)
     result = t.resolve(written if written is not None else found)
     place = node.result or block.tail or block
     match result:
@@ -146,7 +149,18 @@ def _asking(
             return "call a model", node, node
         case CallTask():
             return "wait", node, node
-        case CallFunction(function):
+        case CallPipeline():
+            return "run a pipeline", node, node
+        case CallEffect():
+            return "ask the world", node, node
+        case CallLibrary(function=function):
+            # Where it stands in the library is nobody's business.
+            inner = function.node and function.node.body
+            if inner and _asking(checker, inner, seen) is not None:
+                return f"use `{function.name}`", node, node
+        case CallFunction(function=function) if function.layers:
+            return f"call `{function.name}`, which has decorators", node, node
+        case CallFunction(function=function):
             followed = function
     match checker.facts.names.get(id(node)):
         case FunctionName(FunctionInfo() as function):

@@ -72,7 +72,7 @@ class Around:
 
     def _call(self, builder: Builder, name: str, args: list[str | int], function: int) -> int:
         """Calls a function of the library with constants and the function inside."""
-        library = self.tables.library(self.layers.functions[name])
+        library = self.tables.function(self.layers.functions[name])
         first = builder.temporary(len(args) + 1)
         for position, arg in enumerate(args, first):
             if isinstance(arg, int):
@@ -102,7 +102,7 @@ class Around:
         self.policy(builder, retry, first)
         builder.emit("move", first + 5, function)
         pair = builder.temporary()
-        library = self.tables.library(self.layers.functions["retry"])
+        library = self.tables.function(self.layers.functions["retry"])
         builder.emit("call", pair, library, first, 6, at=self.span)
         self.counts = self.layers.log is not None
         if not self.counts:
@@ -143,7 +143,8 @@ class Around:
 def with_layers(tables: Tables, info: FunctionInfo, code: Function) -> Function:
     """A function whose body is `code`, which has its parameters, with the layers of its decorators around it."""
     assert info.layers is not None
-    span = Span(*code.span)
+    assert info.node is not None
+    span = info.node.span
     place = tables.reserve()
     tables.hidden[place] = Function(
         name=code.name, file=code.file, span=code.span, public=False, doc=None, params=[],

@@ -112,7 +112,7 @@ class StageLayers(Around):
         self.policy(builder, retry, first + 3)
         builder.emit("move", first + 8, function)
         assert self.pipeline.runner is not None
-        runner = self.tables.library(self.pipeline.runner)
+        runner = self.tables.function(self.pipeline.runner)
         pair = builder.temporary()
         builder.emit("call", pair, runner, first, 9, at=self.span)
         builder.emit("return", pair)
@@ -137,14 +137,10 @@ def _lower_body(tables: Tables, stage: StageInfo) -> int:
     result = builder.temporary()
     if t.resolve(stage.function.result) == t.NIL:
         lower_unused(builder, stage.node.body)
-        if builder.reachable():
-            builder.emit("nil", result)
+        builder.emit("nil", result)
     else:
         lower_into(builder, stage.node.body, result)
-    if builder.reachable():
-        if builder.wraps:
-            builder.emit("ok", result, result)
-        builder.emit("return", result)
+    builder.give_back(result)
     tables.hidden[place] = finish_function(
         builder, stage.name, stage.node.span, False, None, [], t.ANY
     )

@@ -76,6 +76,8 @@ class Project:
     #: Code to `allow`, `warn` or `deny`.
     lint: dict[str, str] = field(default_factory=dict)
     profile: str | None = None
+    #: Of `concerto fmt`.
+    line_width: int = 100
 
 
 def find(folder: Path) -> Path | None:
@@ -135,6 +137,7 @@ def read(source: Source, profile: str | None = None) -> tuple[Project, list[Diag
         {**plain.run, **chosen.run},
         {**plain.lint, **chosen.lint},
         profile,
+        chosen.line_width or plain.line_width or 100,
     )
     return project, reader.diagnostics
 
@@ -147,6 +150,7 @@ class _Part:
     pricing: dict[str, dict[str, float]] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
     lint: dict[str, str] = field(default_factory=dict)
+    line_width: int | None = None
 
 
 class _Reader:
@@ -226,6 +230,7 @@ class _Reader:
         if "fmt" in tables:
             found = self.keys(tables["fmt"], {"line_width": "Int"}, "`[fmt]`")
             self.at_least(tables["fmt"], found, "line_width", 20)
+            part.line_width = max(found.get("line_width", 100), 20)
         if "test" in tables:
             found = self.keys(tables["test"], {"paths": "Array", "timeout": "Int"}, "`[test]`")
             self.at_least(tables["test"], found, "timeout", 1)
