@@ -103,9 +103,9 @@ class Builder:
         """The index of a function with type arguments."""
         return self.tables.function(function, tuple(self.concrete(arg) for arg in args))
 
-    def give_back(self, value: int | None) -> None:
-        """Returns a value, or nothing; from a method that changes its receiver also that, from a stage `Ok` of it."""
-        if self.wraps:
+    def give_back(self, value: int | None, *, is_error: bool = False) -> None:
+        """Returns a value, or nothing; from a method that changes its receiver also that, from a stage `Ok` of it unless it `is_error`."""
+        if self.wraps and not is_error:
             if value is None:
                 value = self.temporary()
                 self.emit("nil", value)

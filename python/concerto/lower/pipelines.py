@@ -80,6 +80,10 @@ def _run_stage(
     builder.next = kept
 
 
+#: What the code here asks of the world, besides what the library asks.
+EFFECTS = ("pipeline.start", "pipeline.error", "pipeline.complete", "pipeline.attempt")
+
+
 class StageLayers(Around):
     """Around a stage: its attempts, which are told, besides what its decorators say."""
 
