@@ -16,7 +16,11 @@ from concerto.check.checked import (
     ImplInfo,
     ManifestFacts,
     ModelInfo,
+<<<<<<< HEAD
     PipelineInfo,
+=======
+    StoreInfo,
+>>>>>>> main
     StructInfo,
     TraitInfo,
     Use,
@@ -55,6 +59,7 @@ class Checker:
         self.aliases: dict[str, ast.TypeAlias] = {}
         self.connections: dict[str, ConnectionInfo] = {}
         self.models: dict[str, ModelInfo] = {}
+        self.stores: dict[str, StoreInfo] = {}
         self.functions: dict[str, FunctionInfo] = {}
         self.constants: dict[str, tuple[Type, object]] = {}
         self.pipelines: dict[str, PipelineInfo] = {}
@@ -181,6 +186,7 @@ def check(
         enums=checker.enums,
         connections=checker.connections,
         models=checker.models,
+        stores=checker.stores,
         functions=checker.functions,
         constants=checker.constants,
         top=top,

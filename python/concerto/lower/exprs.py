@@ -13,7 +13,11 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+<<<<<<< HEAD
     PipelineName,
+=======
+    StoreName,
+>>>>>>> main
     UnitVariant,
 )
 from concerto.check.types import Steps, Type
@@ -301,6 +305,10 @@ def _path(builder: Builder, node: ast.PathExpr | ast.SelfExpr, target: int) -> N
             lower_pipeline_value(builder, pipeline, target)
         case ModelName(model):
             builder.emit("model", target, builder.tables.models[model])
+        case StoreName(index):
+            which = builder.temporary()
+            builder.emit("int", which, index)
+            builder.emit("effect", target, "store.open", which, 1, at=node)
         case UnitVariant(None):
             builder.emit("none", target)
         case UnitVariant(t.Enum() as enum, variant):

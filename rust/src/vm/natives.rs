@@ -4,6 +4,7 @@
 //! documentation for programs are in `python/concerto/check/builtins.py`.
 
 mod arrays;
+mod collections;
 mod crypto;
 mod dynamic;
 mod json;
@@ -15,6 +16,7 @@ mod numbers;
 mod pipelines;
 mod prompt;
 mod records;
+mod stores;
 mod strings;
 mod tasks;
 mod texts;
@@ -43,7 +45,11 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
+<<<<<<< HEAD
     static TABLES: [Table; 16] = [
+=======
+    static TABLES: [Table; 20] = [
+>>>>>>> main
         strings::TABLE,
         texts::TABLE,
         numbers::TABLE,
@@ -54,6 +60,11 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         moments::TABLE,
         arrays::TABLE,
         maps::TABLE,
+        collections::SETS,
+        collections::QUEUES,
+        collections::STACKS,
+        collections::TABLE,
+        stores::TABLE,
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,
