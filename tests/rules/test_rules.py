@@ -19,6 +19,7 @@ from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
 from concerto.diagnostics.render import render
 from concerto.lower.ir import OPERANDS
+from concerto.lower.pipelines import EFFECTS
 from concerto.source import Source
 
 from tests.conftest import ROOT
@@ -173,7 +174,7 @@ def test_twins_agree() -> None:
     for kind, name in library.intrinsics():
         assert name in (natives if kind == "native" else requests), f"{kind} {name}"
     own = {name for kind, name in library.intrinsics() if kind == "effect"}
-    assert requests == own | {"store.open"}
+    assert requests == own | {"store.open", *EFFECTS}
     # What models share is no business of the oracle.
     assert set(natives) == {*PURE, *MUTATING, "model.shutdown", "model.spawn"}
     native_records = {

@@ -12,6 +12,7 @@ mod logged;
 mod mocked;
 mod models;
 pub mod outside;
+mod pipelines;
 mod run;
 mod settings;
 mod streams;

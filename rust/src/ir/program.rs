@@ -170,6 +170,8 @@ pub enum Type {
     Future(u32),
     /// `Task<T>`.
     Task(u32),
+    /// `PipelineRef<In, Out>`.
+    Pipeline(u32, u32),
     /// `fn(A) -> R`.
     Function(Vec<u32>, u32),
     /// One of these strings.

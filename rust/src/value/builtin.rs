@@ -119,6 +119,17 @@ pub static RECORDS: &[Record] = &[
         ],
     ),
     error(
+        "PipelineError",
+        &[
+            ("message", "String"),
+            ("kind", "String"),
+            ("pipeline", "String"),
+            ("stage", "String"),
+            ("attempts", "Int"),
+            ("cause", "Any"),
+        ],
+    ),
+    error(
         "JsonError",
         &[
             ("message", "String"),
@@ -237,6 +248,16 @@ pub fn parse_error(message: &str, kind: &str, input: &str) -> Value {
     make(7, [message, kind, input].map(Value::from).to_vec())
 }
 
+/// `PipelineError` of a stage that failed.
+#[must_use]
+pub fn pipeline_error(pipeline: &str, stage: &str, attempts: i64, cause: Value) -> Value {
+    let message = format!("pipeline '{pipeline}' failed at stage '{stage}': {cause}");
+    let is_late = matches!(&cause, Value::Struct(error) if error.ty.name == "TimeoutError");
+    let kind = if is_late { "timeout" } else { "stage" };
+    let texts = [message.as_str(), kind, pipeline, stage].map(Value::from);
+    named("PipelineError", texts.into_iter().chain([attempts.into(), cause]).collect())
+}
+
 /// `TimeoutError` of a limit in milliseconds.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "limits of days are small numbers")]
@@ -313,6 +334,7 @@ mod tests {
             (parse_error("m", "invalid", "x"), "ParseError"),
             (task_error("m", "cancelled"), "TaskError"),
             (timeout_error(1500), "TimeoutError"),
+            (pipeline_error("P", "s", 1, Value::Nil), "PipelineError"),
             (json_schema_error("m", "/a"), "JsonError"),
             (decode_error("m", "x"), "DecodeError"),
             (time_error("x"), "TimeError"),
