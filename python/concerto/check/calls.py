@@ -89,6 +89,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return call_function(body, node, Method(checker.functions[name], {}), expected)
         if library.is_intrinsic(checker, name):
             return library.check_intrinsic(body, node, name, expected)
+        if checker.is_library and name.startswith("_"):
+            return std.check_own(body, node, name)
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
         if name in FORMS:
@@ -198,7 +200,9 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             return t.STRING
         case "len":
             found = t.resolve(check_expr(body, args[0], None))
-            sized = isinstance(found, t.Array | t.Map | t.Tuple | t.Literals) or found in (
+            sized = isinstance(
+                found, t.Array | t.Map | t.Tuple | t.Literals | t.Collection | t.Store
+            ) or found in (
                 t.STRING,
                 t.RANGE,
                 t.UNKNOWN,

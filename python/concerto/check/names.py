@@ -10,6 +10,7 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    StoreName,
     UnitVariant,
     Use,
     VariantFunction,
@@ -47,6 +48,9 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in checker.models:
         checker.facts.names[id(node)] = ModelName(name)
         return t.MODEL
+    if name in checker.stores:
+        checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
+        return checker.stores[name].type
     if name in checker.functions:
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
@@ -58,6 +62,7 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.stores,
             *builtins.PRELUDE,
         ]
         help_ = _top_level(body, name) or checker.hint(name, names, node)
