@@ -45,6 +45,14 @@ class TryState:
 
 
 @dataclass
+class SharedNames:
+    """The names of the first alternative of a pattern, which each other one binds too, and those seen so far."""
+
+    names: dict[str, Local]
+    seen: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Body:
     """The state of the check of one body."""
 
@@ -61,6 +69,8 @@ class Body:
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
+    #: Inside of a further alternative of a pattern.
+    shared: SharedNames | None = None
     #: Empty literals with the types of what they hold, which a later use may decide.
     empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
 
@@ -232,7 +242,7 @@ def _statement(body: Body, node: ast.Statement) -> bool:
 def _let(body: Body, node: ast.Let) -> bool:
     from concerto.check.collect import written_type
     from concerto.check.exprs import check_expr
-    from concerto.check.patterns import bind, is_refutable
+    from concerto.check.patterns import bind, bind_whole
 
     checker = body.checker
     declared = written_type(checker, node.type) if node.type else None
@@ -243,14 +253,8 @@ def _let(body: Body, node: ast.Let) -> bool:
         bind(body, node.pattern, declared, is_mut=node.is_mut, assigned=False)
         return False
     found = check_expr(body, node.value, declared)
-    if t.resolve(found) == t.STREAM and declared is None:
-        pass
-    if not isinstance(node.pattern, ast.OrPattern) and is_refutable(
-        body, node.pattern, declared or found
-    ):
-        message = "the pattern may fail"
-        checker.report("E3020", message, node.pattern, "use `match`")
-    bind(body, node.pattern, declared if declared is not None else found, is_mut=node.is_mut)
+    type_ = declared if declared is not None else found
+    bind_whole(body, node.pattern, type_, is_mut=node.is_mut, help_="use `match`")
     return t.resolve(found) == t.NEVER
 
 

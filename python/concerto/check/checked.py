@@ -234,6 +234,8 @@ class Facts:
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
+    #: The name of the instance that a pattern of a generic schema means.
+    struct_names: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -387,7 +389,7 @@ class ModelName:
 
 @dataclass(frozen=True, slots=True)
 class TypePattern:
-    """A struct in a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
+    """In a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
 
     type: Type | None
     kind: str | None
@@ -395,7 +397,7 @@ class TypePattern:
 
 @dataclass(frozen=True, slots=True)
 class UnitVariant:
-    """A variant without data; for None the enum is None. In a pattern, whether the value may be no enum at all, as one of a union."""
+    """A variant; for None the enum is None. In a pattern, whether the value may be of another type, as one of a union or of `Any`."""
 
     enum: EnumInfo | None
     variant: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
 from concerto.check.checked import CallValue, ClosureInfo, Local
-from concerto.check.patterns import bind, is_refutable
+from concerto.check.patterns import bind_whole
 from concerto.check.types import Type
 from concerto.syntax import ast
 from concerto.syntax.walk import children
@@ -56,10 +56,8 @@ def _param(inner: Body, param: ast.ClosureParam, hint: Type | None) -> Type:
         type_ = t.UNKNOWN
     elif hint is not None and param.type is not None and t.assign(hint, type_) is None:
         inner.checker.mismatch(hint, type_, param)
-    if is_refutable(inner, param.pattern, type_):
-        inner.checker.report("E3020", "the pattern may fail", param.pattern)
     first = len(inner.locals)
-    bind(inner, param.pattern, type_, is_mut=param.is_mut)
+    bind_whole(inner, param.pattern, type_, is_mut=param.is_mut)
     for local in inner.locals[first:]:
         local.is_param = True
     return type_

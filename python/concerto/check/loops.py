@@ -8,7 +8,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, LoopState, unknown_label
 from concerto.check.branches import condition
-from concerto.check.patterns import bind, is_refutable
+from concerto.check.patterns import bind_whole
 from concerto.check.tries import check_throw
 from concerto.check.types import Type
 from concerto.syntax import ast
@@ -87,9 +87,7 @@ def _iterate(body: Body, node: ast.For) -> None:
             pass
         case _:
             checker.report("E3024", f"`{t.show(found)}` is not iterable", node.iterable)
-    if is_refutable(body, node.pattern, item):
-        checker.report("E3020", "the pattern may fail", node.pattern)
-    bind(body, node.pattern, item)
+    bind_whole(body, node.pattern, item)
 
 
 def check_leave(body: Body, node: Any) -> Type:
