@@ -69,6 +69,8 @@ class Body:
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
+    #: Whether nobody else decides its parameters: not for closures and what can be called from outside.
+    owns_params: bool = False
     #: Inside of a further alternative of a pattern.
     shared: SharedNames | None = None
     #: Empty literals with the types of what they hold, which a later use may decide.
@@ -148,6 +150,7 @@ class Body:
 
 def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     """All functions, then the top-level statements."""
+    from concerto.check.flow import check_flow
     from concerto.check.lints import check_empties
 
     for function in checker.functions.values():
@@ -157,17 +160,21 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}])
         statements(body, tuple(top))
         check_unused(body)
+        first = top[0].span
+        check_flow(body, ast.Block(span=first, statements=tuple(top), tail=None))
         check_empties(body)
 
 
 def check_function(checker: Checker, function: FunctionInfo, node: ast.Function) -> None:
     """The body of a declared function."""
     from concerto.check.exprs import check_expr
+    from concerto.check.flow import check_flow
     from concerto.check.lints import check_empties, check_tail
 
     assert node.body is not None
     body = Body(checker, function.result, is_entry=function.name == "main", at_top=False)
     body.scopes.append({})
+    body.owns_params = not function.is_pub and checker.functions.get(function.name) is function
     for param in function.params:
         body.declare(param.local)
     result = t.resolve(function.result)
@@ -185,6 +192,7 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
             )
     check_unused(body)
     check_empties(body)
+    check_flow(body, node.body)
 
 
 def check_unused(body: Body) -> None:
@@ -192,11 +200,10 @@ def check_unused(body: Body) -> None:
     for local in body.locals:
         if local.name.startswith("_"):
             continue
-        if not local.used and not local.is_param:
-            message = f"`{local.name}` is never used"
-            body.checker.report(
-                "W2001", message, local.span, f"remove it, or name it `_{local.name}`"
-            )
+        if not local.used and (not local.is_param or body.owns_params):
+            what = "the parameter " if local.is_param else ""
+            help_ = f"remove it, or name it `_{local.name}`"
+            body.checker.report("W2001", f"{what}`{local.name}` is never used", local.span, help_)
         elif local.is_mut and not local.mutated and not local.is_param and local.used:
             body.checker.report(
                 "W2002", f"`{local.name}` is never changed", local.span, "remove `mut`"
@@ -247,10 +254,12 @@ def _let(body: Body, node: ast.Let) -> bool:
     checker = body.checker
     declared = written_type(checker, node.type) if node.type else None
     if node.value is None:
-        if not isinstance(node.pattern, ast.PathPattern) or declared is None:
-            checker.not_yet("a `let` without value and type", node)
-            declared = t.UNKNOWN
-        bind(body, node.pattern, declared, is_mut=node.is_mut, assigned=False)
+        if not isinstance(node.pattern, ast.PathPattern):
+            message, help_ = "a `let` without value has one name", "write a `let` for each name"
+            checker.report("E1001", message, node.pattern, help_)
+        # The first assignment tells a type that is not written.
+        type_ = declared if declared is not None else t.Var()
+        bind(body, node.pattern, type_, is_mut=node.is_mut, is_late=True)
         return False
     found = check_expr(body, node.value, declared)
     type_ = declared if declared is not None else found

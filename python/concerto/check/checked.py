@@ -27,7 +27,10 @@ class Local:
     span: Span
     is_mut: bool
     is_param: bool = False
-    assigned: bool = True
+    #: Declared without a value.
+    is_late: bool = False
+    #: Whether it gets another value somewhere, not only in a part of it.
+    assigned: bool = False
     is_captured: bool = False
     used: bool = False
     mutated: bool = False

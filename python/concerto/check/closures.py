@@ -5,6 +5,7 @@ from __future__ import annotations
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
 from concerto.check.checked import CallValue, ClosureInfo, Local
+from concerto.check.flow import check_flow
 from concerto.check.patterns import bind_whole
 from concerto.check.types import Type
 from concerto.syntax import ast
@@ -36,6 +37,7 @@ def check_closure(body: Body, node: ast.Closure, expected: Type | None) -> Type:
         params.append(_param(inner, param, hint))
     result = _result(inner, node, result)
     check_unused(inner)
+    check_flow(inner, node.body)
     captures = tuple(inner.captures)
     checker.facts.closures[id(node)] = ClosureInfo(tuple(params), captures, result)
     # A wrong number of parameters was reported.
@@ -148,7 +150,6 @@ def capture(body: Body, name: str) -> Local | None:
         return None
     outer.used = True
     own = Local(name, outer.type, outer.span, False, is_param=True, is_captured=True, used=True)
-    own.assigned = outer.assigned
     # The outermost scope holds what belongs to the closure as a whole.
     body.scopes[0][name] = own
     body.captures.append((outer, own))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.bodies import Body, related_declaration
+from concerto.check.bodies import Body
 from concerto.check.checked import (
     ConstantName,
     FunctionName,
@@ -25,15 +25,6 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
         if local is not None:
             local.used = True
             checker.facts.names[id(node)] = local
-            if not local.assigned:
-                checker.report(
-                    "E2012",
-                    f"`{name}` has no value yet",
-                    node,
-                    "assign it first",
-                    related_declaration(local),
-                )
-                local.assigned = True
             return local.type
         if name in checker.constants:
             type_, value = checker.constants[name]

@@ -17,11 +17,11 @@ from concerto.syntax import ast
 
 
 def bind(
-    body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False, assigned: bool = True
+    body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False, is_late: bool = False
 ) -> bool:
     """Checks a pattern against the type of its subject and declares its names; whether there is nothing to say about it."""
     before = sum(each.is_error for each in body.checker.diagnostics)
-    _Binder(body, is_mut, assigned).bind(pattern, type_)
+    _Binder(body, is_mut, is_late).bind(pattern, type_)
     return before == sum(each.is_error for each in body.checker.diagnostics)
 
 
@@ -45,9 +45,9 @@ def is_refutable(body: Body, pattern: ast.Pattern, type_: Type) -> bool:
 class _Binder:
     """Walks one pattern."""
 
-    def __init__(self, body: Body, is_mut: bool, assigned: bool) -> None:
+    def __init__(self, body: Body, is_mut: bool, is_late: bool) -> None:
         self.body, self.checker, self.facts = body, body.checker, body.checker.facts
-        self.is_mut, self.assigned = is_mut, assigned
+        self.is_mut, self.is_late = is_mut, is_late
         #: All names so far, in order.
         self.bound: list[Local] = []
 
@@ -111,7 +111,7 @@ class _Binder:
         if any(each.name == text for each in self.bound):
             self.checker.report("E2004", f"the pattern names `{name}` twice", name)
             return
-        local = Local(text, type_, name.span, self.is_mut, assigned=self.assigned)
+        local = Local(text, type_, name.span, self.is_mut, is_late=self.is_late)
         if text[0].isupper():
             self.capitalised(name, type_)
             local.used = True

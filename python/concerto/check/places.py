@@ -57,24 +57,20 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
     from concerto.check.exprs import check_expr
 
     checker, place = body.checker, node.place
-    if isinstance(place, ast.PathExpr) and len(place.path.names) == 1:
-        local = body.find(str(place.path))
-        if local is not None and not local.assigned and not node.op:
-            local.assigned = True
-            local.used = True
-            checker.facts.names[id(place)] = local
-            check_expr(body, node.value, local.type)
-            checker.facts.types[id(place)] = local.type
-            return t.NIL
-    used = None
-    if isinstance(place, ast.PathExpr):
-        found_local = body.find(str(place.path))
-        used = (found_local, found_local.used) if found_local else None
-    target = t.resolve(check_expr(body, place, None))
-    if used and used[0] and not node.op:
-        used[0].used = used[1] or (used[0].used and used[1])
-        used[0].used = True
-    must_be_mutable(body, place, "assigned")
+    local = body.find(str(place.path)) if isinstance(place, ast.PathExpr) else None
+    if local is not None and not node.op:
+        # That is no use of it.
+        checker.facts.names[id(place)] = local
+        checker.facts.types[id(place)] = target = local.type
+    else:
+        target = t.resolve(check_expr(body, place, None))
+    if local is not None:
+        local.assigned = True
+    if local is not None and local.is_late and not local.is_captured:
+        # Whether it is the first assignment, the paths to it decide.
+        local.mutated = True
+    else:
+        must_be_mutable(body, place, "assigned")
     if (
         isinstance(place, ast.Index)
         and t.resolve(checker.facts.types[id(place.object)]) == t.STRING

@@ -144,6 +144,7 @@ CODES: dict[str, Code] = {
     "W2001": Code("unused binding"),
     "W2002": Code("`mut` not needed"),
     "W2003": Code("unreachable code"),
+    "W2004": Code("value assigned is never read"),
     "W2006": Code("capitalised binding in a pattern"),
     "W3001": Code("comparison is always true or false"),
     "W3002": Code("useless cast"),
