@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, Local, Raise
+from concerto.check.checked import ConstantName, FunctionInfo, Local, Raise
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type
@@ -89,6 +90,11 @@ class Body:
             if name in scope:
                 return scope[name]
         return capture(self, name)
+
+    def constant(self, name: str) -> list[Any] | None:
+        """The value of a constant of a block, in a list; a variable hides one of the program."""
+        local = self.find(name)
+        return [local.constant.value] if local is not None and local.constant else None
 
     def note_empty(self, node: ast.Expr, item: Type) -> None:
         """An empty literal of a closure too may get its type from the function around."""
@@ -235,9 +241,10 @@ def _statement(body: Body, node: ast.Statement) -> bool:
             from concerto.check.collect import written_type
 
             type_ = written_type(body.checker, node.type)
-            constant_value(body.checker, node.value, type_)
-            body.checker.not_yet("a constant inside a function", node.name)
-            body.declare(Local(node.name.text, type_, node.name.span, False, used=True))
+            value = constant_value(body.checker, node.value, type_, find=body.constant)
+            local = Local(node.name.text, type_, node.name.span, False)
+            local.constant = ConstantName(type_, value)
+            body.declare(local)
             return False
         case ast.Mock():
             body.checker.not_yet("`mock`", node.name)

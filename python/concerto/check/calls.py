@@ -15,6 +15,7 @@ from concerto.check.checked import (
     Raise,
 )
 from concerto.check.closures import check_value_call
+from concerto.check.dynamic import any_method
 from concerto.check.model_calls import (
     RECORD_MAKERS,
     make_record,
@@ -318,9 +319,7 @@ def _method(
         check_all(body, node)
         return t.UNKNOWN
     if receiver == t.ANY and name.text != "to_string":
-        check_all(body, node)
-        checker.not_yet("a method of a value of type `Any`", name)
-        return t.UNKNOWN
+        return any_method(body, node, object_, name)
     if receiver in (t.MODEL, t.BUILDER):
         return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
@@ -380,6 +379,33 @@ def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
     return t.Result(answer or t.UNKNOWN, builtins.LLM_ERROR)
 
 
+def _union_field(body: Body, node: ast.FieldAccess, union: t.Union) -> Type:
+    """A field that every member has, with one type (6.7)."""
+    name, types = node.name.text, []
+    for member in union.members:
+        fields = _fields_of(body, member)
+        if name not in fields:
+            message = f"`{t.show(member)}`, which this may be, has no field `{name}`"
+            body.checker.report("E3011", message, node.name, "match on it first")
+            return t.UNKNOWN
+        types.append(t.resolve(fields[name]))
+    if len(set(types)) > 1:
+        shown = " or ".join(f"`{t.show(type_)}`" for type_ in dict.fromkeys(types))
+        message = f"the field `{name}` is {shown}, depending on the value"
+        body.checker.report("E3011", message, node.name, "match on it first")
+        return t.UNKNOWN
+    return types[0]
+
+
+def _fields_of(body: Body, type_: Type) -> dict[str, Type]:
+    type_ = t.resolve(type_)
+    if not isinstance(type_, t.Struct):
+        return {}
+    if type_.origin in ("record", "error"):
+        return builtins.records()[type_.name][1]
+    return {field.name: field.type for field in body.checker.structs[type_.name].fields}
+
+
 def check_field(body: Body, node: ast.FieldAccess) -> Type:
     """The type of `x.name`."""
     from concerto.check.exprs import check_expr
@@ -413,6 +439,8 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
         return t.UNKNOWN
     if found == t.ANY:
         return t.ANY
+    if isinstance(found, t.Union):
+        return _union_field(body, node, found)
     help_ = None
     if isinstance(found, t.Result):
         help_ = "add `?` to take the value out of the `Result`"

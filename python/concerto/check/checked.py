@@ -31,6 +31,8 @@ class Local:
     is_late: bool = False
     #: Whether it gets another value somewhere, not only in a part of it.
     assigned: bool = False
+    #: A constant of a block: its value.
+    constant: ConstantName | None = None
     is_captured: bool = False
     used: bool = False
     mutated: bool = False
@@ -71,6 +73,22 @@ class VariantDefault:
     enum: str
     variant: int
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapConstant:
+    """A map as a constant."""
+
+    entries: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StructConstant:
+    """A struct as a constant; the fields in declared order."""
+
+    name: str
+    origin: str
+    fields: tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -176,12 +194,14 @@ class Raise:
 
     `to` is `return` (as `Err`, after `steps` to the type `wanted`), `none` (the function returns None), `fail` (it ends the run), `catch` (the
     clauses of the `try` around it) or `unset` (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
+    `absent` is the way of a None where a value of type `Any` may be one.
     """
 
     to: str
     steps: Steps = ()
     wanted: Type | None = None
     otherwise: Raise | None = None
+    absent: Raise | None = None
 
 
 #: What a clause of a `try` takes: everything, errors of these kinds, or values of a type.
@@ -301,6 +321,26 @@ class CallNative:
     receiver: ast.Expr | None
     args: tuple[ast.Expr, ...]
     mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnyCase:
+    """What a method of a value of type `Any` does if the value is of one type: a native function, or one of the library."""
+
+    receiver: Type
+    does: str | FunctionInfo
+    params: tuple[Type, ...]
+    mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallAny:
+    """A method of a value of type `Any`; the value decides which case holds."""
+
+    name: str
+    receiver: ast.Expr
+    args: tuple[ast.Expr, ...]
+    cases: tuple[AnyCase, ...]
 
 
 @dataclass(frozen=True, slots=True)

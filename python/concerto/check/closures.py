@@ -121,6 +121,15 @@ def check_value_call(body: Body, node: ast.Call, callee: Type) -> Type:
     if not isinstance(callee, t.Function):
         for arg in node.args:
             check_expr(body, arg.value, None)
+        if callee == t.ANY:
+            # Whether it is a function of so many parameters, the run shows.
+            for arg in node.args:
+                if arg.name is not None:
+                    message = "a function value has no named parameters"
+                    body.checker.report("E3032", message, arg.name)
+            args = tuple(arg.value for arg in node.args)
+            body.checker.facts.calls[id(node)] = CallValue(node.callee, args)
+            return t.ANY
         if callee != t.UNKNOWN:
             message = f"`{t.show(callee)}` cannot be called"
             body.checker.report("E3009", message, node.callee)
@@ -149,6 +158,8 @@ def capture(body: Body, name: str) -> Local | None:
     if outer is None:
         return None
     outer.used = True
+    if outer.constant is not None:
+        return outer
     own = Local(name, outer.type, outer.span, False, is_param=True, is_captured=True, used=True)
     # The outermost scope holds what belongs to the closure as a whole.
     body.scopes[0][name] = own

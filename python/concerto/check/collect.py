@@ -10,13 +10,15 @@ from concerto.check.checked import (
     FunctionInfo,
     Local,
     ManifestFacts,
+    MapConstant,
     ParamInfo,
+    StructConstant,
     StructInfo,
     VariantInfo,
 )
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
-from concerto.check.constants import constant_value
+from concerto.check.constants import constant_value, declared_constant
 from concerto.check.decorators import read_decorators
 from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
@@ -53,8 +55,9 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
             _declare(checker, item, declared)
     for item in named:
         _types(checker, item)
-    # Defaults of fields may name constants and variants.
-    for item in sorted(named, key=lambda item: isinstance(item, ast.Struct | ast.Schema)):
+    # Defaults name variants and constants, and constants may be structs.
+    order = {ast.Enum: 0, ast.Const: 2}
+    for item in sorted(named, key=lambda item: order.get(type(item), 1)):
         _signatures(checker, item)
     if manifest:
         check_manifest(checker, manifest)
@@ -152,6 +155,8 @@ def _types(checker: Checker, item: ast.Declaration) -> None:
             checker.enums.setdefault(item.name.text, EnumInfo(item.name.text, [], item.name.span))
         case ast.TypeAlias():
             checker.aliases.setdefault(item.name.text, item)
+        case ast.Const():
+            checker.pending_constants.setdefault(item.name.text, item)
         case _:
             pass
 
@@ -173,8 +178,7 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             written_type(checker, item.type)
             checker.resolving.pop()
         case ast.Const():
-            type_ = written_type(checker, item.type)
-            checker.constants[item.name.text] = (type_, constant_value(checker, item.value, type_))
+            declared_constant(checker, item.name.text)
         case _:
             pass
 
@@ -220,6 +224,8 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
         else:
             type_ = written_type(checker, param.type)
         default = constant_value(checker, param.default, type_) if param.default else None
+        if isinstance(default, MapConstant | StructConstant | tuple):
+            checker.not_yet("a map, tuple or struct as the default of a parameter", param)
         local = Local(param.name.text, type_, param.name.span, param.is_mut, is_param=True)
         params.append(ParamInfo(param.name.text, type_, param.default is not None, default, local))
     result = written_type(checker, item.result) if item.result else t.NIL

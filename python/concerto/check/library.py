@@ -18,7 +18,7 @@ from concerto.check.types import Type
 from concerto.source import Source
 from concerto.syntax import ast
 
-_LETTERS = ("T", "U", "K", "V", "E")
+LETTERS = ("T", "U", "K", "V", "E")
 _ALIASES = {"array_fold": "array_reduce"}
 #: Methods that change their receiver, and whether they have a value besides.
 _CHANGE = {"array_sort_by": False, "map_update": True}
@@ -71,7 +71,7 @@ def _load(checker: Checker, key: str) -> FunctionInfo:
     assert isinstance(node, ast.Function)
     own = Checker(Source("std", text), module)
     own.facts, own.library = checker.facts, checker.library
-    own.opaque = {letter: t.Opaque(letter) for letter in _LETTERS}
+    own.opaque = {letter: t.Opaque(letter) for letter in LETTERS}
     declare_function(own, node)
     function = own.functions[key]
     checker.library[key] = function
@@ -79,6 +79,11 @@ def _load(checker: Checker, key: str) -> FunctionInfo:
     check_function(own, function, node)
     assert not own.diagnostics, own.diagnostics
     return function
+
+
+def changes(function: FunctionInfo) -> bool:
+    """Whether a method changes its receiver."""
+    return function.name in _CHANGE
 
 
 def call_method(
@@ -92,7 +97,7 @@ def call_method(
     from concerto.check.exprs import check_expr
     from concerto.check.places import must_be_mutable
 
-    meaning = {letter: letters.get(letter, t.Var()) for letter in _LETTERS}
+    meaning = {letter: letters.get(letter, t.Var()) for letter in LETTERS}
     params = [t.substitute(param.type, meaning) for param in function.params]
     names = [param.name for param in function.params[1:]]
     method = function.name.split("_", 1)[1]
@@ -113,13 +118,12 @@ def call_method(
             if value is not None and isinstance(t.resolve(param), t.Function) is late:
                 check_expr(body, value, param)
     result = t.substitute(function.result, meaning)
-    changes = function.name in _CHANGE
-    if changes:
+    if changes(function):
         must_be_mutable(body, receiver, "changed")
     given = tuple(arg for arg in args if arg is not None)
     has_value = _CHANGE.get(function.name, True)
-    call = CallLibrary(function, receiver, given, changes, has_value)
+    call = CallLibrary(function, receiver, given, changes(function), has_value)
     body.checker.facts.calls[id(node)] = call
-    if not changes:
+    if not call.changes:
         return result
     return t.resolve(result).items[1] if has_value else t.NIL  # type: ignore[union-attr]  # a pair

@@ -24,7 +24,7 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
         local = body.find(name)
         if local is not None:
             local.used = True
-            checker.facts.names[id(node)] = local
+            checker.facts.names[id(node)] = local.constant or local
             return local.type
         if name in checker.constants:
             type_, value = checker.constants[name]

@@ -91,8 +91,8 @@ class _Binder:
             self.llm_variant(pattern, path, type_)
         elif len(path.names) > 1:
             self.unknown_variant(path)
-        elif text in self.checker.constants and self.body.find(text) is None:
-            self.constant(pattern, text, type_)
+        elif (constant := self.find_constant(text)) is not None:
+            self.constant(pattern, constant, type_)
         elif text != "_":
             self.name(pattern, path.names[0], type_)
 
@@ -128,9 +128,18 @@ class _Binder:
                 help_ = f"write `{type_.name}::{name}`"
         self.checker.report("W2006", f"`{name}` takes every value", name, help_)
 
-    def constant(self, pattern: ast.PathPattern, text: str, type_: Type) -> None:
-        found, value = self.checker.constants[text]
-        self.facts.patterns[id(pattern)] = ConstantName(found, value)
+    def find_constant(self, text: str) -> ConstantName | None:
+        """The constant of a name, of a block or of the program, unless a variable hides it."""
+        local = self.body.find(text)
+        if local is not None:
+            local.used = local.used or local.constant is not None
+            return local.constant
+        known = self.checker.constants.get(text)
+        return ConstantName(*known) if known else None
+
+    def constant(self, pattern: ast.PathPattern, constant: ConstantName, type_: Type) -> None:
+        found = constant.type
+        self.facts.patterns[id(pattern)] = constant
         if t.assign(found, type_) is None and t.assign(type_, found) is None:
             self.checker.mismatch(type_, found, pattern)
 

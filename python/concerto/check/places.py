@@ -10,6 +10,11 @@ from concerto.check.types import Type
 from concerto.syntax import ast
 
 
+def is_place(node: ast.Expr) -> bool:
+    """Whether an expression is a variable or a part of one."""
+    return isinstance(place_root(node), ast.PathExpr | ast.SelfExpr)
+
+
 def place_root(node: ast.Expr) -> ast.Expr:
     """The variable that a place is a part of."""
     while isinstance(node, ast.FieldAccess | ast.TupleAccess | ast.Index):
@@ -31,9 +36,9 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
     part: ast.Expr = node
     while isinstance(part, ast.FieldAccess | ast.TupleAccess | ast.Index):
         whole = t.resolve(body.checker.facts.types[id(part.object)])
-        if isinstance(whole, t.Tuple) or whole == t.ANY:
-            what = "a tuple" if isinstance(whole, t.Tuple) else "a value of type `Any`"
-            body.checker.not_yet(f"changing a part of {what}", node)
+        if isinstance(whole, t.Union):
+            message, help_ = "a part of a union cannot be changed", "match on it first"
+            body.checker.report("E1012", message, node, help_)
             return
         part = part.object
     if local.is_captured:
@@ -83,7 +88,7 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
     if t.UNKNOWN in (target, value):
         return t.NIL
     if t.ANY in (target, value):
-        body.checker.not_yet("`op=` with a value of type `Any`", node)
+        # Resolved at run time, as is whether the outcome fits.
         return t.NIL
     numeric = target in NUMBERS and value in NUMBERS and not (target == t.INT and value == t.FLOAT)
     text = target == t.STRING and node.op == "+"

@@ -79,6 +79,7 @@ CODES: dict[str, Code] = {
     "E3017": Code("wrong number of type arguments"),
     "E3020": Code("pattern that may fail"),
     "E3021": Code("not a constant expression"),
+    "E3022": Code("constant evaluation fails"),
     "E3023": Code("`break` with a value outside `loop`"),
     "E3024": Code("not iterable"),
     "E3025": Code("bad index"),

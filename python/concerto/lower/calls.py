@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.checked import (
+    CallAny,
     CallBuiltin,
     CallFunction,
     CallLibrary,
@@ -16,6 +17,7 @@ from concerto.check.checked import (
     ParseSchema,
 )
 from concerto.lower.closures import lower_value_call
+from concerto.lower.dynamic import lower_any_method
 from concerto.lower.functions import Builder
 from concerto.syntax import ast
 
@@ -48,6 +50,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
             _native(builder, node, native, receiver, args, mutates, target)
         case CallLibrary():
             _library(builder, node, builder.facts.calls[id(node)], target)
+        case CallAny():
+            lower_any_method(builder, node, builder.facts.calls[id(node)], target)
         case CallValue():
             lower_value_call(builder, node, builder.facts.calls[id(node)], target)
         case CallModel():

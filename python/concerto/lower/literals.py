@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from concerto.check import types as t
-from concerto.check.checked import (
-    VariantDefault,
-    struct_info,
-)
+from concerto.check.checked import MapConstant, StructConstant, VariantDefault, struct_info
 from concerto.check.literals import field_value
 from concerto.check.types import Type
 from concerto.lower.functions import SMALL_INT, Builder
@@ -43,6 +40,10 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
         for position, each in enumerate(value):
             load_constant(builder, each, item, first + position)
         builder.emit("array", target, first, len(value))
+    elif isinstance(value, MapConstant | StructConstant | tuple) and not isinstance(
+        type_, t.Option
+    ):
+        _load_composite(builder, value, type_, target)
     elif isinstance(type_, t.Option):
         if value is None:
             builder.emit("none", target)
@@ -51,6 +52,39 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
             builder.emit("some", target, target)
     else:
         lower_literal(builder, value, type_, target)
+
+
+def _load_composite(
+    builder: Builder,
+    value: MapConstant | StructConstant | tuple[Any, ...],
+    type_: Type,
+    target: int,
+) -> None:
+    kept = builder.next
+    parts: list[tuple[Any, Type]]
+    match value:
+        case MapConstant(entries):
+            key, item = (type_.key, type_.value) if isinstance(type_, t.Map) else (t.ANY, t.ANY)
+            parts = [part for k, v in entries for part in ((k, key), (v, item))]
+        case StructConstant(name, _, fields):
+            info = struct_info(builder.tables.checked.structs, name)
+            assert info is not None
+            parts = [(each, f.type) for each, f in zip(fields, info.fields, strict=True)]
+        case items:
+            types = type_.items if isinstance(type_, t.Tuple) else (t.ANY,) * len(items)
+            parts = list(zip(items, types, strict=True))
+    first = builder.temporary(len(parts))
+    for position, (each, part) in enumerate(parts, first):
+        load_constant(builder, each, part, position)
+    match value:
+        case MapConstant(entries):
+            builder.emit("map", target, first, len(entries))
+        case StructConstant(name, origin, _):
+            struct = builder.tables.type(t.Struct(name, origin))
+            builder.emit("struct", target, struct, first, len(parts))
+        case _:
+            builder.emit("tuple", target, first, len(parts))
+    builder.next = kept
 
 
 def load_record(

@@ -148,6 +148,7 @@ pub enum PanicKind {
     UnwrapNone,
     UnwrapErr,
     TypeMismatch,
+    CastFailed,
     NoSuchMember,
     MatchFailed,
     InvalidArgument,

@@ -61,10 +61,7 @@ pub(super) static TABLE: Table = &[
     (
         "range.contains",
         Function::Pure(2, |a| match a.first() {
-            Some(Value::Range(range)) => {
-                let (start, end) = range.exclusive();
-                Ok((start..end).contains(&int(a, 1)?).into())
-            }
+            Some(Value::Range(range)) => Ok(range.contains(int(a, 1)?).into()),
             _ => Err(Failure::Broken),
         }),
     ),
@@ -76,8 +73,7 @@ pub(super) static TABLE: Table = &[
                 "the array would have more than 100,000,000 elements",
             ),
             Some(Value::Range(range)) => {
-                let (start, end) = range.exclusive();
-                Ok(Value::array((start..end).map(Value::Int).collect()))
+                Ok(Value::array(range.numbers().map(Value::Int).collect()))
             }
             _ => Err(Failure::Broken),
         }),
