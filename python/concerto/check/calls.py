@@ -92,6 +92,9 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         checker.not_yet("the standard library's modules", path)
         return t.UNKNOWN
     check_all(body, node)
+    if path.names[0].text in checker.outside:
+        checker.not_yet(f"the use of {checker.outside[path.names[0].text]}", path)
+        return t.UNKNOWN
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
         checker.report("E2001", f"there is no function `{name}`", path, did_you_mean(name, names))

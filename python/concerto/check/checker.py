@@ -53,6 +53,8 @@ class Checker:
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
+        #: Tools, MCP servers and agents: what each is called.
+        self.outside: dict[str, str] = {}
         #: Names whose declarations were refused: using them is no second mistake.
         self.refused: set[str] = set(module.lost)
         #: Aliases that are being resolved, to find circles.

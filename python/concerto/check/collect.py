@@ -23,6 +23,7 @@ from concerto.check.decorators import read_decorators
 from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
+from concerto.check.outside import KINDS, check_outside
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
@@ -34,9 +35,6 @@ _FORMS = {
     ast.Impl: "an `impl` block",
     ast.Use: "an import",
     ast.Mod: "a module",
-    ast.Agent: "an agent",
-    ast.Tool: "a tool",
-    ast.Mcp: "an MCP server",
     ast.Pipeline: "a pipeline",
     ast.Store: "a store",
 }
@@ -66,6 +64,8 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
             check_connection(checker, item)
     if manifest:
         check_overlays(checker, manifest)
+    for item in named:
+        check_outside(checker, item)
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)
@@ -99,11 +99,16 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
     declared.setdefault(name.text, name.span)
+    if type(item) in KINDS:
+        checker.outside.setdefault(name.text, KINDS[type(item)])
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
     """Those of functions are not there yet; those of schemas, structs and models are read with their fields."""
-    if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
+    if (
+        isinstance(item, ast.Schema | ast.Struct | ast.Model | ast.Tool | ast.Mcp | ast.Agent)
+        or type(item) in _FORMS
+    ):
         return
     later = ("retry", "timeout", "log", "test", "expect_fail")
     allowed = frozenset(later if isinstance(item, ast.Function) else ())
@@ -306,6 +311,9 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         or name in checker.aliases
         or name in checker.generics
     )
+    if name in checker.outside:
+        checker.not_yet(f"{checker.outside[name]} as a type", node)
+        return t.UNKNOWN
     if not known:
         if name not in checker.refused:
             names = [

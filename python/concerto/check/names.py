@@ -46,6 +46,9 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             return t.UNKNOWN
     elif node.path.names[0].text in checker.enums:
         return _unit_variant(body, node)
+    if node.path.names[0].text in checker.outside:
+        checker.not_yet(f"the use of {checker.outside[node.path.names[0].text]}", node)
+        return t.UNKNOWN
     if node.path.names[0].text not in checker.refused and name != "_":
         names = [
             *body.names(),
