@@ -149,8 +149,20 @@ class Stream:
     end: Value = None
 
 
+@dataclass(slots=True, eq=False)
+class Handle:
+    """A future (number 0) or a task, which are references: what it is to compute, or who computes it, or its value."""
+
+    number: int
+    state: str  # cold, running, done, cancelled
+    function: Function | None = None
+    task: object = None
+    value: Value = None
+    is_observed: bool = False
+
+
 Value: TypeAlias = (
-    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream
+    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream | Handle
     | None
 )  # fmt: skip
 
@@ -212,6 +224,8 @@ def equal(left: Value, right: Value) -> bool:
             return False
         case (Some(a), b) | (b, Some(a)):
             return equal(a, b)  # by wrapping
+        case Handle(), Handle():
+            return left is right
         case _:
             return False
 
@@ -257,8 +271,13 @@ def sort_order(left: Value, right: Value) -> int:
             return (left != left) - (right != right) if found_order is None else found_order
 
 
+def declared_name(name: str) -> str:
+    """The name that a type is declared with: `Page` of `Page<Hit>`."""
+    return name.partition("<")[0]
+
+
 def type_name(value: Value) -> str:
-    """What `typeof` says."""
+    """The name of the type; of a generic one with its arguments."""
     match value:
         case None:
             return "Nil"
@@ -274,6 +293,8 @@ def type_name(value: Value) -> str:
             return value.type.name
         case Nothing() | Some():
             return "Option"
+        case Handle(number):
+            return "Task" if number else "Future"
         case Model():
             return "ModelBuilder" if value.settings else "ModelRef"
         case Ok() | Err():
@@ -328,7 +349,8 @@ def _nested(value: Value, depth: int) -> str:
             return _nested(fields[0], depth + 1)
         case Struct(type_, fields):
             inside = named(type_.fields, fields)
-            return f"{type_.name} {{ {inside} }}" if inside else f"{type_.name} {{ }}"
+            declared = declared_name(type_.name)
+            return f"{declared} {{ {inside} }}" if inside else f"{declared} {{ }}"
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]
             if form == "unit":
@@ -348,6 +370,8 @@ def _nested(value: Value, depth: int) -> str:
             return f"<fn {value.name}>"
         case Model():
             return f"<model {value.name}>"
+        case Handle(number):
+            return f"<task {number}>" if number else "<future>"
         case Stream():
             return "<Stream>"
 
@@ -386,7 +410,8 @@ def to_host(value: Value) -> Any:
             return {to_host(key): to_host(item) for key, item in entries}
         case Struct(type_, fields):
             return host.Record(
-                type_.name, dict(zip(type_.fields, map(to_host, fields), strict=True))
+                declared_name(type_.name),
+                dict(zip(type_.fields, map(to_host, fields), strict=True)),
             )
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]
@@ -404,7 +429,7 @@ def to_host(value: Value) -> Any:
             return host.Err(to_host(inner))
         case Range():
             return range(value.start, value.stop)
-        case Function() | Model() | Stream():
+        case Function() | Model() | Stream() | Handle():
             return display(value)
         case _:
             return value

@@ -6,11 +6,12 @@ Facts are keyed by the identity of the node, since two equal nodes are two place
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from concerto.check import builtins
-from concerto.check.types import Steps, Type
+from concerto.check import types as t
+from concerto.check.types import Future, Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
 
@@ -70,9 +71,9 @@ def schema_name(name: str) -> str:
 class VariantDefault:
     """A variant without data as a constant."""
 
-    enum: str
     variant: int
     name: str
+    enum: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,20 @@ class StructInfo:
     doc: str | None = None
     strict: bool = False
     validators: list[FunctionInfo] = field(default_factory=list)
+    type_params: tuple[t.Opaque, ...] = ()
+
+    def fields_of(self, type_: t.Struct) -> list[FieldInfo]:
+        """The fields of one of its types, which says what its type parameters are."""
+        return _applied(self.fields, self.type_params, type_.args)
+
+
+def _applied(
+    fields: list[FieldInfo], params: tuple[t.Opaque, ...], args: tuple[Type, ...]
+) -> list[FieldInfo]:
+    if not params:
+        return fields
+    meaning = t.meaning(params, args)
+    return [replace(field, type=t.substitute(field.type, meaning)) for field in fields]
 
 
 def struct_info(structs: dict[str, StructInfo], name: str) -> StructInfo | None:
@@ -128,6 +143,11 @@ class EnumInfo:
     name: str
     variants: list[VariantInfo]
     span: Span
+    type_params: tuple[t.Opaque, ...] = ()
+
+    def fields_of(self, variant: int, type_: t.Enum) -> list[FieldInfo]:
+        """The parts of a variant of one of its types, which says what its type parameters are."""
+        return _applied(self.variants[variant].fields, self.type_params, type_.args)
 
 
 @dataclass(slots=True)
@@ -176,16 +196,128 @@ class ParamInfo:
     local: Local
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class FunctionInfo:
-    """A function with its signature."""
+    """A function with its signature.
+
+    Of a method the first parameter is `self`; the type parameters of its `impl` or trait come before its own, of which there are `own`; in a trait
+    `Self` is the first of all.
+    """
 
     name: str
     params: list[ParamInfo]
     result: Type
     node: ast.Function | None
     is_pub: bool
-    index: int
+    #: The file of the library that it stands in.
+    library: str | None = None
+    #: Of the library: `native` or `effect` and a name, if it does nothing but hand its parameters on to it.
+    direct: tuple[str, str] | None = None
+    #: What its decorators put around it.
+    layers: Layers | None = None
+    type_params: tuple[t.Opaque, ...] = ()
+    own: int = 0
+    owner: ImplInfo | TraitInfo | None = None
+    #: What the words of types in it mean besides declared types.
+    scope: dict[str, Type] = field(default_factory=dict)
+    #: Functions that its body uses with type arguments, and types that must be known for it to compile.
+    uses: list[Use] = field(default_factory=list)
+    needs: list[Need] = field(default_factory=list)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether a call gives a future."""
+        return self.node is not None and self.node.is_async
+
+    @property
+    def call_type(self) -> Type:
+        """What a call gives."""
+        return Future(self.result) if self.is_async else self.result
+
+    @property
+    def is_method(self) -> bool:
+        """Whether it has a receiver."""
+        return bool(self.params) and self.params[0].name == "self"
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes its receiver: its code returns the new one, in a pair with its value if it has one."""
+        return self.is_method and self.params[0].local.is_mut
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether it has code only for given type arguments."""
+        return bool(self.type_params)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a function is tried in all, and how long it waits in between; `on` holds kinds of errors, none for all."""
+
+    attempts: int
+    backoff: str
+    delay_ms: int
+    max_delay_ms: int
+    on: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Layers:
+    """What decorators put around a function, in an order of its own: log, total limit, repetition, limit of an attempt."""
+
+    retry: Retry | None = None
+    attempt_ms: int | None = None
+    total_ms: int | None = None
+    log: str | None = None
+    #: How a `TimeoutError` becomes an error of the function.
+    late: Raise | None = None
+    places: dict[str, ast.Decorator] = field(default_factory=dict)
+    #: Those of the library that do it.
+    functions: dict[str, FunctionInfo] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A function that is used with type arguments."""
+
+    function: FunctionInfo
+    args: tuple[Type, ...]
+    node: ast.Node
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A type that the compiler must know, such as that of an answer; `what` needs it."""
+
+    type: Type
+    what: str
+    node: ast.Node
+
+
+@dataclass(eq=False, slots=True)
+class TraitInfo:
+    """A trait. `methods` are all its functions; those with a body are defaults."""
+
+    name: str
+    type_params: tuple[t.Opaque, ...]
+    methods: dict[str, FunctionInfo]
+    span: Span
+
+    @property
+    def ref(self) -> t.TraitRef:
+        """Itself, with its own parameters as arguments."""
+        return t.TraitRef(self.name, self.type_params)
+
+
+@dataclass(eq=False, slots=True)
+class ImplInfo:
+    """An `impl` block; `trait` is None where it belongs to the type itself."""
+
+    type_params: tuple[t.Opaque, ...]
+    target: Type
+    trait: t.TraitRef | None
+    methods: dict[str, FunctionInfo]
+    node: ast.Impl
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +325,8 @@ class Raise:
     """Where an error goes.
 
     `to` is `return` (as `Err`, after `steps` to the type `wanted`), `none` (the function returns None), `fail` (it ends the run), `catch` (the
-    clauses of the `try` around it) or `unset` (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
+    clauses of the `try` around it), `leave` (to the end of an element of a parallel form, from where it goes to `otherwise`) or `unset`
+    (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
     `absent` is the way of a None where a value of type `Any` may be one.
     """
 
@@ -202,6 +335,8 @@ class Raise:
     wanted: Type | None = None
     otherwise: Raise | None = None
     absent: Raise | None = None
+    #: `From::from`, where a user's `impl` converts.
+    convert: Use | None = None
 
 
 #: What a clause of a `try` takes: everything, errors of these kinds, or values of a type.
@@ -223,6 +358,37 @@ class ClosureInfo:
     params: tuple[Type, ...]
     captures: tuple[tuple[Local, Local], ...]
     result: Type
+
+
+@dataclass(slots=True)
+class ElementInfo:
+    """An expression that runs as a task of its own: what it captures, its type after `steps`, and where an error goes that leaves it.
+
+    `pattern` is that of an element of `parallel for`; `wraps` says that a spawned value becomes `Ok`.
+    """
+
+    node: ast.Expr
+    captures: tuple[tuple[Local, Local], ...]
+    type: Type
+    steps: Steps = ()
+    place: Raise | None = None
+    pattern: ast.Pattern | None = None
+    is_discarded: bool = False
+    wraps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FormInfo:
+    """A parallel form by its number in the IR; `place` is where an error goes that left an element, `most` how many elements run at a time.
+
+    Without it, the connections of the `models` decide.
+    """
+
+    form: int
+    elements: tuple[ElementInfo, ...]
+    place: Raise | None
+    most: ast.Expr | None
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +423,7 @@ class Facts:
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
-    #: The name of the instance that a pattern of a generic schema means.
-    struct_names: dict[int, str] = field(default_factory=dict)
+    forms: dict[int, FormInfo] = field(default_factory=dict)
 
 
 @dataclass
@@ -278,6 +443,10 @@ class CheckedProgram:
     env: set[str]
     hosts: set[str]
     library: dict[str, FunctionInfo]
+    traits: dict[str, TraitInfo]
+    impls: list[ImplInfo]
+    #: Generic schemas with the arguments that the program uses them with.
+    schemas: list[t.Struct]
     kept: list[ast.Module]
     """Trees that facts refer to by identity."""
     manifest: ManifestFacts | None = None
@@ -292,6 +461,7 @@ class CallFunction:
 
     function: FunctionInfo
     args: tuple[ast.Expr | None, ...]
+    type_args: tuple[Type, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,13 +474,15 @@ class CallValue:
 
 @dataclass(frozen=True, slots=True)
 class CallLibrary:
-    """A method of the library. One that changes its receiver returns the new one, in a pair with its value if it has one."""
+    """A function of the library; a method has its receiver as first argument, and None stands where a default is taken.
+
+    One that changes its receiver returns the new one, in a pair with its value if it has one.
+    """
 
     function: FunctionInfo
-    receiver: ast.Expr
-    args: tuple[ast.Expr, ...]
-    changes: bool
-    has_value: bool
+    args: tuple[ast.Expr | None, ...]
+    changes: bool = False
+    has_value: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,13 +516,29 @@ class CallAny:
 
 
 @dataclass(frozen=True, slots=True)
+class CallContext:
+    """`Result.context`: the note is evaluated only on an error."""
+
+    result: ast.Expr
+    note: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallEffect:
+    """Something that only the world can do."""
+
+    effect: str
+    args: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CallModel:
     """A call of a model or builder: `execute`, `execute_with_schema` or `stream`, with a prompt or messages."""
 
     model: ast.Expr
     method: str
     input: ast.Expr
-    schema: str | None
+    schema: Type | None
     retry_message: ast.Expr | None
 
 
@@ -360,6 +548,26 @@ class CallStream:
 
     instruction: str
     stream: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallTask:
+    """A method of a task, by its instruction."""
+
+    instruction: str
+    task: ast.Expr
+
+
+#: Parallel forms that look like calls, with the number by which the IR knows them.
+FORMS = {"race": 1, "first_ok": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class CallJoin:
+    """A parallel form over an array, for the library: a function, the array, and how many run at a time."""
+
+    form: int
+    parts: tuple[ast.Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,16 +590,24 @@ class CallBuiltin:
 class ParseSchema:
     """`parse_schema`: a text as a value of a schema or struct."""
 
-    schema: str
+    schema: Type
     text: ast.Expr
     of_response: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParseAs:
+    """`std::json::parse_as`: a text as a value of a type."""
+
+    type: Type
+    text: ast.Expr
 
 
 @dataclass(frozen=True, slots=True)
 class CallVariant:
     """A variant with data."""
 
-    enum: EnumInfo
+    type: t.Enum
     variant: int
     args: tuple[ast.Expr, ...]
 
@@ -412,13 +628,14 @@ class FunctionName:
     """A function, or a variant with data, as a value."""
 
     function: FunctionInfo | VariantFunction
+    type_args: tuple[Type, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VariantFunction:
     """A tuple variant as a function of its parts."""
 
-    enum: str
+    type: t.Enum
     variant: int
     parts: int
 
@@ -440,8 +657,8 @@ class TypePattern:
 
 @dataclass(frozen=True, slots=True)
 class UnitVariant:
-    """A variant; for None the enum is None. In a pattern, whether the value may be of another type, as one of a union or of `Any`."""
+    """A variant; for None there is no type. In a pattern, whether the value may be of another type, as one of a union or of `Any`."""
 
-    enum: EnumInfo | None
+    type: t.Enum | None
     variant: int
     may_be_other: bool = False

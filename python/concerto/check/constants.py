@@ -173,7 +173,7 @@ class _Evaluation:
         enum = checker.enums.get(node.path.names[0].text) if len(node.path.names) == 2 else None
         for number, variant in enumerate(enum.variants if enum else ()):
             if enum and variant.name == node.path.names[1].text and variant.form == "unit":
-                return VariantDefault(enum.name, number, variant.name)
+                return VariantDefault(number, variant.name, enum.name)
         if text in checker.refused:
             return REPORTED
         message = f"`{text}` is no constant"
@@ -303,13 +303,16 @@ def _fits(value: Any, type_: Type) -> bool:
             same = isinstance(value, tuple) and len(value) == len(items)
             return same and all(map(_fits, value, map(t.resolve, items)))
         case t.Map(key, item):
-            return isinstance(value, MapConstant) and all(
-                _fits(k, t.resolve(key)) and _fits(v, t.resolve(item)) for k, v in value.entries
+            return value == {} or (
+                isinstance(value, MapConstant)
+                and all(
+                    _fits(k, t.resolve(key)) and _fits(v, t.resolve(item)) for k, v in value.entries
+                )
             )
         case t.Struct(name):
             return isinstance(value, StructConstant) and value.name == name
         case t.Enum(name):
-            return isinstance(value, VariantDefault) and value.enum == name
+            return isinstance(value, VariantDefault) and value.enum in (None, name)
         case t.Literals(values):
             return value in values
         case t.Union(members):
@@ -346,7 +349,7 @@ def _type_name(value: Any) -> str:
     match value:
         case StructConstant(name=name):
             return name
-        case VariantDefault(enum=enum):
+        case VariantDefault(enum=str() as enum):
             return enum
         case MapConstant():
             return "Map"

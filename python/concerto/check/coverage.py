@@ -174,7 +174,7 @@ def _cases(body: Body, type_: Type, used: list[Ctor]) -> list[_Case]:
         case t.Array(item):
             return _lengths(item, used)
         case t.Enum(name) if name in body.checker.enums:
-            return _variants(body.checker.enums[name])
+            return _variants(body.checker.enums[name], type_)
         case t.Struct("LlmError"):
             fields = tuple(builtins.records()["LlmError"][1].values())
             return [_kind(word, fields) for word in builtins.LLM_ERROR_KINDS]
@@ -188,7 +188,7 @@ def _field_types(body: Body, type_: t.Struct) -> dict[str, Type]:
     if type_.origin in ("record", "error"):
         return builtins.records()[type_.name][1]
     info: StructInfo | None = struct_info(body.checker.structs, type_.name)
-    return {field.name: field.type for field in info.fields} if info else {}
+    return {field.name: field.type for field in info.fields_of(type_)} if info else {}
 
 
 def _unit(head: Head, shown: str | None = None) -> _Case:
@@ -219,17 +219,17 @@ def _kind(word: str, fields: tuple[Type, ...]) -> _Case:
     return _Case(("kind", word), fields, lambda _: f"LlmError::{word} {{ .. }}")
 
 
-def _variants(enum: EnumInfo) -> list[_Case]:
+def _variants(enum: EnumInfo, type_: t.Enum) -> list[_Case]:
     found = []
     for number, variant in enumerate(enum.variants):
         head, name = ("variant", enum.name, number), f"{enum.name}::{variant.name}"
-        parts = tuple(field.type for field in variant.fields)
+        fields = {field.name: field.type for field in enum.fields_of(number, type_)}
+        parts = tuple(fields.values())
         if variant.form == "unit":
             found.append(_unit(head, name))
         elif variant.form == "tuple":
             found.append(_tuple_case(head, name, parts))
         else:
-            fields = {field.name: field.type for field in variant.fields}
             found.append(_struct_case(name, fields, head))
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, library
+from concerto.check import builtins, library, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import AnyCase, CallAny
@@ -42,8 +42,9 @@ def _cases(body: Body, node: ast.Call, name: str) -> list[AnyCase]:
                 found.append(AnyCase(receiver, method.native, method.params, method.mutates))
             continue
         table, letters = builtins.receiver(receiver) or ("", {})
-        function = library.find(body.checker, table, name) if table else None
-        if function is None or len(function.params) != count + 1 or library.changes(function):
+        forms = library.find(body.checker, table, name) if table else []
+        function = next((form for form in forms if len(form.params) == count + 1), None)
+        if function is None or library.changes(function):
             continue
         meaning = {letter: letters.get(letter, t.ANY) for letter in library.LETTERS}
         params = tuple(t.substitute(param.type, meaning) for param in function.params[1:])
@@ -52,6 +53,32 @@ def _cases(body: Body, node: ast.Call, name: str) -> list[AnyCase]:
                 continue
             takes_function = True
         found.append(AnyCase(receiver, function, params, mutates=False))
+    return [*found, *_declared(body, name, count)]
+
+
+def _declared(body: Body, name: str, count: int) -> list[AnyCase]:
+    """Methods of structs and enums of the program; what changes its receiver or has type parameters cannot be called this way."""
+    checker = body.checker
+    types: list[Type] = [
+        t.Struct(info.name, info.origin)
+        for info in checker.structs.values()
+        if not info.type_params
+    ]
+    types += [t.Enum(info.name) for info in checker.enums.values() if not info.type_params]
+    found = []
+    for type_ in types:
+        method = methods.own(checker, type_, name)
+        if method is None:
+            method = next(iter(methods.of_traits(checker, type_, name)), None)
+        if method is None:
+            continue
+        function = method.function
+        usable = function.is_method and not (
+            function.changes or function.is_generic or function.is_async
+        )
+        if usable and len(function.params) == count + 1:
+            params = tuple(param.type for param in function.params[1:])
+            found.append(AnyCase(type_, function, params, mutates=False))
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from concerto.check import builtins
+from concerto.check import builtins, methods
+from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import ConstantName, Local, TypePattern, UnitVariant
 from concerto.syntax import ast
@@ -59,8 +60,8 @@ def form_of(body: Body, pattern: ast.Pattern) -> Form:
             return form_of(body, inner)
         case ast.VariantPattern(path=path, items=items):
             parts = tuple(form_of(body, item) for item in items)
-            if isinstance(known, UnitVariant) and known.enum is not None:
-                return Ctor(("variant", known.enum.name, known.variant), parts)
+            if isinstance(known, UnitVariant) and known.type is not None:
+                return Ctor(("variant", known.type.name, known.variant), parts)
             return Ctor((str(path).lower(),), parts)
         case ast.StructPattern():
             return _struct(body, pattern, known)
@@ -89,10 +90,10 @@ def literal_form(value: object) -> Form:
 
 def _name(known: object) -> Form:
     match known:
-        case UnitVariant(enum=None):
+        case UnitVariant(type=None):
             return Ctor(("none",))
-        case UnitVariant(enum=enum, variant=variant) if enum is not None:
-            return Ctor(("variant", enum.name, variant))
+        case UnitVariant(type=t.Enum(name), variant=variant):
+            return Ctor(("variant", name, variant))
         case ConstantName(value=value):
             scalar = isinstance(value, bool | int | float | str) or value is None
             return literal_form(value) if scalar else Ctor(("constant", id(known)))
@@ -125,12 +126,14 @@ def _struct(body: Body, pattern: ast.StructPattern, known: object) -> Form:
 def _fields(body: Body, pattern: ast.StructPattern, known: object) -> tuple[list[str], Head]:
     """The names of all fields of what a struct pattern stands for, and its head."""
     checker = body.checker
-    if isinstance(known, UnitVariant) and known.enum is not None:
-        fields = known.enum.variants[known.variant].fields
-        return [f.name for f in fields], ("variant", known.enum.name, known.variant)
+    if isinstance(known, UnitVariant) and known.type is not None:
+        fields = checker.enums[known.type.name].variants[known.variant].fields
+        return [f.name for f in fields], ("variant", known.type.name, known.variant)
     if isinstance(known, TypePattern) and known.kind is not None:
         return list(builtins.records()["LlmError"][1]), ("kind", known.kind)
-    name = body.checker.facts.struct_names.get(id(pattern), str(pattern.path))
+    name = str(pattern.path)
+    struct = methods.named_type(checker, name)
+    name = struct.name if isinstance(struct, t.Struct) else name
     if name in checker.structs:
         return [f.name for f in checker.structs[name].fields], ("struct", name)
     written = "LlmError" if name == "AgentError" else name

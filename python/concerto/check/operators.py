@@ -6,6 +6,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.branches import condition
 from concerto.check.lints import check_comparison, check_division
+from concerto.check.traits import is_ordered
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -40,6 +41,16 @@ def check_binary(body: Body, node: ast.Binary) -> Type:
     return _arithmetic(body, node, left, right)
 
 
+def check_open_range(body: Body, node: ast.OpenRange) -> Type:
+    """A range without an end or a start."""
+    from concerto.check.exprs import check_expr
+
+    for end in (node.start, node.end):
+        if end is not None:
+            check_expr(body, end, t.INT)
+    return t.RANGE
+
+
 def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     numeric = left in NUMBERS and right in NUMBERS
     if (
@@ -52,6 +63,8 @@ def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
         body.checker.report("E3004", message, node)
     elif isinstance(left, t.Function) or isinstance(right, t.Function):
         body.checker.report("E3004", "functions cannot be compared", node)
+    elif isinstance(left, t.Future) or isinstance(right, t.Future):
+        body.checker.report("E3004", "futures cannot be compared", node, "await them")
     elif t.STREAM in (left, right):
         body.checker.report("E3004", "streams cannot be compared", node)
     elif t.BUILDER in (left, right):
@@ -71,7 +84,7 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     texts = {t.STRING: True}
     left_text = isinstance(left, t.Literals) or left in texts
     right_text = isinstance(right, t.Literals) or right in texts
-    if comparing and ((left_text and right_text) or (left == right and _is_ordered(left))):
+    if comparing and ((left_text and right_text) or (left == right and is_ordered(left))):
         return t.BOOL
     if op == "+" and (left_text or t.is_error(left)) and (right_text or t.is_error(right)):
         for side, type_ in ((node.left, left), (node.right, right)):
@@ -86,16 +99,6 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     )
     body.checker.report("E3002", message, node, help_)
     return t.BOOL if comparing else t.UNKNOWN
-
-
-def _is_ordered(type_: Type) -> bool:
-    match t.resolve(type_):
-        case t.Tuple(items):
-            return all(_is_ordered(item) for item in items)
-        case t.Array(item):
-            return _is_ordered(item)
-        case other:
-            return other in (t.INT, t.FLOAT, t.STRING, t.BOOL)
 
 
 def _coalesce(body: Body, node: ast.Binary, *, is_last: bool = True) -> Type:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from concerto.check import builtins
+from concerto.check import builtins, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body, SharedNames
 from concerto.check.checked import ConstantName, Local, TypePattern, UnitVariant
@@ -12,6 +12,7 @@ from concerto.check.coverage import missing_forms
 from concerto.check.forms import form_of
 from concerto.check.generics import written_struct
 from concerto.check.types import Type
+from concerto.check.variants import Variant, find_variant, unknown_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
@@ -89,8 +90,11 @@ class _Binder:
             self.facts.patterns[id(pattern)] = unit
         elif _is_llm_variant(path):
             self.llm_variant(pattern, path, type_)
+        elif find_variant(self.checker, path) is not None:
+            help_ = f"write `{path}(..)` or `{path} {{ .. }}`"
+            self.checker.report("E3027", f"`{path}` has data", pattern, help_)
         elif len(path.names) > 1:
-            self.unknown_variant(path)
+            unknown_variant(self.checker, path)
         elif (constant := self.find_constant(text)) is not None:
             self.constant(pattern, constant, type_)
         elif text != "_":
@@ -227,33 +231,17 @@ class _Binder:
             self.bind(item, t.UNKNOWN)
 
     def unit(self, path: ast.Path, type_: Type) -> UnitVariant | None:
+        """A variant without data, or None."""
         if str(path) == "None":
             fits = isinstance(type_, t.Option) or type_ in (t.NIL, t.ANY, t.UNKNOWN)
             if not fits:
                 self.checker.mismatch(type_, t.Option(t.Var()), path)
             return UnitVariant(None, 0, may_be_other=type_ == t.ANY)
-        if len(path.names) == 2:
-            enum = self.checker.enums.get(path.names[0].text)
-            for number, variant in enumerate(enum.variants if enum else ()):
-                if enum and variant.name == path.names[1].text and variant.form == "unit":
-                    other = self.other_than(path, type_, t.Enum(enum.name))
-                    return UnitVariant(enum, number, other)
-        return None
-
-    def unknown_variant(self, path: ast.Path) -> None:
-        enum_name, word = path.names[0].text, path.names[1].text
-        enum = self.checker.enums.get(enum_name)
-        if enum is None:
-            if enum_name not in self.checker.refused:
-                help_ = did_you_mean(enum_name, list(self.checker.enums))
-                self.checker.report("E2002", f"there is no type `{enum_name}`", path, help_)
-            return
-        names = [variant.name for variant in enum.variants]
-        if word in names:
-            self.checker.report("E3027", f"`{path}` has parts", path, f"write `{path}(..)`")
-            return
-        message = f"`{enum_name}` has no variant `{word}`"
-        self.checker.report("E2001", message, path.names[1], did_you_mean(word, names))
+        variant = find_variant(self.checker, path, type_)
+        if variant is None or variant.form != "unit":
+            return None
+        other = self.other_than(path, type_, variant.type)
+        return UnitVariant(variant.type, variant.number, other)
 
     def variant(self, pattern: ast.VariantPattern, type_: Type) -> None:
         text, items = str(pattern.path), pattern.items
@@ -266,12 +254,11 @@ class _Binder:
             parts: list[Type] = [inner]
         else:
             found = self.find_variant(pattern.path, type_)
-            if found is None or found.enum is None:
+            if found is None:
                 for item in items:
                     self.bind(item, t.UNKNOWN)
                 return
-            fields = found.enum.variants[found.variant].fields
-            self.facts.patterns[id(pattern)] = found
+            fields, self.facts.patterns[id(pattern)] = found[0].fields, found[1]
             self.count(pattern, len(items), len(fields))
             parts = [field.type for field in fields]
         parts += [t.UNKNOWN] * (len(items) - len(parts))
@@ -306,31 +293,27 @@ class _Binder:
         """Whether a value that is matched with a variant may be no value of its enum, as one of a union or of `Any`."""
         if type_ == t.ANY or (isinstance(type_, t.Union) and enum in type_.members):
             return True
-        if type_ not in (enum, t.UNKNOWN):
+        if type_ != t.UNKNOWN and t.assign(type_, enum) != ():
             self.checker.mismatch(type_, enum, path)
         return False
 
-    def find_variant(self, path: ast.Path, type_: Type) -> UnitVariant | None:
-        if len(path.names) == 2 and path.names[0].text in self.checker.enums:
-            enum = self.checker.enums[path.names[0].text]
-            for number, variant in enumerate(enum.variants):
-                if variant.name == path.names[1].text:
-                    other = self.other_than(path, type_, t.Enum(enum.name))
-                    return UnitVariant(enum, number, other)
+    def find_variant(self, path: ast.Path, type_: Type) -> tuple[Variant, UnitVariant] | None:
+        variant = find_variant(self.checker, path, type_)
+        if variant is not None:
+            other = self.other_than(path, type_, variant.type)
+            return variant, UnitVariant(variant.type, variant.number, other)
         if len(path.names) == 1:
             word = path.names[0].text
             if word not in self.checker.refused:
                 help_ = did_you_mean(word, ["Some", "Ok", "Err"])
                 self.checker.report("E2001", f"there is no variant `{word}`", path, help_)
         else:
-            self.unknown_variant(path)
+            unknown_variant(self.checker, path)
         return None
 
     def struct_(self, pattern: ast.StructPattern, type_: Type) -> None:
         checker, name = self.checker, str(pattern.path)
-        if name in checker.generics:
-            name = written_struct(name, type_) or name
-            self.facts.struct_names[id(pattern)] = name
+        struct = methods.named_type(checker, name) if len(pattern.path.names) == 1 else None
         fields: dict[str, Type] | None = None
         order: list[str] = []
         if _is_llm_variant(pattern.path):
@@ -340,19 +323,18 @@ class _Binder:
             builtin = builtins.TYPES[name]
             self.expect(pattern, type_, builtin)
             fields = builtins.records()[t.show(builtin)][1]
-        elif name in checker.structs:
-            info = checker.structs[name]
-            self.expect(pattern, type_, t.Struct(name, info.origin))
-            fields = {each.name: each.type for each in info.fields}
+        elif isinstance(struct, t.Struct) and struct.name in checker.structs:
+            wanted = written_struct(struct.name, type_) or struct
+            self.expect(pattern, type_, wanted)
+            declared = checker.structs[struct.name].fields_of(wanted)
+            fields = {each.name: each.type for each in declared}
         elif len(pattern.path.names) == 2:
             found = self.find_variant(pattern.path, type_)
-            if found and found.enum:
-                self.facts.patterns[id(pattern)] = found
-                variant = found.enum.variants[found.variant]
+            if found:
+                variant, self.facts.patterns[id(pattern)] = found
                 fields = {each.name: each.type for each in variant.fields}
         elif name not in checker.refused:
-            known = did_you_mean(name, list(checker.structs))
-            help_ = "the type of the value is another" if name in checker.generics else known
+            help_ = did_you_mean(name, list(checker.structs))
             checker.report("E2002", f"there is no type `{name}`", pattern.path, help_)
         if fields is None:
             fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
@@ -380,7 +362,7 @@ class _Binder:
         is_open = type_ == t.ANY or (isinstance(type_, t.Union) and wanted in type_.members)
         if is_open or (type_ == t.ERROR and t.is_error(wanted)):
             self.facts.patterns[id(pattern)] = TypePattern(wanted, None)
-        elif type_ not in (wanted, t.UNKNOWN):
+        elif type_ != t.UNKNOWN and not t.is_same(type_, wanted):
             self.checker.mismatch(type_, wanted, pattern)
 
     def fields(self, pattern: ast.StructPattern, fields: dict[str, Type], order: list[str]) -> None:

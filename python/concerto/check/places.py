@@ -25,11 +25,12 @@ def place_root(node: ast.Expr) -> ast.Expr:
 def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
     """E2006, unless the root of the place is a mutable variable."""
     root = place_root(node)
-    if not isinstance(root, ast.PathExpr):
+    if not isinstance(root, ast.PathExpr | ast.SelfExpr):
         return
-    local = body.find(str(root.path))
+    name = "self" if isinstance(root, ast.SelfExpr) else str(root.path)
+    local = body.find(name)
     if local is None:
-        if str(root.path) in body.checker.constants:
+        if isinstance(root, ast.PathExpr) and name in body.checker.constants:
             body.checker.report("E2006", f"the constant `{root.path}` cannot be {what}", node)
         return
     local.mutated = True
@@ -45,14 +46,15 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
         mark_changed(body, local)
         message = f"`{local.name}` belongs to the function around: a closure has a copy of it"
         help_ = "return the new value, or use `reduce`"
+        if body.is_task:
+            message = f"`{local.name}` is captured by copy: a task cannot change it"
+            help_ = "let the task end with the new value, or use a `hashmap`"
         body.checker.report("E2011", message, node, help_, related_declaration(local))
         return
     if not local.is_mut:
-        help_ = (
-            f"declare it with `let mut {local.name}`"
-            if not local.is_param
-            else f"write `mut {local.name}` in the parameters"
-        )
+        help_ = f"write `mut {local.name}` in the parameters"
+        if not local.is_param:
+            help_ = f"declare it with `let mut {local.name}`"
         message = f"`{local.name}` cannot be {what}: it is immutable"
         body.checker.report("E2006", message, node, help_, related_declaration(local))
 

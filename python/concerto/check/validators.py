@@ -6,12 +6,13 @@ A validator becomes a hidden function of one parameter. It may compute whatever 
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.bodies import Body, check_unused
+from concerto.check.bodies import Body, finish
 from concerto.check.checked import (
     CallBuiltin,
     CallFunction,
     CallModel,
     CallStream,
+    CallTask,
     FunctionInfo,
     FunctionName,
     Local,
@@ -65,7 +66,7 @@ def _validator(checker: Checker, info: StructInfo, node: ast.Expr) -> None:
         is_async=False,
     )
     param = ParamInfo(local.name, schema, False, None, local)
-    own = FunctionInfo(name, [param], result, function, False, len(checker.functions))
+    own = FunctionInfo(name, [param], result, function, False)
     _must_not_ask(checker, block)
     checker.functions[name] = own
     info.validators.append(own)
@@ -101,7 +102,7 @@ def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local)
     body.declare(local)
     body.tail = block.tail
     found = t.settled(check_expr(body, block, written))
-    check_unused(body)
+    finish(body, block)
     result = t.resolve(written if written is not None else found)
     place = node.result or block.tail or block
     match result:
@@ -133,7 +134,7 @@ def _asking(
 
     Calls of function values need no look: what they call is written as a closure or named somewhere on the way here.
     """
-    if isinstance(node, _WAITING):
+    if isinstance(node, _WAITING) or id(node) in checker.facts.forms:
         return "wait", node, node
     followed: FunctionInfo | None = None
     match checker.facts.calls.get(id(node)):
@@ -143,6 +144,8 @@ def _asking(
             return "use `parse_schema`", node, node
         case CallModel() | CallStream():
             return "call a model", node, node
+        case CallTask():
+            return "wait", node, node
         case CallFunction(function):
             followed = function
     match checker.facts.names.get(id(node)):

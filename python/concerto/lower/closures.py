@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
 from concerto.check import types as t
 from concerto.check.checked import CallValue, FunctionInfo, FunctionName, Local, VariantFunction
 from concerto.lower.functions import Builder, finish_function, type_of
+from concerto.source import Span
 from concerto.syntax import ast
+
+if TYPE_CHECKING:
+    pass
 
 
 def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
@@ -16,7 +23,7 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
     tables = builder.tables
     info = builder.facts.closures[id(node)]
     index = tables.reserve()
-    inner = Builder(tables, builder.file)
+    inner = Builder(tables, builder.file, builder.meaning)
     first = inner.temporary(len(info.params))
     for _, own in info.captures:
         inner.local(own)
@@ -36,13 +43,20 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
         lower_into(inner, node.body, result)
         if inner.reachable():
             inner.emit("return", result)
-    params = [
-        {"name": f"${number}", "type": tables.type(type_), "default": None}
-        for number, type_ in enumerate(info.params)
-    ]
-    tables.hidden[index] = finish_function(
-        inner, "closure", node.span, False, None, params, info.result
-    )
+    params = [_param(inner, number, type_) for number, type_ in enumerate(info.params)]
+    if node.is_async:
+        # The body has all values as its arguments; the closure makes a future of them.
+        captured = [local.type for _, local in info.captures]
+        all_params = [
+            _param(inner, number, type_) for number, type_ in enumerate([*info.params, *captured])
+        ]
+        code = finish_function(inner, "closure", node.span, False, None, all_params, info.result)
+        tables.hidden[index] = code
+        index = _maker(builder, tables.first_hidden + index, node.span, params, len(all_params))
+    else:
+        tables.hidden[index] = finish_function(
+            inner, "closure", node.span, False, None, params, info.result
+        )
     values = builder.temporary(len(info.captures))
     for position, (outer, _) in enumerate(info.captures, values):
         builder.emit("copy", position, builder.registers[id(outer)])
@@ -50,13 +64,46 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
     builder.emit("closure", target, number, values, len(info.captures))
 
 
+def _param(builder: Builder, number: int, type_: t.Type) -> dict[str, Any]:
+    return {"name": f"${number}", "type": builder.type(type_), "default": None}
+
+
+def _maker(
+    builder: Builder, body: int, span: Span, params: list[dict[str, Any]], count: int
+) -> int:
+    """A function whose call makes a future of its arguments and what it captured, `count` values in all."""
+    index = builder.tables.reserve()
+    inner = Builder(builder.tables, builder.file)
+    first = inner.temporary(count)
+    result = inner.temporary()
+    inner.emit("future", result, body, first, count)
+    inner.emit("return", result)
+    builder.tables.hidden[index] = finish_function(
+        inner, "closure", span, False, None, params, t.ANY
+    )
+    return index
+
+
 def lower_function_name(builder: Builder, name: FunctionName, target: int) -> None:
     """A function that captures nothing."""
     function = name.function
     if isinstance(function, FunctionInfo):
-        builder.emit("closure", target, function.index, builder.next, 0)
+        index = builder.function(function, name.type_args)
+        if function.is_async:
+            assert function.node is not None
+            meaning = t.meaning(function.type_params, name.type_args)
+            params = [
+                _param(builder, number, t.substitute(param.type, meaning))
+                for number, param in enumerate(function.params)
+            ]
+            maker = _maker(builder, index, function.node.span, params, len(params))
+            index = builder.tables.first_hidden + maker
+        builder.emit("closure", target, index, builder.next, 0)
         return
-    index = builder.tables.first_hidden + _variant_function(builder, function)
+    enum = builder.concrete(function.type)
+    assert isinstance(enum, t.Enum)
+    made = replace(function, type=enum)
+    index = builder.tables.first_hidden + _variant_function(builder, made)
     builder.emit("closure", target, index, builder.next, 0)
 
 
@@ -65,18 +112,18 @@ def _variant_function(builder: Builder, function: VariantFunction) -> int:
     if function in tables.variant_functions:
         return tables.variant_functions[function]
     index = tables.variant_functions[function] = tables.reserve()
-    info = tables.checked.enums[function.enum]
+    enum = function.type
+    info = tables.checked.enums[enum.name]
     variant = info.variants[function.variant]
     inner = Builder(tables)
     first = inner.temporary(function.parts)
     result = inner.temporary()
-    enum = t.Enum(function.enum)
     type_ = tables.type(enum)
     inner.emit("variant", result, type_, function.variant, first, function.parts)
     inner.emit("return", result)
     params = [
         {"name": field.name, "type": tables.type(field.type), "default": None}
-        for field in variant.fields
+        for field in info.fields_of(function.variant, enum)
     ]
     tables.hidden[index] = finish_function(
         inner, variant.name, info.span, False, None, params, enum

@@ -31,7 +31,7 @@ def _cases(
     done, holds = Label(), builder.temporary()
     for case in call.cases:
         following = Label()
-        builder.emit("is_type", holds, receiver, builder.tables.type(case.receiver))
+        builder.emit("is_type", holds, receiver, builder.type(case.receiver))
         builder.emit("jump_unless", holds, following)
         kept = builder.next
         _one(builder, node, case, receiver, args, target)
@@ -57,10 +57,14 @@ def _one(
     for position, param in enumerate(case.params):
         builder.emit("copy", own + position, args + position)
         if t.resolve(param) != t.ANY:
-            type_ = builder.tables.type(param)
+            type_ = builder.type(param)
             builder.emit("check_type", own + position, own + position, type_, at=node)
-    if isinstance(case.does, FunctionInfo):
-        builder.emit("call", target, builder.tables.library(case.does), first, count + 1, at=node)
+    if isinstance(case.does, FunctionInfo) and case.does.direct is not None:
+        kind, name = case.does.direct
+        builder.emit(kind, target, name, first, count + 1, at=node)
+    elif isinstance(case.does, FunctionInfo):
+        index = builder.function(case.does, ())
+        builder.emit("call", target, index, first, count + 1, at=node)
     elif case.mutates:
         builder.emit("native_mut", target, case.does, receiver, first, count, at=node)
     else:
@@ -77,7 +81,7 @@ def lower_any_question(
     absent = place.absent or place
     for type_, where in ((t.Result(t.ANY, t.ANY), place), (t.Option(t.ANY), absent)):
         following = Label()
-        builder.emit("is_type", holds, subject, builder.tables.type(type_))
+        builder.emit("is_type", holds, subject, builder.type(type_))
         builder.emit("jump_unless", holds, following)
         unwrap(builder, subject, target, where, node, is_option=isinstance(type_, t.Option))
         builder.emit("jump", end)

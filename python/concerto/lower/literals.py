@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from concerto.check import types as t
-from concerto.check.checked import MapConstant, StructConstant, VariantDefault, struct_info
+from concerto.check.checked import (
+    FieldInfo,
+    MapConstant,
+    StructConstant,
+    UnitVariant,
+    VariantDefault,
+    struct_info,
+)
 from concerto.check.literals import field_value
 from concerto.check.types import Type
 from concerto.lower.functions import SMALL_INT, Builder
@@ -32,8 +40,12 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
     """A constant of the program, converted to a type."""
     type_ = t.resolve(type_)
     if isinstance(value, VariantDefault) and not isinstance(type_, t.Option):
-        enum = builder.tables.type(t.Enum(value.enum))
-        builder.emit("variant", target, enum, value.variant, builder.next, 0)
+        enum = type_ if isinstance(type_, t.Enum) else t.Enum(value.enum or "")
+        builder.emit("variant", target, builder.type(enum), value.variant, builder.next, 0)
+    elif value == {} and isinstance(value, dict):
+        builder.emit("map", target, builder.next, 0)
+    elif isinstance(value, float) and not math.isfinite(value) and type_ == t.FLOAT:
+        _not_finite(builder, value, target)
     elif isinstance(value, list):
         item = type_.item if isinstance(type_, t.Array) else t.ANY
         first = builder.temporary(len(value))
@@ -80,10 +92,22 @@ def _load_composite(
         case MapConstant(entries):
             builder.emit("map", target, first, len(entries))
         case StructConstant(name, origin, _):
-            struct = builder.tables.type(t.Struct(name, origin))
+            struct = builder.type(t.Struct(name, origin))
             builder.emit("struct", target, struct, first, len(parts))
         case _:
             builder.emit("tuple", target, first, len(parts))
+    builder.next = kept
+
+
+def _not_finite(builder: Builder, value: float, target: int) -> None:
+    """JSON has no such numbers, so they are computed: 1 / 0 and 0 / 0."""
+    kept = builder.next
+    zero = builder.temporary()
+    builder.emit("const", zero, builder.tables.constant(0.0))
+    builder.emit("const", target, builder.tables.constant(0.0 if math.isnan(value) else 1.0))
+    builder.emit("div_float", target, target, zero)
+    if value < 0:
+        builder.emit("neg_float", target, target)
     builder.next = kept
 
 
@@ -105,7 +129,7 @@ def load_record(
                 builder.emit("move", position, field)
             case _:
                 lower_into(builder, field, position)
-    builder.emit("struct", target, builder.tables.type(type_), first, len(fields))
+    builder.emit("struct", target, builder.type(type_), first, len(fields))
     builder.next = kept
 
 
@@ -133,22 +157,35 @@ def lower_struct(builder: Builder, node: ast.StructLiteral, target: int) -> None
     from concerto.lower.exprs import lower_into
 
     found = t.resolve(builder.facts.types[id(node)])
-    assert isinstance(found, t.Struct)
-    info = struct_info(builder.tables.checked.structs, found.name)
-    assert info is not None
+    fields = _declared_fields(builder, node, found)
     given: dict[str, ast.Expr] = {}
     for field in node.fields:
         given[field.name.text] = builder.facts.names.get(id(field)) or field_value(field)
-    first = builder.temporary(len(info.fields))
+    first = builder.temporary(len(fields))
     # Values are evaluated in written order, defaults after them.
-    order = {field.name: position for position, field in enumerate(info.fields)}
+    order = {field.name: position for position, field in enumerate(fields)}
     for name, value in given.items():
         lower_into(builder, value, first + order[name])
-    for each in info.fields:
+    for each in fields:
         if each.name not in given:
             if each.has_default:
                 load_constant(builder, each.default, each.type, first + order[each.name])
             else:
                 builder.emit("none", first + order[each.name])
-    type_ = builder.tables.type(t.Struct(info.name, info.origin))
-    builder.emit("struct", target, type_, first, len(info.fields))
+    if isinstance(found, t.Enum):
+        unit = builder.facts.names[id(node)]
+        builder.emit("variant", target, builder.type(found), unit.variant, first, len(fields))
+    else:
+        builder.emit("struct", target, builder.type(found), first, len(fields))
+
+
+def _declared_fields(builder: Builder, node: ast.StructLiteral, found: Type) -> list[FieldInfo]:
+    checked = builder.tables.checked
+    if isinstance(found, t.Enum):
+        unit = builder.facts.names[id(node)]
+        assert isinstance(unit, UnitVariant)
+        return checked.enums[found.name].fields_of(unit.variant, found)
+    assert isinstance(found, t.Struct)
+    info = struct_info(checked.structs, found.name)
+    assert info is not None
+    return info.fields_of(found)

@@ -6,6 +6,7 @@ from concerto.check import types as t
 from concerto.lower.branches import lower_condition
 from concerto.lower.functions import Builder, Label, LoopTarget, type_of
 from concerto.lower.patterns import bind_pattern
+from concerto.lower.tasks import lower_parallel
 from concerto.lower.tries import close_streams, raise_error
 from concerto.syntax import ast
 
@@ -14,6 +15,9 @@ def lower_loop(builder: Builder, node: ast.Loop | ast.While | ast.For, target: i
     """A loop; the value of `break` goes to the target."""
     from concerto.lower.exprs import lower_unused
 
+    if isinstance(node, ast.For) and node.parallel is not None:
+        lower_parallel(builder, node, builder.temporary() if target is None else target)
+        return
     label = node.label.text if node.label else None
     is_stream = isinstance(node, ast.For) and type_of(builder, node.iterable) == t.STREAM
     depth = len(builder.streams) + int(is_stream)
@@ -65,7 +69,7 @@ def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
             bind_pattern(builder, part, pair + position)
     else:
         if found == t.ANY and isinstance(node.pattern, ast.TuplePattern):
-            pair_type = builder.tables.type(t.Tuple((t.ANY,) * len(node.pattern.items)))
+            pair_type = builder.type(t.Tuple((t.ANY,) * len(node.pattern.items)))
             builder.emit("check_type", item, item, pair_type, at=node.pattern)
         bind_pattern(builder, node.pattern, item)
     lower_unused(builder, node.body)
@@ -120,12 +124,12 @@ def lower_leave(builder: Builder, node: ast.Expr) -> None:
     match node:
         case ast.Return(value=None):
             close_streams(builder, 0)
-            builder.emit("return_nil")
+            builder.give_back(None)
         case ast.Return(value=ast.Expr() as value):
             result = builder.temporary()
             lower_into(builder, value, result)
             close_streams(builder, 0)
-            builder.emit("return", result)
+            builder.give_back(result)
         case ast.Throw(value=value):
             error = builder.temporary()
             lower_into(builder, value, error)

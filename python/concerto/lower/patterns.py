@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from concerto.check import types as t
 from concerto.check.checked import ConstantName, Local, TypePattern, UnitVariant
 from concerto.lower.functions import Builder, Label
 from concerto.source import Span
@@ -81,7 +80,7 @@ def _test_type(builder: Builder, pattern: ast.Pattern, subject: int, otherwise: 
     found = builder.facts.patterns.get(id(pattern))
     if isinstance(found, TypePattern) and found.type is not None:
         holds = builder.temporary()
-        builder.emit("is_type", holds, subject, builder.tables.type(found.type))
+        builder.emit("is_type", holds, subject, builder.type(found.type))
         builder.emit("jump_unless", holds, otherwise)
 
 
@@ -168,9 +167,9 @@ def _test_literal(builder: Builder, value: Any, subject: int, otherwise: Label) 
 
 def _test_unit(builder: Builder, unit: UnitVariant, subject: int, otherwise: Label) -> None:
     holds = builder.temporary()
-    if unit.enum is None and unit.may_be_other:
+    if unit.type is None and unit.may_be_other:
         _test_literal(builder, None, subject, otherwise)
-    elif unit.enum is None:
+    elif unit.type is None:
         builder.emit("is_some", holds, subject)
         builder.emit("jump_if", holds, otherwise)
     else:
@@ -181,9 +180,9 @@ def _test_unit(builder: Builder, unit: UnitVariant, subject: int, otherwise: Lab
 
 def _test_enum(builder: Builder, unit: UnitVariant, subject: int, otherwise: Label) -> None:
     """Jumps if a value of a union is none of the enum."""
-    if unit.may_be_other and unit.enum is not None:
+    if unit.may_be_other and unit.type is not None:
         holds = builder.temporary()
-        type_ = builder.tables.type(t.Enum(unit.enum.name))
+        type_ = builder.type(unit.type)
         builder.emit("is_type", holds, subject, type_)
         builder.emit("jump_unless", holds, otherwise)
 
@@ -226,7 +225,7 @@ def _payload(builder: Builder, subject: int) -> int:
 def _test_error(builder: Builder, found: TypePattern, subject: int, otherwise: Label) -> None:
     if found.type is not None:
         holds = builder.temporary()
-        builder.emit("is_type", holds, subject, builder.tables.type(found.type))
+        builder.emit("is_type", holds, subject, builder.type(found.type))
         builder.emit("jump_unless", holds, otherwise)
     if found.kind is not None:
         kind = builder.temporary()

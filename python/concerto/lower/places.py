@@ -34,7 +34,7 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
 
     kept = builder.next
     value = builder.temporary()
-    if isinstance(node.place, ast.PathExpr):
+    if isinstance(node.place, ast.PathExpr | ast.SelfExpr):
         local = builder.facts.names[id(node.place)]
         assert isinstance(local, Local)
         register = builder.registers[id(local)]
@@ -95,7 +95,9 @@ def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | No
     ):
         return None
     left = value.left
-    same = isinstance(left, ast.PathExpr) and builder.facts.names.get(id(left)) is local
+    same = (
+        isinstance(left, ast.PathExpr | ast.SelfExpr) and builder.facts.names.get(id(left)) is local
+    )
     converted = id(value) in builder.facts.steps or id(left) in builder.facts.steps
     if converted or not same or _changes(builder, value.right, local):
         return None
@@ -126,7 +128,7 @@ def _operate_any(
     builder.emit("move", first + 1, value)
     builder.emit("native", register, ANY_OPS[node.op], first, 2, at=node)
     if target != t.ANY:
-        builder.emit("check_type", register, register, builder.tables.type(target), at=node)
+        builder.emit("check_type", register, register, builder.type(target), at=node)
     builder.next = kept
 
 
@@ -152,7 +154,7 @@ def taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[in
     """The register of a place, to be changed; it is put back afterwards."""
     from concerto.lower.exprs import lower_into
 
-    if isinstance(node, ast.PathExpr):
+    if isinstance(node, ast.PathExpr | ast.SelfExpr):
         local = builder.facts.names.get(id(node))
         if isinstance(local, Local):
             yield builder.registers[id(local)]

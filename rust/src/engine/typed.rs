@@ -28,7 +28,7 @@ type Outcome = Result<Result<Value, LlmError>, RunError>;
 
 impl Engine<'_> {
     pub(super) async fn execute_with_schema(
-        &mut self,
+        &self,
         model: &ModelValue,
         index: u32,
         input: &Value,
@@ -61,13 +61,13 @@ impl Engine<'_> {
     }
 
     /// Asks until an answer fits, at most as often as the model's policy says. One call, however many answers it takes.
-    async fn typed(&mut self, call: Call, wanted: &Schema, retry_message: &str) -> Outcome {
+    async fn typed(&self, call: Call, wanted: &Schema, retry_message: &str) -> Outcome {
         if self.shared.mock {
             return self.mocked_typed(&call, wanted).await;
         }
         let policy = call.retry.as_ref().and_then(|policy| policy.max_attempts);
         let most = policy.unwrap_or(ROUNDS).max(1);
-        let mut session = self.shared.client.begin(call, self.recorders());
+        let mut session = self.shared.client.begin(call, self.recorders.clone());
         let mut round = 1;
         loop {
             let answer = match session.round().await {

@@ -37,6 +37,8 @@ pub enum Kind {
     Schema,
     /// The name of a native function.
     Native,
+    /// The name of a request to the world.
+    Effect,
 }
 
 impl Kind {
@@ -143,6 +145,7 @@ instructions! {
     CallAny "call_any" [Reg Reg Window Count];
     Native "native" [Reg Native Window Count];
     NativeMut "native_mut" [Reg Native Reg Window Count];
+    Effect "effect" [Reg Effect Window Count];
     Return "return" [Reg];
     ReturnNil "return_nil" [];
     Fail "fail" [Reg];
@@ -163,6 +166,14 @@ instructions! {
     StreamText "stream_text" [Reg Reg];
     StreamIsDone "stream_is_done" [Reg Reg];
     StreamClose "stream_close" [Reg];
+    Future "future" [Reg Function Window Count];
+    Join "join" [Reg Imm Window Count];
+    JoinEach "join_each" [Reg Imm Window Count];
+    Spawn "spawn" [Reg Reg];
+    Await "await" [Reg Reg];
+    AwaitResult "await_result" [Reg Reg];
+    Cancel "cancel" [Reg];
+    FanOut "fan_out" [Reg Window Count];
 }
 
 impl Op {
@@ -197,7 +208,7 @@ pub fn names() -> Vec<&'static str> {
 pub enum Operand {
     /// A number.
     Number(i64),
-    /// The name of a native function.
+    /// The name of a native function or of a request.
     Name(String),
 }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 use super::feed::Feed;
 use super::limit::{Cost, Estimate};
 use super::meter::Meter;
+use super::pools::Pool;
 use super::traffic::Traffic;
-use super::transport::{self, Deadline, Pool};
+use super::transport::{self, Deadline};
 use super::{Call, Shared};
 use crate::chat::{ChatRequest, ChatResponse, Tools, Usage, estimate_prompt};
 use crate::config::{ConnectionSettings, ProviderKind};
-use crate::providers::{Dialect, Failure, Quirks};
+use crate::providers::{Dialect, Failure, Quirks, server_limits};
 use crate::secret::Secret;
 use crate::wire::{self, HttpRequest};
 
@@ -25,6 +26,10 @@ pub(super) struct Learned(Mutex<HashMap<(String, String), Quirks>>);
 impl Learned {
     fn of(&self, settings: &ConnectionSettings) -> Quirks {
         let quirks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Most servers know all fields.
+        if quirks.is_empty() {
+            return Quirks::default();
+        }
         quirks.get(&server(settings)).cloned().unwrap_or_default()
     }
 
@@ -57,7 +62,7 @@ pub(super) struct Round {
     /// Of the whole call.
     until: Option<Deadline>,
     dialect: &'static dyn Dialect,
-    pool: Pool,
+    pool: Arc<Pool>,
     chat: ChatRequest,
     known: Quirks,
     quirks: Quirks,
@@ -79,7 +84,7 @@ impl Round {
         may_repeat: bool,
     ) -> Result<Self, Failure> {
         let settings = &call.settings;
-        let pool = shared.transport.pool(settings, call.timeout)?;
+        let pool = shared.pools.pool(settings, call.timeout)?;
         let chat = chat(call, stream);
         let known = shared.learned.of(settings);
         let takes_key = matches!(settings.kind, ProviderKind::OpenAi | ProviderKind::Custom);
@@ -98,7 +103,7 @@ impl Round {
             known,
             request,
             idempotency_key,
-            traffic: Traffic::new(shared.options.log.clone(), call),
+            traffic: Traffic::new(&shared.options, call),
             answered: false,
         })
     }
@@ -107,21 +112,25 @@ impl Round {
     pub(super) async fn attempt(&mut self, meter: &Meter) -> Result<Opened, Failure> {
         self.answered = false;
         let stream = self.chat.stream;
-        let deadline = Deadline::after(self.timeout);
+        let deadline = Deadline::after(&self.shared.options.clock, self.timeout);
         loop {
             meter.sent(self.request.body.len());
             self.traffic.sending(&self.request);
-            let sent = self.pool.send(&self.settings, &self.request, stream, deadline).await;
+            let sent = self.pool.send(&self.settings, &self.request, stream, &deadline).await;
             let response = sent.inspect_err(|failure| self.traffic.failed(failure))?;
             self.answered = true;
             let head = transport::head(&response);
             self.traffic.head(&head);
+            meter.told(&server_limits(&head.headers));
             let id = wire::request_id(&head.headers).map(str::to_owned);
             if stream && head.is_event_stream() {
                 self.remember();
                 let decoder = self.dialect.stream_decoder(&self.chat);
                 let traffic = self.traffic.clone();
-                let mut feed = Feed::open(response, decoder, self.timeout, self.until, traffic);
+                let options = &self.shared.options;
+                let call = self.until.clone();
+                let mut feed =
+                    Feed::open(response, decoder, self.timeout, call, &options.clock, traffic);
                 return match feed.first().await {
                     Ok(()) => Ok(Opened::Stream(feed, id)),
                     Err(failure) => {
@@ -131,7 +140,7 @@ impl Round {
                 };
             }
             // A whole answer, an error, or a server that answers a stream request with plain JSON.
-            let answer = transport::read_body(response, deadline).await?;
+            let answer = transport::read_body(head, response, &deadline).await?;
             meter.received(answer.body.len() as u64, 0);
             self.traffic.body(&answer.body);
             match self.dialect.decode(&self.chat, &answer) {

@@ -19,14 +19,16 @@ mod round_trips;
 mod told;
 mod waits;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::clock;
 use crate::config::{ConnectionSettings, ProviderKind};
-use crate::wire::{HttpRequest, HttpResponse, SseEvent};
+use crate::wire::{HttpRequest, HttpResponse, ServerLimit, SseEvent};
 
 pub use quirks::Quirks;
 
@@ -198,6 +200,11 @@ pub trait StreamDecoder: Send {
     /// Whether the end marker has come, so that nothing else matters.
     fn is_done(&self) -> bool;
 
+    /// Whether the answer is whole, though something may still follow, such as its usage.
+    fn is_whole(&self) -> bool {
+        self.is_done()
+    }
+
     /// The answer without its text, at the end of the body.
     ///
     /// # Errors
@@ -218,15 +225,21 @@ pub fn dialect(kind: ProviderKind) -> &'static dyn Dialect {
     }
 }
 
+/// What the headers of an answer say about the limits of its server, by what is limited (C-92).
+#[must_use]
+pub fn server_limits(headers: &[(String, String)]) -> Vec<(&'static str, ServerLimit)> {
+    waits::server_limits(headers, clock::wall())
+}
+
 /// A request body as it is sent.
-fn json_bytes(body: &serde_json::Value) -> Result<Bytes, Failure> {
+fn json_bytes(body: &impl Serialize) -> Result<Bytes, Failure> {
     let bytes = serde_json::to_vec(body)
         .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
     Ok(bytes.into())
 }
 
 /// The text of an answer with a good status; any other status is a failure.
-fn good_text(answer: &HttpResponse) -> Result<String, Failure> {
+fn good_text(answer: &HttpResponse) -> Result<Cow<'_, str>, Failure> {
     if !(200..300).contains(&answer.status) {
         let (headers, body) = (&answer.headers, &answer.body);
         return Err(classify::http_error(answer.status, headers, body, clock::wall()));

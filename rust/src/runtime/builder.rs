@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
+use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
-use crate::engine::Shared;
 use crate::engine::world::Environment;
+use crate::engine::{SettingsCache, Shared};
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
@@ -20,12 +21,17 @@ pub struct RuntimeBuilder {
     program: Program,
     environment: Environment,
     transport: TransportOptions,
-    retry_jitter: f64,
+    retry_jitter: Option<f64>,
     max_queued_requests: Option<usize>,
+    clock: Clock,
     log_level: LogLevel,
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
+    max_tasks: usize,
+    args: Vec<String>,
+    seed: Option<u64>,
+    program_log_level: LogLevel,
     mock: bool,
     prices: Vec<(String, PriceConfig)>,
 }
@@ -36,12 +42,17 @@ impl RuntimeBuilder {
             program,
             environment: Environment::default(),
             transport: TransportOptions::default(),
-            retry_jitter: CallOptions::default().retry_jitter,
+            retry_jitter: None,
             max_queued_requests: None,
+            clock: Clock::system(),
             log_level: LogLevel::Warn,
             log_sink: log::standard_error(),
             execution_timeout: None,
             max_call_depth: 10_000,
+            max_tasks: 10_000,
+            args: Vec::new(),
+            seed: None,
+            program_log_level: LogLevel::Info,
             mock: false,
             prices: Vec::new(),
         }
@@ -71,6 +82,30 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
+    pub fn max_tasks(mut self, most: usize) -> Self {
+        self.max_tasks = most;
+        self
+    }
+
+    /// What the program's `std::env::args` gives.
+    pub fn args(mut self, args: impl IntoIterator<Item = String>) -> Self {
+        self.args = args.into_iter().collect();
+        self
+    }
+
+    /// Makes the random numbers of `std::math` the same in each run; by default they differ.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The level from which on records of `std::log` are logged; `info` by default.
+    pub fn program_log_level(mut self, level: LogLevel) -> Self {
+        self.program_log_level = level;
+        self
+    }
+
     /// Answer every model call locally, without network and keys.
     pub fn mock(mut self, mock: bool) -> Self {
         self.mock = mock;
@@ -89,15 +124,21 @@ impl RuntimeBuilder {
         self
     }
 
-    /// The share of a retry's delay that may be added to it at random, 0 to 1; 0.1 by default, 0 turns it off.
+    /// The share of a retry's delay that may be added to it at random, 0 to 1; 0 turns it off. 0.1 by default, 0 with a virtual clock.
     pub fn retry_jitter(mut self, share: f64) -> Self {
-        self.retry_jitter = share;
+        self.retry_jitter = Some(share);
         self
     }
 
     /// How many attempts may wait for the rate limits of one connection; one more fails with `RateLimited`. No bound by default.
     pub fn max_queued_requests(mut self, most: usize) -> Self {
         self.max_queued_requests = Some(most);
+        self
+    }
+
+    /// Where time comes from: delays of retries, rate limits and time limits follow it. The machine's clock by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -125,17 +166,17 @@ impl RuntimeBuilder {
     /// [`Error::Config`] for an option that cannot be.
     pub fn build(mut self) -> Result<Runtime, Error> {
         self.check()?;
+        let usual_jitter =
+            if self.clock.is_virtual() { 0.0 } else { CallOptions::default().retry_jitter };
         let calls = CallOptions {
-            retry_jitter: self.retry_jitter,
+            retry_jitter: self.retry_jitter.unwrap_or(usual_jitter),
             max_queued_requests: self.max_queued_requests,
-            log: Log::new(self.log_level, self.log_sink),
+            clock: self.clock.clone(),
+            log: Log::new(self.log_level, Arc::clone(&self.log_sink)),
         };
+        let program_log = Log::of_program(self.program_log_level, self.log_sink);
         let process = Environment::default();
-        self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| {
-            let named =
-                ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|n| process.read(n).ok());
-            named.filter(|path| !path.is_empty())
-        });
+        self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| ca_bundle(&process));
         let connections = self.program.connections();
         let declared = self.program.0.models().iter();
         let models = declared
@@ -150,7 +191,12 @@ impl RuntimeBuilder {
             prices.set(&pattern, price)?;
         }
         let prices = Arc::new(prices);
-        let recorder = Arc::new(Recorder::with_prices(connections, models, Arc::clone(&prices)));
+        let recorder = Arc::new(Recorder::with_prices(
+            connections,
+            models,
+            Arc::clone(&prices),
+            self.clock.clone(),
+        ));
         let shared = Shared {
             program: self.program.0,
             prices,
@@ -158,8 +204,14 @@ impl RuntimeBuilder {
             recorder: Arc::clone(&recorder),
             overrides: Arc::clone(&overrides),
             environment: self.environment,
+            clock: self.clock,
+            settings: SettingsCache::default(),
+            args: self.args,
+            program_log,
+            seed: self.seed,
             mock: self.mock,
             max_call_depth: self.max_call_depth,
+            max_tasks: self.max_tasks,
         };
         let inner = Inner {
             shared,
@@ -182,7 +234,10 @@ impl RuntimeBuilder {
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");
         }
-        if !(0.0..=1.0).contains(&self.retry_jitter) {
+        if self.max_tasks == 0 {
+            return wrong("max_tasks", "must be at least 1");
+        }
+        if self.retry_jitter.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return wrong("retry_jitter", "must be 0 to 1");
         }
         match self.transport.proxy.as_deref() {
@@ -190,6 +245,33 @@ impl RuntimeBuilder {
                 wrong("proxy", "must be a URL or \"none\"")
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// The file that the environment names (C-62); an empty variable names none.
+fn ca_bundle(process: &Environment) -> Option<String> {
+    let named = ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].map(|name| process.read(name).ok());
+    named.into_iter().flatten().find(|path| !path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // C-62
+    #[test]
+    fn an_empty_variable_does_not_hide_the_next_one() {
+        for (own, other, expected) in [
+            ("own.pem", "other.pem", Some("own.pem")),
+            ("", "other.pem", Some("other.pem")),
+            ("own.pem", "", Some("own.pem")),
+            ("", "", None),
+        ] {
+            let variables = [("CONCERTO_CA_BUNDLE", own), ("SSL_CERT_FILE", other)];
+            let own = variables.map(|(name, path)| (name.to_owned(), path.to_owned()));
+            let process = Environment { own: HashMap::from(own), allowed: None };
+            assert_eq!(ca_bundle(&process).as_deref(), expected, "{variables:?}");
         }
     }
 }

@@ -73,7 +73,7 @@ fn nested(value: &Value, f: &mut Bounded<'_, '_>, depth: usize) -> Result {
         }
         Value::Struct(value) => {
             let names = value.ty.fields.iter().map(|(name, _)| name.as_str());
-            fields(f, &value.ty.name, names, &value.fields, depth)
+            fields(f, super::declared_name(&value.ty.name), names, &value.fields, depth)
         }
         Value::Enum(value) => {
             let Some((name, form, names)) = value.ty.variants.get(value.variant as usize) else {
@@ -99,6 +99,8 @@ fn nested(value: &Value, f: &mut Bounded<'_, '_>, depth: usize) -> Result {
         }
         Value::Function(function) => write!(f, "<fn {}>", function.name),
         Value::Model(model) => write!(f, "<model {}>", model.name),
+        Value::Task(task) if task.is_future() => f.write_str("<future>"),
+        Value::Task(task) => write!(f, "<task {}>", task.id),
         Value::Foreign(thing) => write!(f, "<{}>", thing.type_name()),
     }
 }

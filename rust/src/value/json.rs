@@ -62,7 +62,9 @@ fn json_at(value: &Value, depth: usize) -> Json {
         Value::Err(inner) => object([("err", inside(inner))]),
         Value::Range(range) if range.len() > LONGEST => Json::String(value.to_string()),
         Value::Range(range) => range.numbers().map(Json::from).collect(),
-        Value::Function(_) | Value::Model(_) | Value::Foreign(_) => Json::String(value.to_string()),
+        Value::Function(_) | Value::Model(_) | Value::Task(_) | Value::Foreign(_) => {
+            Json::String(value.to_string())
+        }
     }
 }
 

@@ -7,8 +7,10 @@ pub mod builtin;
 mod compare;
 mod display;
 mod json;
+mod json_text;
 mod model;
 mod nested;
+mod task;
 mod text;
 
 use std::any::Any;
@@ -16,8 +18,10 @@ use std::sync::Arc;
 
 pub use compare::{equal, order};
 pub use json::{from_json, to_json};
+pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
+pub use task::{Progress, TaskValue};
 pub use text::Text;
 
 /// Any value of the language.
@@ -58,6 +62,8 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A model, or one with settings of its own.
     Model(Arc<ModelValue>),
+    /// A future or a task.
+    Task(Arc<TaskValue>),
     /// Something of the engine, such as a stream.
     Foreign(Arc<Box<dyn Foreign>>),
 }
@@ -158,6 +164,12 @@ pub struct StructType {
     pub is_error: bool,
     /// Names of the fields with their JSON names, in declared order.
     pub fields: Vec<(String, String)>,
+}
+
+/// The name that a type is declared with: `Page` of `Page<Hit>`.
+#[must_use]
+pub fn declared_name(name: &str) -> &str {
+    name.split('<').next().unwrap_or(name)
 }
 
 /// A struct with its fields in declared order.
@@ -266,7 +278,7 @@ impl Value {
         Self::Tuple(Arc::new(items.into()))
     }
 
-    /// What `typeof` says.
+    /// The name of its type; of a generic one with its arguments.
     #[must_use]
     pub fn type_name(&self) -> &str {
         match self {
@@ -289,6 +301,13 @@ impl Value {
                     "ModelBuilder"
                 } else {
                     "ModelRef"
+                }
+            }
+            Self::Task(task) => {
+                if task.is_future() {
+                    "Future"
+                } else {
+                    "Task"
                 }
             }
             Self::Foreign(value) => value.type_name(),

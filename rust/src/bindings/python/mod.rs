@@ -1,5 +1,6 @@
 //! The Python extension `concerto._native`. Converts, releases the interpreter, calls, converts back: nothing is decided here.
 
+mod clock;
 mod errors;
 mod metrics;
 #[cfg(feature = "mock")]
@@ -23,6 +24,12 @@ fn instruction_names() -> Vec<&'static str> {
 #[pyfunction]
 fn native_functions() -> Vec<(&'static str, usize, bool)> {
     crate::native_functions()
+}
+
+/// Name and number of arguments of each request to the world.
+#[pyfunction]
+fn requests() -> Vec<(&'static str, usize)> {
+    crate::requests()
 }
 
 /// The built-in records as JSON.
@@ -49,11 +56,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ir_version", crate::ir::program::VERSION)?;
     module.add_function(wrap_pyfunction!(instruction_names, module)?)?;
     module.add_function(wrap_pyfunction!(native_functions, module)?)?;
+    module.add_function(wrap_pyfunction!(requests, module)?)?;
     module.add_function(wrap_pyfunction!(builtin_records, module)?)?;
     module.add_function(wrap_pyfunction!(pattern_error, module)?)?;
     module.add_function(wrap_pyfunction!(pattern_matches, module)?)?;
     module.add_class::<program::Program>()?;
     module.add_class::<runtime::Runtime>()?;
+    module.add_class::<clock::VirtualClock>()?;
     module.add_class::<run::Run>()?;
     module.add_class::<metrics::Metrics>()?;
     #[cfg(feature = "mock")]

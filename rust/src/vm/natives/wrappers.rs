@@ -1,12 +1,14 @@
 //! Methods of Option and Result, and what works on every value.
 
+use std::sync::Arc;
+
 use super::{Failure, Function, Outcome, Table, panic, take, text};
-use crate::value::{Value, equal};
+use crate::value::{Value, declared_name, equal};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
     ("any.to_string", Function::Pure(1, |a| Ok(take(a, 0)?.to_string().into()))),
-    ("any.typeof", Function::Pure(1, |a| Ok(take(a, 0)?.type_name().into()))),
+    ("any.typeof", Function::Pure(1, |a| Ok(declared_name(take(a, 0)?.type_name()).into()))),
     (
         "core.assert",
         Function::Pure(2, |a| match a.first() {
@@ -88,6 +90,13 @@ pub(super) static TABLE: Table = &[
         }),
     ),
     (
+        "result.context",
+        Function::Pure(2, |a| match take(a, 0)? {
+            Value::Err(error) => Ok(Value::err(noted(&error, text(a, 1)?))),
+            other => Ok(other),
+        }),
+    ),
+    (
         "result.ok",
         Function::Pure(1, |a| match take(a, 0)? {
             Value::Ok(inner) => Ok(Value::Some(inner)),
@@ -102,6 +111,22 @@ pub(super) static TABLE: Table = &[
         }),
     ),
 ];
+
+/// An error with a note in front of its message; other values stay as they are.
+fn noted(error: &Value, note: &str) -> Value {
+    match error {
+        Value::Str(message) => format!("{note}: {message}").into(),
+        Value::Struct(held) if held.ty.is_error => {
+            let mut held = Arc::clone(held);
+            // Every built-in error has its message first.
+            if let Some(message) = Arc::make_mut(&mut held).fields.first_mut() {
+                *message = format!("{note}: {message}").into();
+            }
+            Value::Struct(held)
+        }
+        other => other.clone(),
+    }
+}
 
 /// `assert_eq` and `assert_ne`; a failure shows both values, texts of several lines from the first line on that differs.
 fn assert_same(args: &mut [Value], wanted: bool) -> Outcome {
