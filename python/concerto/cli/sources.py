@@ -65,7 +65,10 @@ def compile_path(path: str, options: argparse.Namespace) -> tuple[Compiled, Proj
         compiled = compiled_from(None, diagnostics)
         if source is not None:
             compiled = compile_cached(source, Path(path), project)
-    return compiled.also(said).linted(project.lint if project else {}), project
+    # A warning that the command line denies is not hidden before.
+    asked = {code: "warn" for code in getattr(options, "deny", ())}
+    levels = {**(project.lint if project else {}), **asked}
+    return compiled.also(said).linted(levels), project
 
 
 def load_program(path: str, options: argparse.Namespace) -> tuple[Program, Project | None]:

@@ -12,6 +12,9 @@ class Code(NamedTuple):
     slug: str | None = None
 
 
+#: More errors than this are only counted.
+MAX_ERRORS = 50
+
 #: Warnings about taste, which only `--deny` and `[lint]` turn on.
 OFF_BY_DEFAULT = frozenset(["W1001"])
 
@@ -200,3 +203,10 @@ CODES: dict[str, Code] = {
     "W4021": Code("MCP server without transport", "mcp-no-transport"),
     "W4022": Code("agent without table in the manifest", "agent-no-connector"),
 }
+
+
+def code_of(word: str) -> str | None:
+    """The code that a code, in either case, or a slug means."""
+    if word.upper() in CODES:
+        return word.upper()
+    return next((code for code, entry in CODES.items() if entry.slug == word), None)
