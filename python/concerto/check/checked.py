@@ -29,7 +29,12 @@ class Local:
     span: Span
     is_mut: bool
     is_param: bool = False
-    assigned: bool = True
+    #: Declared without a value.
+    is_late: bool = False
+    #: Whether it gets another value somewhere, not only in a part of it.
+    assigned: bool = False
+    #: A constant of a block: its value.
+    constant: ConstantName | None = None
     is_captured: bool = False
     used: bool = False
     mutated: bool = False
@@ -71,6 +76,23 @@ class VariantDefault:
 
     variant: int
     name: str
+    enum: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MapConstant:
+    """A map as a constant."""
+
+    entries: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StructConstant:
+    """A struct as a constant; the fields in declared order."""
+
+    name: str
+    origin: str
+    fields: tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -346,12 +368,14 @@ class Raise:
     `to` is `return` (as `Err`, after `steps` to the type `wanted`), `none` (the function returns None), `fail` (it ends the run), `catch` (the
     clauses of the `try` around it), `leave` (to the end of an element of a parallel form, from where it goes to `otherwise`) or `unset`
     (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
+    `absent` is the way of a None where a value of type `Any` may be one.
     """
 
     to: str
     steps: Steps = ()
     wanted: Type | None = None
     otherwise: Raise | None = None
+    absent: Raise | None = None
     #: `From::from`, where a user's `impl` converts.
     convert: Use | None = None
 
@@ -518,6 +542,26 @@ class CallNative:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyCase:
+    """What a method of a value of type `Any` does if the value is of one type: a native function, or one of the library."""
+
+    receiver: Type
+    does: str | FunctionInfo
+    params: tuple[Type, ...]
+    mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallAny:
+    """A method of a value of type `Any`; the value decides which case holds."""
+
+    name: str
+    receiver: ast.Expr
+    args: tuple[ast.Expr, ...]
+    cases: tuple[AnyCase, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CallContext:
     """`Result.context`: the note is evaluated only on an error."""
 
@@ -675,7 +719,7 @@ class StoreName:
 
 @dataclass(frozen=True, slots=True)
 class TypePattern:
-    """A struct in a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
+    """In a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
 
     type: Type | None
     kind: str | None
@@ -683,7 +727,7 @@ class TypePattern:
 
 @dataclass(frozen=True, slots=True)
 class UnitVariant:
-    """A variant without data; for None there is no type. In a pattern, whether the value may be no enum at all, as one of a union."""
+    """A variant; for None there is no type. In a pattern, whether the value may be of another type, as one of a union or of `Any`."""
 
     type: t.Enum | None
     variant: int

@@ -105,7 +105,7 @@ def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local)
     body.declare(local)
     body.tail = block.tail
     found = t.settled(check_expr(body, block, written))
-    finish(body)
+    finish(body, block)
     result = t.resolve(written if written is not None else found)
     place = node.result or block.tail or block
     match result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.checked import (
+    CallAny,
     CallBuiltin,
     CallContext,
     CallEffect,
@@ -24,6 +25,7 @@ from concerto.check.checked import (
 )
 from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
+from concerto.lower.dynamic import lower_any_method
 from concerto.lower.functions import Builder, Label
 from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
@@ -61,6 +63,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             builder.emit("join_each", target, form, lower_window(builder, parts), 3, at=node)
         case CallLibrary():
             _library(builder, node, builder.facts.calls[id(node)], target)
+        case CallAny():
+            lower_any_method(builder, node, builder.facts.calls[id(node)], target)
         case CallValue():
             lower_value_call(builder, node, builder.facts.calls[id(node)], target)
         case CallModel():
