@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins, library, methods, std
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import (
+from concerto.check.called import (
     FORMS,
     CallBuiltin,
     CallContext,
@@ -13,8 +13,8 @@ from concerto.check.checked import (
     CallTask,
     CallVariant,
     ParseSchema,
-    Raise,
 )
+from concerto.check.checked import Raise
 from concerto.check.closures import check_value_call
 from concerto.check.dynamic import any_method
 from concerto.check.function_calls import call_function

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
-from concerto.check.checked import CallValue, ClosureInfo, Local
+from concerto.check.called import CallValue
+from concerto.check.checked import ClosureInfo, Local
 from concerto.check.flow import check_flow
 from concerto.check.patterns import bind_whole
 from concerto.check.types import Type

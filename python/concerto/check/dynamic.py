@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins, library, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import AnyCase, CallAny
+from concerto.check.called import AnyCase, CallAny
 from concerto.check.types import Type
 from concerto.syntax import ast
 

@@ -13,15 +13,8 @@ from importlib.resources import files
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_function
-from concerto.check.checked import (
-    FORMS,
-    CallEffect,
-    CallJoin,
-    CallLibrary,
-    CallNative,
-    FunctionInfo,
-    ParamInfo,
-)
+from concerto.check.called import FORMS, CallEffect, CallJoin, CallLibrary, CallNative
+from concerto.check.checked import FunctionInfo, ParamInfo
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.checked import (
+from concerto.check.called import (
     CallAny,
     CallBuiltin,
     CallContext,
@@ -19,10 +19,10 @@ from concerto.check.checked import (
     CallTask,
     CallValue,
     CallVariant,
-    ParamInfo,
     ParseAs,
     ParseSchema,
 )
+from concerto.check.checked import ParamInfo
 from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
 from concerto.lower.dynamic import lower_any_method

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from concerto.check import types as t
-from concerto.check.checked import CallValue, FunctionInfo, FunctionName, Local, VariantFunction
+from concerto.check.called import CallValue
+from concerto.check.checked import FunctionInfo, FunctionName, Local, VariantFunction
 from concerto.lower.functions import Builder, finish_function, type_of
 from concerto.source import Span
 from concerto.syntax import ast

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.checked import AnyCase, CallAny, FunctionInfo, Raise
+from concerto.check.called import AnyCase, CallAny
+from concerto.check.checked import FunctionInfo, Raise
 from concerto.lower.functions import Builder, Label
 from concerto.lower.places import place_keys, taken
 from concerto.syntax import ast
