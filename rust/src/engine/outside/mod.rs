@@ -101,14 +101,20 @@ pub(super) async fn answer(
             let store = usize::try_from(*index).ok().and_then(|index| outside.stores.value(index));
             store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
         }
-        (Request::HttpSend, args) => web::request(shared, args).await,
-        (request, args) => match files::answer(&shared.files, request, args).await {
-            Some(value) => Ok(value),
-            None => {
-                let message = format!("wrong arguments of `{}`", request.name());
-                Err((PanicKind::TypeMismatch, message))
+        (Request::HttpSend, args) => {
+            let _server = shared.clock.outside();
+            web::request(shared, args).await
+        }
+        (request, args) => {
+            let _disk = shared.clock.outside();
+            match files::answer(&shared.files, request, args).await {
+                Some(value) => Ok(value),
+                None => {
+                    let message = format!("wrong arguments of `{}`", request.name());
+                    Err((PanicKind::TypeMismatch, message))
+                }
             }
-        },
+        }
     };
     match value {
         Ok(value) => Resume::Value(value),
