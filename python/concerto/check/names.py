@@ -10,6 +10,7 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    PipelineName,
     StoreName,
     UnitVariant,
     Use,
@@ -48,6 +49,10 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in checker.models:
         checker.facts.names[id(node)] = ModelName(name)
         return t.MODEL
+    if name in checker.pipelines:
+        pipeline = checker.pipelines[name]
+        checker.facts.names[id(node)] = PipelineName(pipeline)
+        return t.Pipeline(pipeline.input, pipeline.output)
     if name in checker.stores:
         checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
         return checker.stores[name].type
@@ -62,6 +67,7 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.pipelines,
             *checker.stores,
             *builtins.PRELUDE,
         ]
