@@ -29,7 +29,10 @@ def default_file(options: argparse.Namespace) -> str:
     for name in _DEFAULTS:
         if Path(name).is_file():
             return name
-    raise Exit(USAGE, f"error: no FILE given, and there is neither {' nor '.join(_DEFAULTS)} here")
+    raise Exit(
+        USAGE,
+        f"error: no FILE given, and there is neither {' nor '.join(_DEFAULTS)} here; `concerto init` starts a project",
+    )
 
 
 def open_project(path: str, options: argparse.Namespace) -> tuple[Project | None, Compiled]:
