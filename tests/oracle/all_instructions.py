@@ -1,13 +1,6 @@
 """The whole table of instructions."""
 
-<<<<<<< HEAD
-from tests.oracle import calls, library, parts, pipelines, tasks
+from tests.oracle import calls, library, parts, pipelines, stores, tasks
 from tests.oracle.instructions import INSTRUCTIONS
 
-__all__ = ["INSTRUCTIONS", "calls", "library", "parts", "pipelines", "tasks"]
-=======
-from tests.oracle import calls, library, parts, stores, tasks
-from tests.oracle.instructions import INSTRUCTIONS
-
-__all__ = ["INSTRUCTIONS", "calls", "library", "parts", "stores", "tasks"]
->>>>>>> main
+__all__ = ["INSTRUCTIONS", "calls", "library", "parts", "pipelines", "stores", "tasks"]

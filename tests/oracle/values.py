@@ -212,13 +212,8 @@ class Handle:
 
 
 Value: TypeAlias = (
-<<<<<<< HEAD
-    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream | Handle | Pipeline
-    | None
-=======
     bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream
-    | Handle | Collection | Store | None
->>>>>>> main
+    | Handle | Pipeline | Collection | Store | None
 )  # fmt: skip
 
 
@@ -504,15 +499,11 @@ def to_host(value: Value) -> Any:
             return host.Err(to_host(inner))
         case Range():
             return range(value.start, value.stop)
-<<<<<<< HEAD
-        case Function() | Model() | Stream() | Handle() | Pipeline():
-=======
         case Collection("Set", items):
             return host.OrderedSet(map(to_host, items))
         case Collection(_, items):
             return [to_host(item) for item in items]
-        case Function() | Model() | Stream() | Handle() | Store():
->>>>>>> main
+        case Function() | Model() | Stream() | Handle() | Pipeline() | Store():
             return display(value)
         case _:
             return value

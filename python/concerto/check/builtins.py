@@ -154,14 +154,19 @@ TYPES: dict[str, Type] = {
 }
 
 #: Types with arguments, by their number.
-<<<<<<< HEAD
-GENERIC = {"Array": 1, "Map": 2, "Option": 1, "Result": 2, "Future": 1, "Task": 1, "PipelineRef": 2}
-=======
-GENERIC = {"Array": 1, "Map": 2, "HashMap": 2, "Option": 1, "Result": 2, "Future": 1, "Task": 1}
+GENERIC = {
+    "Array": 1,
+    "Map": 2,
+    "HashMap": 2,
+    "Option": 1,
+    "Result": 2,
+    "Future": 1,
+    "Task": 1,
+    "PipelineRef": 2,
+}
 
 #: Types of `std::collections`, each with one argument.
 COLLECTIONS = ("Set", "Queue", "Stack")
->>>>>>> main
 
 PRELUDE = (
     "emit", "env", "print", "println", "len", "typeof", "assert", "assert_eq", "assert_ne", "panic", "Some", "None", "Ok", "Err",

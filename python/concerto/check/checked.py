@@ -660,17 +660,17 @@ class ModelName:
 
 
 @dataclass(frozen=True, slots=True)
-<<<<<<< HEAD
 class PipelineName:
     """A declared pipeline as a value."""
 
     pipeline: PipelineInfo
-=======
+
+
+@dataclass(frozen=True, slots=True)
 class StoreName:
     """A declared store as a value, by its number."""
 
     index: int
->>>>>>> main
 
 
 @dataclass(frozen=True, slots=True)

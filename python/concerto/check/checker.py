@@ -16,11 +16,8 @@ from concerto.check.checked import (
     ImplInfo,
     ManifestFacts,
     ModelInfo,
-<<<<<<< HEAD
     PipelineInfo,
-=======
     StoreInfo,
->>>>>>> main
     StructInfo,
     TraitInfo,
     Use,

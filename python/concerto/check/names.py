@@ -10,11 +10,8 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
-<<<<<<< HEAD
     PipelineName,
-=======
     StoreName,
->>>>>>> main
     UnitVariant,
     Use,
     VariantFunction,
@@ -51,16 +48,13 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in checker.models:
         checker.facts.names[id(node)] = ModelName(name)
         return t.MODEL
-<<<<<<< HEAD
     if name in checker.pipelines:
         pipeline = checker.pipelines[name]
         checker.facts.names[id(node)] = PipelineName(pipeline)
         return t.Pipeline(pipeline.input, pipeline.output)
-=======
     if name in checker.stores:
         checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
         return checker.stores[name].type
->>>>>>> main
     if name in checker.functions:
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
@@ -72,11 +66,8 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.constants,
             *checker.functions,
             *checker.models,
-<<<<<<< HEAD
             *checker.pipelines,
-=======
             *checker.stores,
->>>>>>> main
             *builtins.PRELUDE,
         ]
         checker.report("E2001", f"there is no `{name}`", node, checker.hint(name, names, node))

@@ -13,11 +13,8 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
-<<<<<<< HEAD
     PipelineName,
-=======
     StoreName,
->>>>>>> main
     UnitVariant,
 )
 from concerto.check.types import Steps, Type

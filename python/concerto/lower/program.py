@@ -12,11 +12,8 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
-<<<<<<< HEAD
     PipelineInfo,
-=======
     StoreInfo,
->>>>>>> main
     VariantDefault,
     VariantFunction,
     schema_name,

@@ -9,12 +9,8 @@ pub mod emits;
 mod evaluated;
 mod logged;
 mod models;
-<<<<<<< HEAD
-mod outside;
-mod pipelines;
-=======
 pub mod outside;
->>>>>>> main
+mod pipelines;
 mod run;
 mod settings;
 mod streams;

@@ -127,15 +127,9 @@ fn types(document: &Document) -> Result<(), IrError> {
             | Type::Future(item)
             | Type::Task(item)
             | Type::Collection(_, item) => one(item)?,
-            Type::Map(a, b) | Type::Result(a, b) | Type::Store(a, b) => {
+            Type::Map(a, b) | Type::Result(a, b) | Type::Store(a, b) | Type::Pipeline(a, b) => {
                 one(a).and_then(|()| one(b))?;
             }
-<<<<<<< HEAD
-            Type::Map(a, b) | Type::Result(a, b) | Type::Pipeline(a, b) => {
-                one(a).and_then(|()| one(b))?
-            }
-=======
->>>>>>> main
             Type::Tuple(items) | Type::Union(items) => items.iter().try_for_each(one)?,
             Type::Function(params, result) => {
                 params.iter().try_for_each(one)?;

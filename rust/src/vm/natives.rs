@@ -45,11 +45,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-<<<<<<< HEAD
-    static TABLES: [Table; 16] = [
-=======
-    static TABLES: [Table; 20] = [
->>>>>>> main
+    static TABLES: [Table; 21] = [
         strings::TABLE,
         texts::TABLE,
         numbers::TABLE,

@@ -29,7 +29,6 @@ requests! {
     TaskYield "task.yield" 0;
     TaskIsCancelled "task.is_cancelled" 0;
     RetryDelay "retry.delay" 4;
-<<<<<<< HEAD
     PipelineStart "pipeline.start" 3;
     PipelineStageStart "pipeline.stage_start" 4;
     PipelineStageRetry "pipeline.stage_retry" 6;
@@ -37,7 +36,6 @@ requests! {
     PipelineAttempt "pipeline.attempt" 1;
     PipelineError "pipeline.error" 3;
     PipelineComplete "pipeline.complete" 1;
-=======
     FsRead "fs.read_file" 1;
     FsWrite "fs.write_file" 2;
     FsAppend "fs.append_file" 2;
@@ -52,10 +50,15 @@ requests! {
     FsSize "fs.file_size" 1;
     StoreOpen "store.open" 1;
     HttpRequest "http.request" 5;
->>>>>>> main
 }
 
 impl Request {
+    /// Whether the task waits for its answer: others go on meanwhile.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        matches!(self, Self::TimeSleep | Self::HttpRequest)
+    }
+
     /// Whether it is about the run of a pipeline.
     #[must_use]
     pub fn is_of_pipelines(self) -> bool {
