@@ -213,7 +213,7 @@ class Handle:
 
 Value: TypeAlias = (
     bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream
-    | Handle | Pipeline | Collection | Store | None
+    | Handle | Collection | Store | Pipeline | None
 )  # fmt: skip
 
 
@@ -503,7 +503,7 @@ def to_host(value: Value) -> Any:
             return host.OrderedSet(map(to_host, items))
         case Collection(_, items):
             return [to_host(item) for item in items]
-        case Function() | Model() | Stream() | Handle() | Pipeline() | Store():
+        case Function() | Model() | Stream() | Handle() | Store() | Pipeline():
             return display(value)
         case _:
             return value

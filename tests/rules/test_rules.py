@@ -83,7 +83,8 @@ RUST_MAY_USE = {
         "schema",
     },  # `schema` for the violations that an error carries
     "engine": {"vm", "ir", "value", "llm", "schema", "metrics", "config", "chat", "providers"},
-    "runtime": {"ir", "engine", "llm", "config", "metrics", "value", "schema"},
+    # `mock` for the scripts that a builder takes.
+    "runtime": {"ir", "engine", "llm", "config", "metrics", "value", "schema", "mock"},
     "mock": set(),
     "error": {"config", "ir", "value"},  # the public error gathers those of all parts
 }

@@ -124,6 +124,11 @@ class Checker:
         self.report("E2008", message, at, help_, related)
         return False
 
+    def is_foreign(self, name: str, at: ast.Node) -> bool:
+        """Whether a declaration with this full name stands in another module than a place."""
+        module = self.linked.module_at(at.span) if self.linked else None
+        return module is not None and module.path != tuple(name.split("::")[:-1])
+
     def may_call(self, function: FunctionInfo, at: ast.Node) -> None:
         """Reports a method of a type that is private to the module of its `impl` (6.10)."""
         owner = function.owner

@@ -384,6 +384,16 @@ pub struct Model {
     pub span: Place,
 }
 
+/// Answers that are kept, so that the same question is not asked again.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// How many; the oldest goes.
+    pub max_entries: u32,
+    /// How long each.
+    pub ttl_seconds: u32,
+}
+
 /// Fields of a model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -391,6 +401,9 @@ pub struct ModelFields {
     /// Model id or alias.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<FieldExpr>,
+    /// Answers that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Limit of a whole call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,

@@ -203,8 +203,8 @@ pub fn response(fields: Vec<Value>) -> Value {
 
 /// `StreamChunk`.
 #[must_use]
-pub fn stream_chunk(text: &str, index: i64, elapsed_ms: i64, round: i64) -> Value {
-    make(1, vec![Value::from(text), index.into(), elapsed_ms.into(), round.into()])
+pub fn stream_chunk(text: impl Into<Value>, index: i64, elapsed_ms: i64, round: i64) -> Value {
+    make(1, vec![text.into(), index.into(), elapsed_ms.into(), round.into()])
 }
 
 /// `Violation`.

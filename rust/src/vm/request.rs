@@ -49,14 +49,14 @@ requests! {
     FsRename "fs.rename" 2;
     FsSize "fs.file_size" 1;
     StoreOpen "store.open" 1;
-    HttpRequest "http.request" 5;
+    HttpSend "http.request" 5;
 }
 
 impl Request {
     /// Whether the task waits for its answer: others go on meanwhile.
     #[must_use]
     pub fn waits(self) -> bool {
-        matches!(self, Self::TimeSleep | Self::HttpRequest)
+        matches!(self, Self::TimeSleep | Self::HttpSend)
     }
 
     /// Whether it is about the run of a pipeline.
