@@ -89,6 +89,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return call_function(body, node, Method(checker.functions[name], {}), expected)
         if library.is_intrinsic(checker, name):
             return library.check_intrinsic(body, node, name, expected)
+        if checker.is_library and name.startswith("_"):
+            return std.check_own(body, node, name)
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
         if name in FORMS:
@@ -103,10 +105,9 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         return _new_error(body, node, name)
     elif name in RECORD_MAKERS:
         return make_record(body, node, name)
-    below = std.behind(path)
-    if below is not None:
+    elif (below := std.behind(path)) is not None:
         return std.check_std_call(body, node, path, below, expected)
-    if len(path.names) > 1:
+    else:
         method = associated(body, path)
         if method is not None:
             return call_function(body, node, method, expected)
@@ -115,7 +116,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     check_all(body, node)
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
-        checker.report("E2001", f"there is no function `{name}`", path, did_you_mean(name, names))
+        help_ = checker.hint(name, names, path)
+        checker.report("E2001", f"there is no function `{name}`", path, help_)
     return t.UNKNOWN
 
 
@@ -198,7 +200,9 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             return t.STRING
         case "len":
             found = t.resolve(check_expr(body, args[0], None))
-            sized = isinstance(found, t.Array | t.Map | t.Tuple | t.Literals) or found in (
+            sized = isinstance(
+                found, t.Array | t.Map | t.Tuple | t.Literals | t.Collection | t.Store
+            ) or found in (
                 t.STRING,
                 t.RANGE,
                 t.UNKNOWN,
@@ -336,25 +340,6 @@ def _method(
     return method.result
 
 
-def _no_method(body: Body, receiver: Type, name: ast.Name, more: list[str]) -> None:
-    """E3011."""
-    checker, shown = body.checker, t.show(receiver)
-    names = [*builtins.method_names(receiver), *more, *methods.names(checker, receiver)]
-    help_ = did_you_mean(name.text, names)
-    found = methods.find(checker, receiver, name.text, name)
-    if found is not None:
-        help_ = f"it has no `self`, so write `{shown.partition('<')[0]}::{name}(..)`"
-    elif isinstance(receiver, t.Struct) and receiver.name in checker.structs:
-        fields = checker.structs[receiver.name].fields
-        if any(f.name == name.text and isinstance(f.type, t.Function) for f in fields):
-            help_ = f"call the function in the field: `(x.{name})(..)`"
-    elif isinstance(receiver, t.Opaque):
-        traits = [trait.name for trait in checker.traits.values() if name.text in trait.methods]
-        if traits:
-            help_ = f"give it the bound: `{shown}: {traits[0]}`"
-    checker.report("E3011", f"`{shown}` has no method `{name}`", name, help_)
-
-
 def _task_method(body: Body, node: ast.Call, task: ast.Expr, method: str, of: t.Task) -> Type:
     if node.args:
         message = f"`{method}` takes 0 arguments, found {len(node.args)}"
@@ -383,6 +368,25 @@ def _context(body: Body, node: ast.Call, object_: ast.Expr, receiver: t.Result) 
         body.checker.not_yet(f"a note on an error of type `{t.show(err)}`", node)
     body.checker.facts.calls[id(node)] = CallContext(object_, note)
     return receiver
+
+
+def _no_method(body: Body, receiver: Type, name: ast.Name, more: list[str]) -> None:
+    """E3011."""
+    checker, shown = body.checker, t.show(receiver)
+    names = [*builtins.method_names(receiver), *more, *methods.names(checker, receiver)]
+    help_ = did_you_mean(name.text, names)
+    found = methods.find(checker, receiver, name.text, name)
+    if found is not None:
+        help_ = f"it has no `self`, so write `{shown.partition('<')[0]}::{name}(..)`"
+    elif isinstance(receiver, t.Struct) and receiver.name in checker.structs:
+        fields = checker.structs[receiver.name].fields
+        if any(f.name == name.text and isinstance(f.type, t.Function) for f in fields):
+            help_ = f"call the function in the field: `(x.{name})(..)`"
+    elif isinstance(receiver, t.Opaque):
+        traits = [trait.name for trait in checker.traits.values() if name.text in trait.methods]
+        if traits:
+            help_ = f"give it the bound: `{shown}: {traits[0]}`"
+    checker.report("E3011", f"`{shown}` has no method `{name}`", name, help_)
 
 
 def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
@@ -425,6 +429,9 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
             fields = {f.name: f.type for f in checker.structs[found.name].fields_of(found)}
             code = "E3011"
         if name in fields:
+            if found.origin == "struct":
+                info = checker.structs[found.name]
+                checker.may_see(info, info.fields[list(fields).index(name)], node.name)
             checker.facts.fields[id(node)] = list(fields).index(name)
             return fields[name]
         hint = builtins.FIELD_HINTS.get((found.name, name))

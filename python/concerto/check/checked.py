@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from concerto.check import builtins
 from concerto.check import types as t
+from concerto.check.files import Files
 from concerto.check.types import Future, Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
@@ -50,6 +51,8 @@ class FieldInfo:
     json: str | None = None
     checks: dict[str, Any] = field(default_factory=dict)
     coerce: bool = False
+    is_pub: bool = False
+    span: Span | None = None
 
     @property
     def json_name(self) -> str:
@@ -141,6 +144,17 @@ class ConnectionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """A `hashmap`; `path` is the file that keeps its entries, if it has one."""
+
+    name: str
+    type: Type
+    path: str | None
+    span: Span
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestFacts:
     """What the project's manifest declares, unchecked; tables of connections by name."""
 
@@ -187,6 +201,12 @@ class FunctionInfo:
     result: Type
     node: ast.Function | None
     is_pub: bool
+    #: The file of the library that it stands in.
+    library: str | None = None
+    #: Of the library: `native` or `effect` and a name, if it does nothing but hand its parameters on to it.
+    direct: tuple[str, str] | None = None
+    #: What its decorators put around it.
+    layers: Layers | None = None
     type_params: tuple[t.Opaque, ...] = ()
     own: int = 0
     owner: ImplInfo | TraitInfo | None = None
@@ -195,13 +215,6 @@ class FunctionInfo:
     #: Functions that its body uses with type arguments, and types that must be known for it to compile.
     uses: list[Use] = field(default_factory=list)
     needs: list[Need] = field(default_factory=list)
-
-    #: The file of the library that it stands in.
-    library: str | None = None
-    #: Of the library: `native` or `effect` and a name, if it does nothing but hand its parameters on to it.
-    direct: tuple[str, str] | None = None
-    #: What its decorators put around it.
-    layers: Layers | None = None
 
     @property
     def is_async(self) -> bool:
@@ -227,6 +240,32 @@ class FunctionInfo:
     def is_generic(self) -> bool:
         """Whether it has code only for given type arguments."""
         return bool(self.type_params)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a function is tried in all, and how long it waits in between; `on` holds kinds of errors, none for all."""
+
+    attempts: int
+    backoff: str
+    delay_ms: int
+    max_delay_ms: int
+    on: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Layers:
+    """What decorators put around a function, in an order of its own: log, total limit, repetition, limit of an attempt."""
+
+    retry: Retry | None = None
+    attempt_ms: int | None = None
+    total_ms: int | None = None
+    log: str | None = None
+    #: How a `TimeoutError` becomes an error of the function.
+    late: Raise | None = None
+    places: dict[str, ast.Decorator] = field(default_factory=dict)
+    #: Those of the library that do it.
+    functions: dict[str, FunctionInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,32 +310,6 @@ class ImplInfo:
     trait: t.TraitRef | None
     methods: dict[str, FunctionInfo]
     node: ast.Impl
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often a function is tried in all, and how long it waits in between; `on` holds kinds of errors, none for all."""
-
-    attempts: int
-    backoff: str
-    delay_ms: int
-    max_delay_ms: int
-    on: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Layers:
-    """What decorators put around a function, in an order of its own: log, total limit, repetition, limit of an attempt."""
-
-    retry: Retry | None = None
-    attempt_ms: int | None = None
-    total_ms: int | None = None
-    log: str | None = None
-    #: How a `TimeoutError` becomes an error of the function.
-    late: Raise | None = None
-    places: dict[str, ast.Decorator] = field(default_factory=dict)
-    #: Those of the library that do it.
-    functions: dict[str, FunctionInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,12 +421,14 @@ class CheckedProgram:
     """A program without errors, ready to be lowered."""
 
     source: Source
+    """The whole text; spans are places in it."""
     module: ast.Module
     facts: Facts
     structs: dict[str, StructInfo]
     enums: dict[str, EnumInfo]
     connections: dict[str, ConnectionInfo]
     models: dict[str, ModelInfo]
+    stores: dict[str, StoreInfo]
     functions: dict[str, FunctionInfo]
     constants: dict[str, tuple[Type, Any]]
     top: list[ast.Statement]
@@ -426,6 +441,9 @@ class CheckedProgram:
     schemas: list[t.Struct]
     kept: list[ast.Module]
     """Trees that facts refer to by identity."""
+    files: Files
+    exports: dict[str, str]
+    """Functions of other modules that the entry file makes public: their full names."""
     manifest: ManifestFacts | None = None
 
 
@@ -602,6 +620,13 @@ class ModelName:
     """A declared model as a value."""
 
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreName:
+    """A declared store as a value, by its number."""
+
+    index: int
 
 
 @dataclass(frozen=True, slots=True)

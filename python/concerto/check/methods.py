@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from concerto.check import builtins, library
+from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.checked import FunctionInfo, TraitInfo
 from concerto.check.checker import Checker
@@ -51,8 +51,6 @@ def _of_trait(checker: Checker, info: TraitInfo, type_: Type, name: str) -> Meth
             args = bounds[0].args if len(bounds) == 1 else fresh(info.type_params)
             return Method(declared, {"Self": type_, **t.meaning(info.type_params, args)})
     if info.name == "Error" and t.is_error(type_):
-        # Built-in errors have it from the library.
-        library.find(checker, "Error", name)
         return Method(declared, {"Self": type_})
     blocks = [
         (impl, meaning)

@@ -10,6 +10,7 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    StoreName,
     UnitVariant,
     Use,
     VariantFunction,
@@ -29,9 +30,6 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if isinstance(node, ast.SelfExpr):
         return _self(body, node)
     checker, name = body.checker, str(node.path)
-    below = std.behind(node.path)
-    if below is not None:
-        return std.check_std_path(body, node, below)
     if len(node.path.names) > 1:
         return _member(body, node, expected)
     local = body.find(name)
@@ -49,6 +47,9 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in checker.models:
         checker.facts.names[id(node)] = ModelName(name)
         return t.MODEL
+    if name in checker.stores:
+        checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
+        return checker.stores[name].type
     if name in checker.functions:
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
@@ -60,9 +61,10 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.stores,
             *builtins.PRELUDE,
         ]
-        checker.report("E2001", f"there is no `{name}`", node, did_you_mean(name, names))
+        checker.report("E2001", f"there is no `{name}`", node, checker.hint(name, names, node))
     return t.UNKNOWN
 
 
@@ -94,6 +96,9 @@ def _member(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
     variant = find_variant(body.checker, node.path, of)
     if variant is not None:
         return _variant_value(body, node, variant)
+    below = std.behind(node.path)
+    if below is not None:
+        return std.check_std_path(body, node, below)
     method = associated(body, node.path)
     if method is None:
         return t.UNKNOWN
@@ -122,6 +127,7 @@ def function_value(body: Body, node: ast.PathExpr, method: Method, expected: Typ
     """A function as a value; a generic one takes its type arguments from the place where it goes."""
     function = method.function
     warn_function(body.checker, function, node.path)
+    body.checker.may_call(function, node.path)
     meaning = {param.name: t.Var() for param in function.type_params} | method.meaning
     type_ = t.Function(
         tuple(t.substitute(param.type, meaning) for param in function.params),

@@ -42,8 +42,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
         case CallFunction(function, args, type_args):
             first = _arguments(builder, args, function.params)
             # The callee's registers begin at the window, above everything that is in use.
-            name = "future" if function.is_async and not awaited else "call"
             index = builder.function(function, type_args)
+            name = "future" if function.is_async and not awaited else "call"
             builder.emit(name, target, index, first, len(args), at=node)
         case CallVariant(enum, variant, args):
             type_ = builder.type(enum)
@@ -84,19 +84,29 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             if of_response:
                 whole, text = text, builder.temporary()
                 builder.emit("field", text, whole, 0)
-            builder.emit(
-                "parse_schema",
-                target,
-                builder.tables.schema(builder.concrete(schema)),
-                text,
-                at=node,
-            )
+            index = builder.tables.schema(builder.concrete(schema))
+            builder.emit("parse_schema", target, index, text, at=node)
         case ParseAs(type_, value):
             _parse_as(builder, node, type_, value, target)
         case CallBuiltin(name, args):
             _builtin(builder, node, name, args, target)
         case other:
             raise AssertionError(other)
+
+
+def _arguments(builder: Builder, args: tuple[ast.Expr | None, ...], params: list[ParamInfo]) -> int:
+    """A window of arguments, evaluated as written, then the defaults; None stands for a default."""
+    from concerto.lower.exprs import lower_into
+    from concerto.lower.literals import load_constant
+
+    first = builder.temporary(len(args))
+    given = [(arg, place) for place, arg in enumerate(args, first) if arg is not None]
+    for arg, place in sorted(given, key=lambda each: each[0].span.start):
+        lower_into(builder, arg, place)
+    for place, (value, param) in enumerate(zip(args, params, strict=True), first):
+        if value is None:
+            load_constant(builder, param.default, param.type, place)
+    return first
 
 
 def lower_changing(builder: Builder, node: ast.Call, call: CallFunction, target: int) -> None:
@@ -122,26 +132,6 @@ def lower_changing(builder: Builder, node: ast.Call, call: CallFunction, target:
             builder.emit("tuple_field", target, pair, 1)
     if not has_value:
         builder.emit("nil", target)
-
-
-def _arguments(builder: Builder, args: tuple[ast.Expr | None, ...], params: list[ParamInfo]) -> int:
-    """A window of arguments, evaluated as written, then the defaults; None stands for a default."""
-    from concerto.lower.exprs import lower_into
-    from concerto.lower.literals import load_constant
-
-    first = builder.temporary(len(args))
-    order = sorted(
-        (i for i, arg in enumerate(args) if arg is not None),
-        key=lambda i: args[i].span.start,  # type: ignore[union-attr]  # only those that are given
-    )
-    for position in order:
-        argument = args[position]
-        assert argument is not None
-        lower_into(builder, argument, first + position)
-    for position, (argument, param) in enumerate(zip(args, params, strict=True)):
-        if argument is None:
-            load_constant(builder, param.default, param.type, first + position)
-    return first
 
 
 def _context(builder: Builder, result: ast.Expr, note: ast.Expr, target: int) -> None:

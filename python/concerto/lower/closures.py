@@ -43,13 +43,12 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
         lower_into(inner, node.body, result)
         if inner.reachable():
             inner.emit("return", result)
-    params = [_param(number, inner.type(type_)) for number, type_ in enumerate(info.params)]
+    params = [_param(inner, number, type_) for number, type_ in enumerate(info.params)]
     if node.is_async:
         # The body has all values as its arguments; the closure makes a future of them.
         captured = [local.type for _, local in info.captures]
         all_params = [
-            _param(number, inner.type(type_))
-            for number, type_ in enumerate([*info.params, *captured])
+            _param(inner, number, type_) for number, type_ in enumerate([*info.params, *captured])
         ]
         code = finish_function(inner, "closure", node.span, False, None, all_params, info.result)
         tables.hidden[index] = code
@@ -65,8 +64,8 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
     builder.emit("closure", target, number, values, len(info.captures))
 
 
-def _param(number: int, type_: int) -> dict[str, Any]:
-    return {"name": f"${number}", "type": type_, "default": None}
+def _param(builder: Builder, number: int, type_: t.Type) -> dict[str, Any]:
+    return {"name": f"${number}", "type": builder.type(type_), "default": None}
 
 
 def _maker(
@@ -93,8 +92,10 @@ def lower_function_name(builder: Builder, name: FunctionName, target: int) -> No
         if function.is_async:
             assert function.node is not None
             meaning = t.meaning(function.type_params, name.type_args)
-            types = [builder.type(t.substitute(param.type, meaning)) for param in function.params]
-            params = [_param(number, type_) for number, type_ in enumerate(types)]
+            params = [
+                _param(builder, number, t.substitute(param.type, meaning))
+                for number, param in enumerate(function.params)
+            ]
             maker = _maker(builder, index, function.node.span, params, len(params))
             index = builder.tables.first_hidden + maker
         builder.emit("closure", target, index, builder.next, 0)
