@@ -45,7 +45,7 @@ def call_function(
         body.demands.use(Use(function, type_args, node))
     if function.changes and slots[0] is not None:
         _must_be_place(body, slots[0], function)
-    return result
+    return t.decided(result)
 
 
 def _state(body: Body, node: ast.Call, function: FunctionInfo, meaning: dict[str, Type]) -> None:

@@ -8,6 +8,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, Raised, TryState
 from concerto.check.checked import CatchInfo, CaughtBy, Local, Raise, TryInfo
+from concerto.check.traits import implementation
 from concerto.check.types import Type
 from concerto.source import Span
 from concerto.syntax import ast
@@ -92,6 +93,7 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
     after_bare = False  # E1023 says it already
     for clause in node.catches:
         test, type_ = _caught(body, clause, state.raised)
+        _must_be_built_in(body, clause, type_, state)
         acts = pending.take(test, type_) or type_ == t.UNKNOWN or after_bare
         after_bare = after_bare or clause.type is None
         if not acts and state.raised:
@@ -107,6 +109,19 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
         body.scopes.pop()
     body.checker.facts.tries[id(node)] = TryInfo(tuple(infos), _rest(body, pending.left()))
     return join_arms(body, types, expected, discarded)
+
+
+def _must_be_built_in(body: Body, clause: ast.Catch, type_: Type, state: TryState) -> None:
+    """`catch Error` takes built-in errors; types of the program that implement `Error` are named one by one."""
+    if type_ != t.ERROR or clause.type is None:
+        return
+    ref = t.TraitRef("Error")
+    for raised in state.raised:
+        found = t.settled(raised.type)
+        if not t.is_error(found) and implementation(body.checker, ref, found) is not None:
+            what = f"`catch Error` of a `{t.show(found)}`, which implements `Error`,"
+            body.checker.not_yet(what, clause.type)
+            return
 
 
 def _as_result(body: Body, node: ast.TryCatch, state: TryState, expected: Type | None) -> Type:
