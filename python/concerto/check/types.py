@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 
@@ -40,6 +40,22 @@ class Array:
 @dataclass(frozen=True, slots=True)
 class Map:
     """`Map<K, V>`."""
+
+    key: Type
+    value: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """`Set<T>`, `Queue<T>` or `Stack<T>`, by its name."""
+
+    name: str
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`HashMap<K, V>`: a reference to a store."""
 
     key: Type
     value: Type
@@ -90,10 +106,19 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Opaque:
-    """A type parameter inside of the function that has it: nothing is known about its values."""
+class TraitRef:
+    """A trait with its type arguments, such as `From<Int>`."""
 
     name: str
+    args: tuple[Type, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A type parameter inside of what has it: of its values only the bounds are known."""
+
+    name: str
+    bounds: tuple[TraitRef, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +141,7 @@ class Struct:
 
     name: str
     origin: str = field(compare=False)
+    args: tuple[Type, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +149,7 @@ class Enum:
     """An enum, by name."""
 
     name: str
+    args: tuple[Type, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -136,6 +163,8 @@ Type: TypeAlias = (
     Simple
     | Array
     | Map
+    | Collection
+    | Store
     | Tuple
     | Option
     | Result
@@ -167,6 +196,10 @@ def settled(type_: Type) -> Type:
             return Array(settled(item))
         case Map(key, value):
             return Map(settled(key), settled(value))
+        case Collection(name, item):
+            return Collection(name, settled(item))
+        case Store(key, value):
+            return Store(settled(key), settled(value))
         case Tuple(items):
             return Tuple(tuple(settled(item) for item in items))
         case Option(item):
@@ -179,6 +212,10 @@ def settled(type_: Type) -> Type:
             return Task(settled(item))
         case Function(params, result):
             return Function(tuple(settled(param) for param in params), settled(result))
+        case Struct(args=args) | Enum(args=args) as named if args:
+            return replace(named, args=tuple(settled(arg) for arg in args))
+        case Union(members):
+            return Union(tuple(settled(member) for member in members))
         case other:
             return other
 
@@ -192,6 +229,10 @@ def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
             return Array(substitute(item, meaning))
         case Map(key, value):
             return Map(substitute(key, meaning), substitute(value, meaning))
+        case Collection(name, item):
+            return Collection(name, substitute(item, meaning))
+        case Store(key, value):
+            return Store(substitute(key, meaning), substitute(value, meaning))
         case Tuple(items):
             return Tuple(tuple(substitute(item, meaning) for item in items))
         case Option(item):
@@ -205,19 +246,57 @@ def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
         case Function(params, result):
             inside = tuple(substitute(param, meaning) for param in params)
             return Function(inside, substitute(result, meaning))
+        case Struct(args=args) | Enum(args=args) as named if args:
+            return replace(named, args=tuple(substitute(arg, meaning) for arg in args))
+        case Union(members):
+            return union([substitute(member, meaning) for member in members])
         case other:
             return other
+
+
+def union(types: list[Type]) -> Type:
+    """`A | B`: without repetition, literals together; `Any | T` is Any, and `Nil | T` an Option."""
+    parts: list[Type] = []
+    words: list[str] = []
+    for type_ in types:
+        type_ = resolve(type_)
+        for part in type_.members if isinstance(type_, Union) else (type_,):
+            if isinstance(part, Option):
+                parts += [NIL, resolve(part.item)]
+            elif isinstance(part, Literals):
+                words += [word for word in part.values if word not in words]
+                # Their place is that of the first.
+                parts += [] if any(isinstance(each, Literals) for each in parts) else [part]
+            else:
+                parts.append(part)
+    if UNKNOWN in parts or ANY in parts:
+        return UNKNOWN if UNKNOWN in parts else ANY
+    whole = [Literals(tuple(words)) if isinstance(each, Literals) else each for each in parts]
+    rest = [each for each in dict.fromkeys(whole) if each != NIL]
+    found = NIL if not rest else rest[0] if len(rest) == 1 else Union(tuple(rest))
+    return Option(found) if NIL in whole and rest else found
+
+
+def meaning(params: tuple[Opaque, ...], args: tuple[Type, ...]) -> dict[str, Type]:
+    """What type parameters stand for."""
+    return dict(zip((param.name for param in params), args, strict=True))
 
 
 def show(type_: Type) -> str:
     """As the language writes it."""
     match resolve(type_):
+        case Struct(name, _, args) | Enum(name, args) if args:
+            return f"{name}<{', '.join(show(arg) for arg in args)}>"
         case Simple(name) | Struct(name) | Enum(name) | Opaque(name):
             return name
         case Array(item):
             return f"Array<{show(item)}>"
         case Map(key, value):
             return f"Map<{show(key)}, {show(value)}>"
+        case Collection(name, item):
+            return f"{name}<{show(item)}>"
+        case Store(key, value):
+            return f"HashMap<{show(key)}, {show(value)}>"
         case Tuple(items):
             inner = ", ".join(show(item) for item in items)
             return f"({inner},)" if len(items) == 1 else f"({inner})"
@@ -288,6 +367,10 @@ def assign(source: Type, target: Type) -> Steps | None:
             return _inner(a, b)
         case Map(k, a), Map(m, b):
             return () if _inner(k, m) == () and _inner(a, b) == () else None
+        case Collection(name, a), Collection(other, b) if name == other:
+            return _inner(a, b)
+        case Store(k, a), Store(m, b):
+            return () if _inner(k, m) == () and _inner(a, b) == () else None
         case Result(a, e), Result(b, f):
             return () if _inner(a, b) == () and _inner(e, f) == () else None
         case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
@@ -312,8 +395,15 @@ def assign(source: Type, target: Type) -> Steps | None:
             return ("message",)
         case Struct(origin="error"), Simple("Error"):
             return ()
+        case (Struct(a, _, xs), Struct(b, _, ys)) | (Enum(a, xs), Enum(b, ys)) if a == b:
+            return () if all(is_same(x, y) for x, y in zip(xs, ys, strict=True)) else None
         case _:
             return () if source == target else None
+
+
+def is_same(left: Type, right: Type) -> bool:
+    """Whether two types are one, as type arguments have to be. Decides type variables on the way."""
+    return assign(left, right) == () and assign(right, left) == ()
 
 
 def settled_literal(type_: Type) -> Type:
@@ -370,14 +460,30 @@ def join(left: Type, right: Type) -> Type | None:
         case Map(k, a), Map(m, b):
             key, value = join(k, m), join(a, b)
             return None if key is None or value is None else Map(key, value)
+        case Collection(name, a), Collection(other, b) if name == other:
+            inner = join(a, b)
+            return None if inner is None else Collection(name, inner)
+        case Store(k, a), Store(m, b):
+            key, value = join(k, m), join(a, b)
+            return None if key is None or value is None else Store(key, value)
         case Result(a, e), Result(b, f):
             ok, err = join(a, b), join(e, f)
             return None if ok is None or err is None else Result(ok, err)
         case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
             items = [join(x, y) for x, y in zip(xs, ys, strict=True)]
             return None if None in items else Tuple(tuple(i for i in items if i is not None))
+        case (Struct(), Struct()) | (Enum(), Enum()):
+            return left if assign(left, right) == () else None
         case _:
             return None
+
+
+def undecided(type_: Type) -> bool:
+    """Whether a later use decides something in a type."""
+    type_ = resolve(type_)
+    if isinstance(type_, Function):
+        return any(undecided(part) for part in (*type_.params, type_.result))
+    return isinstance(type_, Var) or any(undecided(part) for part in parts(type_))
 
 
 def contains(type_: Type, wanted: Type) -> bool:
@@ -389,9 +495,9 @@ def contains(type_: Type, wanted: Type) -> bool:
 def parts(type_: Type) -> Iterator[Type]:
     """The types directly inside."""
     match resolve(type_):
-        case Array(item) | Option(item) | Future(item) | Task(item):
+        case Array(item) | Option(item) | Future(item) | Task(item) | Collection(item=item):
             yield item
-        case Map(key, value):
+        case Map(key, value) | Store(key, value):
             yield key
             yield value
         case Tuple(items):
@@ -399,7 +505,7 @@ def parts(type_: Type) -> Iterator[Type]:
         case Result(ok, err):
             yield ok
             yield err
-        case Union(members):
+        case Union(members) | Struct(args=members) | Enum(args=members):
             yield from members
         case _:
             return

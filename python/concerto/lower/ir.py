@@ -72,5 +72,7 @@ class Program:
     functions: list[Function] = field(default_factory=list)
     entry: dict[str, Any] = field(default_factory=dict)
     permissions: dict[str, list[str]] = field(default_factory=dict)
+    #: Left out of the document where there are none.
+    stores: list[dict[str, Any]] | None = None
     #: Left out of the document where the manifest gives no prices.
     pricing: dict[str, dict[str, float]] | None = None

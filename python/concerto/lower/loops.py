@@ -52,6 +52,13 @@ def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
     lower_into(builder, node.iterable, subject)
     if found == t.ANY:
         builder.emit("native", subject, "any.items", subject, 1, at=node.iterable)
+    if isinstance(found, t.Collection):
+        native = f"{found.name.lower()}.to_array"
+        builder.emit("native", subject, native, subject, 1)
+    if isinstance(found, t.Store):
+        # The loop sees what there was when it began.
+        builder.emit("native", subject, "store.to_map", subject, 1)
+        found = t.Map(found.key, found.value)
     if found == t.STREAM:
         _for_stream(builder, node, loop, subject)
         return
@@ -69,7 +76,7 @@ def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
             bind_pattern(builder, part, pair + position)
     else:
         if found == t.ANY and isinstance(node.pattern, ast.TuplePattern):
-            pair_type = builder.tables.type(t.Tuple((t.ANY,) * len(node.pattern.items)))
+            pair_type = builder.type(t.Tuple((t.ANY,) * len(node.pattern.items)))
             builder.emit("check_type", item, item, pair_type, at=node.pattern)
         bind_pattern(builder, node.pattern, item)
     lower_unused(builder, node.body)
@@ -124,12 +131,12 @@ def lower_leave(builder: Builder, node: ast.Expr) -> None:
     match node:
         case ast.Return(value=None):
             close_streams(builder, 0)
-            builder.emit("return_nil")
+            builder.give_back(None)
         case ast.Return(value=ast.Expr() as value):
             result = builder.temporary()
             lower_into(builder, value, result)
             close_streams(builder, 0)
-            builder.emit("return", result)
+            builder.give_back(result)
         case ast.Throw(value=value):
             error = builder.temporary()
             lower_into(builder, value, error)

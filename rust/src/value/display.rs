@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::{Form, Value};
+use super::{Collection, Form, Value};
 
 /// Deeper values show as `...`.
 const MAX_DEPTH: usize = 64;
@@ -48,18 +48,18 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         Value::Struct(value) if value.ty.is_error => match value.get("message") {
             Some(Value::Str(message)) if depth == 0 => f.write_str(message),
             Some(message) => nested(message, f, depth + 1),
-            None => f.write_str(&value.ty.name),
+            None => f.write_str(super::declared_name(&value.ty.name)),
         },
         Value::Struct(value) if value.ty.name == "Response" && depth == 0 => {
             write!(f, "{}", value.fields.first().unwrap_or(&Value::Nil))
         }
         Value::Struct(value) => {
             let names = value.ty.fields.iter().map(|(name, _)| name.as_str());
-            fields(f, &value.ty.name, names, &value.fields, depth)
+            fields(f, super::declared_name(&value.ty.name), names, &value.fields, depth)
         }
         Value::Enum(value) => {
             let Some((name, form, names)) = value.ty.variants.get(value.variant as usize) else {
-                return f.write_str(&value.ty.name);
+                return f.write_str(super::declared_name(&value.ty.name));
             };
             match form {
                 Form::Unit => f.write_str(name),
@@ -83,7 +83,15 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         Value::Model(model) => write!(f, "<model {}>", model.name),
         Value::Task(task) if task.is_future() => f.write_str("<future>"),
         Value::Task(task) => write!(f, "<task {}>", task.id),
-        Value::Foreign(thing) => write!(f, "<{}>", thing.type_name()),
+        Value::Collection(items) => {
+            let (open, close) = match &**items {
+                Collection::Set(_) => ("Set{", "}"),
+                Collection::Queue(_) => ("Queue[", "]"),
+                Collection::Stack(_) => ("Stack[", "]"),
+            };
+            list(f, open, &items.values(), close, depth)
+        }
+        Value::Foreign(thing) => f.write_str(&thing.shown()),
     }
 }
 

@@ -4,23 +4,27 @@
 //! owner, so that assignment is cheap and yet behaves as a copy. Nothing here knows the VM.
 
 pub mod builtin;
+mod collection;
 mod compare;
 mod display;
 mod json;
 mod json_text;
 mod model;
 mod nested;
+mod store;
 mod task;
 mod text;
 
 use std::any::Any;
 use std::sync::Arc;
 
+pub use collection::{Collection, CollectionKind};
 pub use compare::{equal, order};
 pub use json::{from_json, to_json};
 pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
+pub use store::Store;
 pub use task::{Progress, TaskValue};
 pub use text::Text;
 
@@ -64,7 +68,9 @@ pub enum Value {
     Model(Arc<ModelValue>),
     /// A future or a task.
     Task(Arc<TaskValue>),
-    /// Something of the engine, such as a stream.
+    /// A `Set<T>`, `Queue<T>` or `Stack<T>`.
+    Collection(Arc<Collection>),
+    /// Something that is a reference, such as a stream or a store.
     Foreign(Arc<Box<dyn Foreign>>),
 }
 
@@ -74,6 +80,14 @@ pub trait Foreign: Any + Send + Sync + std::fmt::Debug {
     fn type_name(&self) -> &'static str;
     /// For the engine, which knows the type.
     fn as_any(&self) -> &dyn Any;
+    /// Its display form.
+    fn shown(&self) -> String {
+        format!("<{}>", self.type_name())
+    }
+    /// Whether `==` says so; most things cannot be compared.
+    fn is_same(&self, _other: &dyn Foreign) -> bool {
+        false
+    }
 }
 
 /// A value that can be a map key.
@@ -146,6 +160,13 @@ pub struct StructType {
     pub is_error: bool,
     /// Names of the fields with their JSON names, in declared order.
     pub fields: Vec<(String, String)>,
+}
+
+/// The name that a type is declared with: `Page` of `shop::Page<Hit>`.
+#[must_use]
+pub fn declared_name(name: &str) -> &str {
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
 }
 
 /// A struct with its fields in declared order.
@@ -254,7 +275,7 @@ impl Value {
         Self::Tuple(Arc::new(items.into()))
     }
 
-    /// What `typeof` says.
+    /// The name of its type; of a generic one with its arguments.
     #[must_use]
     pub fn type_name(&self) -> &str {
         match self {
@@ -286,6 +307,7 @@ impl Value {
                     "Task"
                 }
             }
+            Self::Collection(value) => value.kind().name(),
             Self::Foreign(value) => value.type_name(),
         }
     }

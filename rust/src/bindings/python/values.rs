@@ -6,7 +6,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 use serde_json::{Map, Value as Json};
 
-use crate::{Form, Value};
+use crate::value::declared_name;
+use crate::{Collection, Form, Value};
 
 /// Arguments nested deeper are refused.
 const MAX_DEPTH: usize = 128;
@@ -21,6 +22,7 @@ fn class<'py>(
 
 static RECORD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static VARIANT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static SET: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ERR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
@@ -59,7 +61,7 @@ fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound
             for ((name, _), field) in held.ty.fields.iter().zip(&held.fields) {
                 fields.set_item(name, inside(field)?)?;
             }
-            class(py, &RECORD, "Record")?.call1((held.ty.name.as_str(), fields))?
+            class(py, &RECORD, "Record")?.call1((declared_name(&held.ty.name), fields))?
         }
         Value::Enum(held) => {
             let Some((name, form, names)) = held.ty.variants.get(held.variant as usize) else {
@@ -77,6 +79,14 @@ fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound
                 }
             };
             class(py, &VARIANT, "Variant")?.call1((name.as_str(), data))?
+        }
+        Value::Collection(items) => {
+            let list = PyList::new(py, all(&items.values())?)?;
+            match &**items {
+                // Keys of sets are strings, numbers, truth values and tuples: Python can hash them all.
+                Collection::Set(_) => class(py, &SET, "OrderedSet")?.call1((list,))?,
+                _ => list.into_any(),
+            }
         }
         Value::Some(inner) => inside(inner)?,
         Value::Ok(inner) => class(py, &OK, "Ok")?.call1((inside(inner)?,))?,
