@@ -10,6 +10,11 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Waits.
+pub async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
 /// Wall-clock time in seconds since the Unix epoch.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the only reader of time")]

@@ -50,8 +50,9 @@ class Body:
 
     checker: Checker
     result: Type
-    is_entry: bool  # `main` or the top level: an uncaught error ends the run
+    is_entry: bool  # `main`, a test or the top level: an uncaught error ends the run
     at_top: bool
+    in_test: bool = False
     outer: Body | None = None  # of the function around a closure
     captures: list[tuple[Local, Local]] = field(default_factory=list)
     scopes: list[dict[str, Local]] = field(default_factory=list)
@@ -143,7 +144,9 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     from concerto.check.exprs import check_expr
 
     assert node.body is not None
-    body = Body(checker, function.result, is_entry=function.name == "main", at_top=False)
+    is_test = function.test is not None
+    is_entry = is_test or function.name == "main"
+    body = Body(checker, function.result, is_entry=is_entry, at_top=False, in_test=is_test)
     body.scopes.append({})
     for param in function.params:
         body.declare(param.local)
@@ -209,7 +212,9 @@ def _statement(body: Body, node: ast.Statement) -> bool:
             body.declare(Local(node.name.text, type_, node.name.span, False, used=True))
             return False
         case ast.Mock():
-            body.checker.not_yet("`mock`", node.name)
+            from concerto.check.mocks import check_mock
+
+            check_mock(body, node)
             return False
         case _:
             raise AssertionError(node)

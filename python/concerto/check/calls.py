@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, library
+from concerto.check import builtins, library, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
@@ -74,6 +74,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return check_value_call(body, node, check_expr(body, node.callee, None))
         if name in checker.functions:
             return _function(body, node, checker.functions[name])
+        if name in testing.NAMES:
+            return testing.test_call(body, node, name)
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
         if name in checker.structs:
@@ -101,6 +103,10 @@ def _function(body: Body, node: ast.Call, function: FunctionInfo) -> Type:
     from concerto.check.exprs import check_expr
 
     checker = body.checker
+    if function.test is not None:
+        testing.refuse_call(checker, function, node)
+        check_all(body, node)
+        return t.UNKNOWN
     if node.type_args:
         checker.report("E3017", f"`{function.name}` takes no type arguments", node)
     slots: list[ast.Expr | None] = [None] * len(function.params)

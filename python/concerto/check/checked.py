@@ -155,6 +155,14 @@ class ParamInfo:
     local: Local
 
 
+@dataclass(frozen=True, slots=True)
+class TestInfo:
+    """What a test says of itself: its description, and what its failure is to contain if it is to fail."""
+
+    title: str
+    expect_fail: str | None
+
+
 @dataclass(slots=True)
 class FunctionInfo:
     """A function with its signature."""
@@ -165,6 +173,7 @@ class FunctionInfo:
     node: ast.Function | None
     is_pub: bool
     index: int
+    test: TestInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +221,14 @@ class CatchInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class MockInfo:
+    """A `mock` statement: the model, and the fields with their values."""
+
+    model: str
+    fields: tuple[tuple[str, ast.Expr], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TryInfo:
     """The clauses of a `try`, and where the errors go that none of them takes."""
 
@@ -234,6 +251,7 @@ class Facts:
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
+    mocks: dict[int, MockInfo] = field(default_factory=dict)
 
 
 @dataclass
@@ -315,6 +333,15 @@ class CallStream:
 
     instruction: str
     stream: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallTest:
+    """A function that only tests may call, by its instruction. A missing argument is a constant."""
+
+    instruction: str
+    args: tuple[ast.Expr | str | bool, ...]
+    has_value: bool
 
 
 @dataclass(frozen=True, slots=True)

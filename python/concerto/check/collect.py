@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins
+from concerto.check import builtins, testing
 from concerto.check import types as t
 from concerto.check.checked import (
     EnumInfo,
@@ -99,13 +99,14 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
-    """Those of functions are not there yet; those of schemas, structs and models are read with their fields."""
+    """Most of functions are not there yet; those of tests, schemas, structs and models are read with what they decorate."""
     if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
         return
-    later = ("retry", "timeout", "log", "test", "expect_fail")
-    allowed = frozenset(later if isinstance(item, ast.Function) else ())
+    later = ("retry", "timeout", "log")
+    allowed = frozenset((*later, *testing.DECORATORS) if isinstance(item, ast.Function) else ())
     for decorator in read_decorators(checker, item.decorators, allowed):
-        checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
+        if decorator.name.text in later:
+            checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
 
 
 def _head(item: ast.Declaration) -> ast.Node | Span:
@@ -201,9 +202,11 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
             "E1017", f"`{item.name}` has no body", item.name, "write `{ .. }` behind the signature"
         )
     params: list[ParamInfo] = []
+    is_test = any(each.name.text == "test" for each in item.decorators)
     for param in item.params:
         if param.name.text == "self":
-            checker.report("E2013", "`self` outside of a method", param)
+            if not is_test:  # which has no parameters at all
+                checker.report("E2013", "`self` outside of a method", param)
             continue
         if any(other.name == param.name.text for other in params):
             checker.report("E2004", f"the parameter `{param.name}` is declared twice", param.name)
@@ -222,7 +225,7 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
         params.append(ParamInfo(param.name.text, type_, param.default is not None, default, local))
     result = written_type(checker, item.result) if item.result else t.NIL
     name = item.name.text
-    if name == "main":
+    if name == "main" and not is_test:
         fine = t.resolve(result) in (t.NIL, t.UNKNOWN) or isinstance(t.resolve(result), t.Result)
         if params:
             checker.report(
@@ -235,8 +238,9 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
             checker.report(
                 "E2015", "the result of `main` is nothing or a `Result`", item.result or item.name
             )
-    function = FunctionInfo(name, params, result, item, item.is_pub, len(checker.functions))
-    checker.functions[name] = function
+    test = testing.read_test(checker, item)
+    index = len(checker.functions)
+    checker.functions[name] = FunctionInfo(name, params, result, item, item.is_pub, index, test)
 
 
 def written_type(checker: Checker, node: ast.TypeExpr) -> Type:

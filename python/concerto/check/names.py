@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins
+from concerto.check import builtins, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
 from concerto.check.checked import (
@@ -48,6 +48,9 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             return t.MODEL
         if name in checker.functions:
             function = checker.functions[name]
+            if function.test is not None:
+                testing.refuse_call(checker, function, node)
+                return t.UNKNOWN
             checker.facts.names[id(node)] = FunctionName(function)
             return t.Function(tuple(p.type for p in function.params), function.result)
         if name in builtins.PRELUDE:

@@ -11,12 +11,14 @@ from concerto.check.checked import (
     CallNative,
     CallRecord,
     CallStream,
+    CallTest,
     CallValue,
     CallVariant,
     ParseSchema,
 )
 from concerto.lower.closures import lower_value_call
 from concerto.lower.functions import Builder
+from concerto.lower.testing import lower_test_call
 from concerto.syntax import ast
 
 
@@ -59,6 +61,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
                 builder.emit("nil", target)
             else:
                 builder.emit(instruction, target, subject, at=node)
+        case CallTest():
+            lower_test_call(builder, node, builder.facts.calls[id(node)], target)
         case CallRecord(type_, fields):
             load_record(builder, type_, fields, target)
         case ParseSchema(schema, value, of_response):

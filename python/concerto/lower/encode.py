@@ -15,6 +15,8 @@ def encode(program: Program) -> bytes:
     document = {"format": FORMAT, "version": VERSION, "features": [], **asdict(program)}
     if program.pricing is None:
         del document["pricing"]
+    if not program.tests:
+        del document["tests"]
     out: list[str] = []
     _write(document, out)
     return "".join(out).encode("utf-8")

@@ -37,6 +37,7 @@ from concerto.lower.operators import (
 )
 from concerto.lower.patterns import bind_pattern
 from concerto.lower.places import lower_assign
+from concerto.lower.testing import lower_mock
 from concerto.lower.tries import lower_question, lower_try, unwrap
 from concerto.syntax import ast
 
@@ -172,6 +173,8 @@ def lower_statements(builder: Builder, statements: tuple[ast.Statement, ...]) ->
                 _let(builder, pattern, value)
             case ast.ExprStatement(value=value):
                 lower_unused(builder, value)
+            case ast.Mock():
+                lower_mock(builder, statement)
             case _:
                 raise AssertionError(statement)
 

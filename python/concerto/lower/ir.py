@@ -32,6 +32,7 @@ OPERANDS: dict[str, str] = {
     "parse_schema": "dSr", "stream": "drr",
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
+    "mock": "Mr", "mock_calls": "dr", "mock_env": "rr", "test_emits": "dr", "assert_snapshot": "rr",
 }  # fmt: skip
 
 #: After these control never goes on to the next instruction.
@@ -71,5 +72,7 @@ class Program:
     functions: list[Function] = field(default_factory=list)
     entry: dict[str, Any] = field(default_factory=dict)
     permissions: dict[str, list[str]] = field(default_factory=dict)
+    #: Left out of the document where there are none.
+    tests: list[dict[str, Any]] = field(default_factory=list)
     #: Left out of the document where the manifest gives no prices.
     pricing: dict[str, dict[str, float]] | None = None

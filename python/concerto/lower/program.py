@@ -209,6 +209,13 @@ def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
     return {**entry, "profile": overlay} if overlay else entry
 
 
+def _test(function: FunctionInfo) -> dict[str, Any]:
+    assert function.test is not None
+    test = function.test
+    expect_fail = {} if test.expect_fail is None else {"expect_fail": test.expect_fail}
+    return {"function": function.index, "title": test.title, **expect_fail}
+
+
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
     """The IR of a checked program without errors."""
     source = checked.source
@@ -258,8 +265,9 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     exports = [
         {"name": f.name, "function": f.index}
         for f in checked.functions.values()
-        if f.is_pub and f.name != "main"
+        if f.is_pub and f.name != "main" and f.test is None
     ]
+    program.tests = [_test(f) for f in checked.functions.values() if f.test is not None]
     main = checked.functions.get("main")
     program.entry = {"top": top, "main": main.index if main else None, "exports": exports}
     program.permissions = {"env": sorted(checked.env), "hosts": sorted(checked.hosts)}

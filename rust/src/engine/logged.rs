@@ -2,6 +2,8 @@
 //!
 //! A stream has ended when the program has read its end, or has closed it. One that the program forgets says no more.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::Engine;
@@ -104,6 +106,16 @@ impl Engine<'_> {
         input: &Value,
         answer: Answer,
     ) -> Result<Value, RunError> {
+        if let Some(test) = &self.shared.test {
+            let test = Arc::clone(test);
+            let is_mocked = test.answers_for(model.index, &model.name);
+            if is_mocked {
+                return self.ask_mocked(test, model, input, answer).await;
+            }
+            if !test.live {
+                return Ok(Value::Nil);
+            }
+        }
         match answer {
             Answer::Response => Ok(self.execute(model, input).await),
             Answer::Schema(schema) => self.execute_with_schema(model, schema, input).await,

@@ -9,6 +9,7 @@ mod logged;
 mod models;
 mod settings;
 mod streams;
+pub mod testing;
 mod typed;
 pub mod world;
 
@@ -21,10 +22,11 @@ use crate::ir::Verified;
 use crate::llm::Client;
 use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
-use crate::vm::{Effect, Fiber, Panic, Resume, Step, Trace};
+use crate::vm::{Effect, Fiber, Panic, PanicKind, Resume, Step, Trace};
 
 use emits::{Emit, Outlet};
 use settings::RunSettings;
+use testing::Test;
 use world::Environment;
 
 /// Instructions between two looks at the host: about a millisecond of computation.
@@ -48,6 +50,8 @@ pub struct Shared {
     pub environment: Environment,
     /// Answer model calls locally (O-15).
     pub mock: bool,
+    /// The test that this runtime is for.
+    pub test: Option<Arc<Test>>,
     /// Active calls before StackOverflow.
     pub max_call_depth: usize,
 }
@@ -167,13 +171,23 @@ impl<'a> Engine<'a> {
                 }
             },
             Effect::Ask { model, input, answer } => {
-                self.ask(&model, &input, answer, outlet).await?
+                let answered = self.ask(&model, &input, answer, outlet).await?;
+                if let Some(failure) = self.shared.test.as_ref().and_then(|test| test.failure()) {
+                    return Ok(Resume::Panic(PanicKind::Assertion, failure));
+                }
+                answered
             }
             Effect::ParseSchema { schema, text } => self.parse_schema(schema, &text).await?,
             Effect::Stream { stream, request } => {
                 let resume = streams::answer(&stream, request).await;
                 self.stream_ended(&stream, outlet).await?;
                 return Ok(resume);
+            }
+            Effect::Test(request) => {
+                return self.test_request(request).ok_or_else(|| {
+                    let what = "a test's instruction outside of a test".to_owned();
+                    RunError::Internal { what, trace: Vec::new() }
+                });
             }
         };
         Ok(Resume::Value(value))

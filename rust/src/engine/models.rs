@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::{Asked, Refusal, asked};
+use super::asked::{Asked, Over, Refusal, asked};
 use super::{Engine, streams};
 use crate::chat::{Message, OutputSchema, Sampling};
 use crate::clock;
@@ -38,7 +38,8 @@ impl Engine<'_> {
             Ok(call) if self.shared.mock => {
                 let text = mock_reply::text(last(&call));
                 let response = self.mocked(&call, text.clone());
-                Ok(streams::from_text(&text, response))
+                let words = text.split_inclusive(' ').map(str::to_owned);
+                Ok(streams::from_pieces(words, response))
             }
             Ok(call) => {
                 self.shared.client.stream(call, self.recorders()).await.map(streams::from_response)
@@ -90,6 +91,9 @@ impl Engine<'_> {
             asked(asking, input).map_err(|refusal| refused(refusal, name, &model.name))?;
         if self.shared.mock {
             return Ok(self.mock_call(model, name, over.base, said, output));
+        }
+        if self.shared.test.as_ref().is_some_and(|test| test.is_mocked(index)) {
+            return Ok(self.tested_call((index, model), name, over, said, output));
         }
         let settings = self
             .settings
@@ -192,6 +196,29 @@ impl Engine<'_> {
             deadline: None,
             retry: None,
         }
+    }
+
+    /// A call of a model that a test has mocked. Fields of the declaration that cannot be evaluated count as absent: a mock needs no variables.
+    fn tested_call(
+        &mut self,
+        (index, model): (u32, &Model),
+        name: &str,
+        over: Over,
+        said: Vec<Message>,
+        output: Option<OutputSchema>,
+    ) -> Call {
+        let owner = MODELS + index as usize;
+        let mut text = |field: &str, expr: &Option<FieldExpr>| {
+            let expr = expr.as_ref()?;
+            self.settings.text(&self.shared.environment, (owner, field), expr).ok()
+        };
+        let base = over.base.or_else(|| text("base", &model.fields.base));
+        let system =
+            over.system_prompt.or_else(|| text("system_prompt", &model.fields.system_prompt));
+        let messages = system.map(Message::system).into_iter().chain(said).collect();
+        let retry = model.fields.retry_policy.clone();
+        let base = Some(base.unwrap_or_default());
+        Call { retry, ..self.mock_call(model, name, base, messages, output) }
     }
 
     /// Counts a mocked call and makes its response: bytes of the prompt in, 42 out (O-15); these numbers do not enter the metrics.

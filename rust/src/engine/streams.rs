@@ -67,9 +67,9 @@ pub(super) fn from_response(stream: ResponseStream) -> Value {
     value(State::Open(Box::new(stream)))
 }
 
-/// A mocked stream gives its text word by word, and this response at its end.
-pub(super) fn from_text(text: &str, response: Value) -> Value {
-    let words = text.split_inclusive(' ').map(str::to_owned).collect();
+/// A mocked stream gives these pieces, and this response at its end.
+pub(super) fn from_pieces(pieces: impl IntoIterator<Item = String>, response: Value) -> Value {
+    let words = pieces.into_iter().collect();
     value(State::Mocked(Mocked { words, taken: 0, text: String::new(), response }))
 }
 

@@ -3,12 +3,13 @@
 use serde_json::Value as Json;
 
 use super::models::result;
+use super::testing::MockSession;
 use super::{BUDGET, Engine, broken, failed, panicked};
 use crate::chat::{Message, OutputSchema};
 use crate::config::ProviderKind;
 use crate::error::RunError;
 use crate::ir::program::Schema;
-use crate::llm::{Answer, Call, LlmError};
+use crate::llm::{Answer, Call, CallSession, LlmError};
 use crate::mock_reply;
 use crate::providers::FailureKind;
 use crate::schema::{self, Decoded, Pending, Violation};
@@ -33,15 +34,24 @@ impl Engine<'_> {
         index: u32,
         input: &Value,
     ) -> Result<Value, RunError> {
-        let Some(wanted) = self.schema(index) else { return Ok(Value::Nil) };
-        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
-        let output = OutputSchema { name: wanted.name.clone(), json };
-        let retry_message = model.setting(Setting::RetryMessage).and_then(Value::as_str);
+        let Some((wanted, output)) = self.wanted(index) else { return Ok(Value::Nil) };
         let outcome = match self.call(model, input, Some(output)) {
-            Ok(call) => self.typed(call, &wanted, retry_message.unwrap_or("")).await?,
+            Ok(call) if self.shared.mock => self.mocked_typed(&call, &wanted).await?,
+            Ok(call) => {
+                let session = self.shared.client.begin(call, self.recorders());
+                self.typed(Rounds::Wire(session), &wanted, retry_message(model)).await?
+            }
             Err(error) => Err(error),
         };
         Ok(result(outcome))
+    }
+
+    /// What an answer is judged by, and what of it the model is told.
+    pub(super) fn wanted(&self, index: u32) -> Option<(Schema, OutputSchema)> {
+        let wanted = self.schema(index)?;
+        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
+        let output = OutputSchema { name: wanted.name.clone(), json };
+        Some((wanted, output))
     }
 
     /// `parse_schema`: the same judgement on a text that is there already (SC-23).
@@ -61,23 +71,24 @@ impl Engine<'_> {
     }
 
     /// Asks until an answer fits, at most as often as the model's policy says. One call, however many answers it takes.
-    async fn typed(&mut self, call: Call, wanted: &Schema, retry_message: &str) -> Outcome {
-        if self.shared.mock {
-            return self.mocked_typed(&call, wanted).await;
-        }
-        let policy = call.retry.as_ref().and_then(|policy| policy.max_attempts);
+    pub(super) async fn typed(
+        &mut self,
+        mut rounds: Rounds,
+        wanted: &Schema,
+        retry_message: &str,
+    ) -> Outcome {
+        let policy = rounds.call().retry.as_ref().and_then(|policy| policy.max_attempts);
         let most = policy.unwrap_or(ROUNDS).max(1);
-        let mut session = self.shared.client.begin(call, self.recorders());
         let mut round = 1;
         loop {
-            let answer = match session.round().await {
+            let answer = match rounds.next().await {
                 Ok(answer) => answer,
                 Err(error) => return Ok(Err(error)),
             };
             let text = &answer.response.text;
             let violations = match self.judge(wanted, text).await? {
                 Ok(value) => {
-                    session.succeed();
+                    rounds.succeed();
                     return Ok(Ok(value));
                 }
                 Err(violations) => violations,
@@ -85,16 +96,16 @@ impl Engine<'_> {
             // Under the same limit the next answer would be cut off as well, and paid as well.
             let truncated = answer.response.finish_reason == "length";
             if truncated || round >= most {
-                let error = rejection(session.call(), &wanted.name, &answer, violations, truncated);
-                session.fail(FailureKind::Schema);
+                let error = rejection(rounds.call(), &wanted.name, &answer, violations, truncated);
+                rounds.fail(FailureKind::Schema);
                 return Ok(Err(error));
             }
             // Local servers turn the schema into a grammar, which the model never reads.
             let unseen =
-                matches!(session.call().settings.kind, ProviderKind::Ollama | ProviderKind::Custom);
+                matches!(rounds.call().settings.kind, ProviderKind::Ollama | ProviderKind::Custom);
             let json = unseen.then_some(wanted.json.as_str());
             let complaint = schema::repair(&wanted.name, &violations, retry_message, json);
-            session.say([Message::assistant(answer.response.text), Message::user(complaint)]);
+            rounds.say([Message::assistant(answer.response.text), Message::user(complaint)]);
             round += 1;
         }
     }
@@ -171,6 +182,54 @@ impl Engine<'_> {
             trace: Vec::new(),
         })
     }
+}
+
+/// A call that may take several answers: over the wire, or of a mock.
+pub(super) enum Rounds {
+    Wire(CallSession),
+    Mock(MockSession),
+}
+
+impl Rounds {
+    fn call(&self) -> &Call {
+        match self {
+            Self::Wire(session) => session.call(),
+            Self::Mock(session) => session.call(),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Answer, LlmError> {
+        match self {
+            Self::Wire(session) => session.round().await,
+            Self::Mock(session) => session.round().await.map(|(answer, _)| answer),
+        }
+    }
+
+    fn say(&mut self, messages: [Message; 2]) {
+        match self {
+            Self::Wire(session) => session.say(messages),
+            Self::Mock(session) => session.say(messages),
+        }
+    }
+
+    fn succeed(self) {
+        match self {
+            Self::Wire(session) => session.succeed(),
+            Self::Mock(session) => session.succeed(),
+        }
+    }
+
+    fn fail(self, kind: FailureKind) {
+        match self {
+            Self::Wire(session) => session.fail(kind),
+            Self::Mock(session) => session.fail(kind),
+        }
+    }
+}
+
+/// What the program says to a model whose answer does not fit.
+pub(super) fn retry_message(model: &ModelValue) -> &str {
+    model.setting(Setting::RetryMessage).and_then(Value::as_str).unwrap_or("")
 }
 
 /// The error for the last answer of a call.

@@ -161,6 +161,11 @@ instructions! {
     StreamText "stream_text" [Reg Reg];
     StreamIsDone "stream_is_done" [Reg Reg];
     StreamClose "stream_close" [Reg];
+    Mock "mock" [Model Reg];
+    MockCalls "mock_calls" [Reg Reg];
+    MockEnv "mock_env" [Reg Reg];
+    TestEmits "test_emits" [Reg Reg];
+    AssertSnapshot "assert_snapshot" [Reg Reg];
 }
 
 impl Op {

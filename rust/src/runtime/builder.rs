@@ -8,6 +8,7 @@ use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::Shared;
+use crate::engine::testing::Test;
 use crate::engine::world::Environment;
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
@@ -17,7 +18,7 @@ use crate::metrics::{PriceBook, Recorder};
 /// Configures a [`Runtime`]; made by [`Runtime::builder`].
 #[must_use]
 pub struct RuntimeBuilder {
-    program: Program,
+    pub(super) program: Program,
     environment: Environment,
     transport: TransportOptions,
     retry_jitter: f64,
@@ -28,6 +29,7 @@ pub struct RuntimeBuilder {
     max_call_depth: usize,
     mock: bool,
     prices: Vec<(String, PriceConfig)>,
+    pub(super) test: Option<Arc<Test>>,
 }
 
 impl RuntimeBuilder {
@@ -44,6 +46,7 @@ impl RuntimeBuilder {
             max_call_depth: 10_000,
             mock: false,
             prices: Vec::new(),
+            test: None,
         }
     }
 
@@ -159,6 +162,7 @@ impl RuntimeBuilder {
             overrides: Arc::clone(&overrides),
             environment: self.environment,
             mock: self.mock,
+            test: self.test,
             max_call_depth: self.max_call_depth,
         };
         let inner = Inner {

@@ -5,6 +5,7 @@
 
 pub mod builtin;
 mod compare;
+mod difference;
 mod display;
 mod json;
 mod model;
@@ -15,6 +16,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 pub use compare::{equal, order};
+pub use difference::line_difference;
 pub use json::{from_json, to_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};

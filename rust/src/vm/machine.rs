@@ -8,7 +8,9 @@
 
 use std::sync::Arc;
 
-use super::effect::{Answer, Effect, Frame, Panic, PanicKind, Resume, Step, StreamRequest, Trace};
+use super::effect::{
+    Answer, Effect, Frame, Panic, PanicKind, Resume, Step, StreamRequest, TestRequest, Trace,
+};
 use super::natives::{self, Failure};
 use crate::ir::Verified;
 use crate::ir::ops::Op;
@@ -783,6 +785,29 @@ impl Fiber {
                 Op::StreamClose => {
                     let (stream, request) = (reg!(i.a).clone(), StreamRequest::Close);
                     needs!(Pending::Nothing, Effect::Stream { stream, request })
+                }
+                Op::Mock => {
+                    let request = TestRequest::Mock { model: i.x, fields: reg!(i.a).clone() };
+                    needs!(Pending::Nothing, Effect::Test(request))
+                }
+                Op::MockCalls => {
+                    let Value::Model(model) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    let request = TestRequest::MockCalls { model: Arc::clone(model) };
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Test(request))
+                }
+                Op::MockEnv => {
+                    let (name, value) = (text!(i.a), reg!(i.b).clone());
+                    needs!(Pending::Nothing, Effect::Test(TestRequest::MockEnv { name, value }))
+                }
+                Op::TestEmits => {
+                    let Value::Bool(events) = reg!(i.b) else { stop!(Stop::Broken) };
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Test(TestRequest::Emits { events }))
+                }
+                Op::AssertSnapshot => {
+                    let (value, name) = (reg!(i.a).clone(), text!(i.b));
+                    needs!(Pending::Nothing, Effect::Test(TestRequest::Snapshot { value, name }))
                 }
             }
             pc += 1;

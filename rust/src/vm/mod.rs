@@ -7,5 +7,7 @@ mod effect;
 mod machine;
 pub mod natives;
 
-pub use effect::{Answer, Effect, Panic, PanicKind, Resume, Step, StreamRequest, Trace};
+pub use effect::{
+    Answer, Effect, Panic, PanicKind, Resume, Step, StreamRequest, TestRequest, Trace,
+};
 pub use machine::Fiber;

@@ -1,0 +1,204 @@
+//! Tests of a program: which there are, and what became of one. Each runs in a runtime of its own, so none sees anything of another.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Observer, Plan, Program, RuntimeBuilder, threads};
+use crate::engine::emits::Emit;
+use crate::engine::testing::Test;
+use crate::error::{BoxError, Error, RunError, TraceFrame};
+
+/// A test of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestCase {
+    /// The name of its function.
+    pub name: String,
+    /// Its description; the name if the program gives none.
+    pub title: String,
+    /// The file that declares it.
+    pub path: String,
+    /// The line of its declaration, from 1.
+    pub line: u32,
+}
+
+/// How a test is run.
+#[derive(Clone, Debug)]
+pub struct TestOptions {
+    /// Whether models without a mock are called; otherwise such a call fails the test. Default: no.
+    pub live: bool,
+    /// The longest that it may take. Default: 60 s.
+    pub timeout: Duration,
+    /// Where its snapshots stand: the path of a file without `.snap`. Default: nowhere, and `assert_snapshot` fails.
+    pub snapshots: Option<PathBuf>,
+    /// Whether snapshots are written instead of compared. Default: no.
+    pub update: bool,
+}
+
+impl Default for TestOptions {
+    fn default() -> Self {
+        Self { live: false, timeout: Duration::from_secs(60), snapshots: None, update: false }
+    }
+}
+
+/// What became of a test.
+#[derive(Clone, Debug)]
+pub struct TestReport {
+    /// Why it failed; `None` if it passed.
+    pub failure: Option<TestFailure>,
+    /// What it emitted, in order. No handler got it.
+    pub emits: Vec<Emit>,
+    /// What it printed.
+    pub printed: String,
+    /// Snapshots that were written.
+    pub written: Vec<PathBuf>,
+}
+
+/// Why a test failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestFailure {
+    /// One or several lines.
+    pub message: String,
+    /// Active calls, innermost first; empty if it failed by not failing.
+    pub trace: Vec<TraceFrame>,
+}
+
+impl Program {
+    /// The tests, in the order of the source.
+    #[must_use]
+    pub fn tests(&self) -> Vec<TestCase> {
+        let program = &self.0;
+        let case = |test: &crate::ir::program::Test| {
+            let name = program.function(test.function)?.name.clone();
+            // No instruction has this number, so it is the position of the function itself.
+            let place = program.position(test.function, u32::MAX as usize)?;
+            let (path, line) = (place.path, place.line);
+            Some(TestCase { name, title: test.title.clone(), path, line })
+        };
+        program.tests().iter().filter_map(case).collect()
+    }
+}
+
+impl RuntimeBuilder {
+    /// Runs one test by its place in [`Program::tests`] on this thread, in a runtime that is made for it and has no random delays.
+    ///
+    /// `interrupted` is asked about every 50 ms: an error cancels the test and is the cause of the [`RunError::Handler`] that comes back.
+    ///
+    /// # Errors
+    /// [`Error::Arguments`] if there is no such test, [`Error::Config`] for a bad option, [`Error::InsideAsync`] on a thread of an async runtime,
+    /// [`RunError::Handler`], [`RunError::Internal`]. A test that fails is no error.
+    pub fn run_test(
+        mut self,
+        index: usize,
+        options: &TestOptions,
+        interrupted: &mut dyn FnMut() -> Result<(), BoxError>,
+    ) -> Result<TestReport, Error> {
+        let Some(case) = self.program.0.tests().get(index).cloned() else {
+            return Err(Error::Arguments { message: format!("the program has no test {index}") });
+        };
+        let test = Arc::new(Test::new(options.live, options.snapshots.clone(), options.update));
+        self.test = Some(Arc::clone(&test));
+        let runtime = self.retry_jitter(0.0).execution_timeout(options.timeout).build()?;
+        let mut observer = Capture { test: &test, interrupted };
+        let plan = Plan(vec![(case.function, Vec::new())]);
+        let recorder = runtime.inner.recorder.for_run();
+        let outcome = match threads::observe(&runtime.inner, plan, recorder, &mut observer) {
+            Ok(_) => Ok(()),
+            Err(Error::Run(error)) if is_failure(&error) => Err(failed(error, options.timeout)),
+            Err(other) => return Err(other),
+        };
+        let outcome = outcome.and_then(|()| match test.failure() {
+            Some(message) => Err(TestFailure { message, trace: Vec::new() }),
+            None => Ok(()),
+        });
+        let captured = test.captured();
+        Ok(TestReport {
+            failure: judged(outcome, case.expect_fail.as_deref()),
+            emits: captured.emits,
+            printed: captured.printed,
+            written: captured.written,
+        })
+    }
+}
+
+/// Keeps what a test sends.
+struct Capture<'a> {
+    test: &'a Test,
+    interrupted: &'a mut dyn FnMut() -> Result<(), BoxError>,
+}
+
+impl Observer for Capture<'_> {
+    fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
+        self.test.emitted(emit);
+        Ok(())
+    }
+
+    fn print(&mut self, text: &str) -> Result<(), BoxError> {
+        self.test.printed(text);
+        Ok(())
+    }
+
+    fn interrupted(&mut self) -> Result<(), BoxError> {
+        (self.interrupted)()
+    }
+}
+
+/// Whether the end of a run is the fault of the test.
+fn is_failure(error: &RunError) -> bool {
+    !matches!(error, RunError::Handler(_) | RunError::Cancelled | RunError::Internal { .. })
+}
+
+fn failed(error: RunError, timeout: Duration) -> TestFailure {
+    let (message, trace) = match error {
+        RunError::Panic { kind, message, trace } if kind == "Assertion" => (message, trace),
+        RunError::Panic { kind, message, trace } => (format!("{kind}: {message}"), trace),
+        RunError::Limit { .. } => {
+            (format!("the test has not ended after {} s", timeout.as_secs_f64()), Vec::new())
+        }
+        other => {
+            let message = other.to_string();
+            (message, Error::Run(other).trace().to_vec())
+        }
+    };
+    TestFailure { message, trace }
+}
+
+/// TE-4: a test that is to fail passes if it does, with the expected text in its message.
+fn judged(outcome: Result<(), TestFailure>, expected: Option<&str>) -> Option<TestFailure> {
+    match (outcome, expected) {
+        (outcome, None) => outcome.err(),
+        (Err(failure), Some(part)) if failure.message.contains(part) => None,
+        (Err(failure), Some(part)) => {
+            let message = format!(
+                "expected a failure with `{part}`, but the test failed with: {}",
+                failure.message
+            );
+            Some(TestFailure { message, trace: failure.trace })
+        }
+        (Ok(()), Some(part)) => {
+            let with = if part.is_empty() { String::new() } else { format!(" (with `{part}`)") };
+            let message = format!("expected failure but test passed{with}");
+            Some(TestFailure { message, trace: Vec::new() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_is_to_fail_has_four_outcomes() {
+        let failed = || Err(TestFailure { message: "out of range".to_owned(), trace: Vec::new() });
+        let message = |outcome, expected| judged(outcome, expected).map(|failure| failure.message);
+        assert_eq!(message(failed(), Some("")), None);
+        assert_eq!(message(failed(), Some("of ra")), None);
+        assert_eq!(message(Ok(()), Some("")).unwrap(), "expected failure but test passed");
+        assert_eq!(
+            message(failed(), Some("other")).unwrap(),
+            "expected a failure with `other`, but the test failed with: out of range"
+        );
+        assert_eq!(message(failed(), None).unwrap(), "out of range");
+        assert_eq!(message(Ok(()), None), None);
+    }
+}
