@@ -37,9 +37,9 @@ def run_test(
     env: Mapping[str, str],
     cancelled: Callable[[], bool] | None,
 ) -> tuple[
-    tuple[str, tuple[TraceFrame, ...]] | None, list[tuple[str, Any]], str, list[Path]
+    tuple[str, tuple[TraceFrame, ...]] | None, list[tuple[str, Any]], str, list[Path], Metrics
 ]:
-    """Runs a test in a runtime of its own: failure (message, active calls), emits, printed text, snapshots that were written."""
+    """Runs a test in a runtime of its own: failure (message, active calls), emits, printed text, snapshots that were written, what was used."""
 
 @final
 class Program:

@@ -10,6 +10,7 @@ from typing import Any
 
 from concerto import _native
 from concerto.errors import TraceFrame
+from concerto.metrics import Metrics
 from concerto.runtime import Program
 
 
@@ -33,12 +34,16 @@ class TestFailure:
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """What became of a test: `failure` is None if it passed. `emits` are pairs of channel and payload; `written` are snapshots that were stored."""
+    """What became of a test: `failure` is None if it passed.
+
+    `emits` are pairs of channel and payload; `written` are snapshots that were stored; calls of mocks are in `metrics` without tokens.
+    """
 
     failure: TestFailure | None
     emits: tuple[tuple[str, Any], ...]
     printed: str
     written: tuple[Path, ...]
+    metrics: Metrics
 
 
 def tests_of(program: Program) -> tuple[TestCase, ...]:
@@ -73,7 +78,7 @@ def run_test(
         TypeError: There is no such test.
         ConfigError: `timeout` is not positive.
     """
-    failure, emits, printed, written = _native.run_test(
+    failure, emits, printed, written, metrics = _native.run_test(
         program._native,
         index,
         live=live,
@@ -84,5 +89,9 @@ def run_test(
         cancelled=cancelled,
     )
     return TestReport(
-        None if failure is None else TestFailure(*failure), tuple(emits), printed, tuple(written)
+        failure=None if failure is None else TestFailure(*failure),
+        emits=tuple(emits),
+        printed=printed,
+        written=tuple(written),
+        metrics=Metrics(metrics),
     )

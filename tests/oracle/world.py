@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.oracle.decode import decode
 from tests.oracle.machine import Machine
-from tests.oracle.values import Err, Model, Ok, Stream, Struct, Value, display, to_host
+from tests.oracle.values import Err, Map, Model, Ok, Stream, Struct, Value, display, to_host
 
 ENVIRONMENT = {"SET": "here", "EMPTY": ""}
 
@@ -66,6 +66,21 @@ class ScriptedWorld:
             if piece
         ]
         return Ok(Stream(chunks, None, self._record("Response", text=reply(prompt))))
+
+    def mock(self, model: int, fields: Map) -> None:
+        raise AssertionError("a run has no mocks")
+
+    def mock_calls(self, model: int) -> Value:
+        raise AssertionError("a run has no mocks")
+
+    def mock_env(self, name: str, value: Value) -> None:
+        raise AssertionError("a run has no mocks")
+
+    def test_emits(self, events: bool) -> Value:
+        raise AssertionError("a run does not see what it emitted")
+
+    def assert_snapshot(self, value: Value, name: str) -> None:
+        raise AssertionError("a run has no snapshots")
 
 
 def reply(prompt: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from concerto.check import builtins
 from concerto.check import types as t
@@ -167,11 +167,11 @@ def _typed(body: Body, what: str, node: ast.Expr, wanted: Type) -> None:
 
 def _with_bare_keys(body: Body, node: N) -> N:
     """The tree with the bare keys of its maps as texts, as in all blocks of settings."""
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     for item in fields(node):
         value = getattr(node, item.name)
         if isinstance(value, ast.Node):
-            new: object = _with_bare_keys(body, value)
+            new: Any = _with_bare_keys(body, value)
         elif isinstance(value, tuple):
             new = tuple(
                 _with_bare_keys(body, each) if isinstance(each, ast.Node) else each

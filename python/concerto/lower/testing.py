@@ -34,7 +34,9 @@ def lower_test_call(builder: Builder, node: ast.Call, call: CallTest, target: in
             builder.emit("bool", register, int(arg))
         elif isinstance(arg, str):
             builder.emit("const", register, builder.tables.constant(arg))
-    written = [(r, arg) for r, arg in zip(registers, call.args, strict=True) if isinstance(arg, ast.Expr)]
+    written = [
+        (r, arg) for r, arg in zip(registers, call.args, strict=True) if isinstance(arg, ast.Expr)
+    ]
     for register, arg in sorted(written, key=lambda pair: pair[1].span.start):
         lower_into(builder, arg, register)
     if call.has_value:

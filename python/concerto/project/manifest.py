@@ -75,6 +75,8 @@ class Project:
     run: dict[str, Any] = field(default_factory=dict)
     #: Code to `allow`, `warn` or `deny`.
     lint: dict[str, str] = field(default_factory=dict)
+    #: Of `concerto test`: `paths`, relative to the manifest's folder, and `timeout` in seconds.
+    test: dict[str, Any] = field(default_factory=dict)
     profile: str | None = None
 
 
@@ -134,6 +136,7 @@ def read(source: Source, profile: str | None = None) -> tuple[Project, list[Diag
         {**plain.pricing, **chosen.pricing},
         {**plain.run, **chosen.run},
         {**plain.lint, **chosen.lint},
+        {**plain.test, **chosen.test},
         profile,
     )
     return project, reader.diagnostics
@@ -147,6 +150,7 @@ class _Part:
     pricing: dict[str, dict[str, float]] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
     lint: dict[str, str] = field(default_factory=dict)
+    test: dict[str, Any] = field(default_factory=dict)
 
 
 class _Reader:
@@ -227,8 +231,7 @@ class _Reader:
             found = self.keys(tables["fmt"], {"line_width": "Int"}, "`[fmt]`")
             self.at_least(tables["fmt"], found, "line_width", 20)
         if "test" in tables:
-            found = self.keys(tables["test"], {"paths": "Array", "timeout": "Int"}, "`[test]`")
-            self.at_least(tables["test"], found, "timeout", 1)
+            part.test = self.test(tables["test"])
         return part
 
     def project(self, table: Located) -> str | None:
@@ -293,6 +296,16 @@ class _Reader:
         if "timeout" in found and not 0 < found["timeout"] < float("inf"):
             message = f"`timeout` must be positive seconds, found {found['timeout']}"
             self.report("E4060", message, table.value["timeout"].span)
+        return found
+
+    def test(self, table: Located) -> dict[str, Any]:
+        """What `concerto test` runs, and for how long."""
+        found = self.keys(table, {"paths": "Array", "timeout": "Int"}, "`[test]`")
+        self.at_least(table, found, "timeout", 1)
+        if "paths" in found:
+            found["paths"] = [each.value for each in found["paths"]]
+            if not all(isinstance(each, str) for each in found["paths"]):
+                self.report("E4060", "`paths` must be strings", table.value["paths"].span)
         return found
 
     def word(self, name: str, each: Located, words: tuple[str, ...]) -> bool:

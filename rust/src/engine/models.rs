@@ -207,12 +207,15 @@ impl Engine<'_> {
         said: Vec<Message>,
         output: Option<OutputSchema>,
     ) -> Call {
+        let program = self.shared.program.clone();
         let owner = MODELS + index as usize;
         let mut text = |field: &str, expr: &Option<FieldExpr>| {
             let expr = expr.as_ref()?;
             self.settings.text(&self.shared.environment, (owner, field), expr).ok()
         };
+        let connection = program.connections().get(model.connection as usize);
         let base = over.base.or_else(|| text("base", &model.fields.base));
+        let base = base.or_else(|| text("default_model", &connection?.fields.default_model));
         let system =
             over.system_prompt.or_else(|| text("system_prompt", &model.fields.system_prompt));
         let messages = system.map(Message::system).into_iter().chain(said).collect();

@@ -8,6 +8,7 @@ use super::{Observer, Plan, Program, RuntimeBuilder, threads};
 use crate::engine::emits::Emit;
 use crate::engine::testing::Test;
 use crate::error::{BoxError, Error, RunError, TraceFrame};
+use crate::metrics::Metrics;
 
 /// A test of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct TestReport {
     pub printed: String,
     /// Snapshots that were written.
     pub written: Vec<PathBuf>,
+    /// What it used. Calls of mocks count without tokens.
+    pub metrics: Metrics,
 }
 
 /// Why a test failed.
@@ -102,7 +105,8 @@ impl RuntimeBuilder {
         let mut observer = Capture { test: &test, interrupted };
         let plan = Plan(vec![(case.function, Vec::new())]);
         let recorder = runtime.inner.recorder.for_run();
-        let outcome = match threads::observe(&runtime.inner, plan, recorder, &mut observer) {
+        let observed = threads::observe(&runtime.inner, plan, recorder, &mut observer);
+        let outcome = match observed {
             Ok(_) => Ok(()),
             Err(Error::Run(error)) if is_failure(&error) => Err(failed(error, options.timeout)),
             Err(other) => return Err(other),
@@ -117,6 +121,7 @@ impl RuntimeBuilder {
             emits: captured.emits,
             printed: captured.printed,
             written: captured.written,
+            metrics: runtime.get_metrics(),
         })
     }
 }

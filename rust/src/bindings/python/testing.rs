@@ -9,14 +9,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::errors::{frames, to_py};
+use super::metrics::Metrics;
 use super::program::Program;
 use super::values::value_to_py;
 use crate::{BoxError, Error, TestOptions};
 
 /// Message, active calls.
 type Failure<'py> = (String, Bound<'py, PyTuple>);
-/// Failure, emits, printed text, snapshots that were written.
-type Report<'py> = (Option<Failure<'py>>, Bound<'py, PyList>, String, Vec<PathBuf>);
+/// Failure, emits, printed text, snapshots that were written, what was used.
+type Report<'py> = (Option<Failure<'py>>, Bound<'py, PyList>, String, Vec<PathBuf>, Metrics);
 
 #[pyfunction]
 #[pyo3(signature = (program, index, *, live, timeout, snapshots, update, env, cancelled))]
@@ -59,5 +60,6 @@ pub(super) fn run_test<'py>(
         .iter()
         .map(|emit| Ok((emit.channel.as_str(), value_to_py(py, &emit.payload)?)))
         .collect();
-    Ok((failure, PyList::new(py, emits?)?, report.printed, report.written))
+    let (emits, metrics) = (PyList::new(py, emits?)?, Metrics::new(report.metrics));
+    Ok((failure, emits, report.printed, report.written, metrics))
 }
