@@ -11,6 +11,8 @@ import concerto
 import pytest
 from concerto import testing
 
+from tests.conftest import ROOT
+
 BOX = """
 connect box { base_url: env("NO_SUCH_URL"), api_key: env("NO_SUCH_KEY"), provider: "openai", default_model: "m-1", retry: { max_attempts: 5 } }
 model Judge { provider: box, system_prompt: "Be fair.", base: "m-2" }
@@ -48,7 +50,14 @@ def test_a_test_may_be_private_and_use_the_question_mark() -> None:
     assert fails('throw "out of range";') == "out of range"
 
 
+def test_there_is_no_assertion_for_patterns() -> None:
+    # TE-20
+    with pytest.raises(concerto.CompileError, match="there is no function `assert_matches`"):
+        concerto.compile('@test fn t() { assert_matches(1, "1"); }')
+
+
 def test_cases_have_a_name_a_description_and_a_place() -> None:
+    # TE-5
     program = concerto.compile('@test("a :: b") fn first() {}\n@test\nfn second() {}')
     assert testing.tests_of(program) == (
         testing.TestCase("first", "a :: b", "<text>", 1),
@@ -128,6 +137,17 @@ def test_nothing_leads_to_a_test() -> None:
         changed = {**document, "entry": {**document["entry"], **change}}
         with pytest.raises(concerto.IrError, match="leads to a test"):
             concerto.Program.from_bytes(json.dumps(changed).encode())
+
+
+def test_instructions_of_tests_end_another_run() -> None:
+    # TE-6: no compiler writes that, but bytes may come from anywhere.
+    program = concerto.compile("@test fn t() { test_emits(); }\nfn main() {}")
+    document = json.loads(program.to_bytes())
+    document["functions"].append(document["functions"][0])
+    document["entry"]["main"] = len(document["functions"]) - 1
+    changed = concerto.Program.from_bytes(json.dumps(document).encode())
+    with pytest.raises(concerto.InternalError, match="outside of a test"):
+        concerto.Runtime(changed).run()
 
 
 def test_a_mock_stands_for_every_kind_of_call() -> None:
@@ -375,6 +395,34 @@ def test_calls_of_mocks_count_without_tokens() -> None:
     assert (counters["successes"], counters["errors"]) == (2, {"timeout": 1})
     assert counters["attempts"] == 0
     assert found.metrics.tokens_by_connection("box").total == 0
+
+
+def test_the_examples_pass() -> None:
+    page = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
+    texts = [program.split("```")[0] for program in page.split("```concerto\n")[1:]]
+    texts.append((ROOT / "examples/digest.conc").read_text(encoding="utf-8"))
+    for text in texts:
+        program = concerto.compile(text)
+        for index, case in enumerate(testing.tests_of(program)):
+            place = ROOT / "examples/tests/snapshots/digest" / case.name
+            found = testing.run_test(program, index, snapshots=place)
+            assert found.failure is None, found.failure.message
+
+
+def test_what_existing_programs_write() -> None:
+    # Section 12 of the LLM reference.
+    first, second, third = reports("""
+    @test fn plain() { assert(true); }
+    @test("groups :: are part of the text")
+    fn grouped() {
+        mock Judge { response: "fine" }
+        emit("answer", Judge.execute("p")?.text);
+        assert(test_emits()[0].channel == "answer");
+        assert_eq(test_emits().len(), 1);
+    }
+    @test @expect_fail fn fails() { panic("no"); }
+    """)
+    assert (first.failure, second.failure, third.failure) == (None, None, None)
 
 
 def test_a_test_can_be_cancelled() -> None:

@@ -22,6 +22,7 @@ type Report<'py> = (Option<Failure<'py>>, Bound<'py, PyList>, String, Vec<PathBu
 #[pyfunction]
 #[pyo3(signature = (program, index, *, live, timeout, snapshots, update, env, cancelled))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python function")]
+#[expect(clippy::needless_pass_by_value, reason = "arguments come from Python as values")]
 pub(super) fn run_test<'py>(
     py: Python<'py>,
     program: &Bound<'py, Program>,
