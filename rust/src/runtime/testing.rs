@@ -4,11 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Observer, Plan, Program, RuntimeBuilder, threads};
+use crate::clock;
+use crate::config::ConfigError;
 use crate::engine::emits::Emit;
 use crate::engine::testing::Test;
 use crate::error::{BoxError, Error, RunError, TraceFrame};
 use crate::metrics::Metrics;
+use crate::value::Value;
 
 /// A test of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,25 +101,25 @@ impl RuntimeBuilder {
         options: &TestOptions,
         interrupted: &mut dyn FnMut() -> Result<(), BoxError>,
     ) -> Result<TestReport, Error> {
+        if options.timeout.is_zero() {
+            let problem = "must be positive seconds".to_owned();
+            return Err(ConfigError::Option { option: "timeout", problem }.into());
+        }
         let Some(case) = self.program.0.tests().get(index).cloned() else {
             return Err(Error::Arguments { message: format!("the program has no test {index}") });
         };
         let test = Arc::new(Test::new(options.live, options.snapshots.clone(), options.update));
         self.test = Some(Arc::clone(&test));
-        let runtime = self.retry_jitter(0.0).execution_timeout(options.timeout).build()?;
-        let mut observer = Capture { test: &test, interrupted };
+        let runtime = self.retry_jitter(0.0).build()?;
+        // A limit that no clock reaches is none.
+        let until = clock::now().checked_add(options.timeout);
+        let mut observer = Capture { test: &test, until, interrupted };
         let plan = Plan(vec![(case.function, Vec::new())]);
         let recorder = runtime.inner.recorder.for_run();
         let observed = threads::observe(&runtime.inner, plan, recorder, &mut observer);
-        let outcome = match observed {
-            Ok(_) => Ok(()),
-            Err(Error::Run(error)) if is_failure(&error) => Err(failed(error, options.timeout)),
-            Err(other) => return Err(other),
-        };
-        let outcome = outcome.and_then(|()| match test.failure() {
-            Some(message) => Err(TestFailure { message, trace: Vec::new() }),
-            None => Ok(()),
-        });
+        let outcome = outcome(observed, options.timeout)?;
+        let outcome =
+            outcome.and_then(|()| test.failure().map_or(Ok(()), |m| Err(without_place(m))));
         let captured = test.captured();
         Ok(TestReport {
             failure: judged(outcome, case.expect_fail.as_deref()),
@@ -129,6 +134,8 @@ impl RuntimeBuilder {
 /// Keeps what a test sends.
 struct Capture<'a> {
     test: &'a Test,
+    /// By the machine's clock: a program that waits for nothing does not move any other.
+    until: Option<Instant>,
     interrupted: &'a mut dyn FnMut() -> Result<(), BoxError>,
 }
 
@@ -144,28 +151,48 @@ impl Observer for Capture<'_> {
     }
 
     fn interrupted(&mut self) -> Result<(), BoxError> {
+        if self.until.is_some_and(|until| clock::now() >= until) {
+            return Err(Box::new(TimedOut));
+        }
         (self.interrupted)()
     }
 }
 
-/// Whether the end of a run is the fault of the test.
-fn is_failure(error: &RunError) -> bool {
-    !matches!(error, RunError::Handler(_) | RunError::Cancelled | RunError::Internal { .. })
-}
+/// The time of a test is over.
+#[derive(Debug, thiserror::Error)]
+#[error("the test has not ended in time")]
+struct TimedOut;
 
-fn failed(error: RunError, timeout: Duration) -> TestFailure {
-    let (message, trace) = match error {
-        RunError::Panic { kind, message, trace } if kind == "Assertion" => (message, trace),
-        RunError::Panic { kind, message, trace } => (format!("{kind}: {message}"), trace),
-        RunError::Limit { .. } => {
-            (format!("the test has not ended after {} s", timeout.as_secs_f64()), Vec::new())
+/// What the end of a run means for its test. What is no fault of the test is passed on.
+fn outcome(
+    observed: Result<Value, Error>,
+    timeout: Duration,
+) -> Result<Result<(), TestFailure>, Error> {
+    let error = match observed {
+        Ok(_) => return Ok(Ok(())),
+        Err(Error::Run(error)) => error,
+        Err(other) => return Err(other),
+    };
+    Ok(Err(match error {
+        RunError::Handler(cause) if cause.is::<TimedOut>() => {
+            let limit = timeout.as_secs_f64();
+            without_place(format!("the test has not ended after {limit} s"))
+        }
+        RunError::Handler(_) | RunError::Cancelled | RunError::Internal { .. } => {
+            return Err(error.into());
+        }
+        RunError::Panic { kind, message, trace } if kind == "Assertion" => {
+            TestFailure { message, trace }
         }
         other => {
             let message = other.to_string();
-            (message, Error::Run(other).trace().to_vec())
+            TestFailure { message, trace: Error::Run(other).trace().to_vec() }
         }
-    };
-    TestFailure { message, trace }
+    }))
+}
+
+fn without_place(message: String) -> TestFailure {
+    TestFailure { message, trace: Vec::new() }
 }
 
 /// TE-4: a test that is to fail passes if it does, with the expected text in its message.
