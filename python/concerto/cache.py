@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto import __version__
+from concerto.diagnostics.codes import OFF_BY_DEFAULT
 from concerto.source import Source
 
 if TYPE_CHECKING:
@@ -55,10 +56,11 @@ class Compiled:
         return Compiled(None if other.has_errors else self.ir, rows)
 
     def linted(self, levels: Mapping[str, str]) -> Compiled:
-        """With the warnings at their levels: `allow` hides one, `deny` keeps the program from running."""
+        """With the warnings at their levels: `allow` hides one, `deny` keeps the program from running. Some are off unless asked for."""
         rows, denied = [], False
         for row in self.diagnostics:
-            level = levels.get(row[1], "warn") if row[0] == "warning" else "warn"
+            usual = "allow" if row[1] in OFF_BY_DEFAULT else "warn"
+            level = levels.get(row[1], usual) if row[0] == "warning" else "warn"
             denied = denied or level == "deny"
             if level != "allow":
                 rows.append(row)

@@ -26,6 +26,7 @@ def compile_source(
     from concerto import __version__
     from concerto.check.checked import ManifestFacts
     from concerto.check.checker import check
+    from concerto.check.follow_ups import without_follow_ups
     from concerto.lower.encode import encode
     from concerto.lower.program import lower
     from concerto.syntax.parser import parse
@@ -43,7 +44,7 @@ def compile_source(
             project.pricing,
         )
     checked, found = check(source, module, manifest)
-    diagnostics = [*diagnostics, *found]
+    diagnostics = without_follow_ups(source, module, diagnostics, found)
     if any(diagnostic.is_error for diagnostic in diagnostics):
         return None, diagnostics
     program = lower(checked, __version__, embed_source=embed_source)

@@ -53,7 +53,7 @@ def ollama(fields: str) -> str:
         (ollama("models: { match: \"a\", fn: \"b\" }, headers: { type: \"c\" }"), []),
         # C-7: one namespace of their own.
         ("connect ollama {}\nconnect ollama {}", ["E4003"]),
-        ("connect ollama {}\nmodel ollama { provider: ollama }", []),
+        ("connect ollama {}\nmodel ollama { provider: ollama }", ["W0002"]),
         # C-8
         (ollama("timeout: 1, timeout: 2"), ["E4004"]),
         (ollama("retry: { max_attempts: 2, max_attempts: 3 }"), ["E4004"]),

@@ -62,6 +62,8 @@ class Body:
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
+    #: Empty literals with the types of what they hold, which a later use may decide.
+    empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
 
     def declare(self, local: Local) -> None:
         """Makes a variable known in the innermost scope; it may shadow another."""
@@ -76,6 +78,13 @@ class Body:
             if name in scope:
                 return scope[name]
         return capture(self, name)
+
+    def note_empty(self, node: ast.Expr, item: Type) -> None:
+        """An empty literal of a closure too may get its type from the function around."""
+        body = self
+        while body.outer is not None:
+            body = body.outer
+        body.empties.append((node, item))
 
     def names(self) -> list[str]:
         """All variables in scope."""
@@ -130,6 +139,8 @@ class Body:
 
 def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     """All functions, then the top-level statements."""
+    from concerto.check.lints import check_empties
+
     for function in checker.functions.values():
         if function.node and function.node.body:
             check_function(checker, function, function.node)
@@ -137,11 +148,13 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}])
         statements(body, tuple(top))
         check_unused(body)
+        check_empties(body)
 
 
 def check_function(checker: Checker, function: FunctionInfo, node: ast.Function) -> None:
     """The body of a declared function."""
     from concerto.check.exprs import check_expr
+    from concerto.check.lints import check_empties, check_tail
 
     assert node.body is not None
     is_test = function.test is not None
@@ -153,7 +166,7 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     result = t.resolve(function.result)
     no_value = result == t.NIL
     if no_value:
-        check_expr(body, node.body, None, discarded=True)
+        check_tail(body, node.body, check_expr(body, node.body, None, discarded=True))
     else:
         body.tail = node.body.tail
         found = check_expr(body, node.body, result, is_body=True)
@@ -164,6 +177,7 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
                 "E3031", message, end, "end it with an expression without `;`, or with `return`"
             )
     check_unused(body)
+    check_empties(body)
 
 
 def check_unused(body: Body) -> None:

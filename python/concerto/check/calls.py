@@ -227,7 +227,7 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             return t.Option(t.STRING) if unset else t.STRING
         case "print" | "println":
             for value in args:
-                check_expr(body, value, None)
+                check_expr(body, value, t.ANY)
             return t.NIL
         case "typeof":
             check_expr(body, args[0], None)

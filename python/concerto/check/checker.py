@@ -57,6 +57,8 @@ class Checker:
         self.refused: set[str] = set(module.lost)
         #: Aliases that are being resolved, to find circles.
         self.resolving: list[str] = []
+        #: Those that are part of a circle, which was reported.
+        self.circular: set[str] = set()
 
     @property
     def in_manifest(self) -> bool:

@@ -170,7 +170,9 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
         case ast.Function():
             declare_function(checker, item)
         case ast.TypeAlias():
+            checker.resolving.append(item.name.text)
             written_type(checker, item.type)
+            checker.resolving.pop()
         case ast.Const():
             type_ = written_type(checker, item.type)
             checker.constants[item.name.text] = (type_, constant_value(checker, item.value, type_))
@@ -336,7 +338,11 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         alias = checker.aliases[name]
         if name in checker.resolving:
             circle = " -> ".join([*checker.resolving[checker.resolving.index(name) :], name])
-            checker.report("E2005", f"the aliases form a circle: {circle}", alias.name)
+            if not checker.circular & set(checker.resolving):
+                # Where the circle closes.
+                last = checker.aliases[checker.resolving[-1]].name
+                checker.report("E2005", f"the aliases form a circle: {circle}", last)
+            checker.circular.update(checker.resolving)
             return t.UNKNOWN
         checker.resolving.append(name)
         try:

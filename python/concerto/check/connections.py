@@ -11,6 +11,7 @@ from concerto.check.checked import ConnectionInfo
 from concerto.check.checker import Checker
 from concerto.check.fields import BAD, Block, field_expr, object_entries, static_type
 from concerto.diagnostics.model import Label, closest
+from concerto.source import Span
 from concerto.syntax import ast
 
 KINDS = ("openai", "anthropic", "google", "ollama", "custom")
@@ -179,7 +180,8 @@ def _kind(checker: Checker, node: ast.Connect, block: Block, values: dict[str, A
     if "base_url" in block.given:
         return "custom"
     message = f"cannot tell the provider of `{node.name}`"
-    checker.report("E4011", message, node.name, "add `provider:` or `base_url:`")
+    if not block.is_damaged:
+        checker.report("E4011", message, node.name, "add `provider:` or `base_url:`")
     return None
 
 
@@ -421,14 +423,23 @@ def _retry_on(checker: Checker, block: Block, classes: list[Any]) -> None:
             "W4004", "nothing is ever retried", place, f"name some of {', '.join(_CLASSES)}"
         )
     for each in dict.fromkeys(c for c in classes if isinstance(c, str)):
+        first, *again = _elements(block, "retry_on", classes, each)
         if each not in _CLASSES:
             close = closest(each, list(_CLASSES))
             help_ = f'did you mean "{close[0]}"?' if close else f"one of {', '.join(_CLASSES)}"
-            checker.report("E4019", f"unknown retry class `{each}`", place, help_)
-        elif classes.count(each) > 1:
-            checker.report("W4019", f"`{each}` is named twice", place)
+            checker.report("E4019", f"unknown retry class `{each}`", first, help_)
+        elif again:
+            checker.report("W4019", f"`{each}` is named twice", again[0])
     if any(not isinstance(c, str) for c in classes if c is not BAD):
         checker.report(block.codes["type"], "`retry_on` must be an array of words", place)
+
+
+def _elements(block: Block, field: str, values: list[Any], wanted: str) -> list[Span]:
+    """Where the elements of an array that equal a text stand; a constant stands at one place."""
+    node = block.given[field][1]
+    places = [item.span for item in node.items] if isinstance(node, ast.ArrayLiteral) else []
+    places += [node.span] * (len(values) - len(places))
+    return [place for place, value in zip(places, values, strict=True) if value == wanted]
 
 
 def _rate_limit(checker: Checker, outer: Block, node: ast.MapLiteral) -> dict[str, Any]:

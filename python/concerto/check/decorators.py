@@ -51,6 +51,8 @@ def read_decorators(
         elif name not in allowed:
             message = f"`@{name}` cannot stand here"
             checker.report("E2018", message, each, f"it is for {_PLACES[name]}")
+        elif name == "expect_fail" and all(other.name.text != "test" for other in decorators):
+            checker.report("E2018", "`@expect_fail` is for tests", each, "write `@test` too")
         elif name in first and name not in _MAY_REPEAT:
             related = (Label(first[name].span, "first here"),)
             checker.report("E2019", f"`@{name}` is given twice", each, related=related)

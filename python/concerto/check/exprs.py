@@ -7,6 +7,7 @@ from concerto.check.bodies import Body, statements
 from concerto.check.branches import check_if, check_match, result_of
 from concerto.check.calls import check_call, check_field
 from concerto.check.closures import check_closure
+from concerto.check.lints import check_division
 from concerto.check.literals import check_array, check_literal, check_map, check_struct, check_tuple
 from concerto.check.loops import check_leave, check_loop
 from concerto.check.names import check_path
@@ -42,6 +43,8 @@ def check_expr(
         return t.UNKNOWN
     if steps and not _passes_inward(node):
         body.checker.facts.steps[id(node)] = (steps, expected)
+        if "int_to_float" in steps:
+            check_division(body, node)
         return expected
     return found
 

@@ -159,6 +159,8 @@ class Block:
         )
         #: Field to the place of its key and value.
         self.given: dict[str, tuple[ast.Name, ast.Expr]] = {}
+        #: Whether a key was refused: the field that seems to be missing may be meant by it.
+        self.is_damaged = False
 
     def read(self, fields: tuple[ast.ConfigField, ...]) -> dict[str, Any]:
         """The values of all fields that are known and of the right type."""
@@ -166,6 +168,7 @@ class Block:
         for field in fields:
             name = field.key.text
             if not field.is_plain:
+                self.is_damaged = True
                 self.checker.report(
                     "E4002",
                     "a key is a plain word",
@@ -187,6 +190,7 @@ class Block:
         return found
 
     def _unknown(self, key: ast.Name) -> None:
+        self.is_damaged = True
         name = key.text
         spelled = {"api_key": "api_key_env"} if self.checker.in_manifest else {}
         known = [spelled.get(each, each) for each in self.known]

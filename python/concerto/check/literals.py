@@ -8,6 +8,7 @@ from concerto.check.checked import (
     struct_info,
 )
 from concerto.check.generics import written_struct
+from concerto.check.lints import check_keys
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -126,6 +127,8 @@ def check_array(body: Body, node: ast.ArrayLiteral, expected: Type | None) -> Ty
             check_expr(body, item, wanted.item)
         return wanted
     found: Type = t.Var()
+    if not node.items and wanted != t.ANY:
+        body.note_empty(node, found)
     inside = t.ANY if wanted == t.ANY else None
     types = [check_expr(body, item, inside) for item in node.items]
     for item, type_ in zip(node.items, types, strict=True):
@@ -156,6 +159,7 @@ def check_map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
     from concerto.check.exprs import check_expr
 
     wanted = t.resolve(expected) if expected is not None else None
+    check_keys(body, node)
     if isinstance(wanted, t.Map):
         for entry in node.entries:
             check_expr(body, entry.key, wanted.key)
@@ -165,6 +169,8 @@ def check_map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
     inside = t.ANY if wanted == t.ANY else None
     key: Type = t.Var()
     value: Type = inside or t.Var()
+    if not node.entries and wanted != t.ANY:
+        body.note_empty(node, value)
     for entry in node.entries:
         found_key = check_expr(body, entry.key, None)
         joined = t.join(key, found_key)

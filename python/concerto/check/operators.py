@@ -5,6 +5,7 @@ from __future__ import annotations
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.branches import condition
+from concerto.check.lints import check_comparison, check_division
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -32,6 +33,8 @@ def check_binary(body: Body, node: ast.Binary) -> Type:
         return t.BOOL if op in ("==", "!=", "<", ">", "<=", ">=") else t.UNKNOWN
     if t.ANY in (left, right) and op not in ("==", "!="):
         return t.BOOL if op in ("<", ">", "<=", ">=") else t.ANY
+    if op in ("==", "!=", "<", ">", "<=", ">="):
+        check_comparison(body, node, left, right)
     if op in ("==", "!="):
         return _equality(body, node, left, right)
     return _arithmetic(body, node, left, right)
@@ -63,6 +66,7 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
         if left != right:
             mixed = node.left if left == t.INT else node.right
             body.checker.facts.steps[id(mixed)] = (("int_to_float",), t.FLOAT)
+            check_division(body, mixed)
         return t.BOOL if comparing else t.FLOAT if t.FLOAT in (left, right) else t.INT
     texts = {t.STRING: True}
     left_text = isinstance(left, t.Literals) or left in texts
@@ -171,6 +175,9 @@ def check_cast(body: Body, node: ast.Cast, operand: ast.Expr, written: ast.TypeE
 
     found = t.resolve(check_expr(body, operand, None))
     target = t.resolve(written_type(body.checker, written))
+    if found == target and found != t.UNKNOWN:
+        message = f"this is `{t.show(target)}` already"
+        body.checker.report("W3002", message, node, "remove the `as`")
     if (found, target) in ((t.INT, t.FLOAT), (t.FLOAT, t.INT)) or t.UNKNOWN in (found, target):
         return target
     if found == t.ANY or (isinstance(found, t.Union) and target in found.members):

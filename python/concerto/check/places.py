@@ -144,6 +144,12 @@ def check_index(body: Body, node: ast.Index) -> Type:
         case t.Simple("Any"):
             check_expr(body, node.index, None)
             return t.ANY
+        case t.Tuple(items):
+            check_expr(body, node.index, None)
+            message = "the place in a tuple is a literal number"
+            help_ = f"write `.0` to `.{len(items) - 1}`, or use an array"
+            checker.report("E3025", message, node.index, help_)
+            return t.UNKNOWN
         case _:
             check_expr(body, node.index, None)
             checker.report("E3025", f"`{t.show(found)}` cannot be indexed", node)

@@ -12,6 +12,9 @@ class Code(NamedTuple):
     slug: str | None = None
 
 
+#: Warnings about taste, which only `--deny` and `[lint]` turn on.
+OFF_BY_DEFAULT = frozenset(["W1001"])
+
 CODES: dict[str, Code] = {
     "E0001": Code("source is not UTF-8"),
     "E0002": Code("unexpected character"),
@@ -27,6 +30,7 @@ CODES: dict[str, Code] = {
     "E1002": Code("unbalanced bracket"),
     "E1003": Code("missing `;`"),
     "E1004": Code("chained comparison"),
+    "E1005": Code("label not before a loop"),
     "E1006": Code("declaration expected"),
     "E1007": Code("missing comma between match arms"),
     "E1008": Code("form of another language"),
@@ -35,9 +39,12 @@ CODES: dict[str, Code] = {
     "E1011": Code("empty interpolation"),
     "E1012": Code("not assignable"),
     "E1013": Code("bare map key"),
+    "E1014": Code("misplaced type arguments"),
     "E1015": Code("argument order or duplicate name"),
     "E1016": Code("bad parameter order"),
     "E1017": Code("body missing or not allowed"),
+    "E1018": Code("misplaced rest pattern"),
+    "E1020": Code("decorator or `pub` not allowed here"),
     "E1021": Code("right side of `|>` is not a call"),
     "E1022": Code("alternatives in `let`"),
     "E1023": Code("unreachable `catch` after a bare one"),
@@ -137,13 +144,23 @@ CODES: dict[str, Code] = {
     "E4060": Code("bad value in the manifest", "manifest-value"),
     "E4061": Code("profile that fits nothing", "manifest-profile"),
     "E9001": Code("not supported yet", "not-supported-yet"),
+    "W0001": Code("doc comment documents nothing"),
+    "W0002": Code("naming convention"),
+    "W1001": Code("useless `;` or parentheses"),
     "W2001": Code("unused binding"),
     "W2002": Code("`mut` not needed"),
     "W2003": Code("unreachable code"),
+    "W3001": Code("comparison is always true or false"),
+    "W3002": Code("useless cast"),
+    "W3003": Code("empty collection of unknown type"),
     "W3004": Code("`??` on a value that is never nil", "coalesce-never-nil"),
     "W3005": Code("result discarded"),
+    "W3006": Code("tail value discarded"),
+    "W3007": Code("literal is not in the union"),
     "W3009": Code("arm can never match"),
     "W3010": Code("`try` or `catch` that can never act"),
+    "W3011": Code("repeated literal key"),
+    "W3013": Code("Int division where Float was likely meant"),
     "W4001": Code("key in the source", "conn-hardcoded-key"),
     "W4002": Code("key over plain HTTP", "conn-plaintext-key"),
     "W4003": Code("field has no effect", "conn-field-unused"),

@@ -7,20 +7,24 @@ from collections.abc import Iterator
 from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source
 from concerto.syntax import ast
+from concerto.syntax.grammar.rules import Notes
 from concerto.syntax.walk import children
 
 _SETTINGS = (ast.Connect, ast.Model, ast.Agent, ast.Mcp, ast.Mock)
 
 
-def check_tree(source: Source, module: ast.Module, parenthesised: set[int]) -> list[Diagnostic]:
-    """All violations, in order of the tree. `parenthesised` holds the identities of expressions in parentheses."""
-    found: list[Diagnostic] = []
+def check_tree(source: Source, module: ast.Module, notes: Notes) -> list[Diagnostic]:
+    """All violations, in order of the tree."""
+    found = [
+        Diagnostic("E1018", _TWICE, source, Label(span), help="leave one of them out")
+        for span in notes.rests
+    ]
     pending: list[tuple[ast.Node, bool]] = [(module, False)]
     while pending:
         node, in_settings = pending.pop()
         found.extend(
             Diagnostic(code, message, source, Label(at.span), help=help_)
-            for code, message, at, help_ in _check(node, in_settings, parenthesised)
+            for code, message, at, help_ in _check(node, in_settings, notes)
         )
         inside = in_settings or isinstance(node, _SETTINGS)
         pending.extend((child, inside) for child in children(node))
@@ -28,10 +32,14 @@ def check_tree(source: Source, module: ast.Module, parenthesised: set[int]) -> l
 
 
 _Problem = tuple[str, str, ast.Node, str | None]
+_TWICE = "`..` stands twice"
 
 
-def _check(node: ast.Node, in_settings: bool, parenthesised: set[int]) -> Iterator[_Problem]:
+def _check(node: ast.Node, in_settings: bool, notes: Notes) -> Iterator[_Problem]:
+    yield from _rests(node)
     match node:
+        case ast.Impl() | ast.Use():
+            yield from _bare(node)
         case ast.Assign() if not _is_place(node.place):
             yield (
                 "E1012",
@@ -41,7 +49,7 @@ def _check(node: ast.Node, in_settings: bool, parenthesised: set[int]) -> Iterat
             )
         case ast.Entry() if not in_settings:
             key = node.key
-            if isinstance(key, ast.PathExpr) and id(key) not in parenthesised:
+            if isinstance(key, ast.PathExpr) and id(key) not in notes.parenthesised:
                 yield (
                     "E1013",
                     f"the key `{key.path}` is not quoted",
@@ -65,6 +73,29 @@ def _check(node: ast.Node, in_settings: bool, parenthesised: set[int]) -> Iterat
             yield "E1010", "`_` is no value", node, "it matches anything in a pattern"
         case _:
             pass
+
+
+def _rests(node: ast.Node) -> Iterator[_Problem]:
+    """`..` in a pattern that is no array, or twice in one."""
+    rests = [child for child in children(node) if isinstance(child, ast.RestPattern)]
+    if isinstance(node, ast.ArrayPattern):
+        for rest in rests[1:]:
+            yield "E1018", _TWICE, rest, "leave one of them out"
+        return
+    for rest in rests:
+        help_ = "it takes the rest of an array, `[first, ..rest]`, or of the fields of a struct"
+        yield "E1018", "`..` cannot stand here", rest, help_
+
+
+def _bare(node: ast.Impl | ast.Use) -> Iterator[_Problem]:
+    """What cannot be decorated or made public."""
+    word = "impl" if isinstance(node, ast.Impl) else "use"
+    for decorator in node.decorators[:1]:
+        yield "E1020", f"a decorator cannot stand before `{word}`", decorator, "remove it"
+        return
+    if node.is_pub and isinstance(node, ast.Impl):
+        help_ = "write `pub` before its methods"
+        yield "E1020", "`pub` cannot stand before `impl`", node, help_
 
 
 def _is_place(node: ast.Expr) -> bool:

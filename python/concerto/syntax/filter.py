@@ -12,29 +12,9 @@ from typing import Any
 
 from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
-from concerto.syntax.tokens import HARD_KEYWORDS, SOFT_KEYWORDS
+from concerto.syntax.tokens import CLOSERS, HARD_KEYWORDS, OPERAND_END, SOFT_KEYWORDS
 
-_CLOSERS = {"LPAREN": "RPAREN", "LBRACKET": "RBRACKET", "LBRACE": "RBRACE"}
-_OPERAND_END = frozenset(
-    [
-        "IDENT",
-        "INT",
-        "FLOAT",
-        "STRING",
-        "IEND",
-        "SELF",
-        "TRUE",
-        "FALSE",
-        "NIL",
-        "RPAREN",
-        "RBRACKET",
-        "RBRACE",
-        "QUEST",
-        "AWAIT",
-        "DOTDOT_OPEN",
-        "RANGLE",
-    ]
-)
+_PARTNERS = {"LPAREN": "RPAREN", "LBRACKET": "RBRACKET", "LBRACE": "RBRACE", "ISTART": "IEND"}
 _DECLARING = frozenset(
     [
         "STRUCT",
@@ -121,15 +101,35 @@ def filter_tokens(source: Source, tokens: Sequence[Any]) -> tuple[list[Any], lis
     return _Layout(words).run(), []
 
 
+def close_brackets(tokens: Sequence[Any]) -> list[Any]:
+    """The tokens that the grammar reads if all that is open at the end of the file were closed there."""
+    words = list(tokens)
+    for opening in reversed(_open_brackets(words)):
+        words.append(_Virtual(_PARTNERS[opening.type], words[-1].end, words[-1].lineno))
+    _classify_words(words)
+    _classify_angles(words)
+    return _Layout(words).run()
+
+
+def _open_brackets(tokens: Sequence[Any]) -> list[Any]:
+    """Those without a partner, of tokens in which no bracket closes another kind."""
+    open_: list[Any] = []
+    for token in tokens:
+        if token.type in _PARTNERS:
+            open_.append(token)
+        elif token.type in CLOSERS:
+            open_.pop()
+    return open_
+
+
 def _check_brackets(source: Source, tokens: Sequence[Any]) -> Diagnostic | None:
     """E1002 for the first bracket without partner, with both places where there are two. Interpolations count as brackets."""
     open_: list[Any] = []
-    partners = {**_CLOSERS, "ISTART": "IEND"}
     for token in tokens:
-        if token.type in partners:
+        if token.type in _PARTNERS:
             open_.append(token)
-        elif token.type in ("RPAREN", "RBRACKET", "RBRACE", "IEND"):
-            if open_ and partners[open_[-1].type] == token.type:
+        elif token.type in CLOSERS:
+            if open_ and _PARTNERS[open_[-1].type] == token.type:
                 open_.pop()
                 continue
             here = Label(Span(token.index, token.end))
@@ -362,7 +362,7 @@ class _Layout:
             self.previous == "IDENT" and len(self.out) > 1 and self.out[-2].type == "AT"
         )
         return (
-            self.previous in _OPERAND_END
+            self.previous in OPERAND_END
             and not names_decorator
             and not frame.after_declaration
             and not frame.after_decorator
@@ -439,7 +439,7 @@ class _Layout:
             else:
                 token.type = "LBRACE_STRUCT"
                 new.kind, new.has_fields, new.is_literal = "fields", True, True
-        elif in_head and previous in _OPERAND_END:
+        elif in_head and previous in OPERAND_END:
             self._body(token, new)
         elif self._is_map(at):
             token.type = "LBRACE_MAP"

@@ -14,7 +14,7 @@ from sly import Lexer
 
 from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
-from concerto.syntax.tokens import SIGNS
+from concerto.syntax.tokens import OPERAND_END, SIGNS
 
 _MAX_INT = 2**63 - 1
 _MAX_NESTING = 64
@@ -37,6 +37,8 @@ class Docs:
 
     module: str | None = None
     before: dict[int, str] = field(default_factory=dict)
+    #: Where each begins, by the same offset.
+    places: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -127,6 +129,7 @@ class _Scanner:
         self.diagnostics: list[Diagnostic] = []
         self.strings: list[_OpenString] = []
         self.doc_lines: list[str] = []
+        self.doc_start = 0
 
     def report(
         self, code: str, message: str, start: int, end: int, help_: str | None = None
@@ -141,6 +144,8 @@ class _Scanner:
         for open_string in self.strings:
             message = "the string does not end: an interpolation in it is still open"
             self.report("E0007", message, open_string.start, open_string.start + 1)
+        if self.doc_lines:
+            self.docs.places[len(self.text)] = self.doc_start
 
     def run_from(self, start: int) -> int:
         """Lexes until something was scanned by hand; gives the offset to go on from."""
@@ -177,6 +182,7 @@ class _Scanner:
     def add(self, token: Any) -> None:
         if self.doc_lines:
             self.docs.before[token.index] = "\n".join(self.doc_lines)
+            self.docs.places[token.index] = self.doc_start
             self.doc_lines = []
         if token.type == "LABEL":
             token.value = token.value[1:]
@@ -188,6 +194,10 @@ class _Scanner:
 
     def unexpected(self, at: int) -> None:
         character = self.text[at]
+        if character == "&" and not (self.tokens and self.tokens[-1].type in OPERAND_END):
+            message, help_ = "there is no `&`", "leave it out: values are copied where they go"
+            self.report("E1008", message, at, at + 1, help_)
+            return
         hint = "`and` is written `&&`" if character == "&" else None
         shown = character if character.isprintable() else f"U+{ord(character):04X}"
         self.report("E0002", f"unexpected character `{shown}`", at, at + 1, hint)
@@ -198,6 +208,8 @@ class _Scanner:
             line = text[3:].removeprefix(" ").rstrip("\r")
             self.docs.module = line if self.docs.module is None else f"{self.docs.module}\n{line}"
         elif text.startswith("///") and not text.startswith("////"):
+            if not self.doc_lines:
+                self.doc_start = token.index
             self.doc_lines.append(text[3:].removeprefix(" ").rstrip("\r"))
 
     def block_comment(self, start: int) -> int:

@@ -19,11 +19,20 @@ from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
 from concerto.syntax import ast
 from concerto.syntax.checks import check_tree
-from concerto.syntax.filter import filter_tokens
+from concerto.syntax.filter import close_brackets, filter_tokens
 from concerto.syntax.grammar import decl, expr, pattern, stmt, type_expr
-from concerto.syntax.grammar.rules import RULES
-from concerto.syntax.lexer import lex
-from concerto.syntax.tokens import DESCRIPTIONS, FILTERED, HARD_KEYWORDS, SIGNS, SOFT_KEYWORDS
+from concerto.syntax.grammar.rules import RULES, Notes
+from concerto.syntax.lexer import Docs, lex
+from concerto.syntax.lints import lint_tree
+from concerto.syntax.mistakes import UnexpectedTokenError, explain
+from concerto.syntax.tokens import (
+    CLOSERS,
+    FILTERED,
+    HARD_KEYWORDS,
+    OPENERS,
+    SIGNS,
+    SOFT_KEYWORDS,
+)
 
 #: More syntax errors than this are not looked for.
 MAX_ERRORS = 20
@@ -58,7 +67,6 @@ PRECEDENCE = (
     ("left", "DOT", "LPAREN", "LBRACKET", "LANGLE"),
 )
 
-_COMPARISONS = frozenset(["EQ", "NE", "LT", "GT", "LE", "GE"])
 _DECLARATION_WORDS = frozenset(
     [
         "FN",
@@ -85,18 +93,6 @@ _DECLARATION_WORDS = frozenset(
         "ASYNC",
     ]
 )
-_OPENERS = frozenset(
-    ["LPAREN", "LBRACKET", "LBRACE", "LBRACE_BODY", "LBRACE_STRUCT", "LBRACE_MAP", "ISTART"]
-)
-_CLOSERS = frozenset(["RPAREN", "RBRACKET", "RBRACE", "IEND"])
-
-
-class _SyntaxError(Exception):
-    """Leaves SLY's loop at the first error: recovery is ours."""
-
-    def __init__(self, token: Any, expected: dict[str, int]) -> None:
-        super().__init__()
-        self.token, self.expected = token, expected
 
 
 def grammar_digest(grammar: Any) -> str:
@@ -123,7 +119,7 @@ def build_parser_class(table_class: Any) -> Any:
         namespace[f"rule_{number}"] = action
 
     def error(self: Any, token: Any) -> None:
-        raise _SyntaxError(token, self._lrtable.lr_action[self.state])
+        raise UnexpectedTokenError(token, self._lrtable.lr_action[self.state])
 
     namespace["error"] = error
     real, silent = sly.yacc.LRTable, sly.yacc.SlyLogger(_Nowhere())
@@ -165,29 +161,29 @@ def _parser_class() -> Any:
 
 def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
     """The tree of a file and what is wrong with its text. With unbalanced brackets the tree is empty."""
-    tokens, docs, diagnostics = lex(source)
-    tokens, unbalanced = filter_tokens(source, tokens)
+    words, docs, diagnostics = lex(source)
+    tokens, unbalanced = filter_tokens(source, words)
     empty = ast.Module(span=Span(0, len(source.text)), items=(), doc=docs.module)
     too_deep = None if unbalanced else _too_deep(source, tokens)
     if unbalanced or too_deep:
         # A string that does not end unbalances everything behind it: say only what came first.
         cut_off = any(d.code in ("E0003", "E0007", "E0010") for d in diagnostics)
-        extra = [] if cut_off else unbalanced
+        extra = [] if cut_off else [_inside(source, words, docs, each) for each in unbalanced]
         return empty, [*diagnostics, *extra, *([too_deep] if too_deep else [])]
-    parser = _parser_class()()
-    parser.docs, parser.length, parser.text = docs, len(source.text), source.text
+    parser = _parser(source, docs)
     module = empty
     removed: set[int] = set()
     lost: set[str] = set()
+    damaged: list[Span] = []
     bad_lines = {source.position(d.primary.span.start)[0] for d in diagnostics}
     for _ in range(MAX_ERRORS):
-        parser.parenthesised = set()
+        parser.notes = Notes()
         try:
             module = parser.parse(iter(tokens))
             break
-        except _SyntaxError as error:
+        except UnexpectedTokenError as error:
             at = _index_of(tokens, error.token)
-            diagnostic = _explain(source, tokens, at, error)
+            diagnostic = explain(source, tokens, at, error)
             # What is left of a statement after its mistake was cut out may not parse either: one message is enough.
             line = source.position(diagnostic.primary.span.start)[0]
             if not removed & {at, at - 1} and line not in bad_lines:
@@ -196,12 +192,38 @@ def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
             if start == end:
                 return module, diagnostics
             lost.update(str(t.value) for t in tokens[start:end] if t.type == "IDENT")
+            damaged.append(Span(tokens[start].index, tokens[end - 1].end))
             del tokens[start:end]
             removed = {start, start - 1}
     else:
-        parser.parenthesised = set()
-    module = replace(module, lost=frozenset(lost))
-    return module, [*diagnostics, *check_tree(source, module, parser.parenthesised)]
+        parser.notes = Notes()
+    module = replace(module, lost=frozenset(lost), damaged=tuple(damaged))
+    diagnostics += check_tree(source, module, parser.notes)
+    if not diagnostics:
+        diagnostics = lint_tree(source, module, parser.notes, docs)
+    return module, diagnostics
+
+
+def _parser(source: Source, docs: Docs) -> Any:
+    parser = _parser_class()()
+    parser.docs, parser.length, parser.text = docs, len(source.text), source.text
+    parser.notes = Notes()
+    return parser
+
+
+def _inside(source: Source, words: list[Any], docs: Docs, unbalanced: Diagnostic) -> Diagnostic:
+    """For a `(` or `[` that is never closed: the token behind it that cannot stand there, if there is one."""
+    opening = unbalanced.primary.span
+    if not unbalanced.primary.text or source.text[opening.start] not in "([":
+        return unbalanced
+    tokens = close_brackets(words)
+    try:
+        _parser(source, docs).parse(iter(tokens))
+    except UnexpectedTokenError as error:
+        if error.token is not None and opening.end <= error.token.index < error.token.end:
+            found = explain(source, tokens, _index_of(tokens, error.token), error)
+            return replace(found, related=(Label(opening, "this is never closed"),))
+    return unbalanced
 
 
 def _index_of(tokens: list[Any], token: Any) -> int:
@@ -213,7 +235,7 @@ def _index_of(tokens: list[Any], token: Any) -> int:
 def _too_deep(source: Source, tokens: list[Any]) -> Diagnostic | None:
     depth = chain = 0
     for token in tokens:
-        depth += (token.type in _OPENERS) - (token.type in _CLOSERS)
+        depth += (token.type in OPENERS) - (token.type in CLOSERS)
         chain = (
             chain + 1
             if token.type in ("ELSE", "MINUS", "NOT", "AWAIT")
@@ -236,9 +258,9 @@ def _region(tokens: list[Any], at: int) -> tuple[int, int]:
     block, depth = -1, 0
     for here in range(at - 1, -1, -1):
         kind = tokens[here].type
-        if kind in _CLOSERS:
+        if kind in CLOSERS:
             depth += 1
-        elif kind in _OPENERS:
+        elif kind in OPENERS:
             if depth == 0 and kind.startswith("LBRACE"):
                 block = here
                 break
@@ -248,23 +270,23 @@ def _region(tokens: list[Any], at: int) -> tuple[int, int]:
     depth = 0
     for here in range(block + 1, at):
         kind = tokens[here].type
-        depth += (kind in _OPENERS) - (kind in _CLOSERS)
+        depth += (kind in OPENERS) - (kind in CLOSERS)
         ends = kind in separators or (kind == "RBRACE" and _begins(tokens, here + 1))
         if depth == 0 and ends:
             start = here + 1
     end, depth = at, 0
     for here in range(start, at):
-        depth += (tokens[here].type in _OPENERS) - (tokens[here].type in _CLOSERS)
+        depth += (tokens[here].type in OPENERS) - (tokens[here].type in CLOSERS)
     while end < len(tokens):
         kind = tokens[end].type
         if depth <= 0 and kind in separators:
             return start, end + 1
-        if depth <= 0 and kind in _CLOSERS:
+        if depth <= 0 and kind in CLOSERS:
             # The mistake is at the bracket itself: what stands before it goes, or the whole block.
             return (start, end) if end > start else (max(block, 0), end + 1)
         if depth <= 0 and end > max(at, start) and block < 0 and kind in _DECLARATION_WORDS:
             return start, end
-        depth += (kind in _OPENERS) - (kind in _CLOSERS)
+        depth += (kind in OPENERS) - (kind in CLOSERS)
         if depth == 0 and kind == "RBRACE" and end >= at:
             return start, end + 1
         end += 1
@@ -276,94 +298,3 @@ def _begins(tokens: list[Any], at: int) -> bool:
     return at >= len(tokens) or tokens[at].type not in (
         "ELSE", "CATCH", "DOT", "QUEST", "COMMA", "SEMI", "RPAREN", "RBRACKET", "FATARROW",
     )  # fmt: skip
-
-
-def _explain(source: Source, tokens: list[Any], at: int, error: _SyntaxError) -> Diagnostic:
-    """The diagnostic for an unexpected token, in words of the language."""
-    token = error.token
-    end = len(source.text)
-    span = Span(token.index, token.end) if token else Span(max(end - 1, 0), end)
-    kind = token.type if token else "$end"
-    previous = tokens[at - 1] if 0 < at <= len(tokens) else None
-    before = previous.type if previous else ""
-    expected = {name for name, action in error.expected.items() if action is not None}
-
-    def diagnostic(
-        code: str, message: str, help_: str | None = None, where: Span = span
-    ) -> Diagnostic:
-        return Diagnostic(code, message, source, Label(where), help=help_)
-
-    if kind in _COMPARISONS and kind in error.expected and error.expected[kind] is None:
-        return diagnostic("E1004", "comparisons cannot be chained", "write `a < b && b < c`")
-    if kind == "LET" and before in ("IF", "WHILE"):
-        word = before.lower()
-        return diagnostic("E1008", f"there is no `{word} let`", "use `match`")
-    if kind == "ELSE":
-        return diagnostic("E1009", "`else` without `if`")
-    if before in ("STRUCT", "ENUM", "TRAIT", "FN", "SCHEMA", "MOD", "CONST") and kind != "IDENT":
-        return diagnostic("E1006", f"expected a name after `{previous.value}`")  # type: ignore[union-attr]
-    if kind in ("IEND", "IMID") and before in ("ISTART", "IMID"):
-        return diagnostic(
-            "E1011", "the interpolation is empty", "write an expression between the braces"
-        )
-    found = _describe(token) if token else DESCRIPTIONS["$end"]
-    if "COMMA" in expected and previous and _in_match(tokens, at):
-        after = Span(previous.end, previous.end + 1)
-        return diagnostic(
-            "E1007", "missing `,` between match arms", "put a comma after the arm", after
-        )
-    if "SEMI" in expected and previous and _starts_statement(kind):
-        after = Span(previous.end, previous.end + 1)
-        return diagnostic("E1003", "missing `;`", "end the statement with `;`", after)
-    if kind in ("CONNECT", "MODEL", "SCHEMA", "TOOL", "STRUCT", "ENUM", "FN"):
-        code = "E4001" if kind == "CONNECT" else "E1001"
-        word = str(token.value)
-        message = f"`{word}` is declared at module scope"
-        if not (kind == "FN" and "IDENT" not in expected):
-            return diagnostic(code, message, f"move the `{word}` out of the function")
-    if kind == "STAR" and before == "STAR":
-        return diagnostic("E1008", "there is no `**`", "use `.pow(n)`")
-    wanted = _wanted(expected)
-    help_ = "expected " + wanted if wanted else None
-    return diagnostic("E1001", f"unexpected {found}", help_)
-
-
-def _in_match(tokens: list[Any], at: int) -> bool:
-    """Whether the innermost bracket is that of a `match`, behind the `=>` of an arm."""
-    depth = 0
-    has_arrow = False
-    for here in range(at - 1, -1, -1):
-        kind = tokens[here].type
-        has_arrow = has_arrow or (kind == "FATARROW" and depth == 0)
-        if kind in _CLOSERS:
-            depth += 1
-        elif kind in _OPENERS:
-            if depth == 0:
-                return kind == "LBRACE_BODY" and has_arrow
-            depth -= 1
-    return False
-
-
-def _describe(token: Any) -> str:
-    if token.type in ("IDENT", "STATE"):
-        return f"`{token.value}`"
-    if token.type in ("SEMI", "COMMA") and token.index == token.end:
-        return "end of the block"
-    return DESCRIPTIONS[token.type]
-
-
-def _starts_statement(kind: str) -> bool:
-    return kind in (
-        "LET", "IDENT", "IF", "FOR", "WHILE", "MATCH", "RETURN", "LOOP", "STRING", "ISTART", "INT", "BREAK", "TRY",
-        "CONST", "RBRACE", "SELF", "THROW", "CONTINUE",
-    )  # fmt: skip
-
-
-def _wanted(expected: set[str]) -> str:
-    """What could stand here, if that can be said in a few words."""
-    if {"IDENT", "INT", "LPAREN", "STRING"} <= expected:
-        return "an expression"
-    names = sorted({DESCRIPTIONS[kind] for kind in expected if kind in DESCRIPTIONS})
-    if not 0 < len(names) <= 6:
-        return ""
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]

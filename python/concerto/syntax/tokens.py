@@ -119,6 +119,34 @@ FILTERED = {
     "STATE": "a name",
 }
 
+#: What can end an operand.
+OPERAND_END = frozenset(
+    [
+        "IDENT",
+        "INT",
+        "FLOAT",
+        "STRING",
+        "IEND",
+        "SELF",
+        "TRUE",
+        "FALSE",
+        "NIL",
+        "RPAREN",
+        "RBRACKET",
+        "RBRACE",
+        "QUEST",
+        "AWAIT",
+        "DOTDOT_OPEN",
+        "RANGLE",
+    ]
+)
+
+#: What opens and closes brackets, interpolations among them.
+OPENERS = frozenset(
+    ["LPAREN", "LBRACKET", "LBRACE", "LBRACE_BODY", "LBRACE_STRUCT", "LBRACE_MAP", "ISTART"]
+)
+CLOSERS = frozenset(["RPAREN", "RBRACKET", "RBRACE", "IEND"])
+
 #: How a kind of token is called in messages.
 DESCRIPTIONS = {
     **{kind: f"`{sign}`" for kind, sign in SIGNS.items()},

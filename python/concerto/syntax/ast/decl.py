@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from concerto.source import Span
 from concerto.syntax.ast.expr import Argument, Block, Expr
 from concerto.syntax.ast.node import Name, Node, Path
 from concerto.syntax.ast.stmt import Statement
@@ -268,3 +269,5 @@ class Module(Node):
     doc: str | None = field(default=None, compare=False)
     #: Words in what could not be read: nothing is to be said about them.
     lost: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    #: Where something could not be read.
+    damaged: tuple[Span, ...] = field(default=(), compare=False, repr=False)

@@ -66,11 +66,18 @@ def one_more_field(_parser: Any, p: Any) -> list[Any]:
     return items
 
 
+def doc_of(parser: Any, span: Span) -> str | None:
+    """The doc comment before something that can have one."""
+    parser.notes.documented.add(span.start)
+    found: str | None = parser.docs.before.get(span.start)
+    return found
+
+
 @rule("declaration : decorators is_pub core", "method : decorators is_pub function")
 def declaration(parser: Any, p: Any) -> ast.Declaration:
     """Adds what stands before a declaration: decorators, `pub` and the doc comment."""
     span = span_of(p)
-    doc = parser.docs.before.get(span.start)
+    doc = doc_of(parser, span)
     decorators = tuple(p.decorators)
     core: ast.Declaration = p[2]
     return replace(core, span=span, decorators=decorators, is_pub=p.is_pub, doc=doc)
@@ -204,7 +211,7 @@ def field(parser: Any, p: Any) -> ast.Field:
         is_optional=p.opt_quest,
         type=p.type,
         default=p.opt_value,
-        doc=parser.docs.before.get(span.start),
+        doc=doc_of(parser, span),
     )
 
 
@@ -216,13 +223,15 @@ def enum(_parser: Any, p: Any) -> ast.Enum:
 
 
 @rule("variant : IDENT", "variant : IDENT LPAREN opt_types RPAREN")
-def variant(_parser: Any, p: Any) -> ast.Variant:
+def variant(parser: Any, p: Any) -> ast.Variant:
+    doc_of(parser, span_of(p))
     items = p.opt_types if len(p) == 4 else None
     return ast.Variant(span=span_of(p), name=name_at(p, 0), items=items, fields=None)
 
 
 @rule("variant : IDENT LBRACE_STRUCT fields RBRACE")
-def struct_variant(_parser: Any, p: Any) -> ast.Variant:
+def struct_variant(parser: Any, p: Any) -> ast.Variant:
+    doc_of(parser, span_of(p))
     return ast.Variant(span=span_of(p), name=name_at(p, 0), items=None, fields=p.fields)
 
 
@@ -311,6 +320,7 @@ def config(_parser: Any, p: Any) -> tuple[ast.ConfigField, ...]:
 
 @rule("cfield : IDENT COLON expr", "cfield : STRING COLON expr")
 def config_field(parser: Any, p: Any) -> ast.ConfigField:
+    doc_of(parser, span_of(p))
     key = name_at(p, 0)
     # A quoted key is plain if nothing in it was an escape.
     quoted = p._slice[0].type == "STRING"
@@ -341,7 +351,8 @@ def tool_setting(_parser: Any, p: Any) -> ast.ConfigField:
 
 
 @rule("tool_field : STATE COLON type ASSIGN expr")
-def tool_state(_parser: Any, p: Any) -> ast.ToolState:
+def tool_state(parser: Any, p: Any) -> ast.ToolState:
+    doc_of(parser, span_of(p))
     return ast.ToolState(span=span_of(p), name=name_at(p, 0), type=p.type, value=p.expr)
 
 
@@ -397,7 +408,8 @@ def pipeline(_parser: Any, p: Any) -> ast.Pipeline:
 
 
 @rule("stage : decorators STAGE IDENT LPAREN params RPAREN result block")
-def stage(_parser: Any, p: Any) -> ast.Stage:
+def stage(parser: Any, p: Any) -> ast.Stage:
+    doc_of(parser, span_of(p))
     return ast.Stage(
         span=span_of(p),
         decorators=tuple(p.decorators),

@@ -256,7 +256,7 @@ def tuple_(_parser: Any, p: Any) -> ast.TupleLiteral:
 @rule("primary : LPAREN expr RPAREN")
 def grouped(parser: Any, p: Any) -> ast.Expr:
     inner: ast.Expr = p.expr
-    parser.parenthesised.add(id(inner))
+    parser.notes.parenthesised.add(id(inner))
     return inner
 
 

@@ -68,10 +68,11 @@ def variant(_parser: Any, p: Any) -> ast.VariantPattern:
 
 
 @rule("pattern_atom : path LBRACE_STRUCT field_patterns RBRACE")
-def struct(_parser: Any, p: Any) -> ast.StructPattern:
+def struct(parser: Any, p: Any) -> ast.StructPattern:
     fields = tuple(f for f in p.field_patterns if isinstance(f, ast.FieldPattern))
-    rest = len(fields) < len(p.field_patterns)
-    return ast.StructPattern(span=span_of(p), path=p.path, fields=fields, has_rest=rest)
+    rests = [f for f in p.field_patterns if isinstance(f, ast.RestPattern)]
+    parser.notes.rests += [rest.span for rest in rests[1:]]
+    return ast.StructPattern(span=span_of(p), path=p.path, fields=fields, has_rest=bool(rests))
 
 
 @rule("field_pattern : IDENT", "field_pattern : IDENT COLON pattern")

@@ -6,6 +6,7 @@ SLY reads rules from one class body; `rule` files each function with the full fo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from concerto.source import Span
@@ -13,6 +14,21 @@ from concerto.syntax.ast import Name, Node
 
 Action = Callable[[Any, Any], Any]
 A = TypeVar("A", bound=Action)
+
+
+@dataclass
+class Notes:
+    """What the tree does not hold and a later check wants to know."""
+
+    #: Identities of expressions in parentheses.
+    parenthesised: set[int] = field(default_factory=set)
+    #: Lone `;`.
+    semicolons: list[Span] = field(default_factory=list)
+    #: Second `..` of a struct pattern.
+    rests: list[Span] = field(default_factory=list)
+    #: Offsets of doc comments' owners.
+    documented: set[int] = field(default_factory=set)
+
 
 #: Every action with its productions, in order of definition.
 RULES: list[tuple[tuple[str, ...], Action]] = []

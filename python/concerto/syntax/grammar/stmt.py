@@ -48,8 +48,9 @@ def statement(_parser: Any, p: Any) -> ast.Statement | None:
 
 
 @rule("base_stmt : SEMI")
-def empty(_parser: Any, _p: Any) -> None:
-    return None
+def empty(parser: Any, p: Any) -> None:
+    if p._slice[0].value == ";":
+        parser.notes.semicolons.append(place(p, 0))
 
 
 @rule("base_stmt : LET opt_mut pattern opt_type opt_value SEMI")

@@ -1,0 +1,97 @@
+"""Warnings about expressions that are legal and hardly meant: each says what makes it look wrong."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.bodies import Body
+from concerto.check.types import Type
+from concerto.diagnostics.model import Label, did_you_mean
+from concerto.syntax import ast
+
+
+def check_comparison(body: Body, node: ast.Binary, left: Type, right: Type) -> None:
+    """W3001 for comparisons whose outcome is known, W3007 for a text that its literal type does not have."""
+    outcome = _outcome(node, left)
+    if outcome is not None:
+        message = f"this is always {'true' if outcome else 'false'}"
+        body.checker.report("W3001", message, node)
+    if node.op not in ("==", "!="):
+        return
+    for union, other in ((left, node.right), (right, node.left)):
+        if isinstance(union, t.Literals) and isinstance(other, ast.Literal):
+            word = other.value
+            if isinstance(word, str) and word not in union.values:
+                message = f'`{t.show(union)}` is never `"{word}"`'
+                help_ = did_you_mean(word, list(union.values))
+                body.checker.report("W3007", message, other, help_)
+
+
+def _outcome(node: ast.Binary, left: Type) -> bool | None:
+    """What a comparison gives whatever the values are; None if that depends on them."""
+    if node.left == node.right and isinstance(node.left, ast.PathExpr | ast.FieldAccess):
+        # A Float may be NaN, which equals nothing.
+        holds = node.op in ("==", "<=", ">=")
+        return holds if left in (t.INT, t.STRING, t.BOOL) else None
+    op, length = node.op, node.left
+    if isinstance(node.left, ast.Literal):
+        op = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(op, op)
+        length = node.right
+    number = node.right if length is node.left else node.left
+    if not (_is_length(length) and isinstance(number, ast.Literal) and number.value == 0):
+        return None
+    return {"<": False, ">=": True}.get(op)
+
+
+def _is_length(node: ast.Expr) -> bool:
+    match node:
+        case ast.Call(callee=ast.FieldAccess(name=ast.Name(text="len")), args=()):
+            return True
+        case ast.Call(callee=ast.PathExpr(path=path)):
+            return str(path) == "len"
+        case _:
+            return False
+
+
+def check_division(body: Body, node: ast.Expr) -> None:
+    """W3013: a division of Int literals with a remainder whose result becomes a Float."""
+    match node:
+        case ast.Binary(
+            op="/", left=ast.Literal(value=int() as a), right=ast.Literal(value=int() as b)
+        ):
+            if b and a % b:
+                message = "a division of two Int drops the remainder"
+                body.checker.report("W3013", message, node, f"write `{a}.0 / {b}.0`")
+
+
+def check_keys(body: Body, node: ast.MapLiteral) -> None:
+    """W3011: a literal key that stands twice."""
+    first: dict[tuple[type, object], ast.Expr] = {}
+    for entry in node.entries:
+        if not isinstance(entry.key, ast.Literal):
+            continue
+        key = (type(entry.key.value), entry.key.value)
+        if key in first:
+            related = (Label(first[key].span, "first here"),)
+            message, help_ = "the key stands twice", "the last value wins: remove the other"
+            body.checker.report("W3011", message, entry.key, help_, related)
+        first.setdefault(key, entry.key)
+
+
+def check_empties(body: Body) -> None:
+    """W3003, at the end of a function: empty literals of which nothing told the type."""
+    for node, item in body.empties:
+        if isinstance(t.resolve(item), t.Var):
+            kind = "array" if isinstance(node, ast.ArrayLiteral) else "map"
+            message = f"the type of what the empty {kind} holds is not known: it is `Any`"
+            written = "Array<..>" if kind == "array" else "Map<.., ..>"
+            body.checker.report("W3003", message, node, f"write `let x: {written} = ..`")
+
+
+def check_tail(body: Body, node: ast.Block, found: Type) -> None:
+    """W3006: the value at the end of a function that returns nothing."""
+    found = t.resolve(found)
+    fine = (t.NIL, t.ANY, t.NEVER, t.UNKNOWN, t.BUILDER)
+    if node.tail is not None and found not in fine and not isinstance(found, t.Result):
+        message = f"the function returns nothing, and drops this `{t.show(found)}`"
+        help_ = f"write `-> {t.show(found)}` in its signature, or `;` behind the value"
+        body.checker.report("W3006", message, node.tail, help_)

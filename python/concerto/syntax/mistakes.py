@@ -1,0 +1,273 @@
+"""What is said about a token that the grammar does not take, in words of the language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from concerto.diagnostics.model import Diagnostic, Label
+from concerto.source import Source, Span
+from concerto.syntax.tokens import CLOSERS, DESCRIPTIONS, OPENERS
+
+_COMPARISONS = frozenset(["EQ", "NE", "LT", "GT", "LE", "GE"])
+_STARTS_STATEMENT = frozenset(
+    [
+        "LET",
+        "IDENT",
+        "IF",
+        "FOR",
+        "WHILE",
+        "MATCH",
+        "RETURN",
+        "LOOP",
+        "STRING",
+        "ISTART",
+        "INT",
+        "BREAK",
+        "TRY",
+        "CONST",
+        "RBRACE",
+        "SELF",
+        "THROW",
+        "CONTINUE",
+    ]
+)
+_MODULE_SCOPE = frozenset(
+    [
+        "CONNECT",
+        "MODEL",
+        "AGENT",
+        "SCHEMA",
+        "TOOL",
+        "MCP",
+        "PIPELINE",
+        "HASHMAP",
+        "LEDGER",
+        "MEMORY",
+        "STRUCT",
+        "ENUM",
+        "TRAIT",
+        "IMPL",
+        "FN",
+    ]
+)
+_NAMED = frozenset(
+    ["STRUCT", "ENUM", "TRAIT", "FN", "SCHEMA", "MOD", "CONST", "TYPE", "PIPELINE", "STAGE"]
+)
+#: Words that other languages begin a statement with, and what stands for them here.
+_FOREIGN = {
+    "def": "fn",
+    "func": "fn",
+    "fun": "fn",
+    "function": "fn",
+    "var": "let mut",
+    "val": "let",
+    "class": "struct",
+    "interface": "trait",
+    "import": "use",
+    "switch": "match",
+}
+
+
+class UnexpectedTokenError(Exception):
+    """Leaves SLY's loop at the first error: recovery is ours. `token` is None at the end of the text."""
+
+    def __init__(self, token: Any, expected: dict[str, int]) -> None:
+        super().__init__()
+        self.token, self.expected = token, expected
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An unexpected token with what stands before it."""
+
+    source: Source
+    tokens: list[Any]
+    at: int
+    token: Any
+    table: dict[str, int]
+
+    @property
+    def kind(self) -> str:
+        return self.token.type if self.token else "$end"
+
+    @property
+    def expected(self) -> set[str]:
+        return {name for name, action in self.table.items() if action is not None}
+
+    def before(self, steps: int = 1) -> Any:
+        """The token so many places earlier, or None."""
+        at = self.at - steps
+        return self.tokens[at] if 0 <= at < len(self.tokens) else None
+
+    def kind_before(self, steps: int = 1) -> str:
+        token = self.before(steps)
+        return token.type if token else ""
+
+    def says(self, code: str, message: str, help_: str | None = None, at: Any = None) -> Diagnostic:
+        """A diagnostic at a token or span, by default at the unexpected token."""
+        end = len(self.source.text)
+        span = Span(max(end - 1, 0), end)
+        token = at or self.token
+        if token:
+            span = token if isinstance(token, Span) else Span(token.index, token.end)
+        return Diagnostic(code, message, self.source, Label(span), help=help_)
+
+
+def explain(source: Source, tokens: list[Any], at: int, error: UnexpectedTokenError) -> Diagnostic:
+    """The diagnostic for the token at a place; the first rule that knows the mistake words it."""
+    place = _Place(source, tokens, at, error.token, error.expected)
+    for rule in (_comparison, _incomplete, _foreign, _separator, _misplaced):
+        found = rule(place)
+        if found is not None:
+            return found
+    wanted = _wanted(place.expected)
+    help_ = "expected " + wanted if wanted else None
+    return place.says("E1001", f"unexpected {_describe(place.token)}", help_)
+
+
+def _comparison(place: _Place) -> Diagnostic | None:
+    """A second comparison, or type arguments where none can stand."""
+    kind = place.kind
+    if not (kind in _COMPARISONS and kind in place.table and place.table[kind] is None):
+        return None
+    opening = next((t for t in reversed(place.tokens[: place.at]) if t.type in _COMPARISONS), None)
+    following = place.tokens[place.at + 1].type if place.at + 1 < len(place.tokens) else ""
+    if kind == "GT" and opening and opening.type == "LT" and following == "LPAREN":
+        between = place.tokens[place.tokens.index(opening) + 1 : place.at]
+        if all(t.type in ("IDENT", "COMMA", "COLONCOLON") for t in between):
+            message = "type arguments cannot stand here"
+            return place.says("E1014", message, "write them behind a name: `f<Int>(1)`", opening)
+    return place.says("E1004", "comparisons cannot be chained", "write `a < b && b < c`")
+
+
+def _incomplete(place: _Place) -> Diagnostic | None:
+    """Something lacks its name, value or beginning."""
+    kind, before = place.kind, place.kind_before()
+    if kind == "ELSE":
+        return place.says("E1009", "`else` without `if`")
+    if before in _NAMED and kind != "IDENT":
+        return place.says("E1006", f"expected a name after `{place.before().value}`")
+    if kind in ("IEND", "IMID") and before in ("ISTART", "IMID"):
+        opening = Span(place.before().end - 2, place.token.index + 1)
+        help_ = "write an expression between the braces"
+        return place.says("E1011", "the interpolation is empty", help_, opening)
+    if before == "COLON" and place.kind_before(2) == "LABEL":
+        label = place.before(2)
+        help_ = "put it before `loop`, `while` or `for`"
+        return place.says("E1005", f"the label `'{label.value}` is not before a loop", help_, label)
+    decorated = before == "PUB" or _ends_decorator(place)
+    if decorated and kind in ("LET", "IF", "FOR", "WHILE", "LOOP", "MATCH", "RETURN", "CONNECT"):
+        word = "`pub`" if before == "PUB" else "a decorator"
+        return place.says(
+            "E1020", f"{word} cannot stand before a statement", "remove it", place.before()
+        )
+    return None
+
+
+def _ends_decorator(place: _Place) -> bool:
+    return place.kind_before() == "IDENT" and place.kind_before(2) == "AT"
+
+
+def _foreign(place: _Place) -> Diagnostic | None:
+    """A form that other languages have; named with what stands for it here."""
+    kind, before = place.kind, place.kind_before()
+    if kind == "LET" and before in ("IF", "WHILE"):
+        return place.says("E1008", f"there is no `{before.lower()} let`", "use `match`")
+    if kind == "STAR" and before == "STAR":
+        return place.says("E1008", "there is no `**`", "use `.pow(n)`")
+    if kind == "MUT":
+        message, help_ = "`mut` cannot stand here", "it belongs to `let mut x` and to parameters"
+        return place.says("E1008", message, help_)
+    if kind in ("LT", "LANGLE") and before == "COLONCOLON":
+        message, help_ = "there is no `::<`", "write type arguments behind the name: `f<Int>(1)`"
+        return place.says("E1008", message, help_)
+    if kind == "LPAREN" and before == "IDENT" and place.kind_before(2) == "STRUCT":
+        message, help_ = "there are no tuple structs", "name the fields: `struct S { x: Int }`"
+        return place.says("E1008", message, help_)
+    if kind == "LPAREN" and before == "PUB":
+        return place.says("E1008", "there is no `pub(..)`", "write `pub` alone")
+    if kind in ("PLUS", "SEMI", "RBRACE") and before == "PLUS" and _touching(place):
+        return place.says("E1008", "there is no `++`", "write `x += 1`", place.before())
+    if kind == "ASSIGN" and before in ("EQ", "NE") and _touching(place):
+        return place.says(
+            "E1008", f"there is no `{place.before().value}=`", "leave out the last `=`"
+        )
+    if kind == "IDENT" and before == "IDENT" and place.before().value in _FOREIGN:
+        word = place.before().value
+        message = f"there is no `{word}`"
+        return place.says("E1008", message, f"write `{_FOREIGN[word]}`", place.before())
+    return None
+
+
+def _touching(place: _Place) -> bool:
+    return bool(place.token) and place.before().end == place.token.index
+
+
+def _separator(place: _Place) -> Diagnostic | None:
+    """A comma or semicolon is missing behind the token before."""
+    previous = place.before()
+    if previous is None:
+        return None
+    after = Span(previous.end, previous.end + 1)
+    if "COMMA" in place.expected and _in_match(place.tokens, place.at):
+        message, help_ = "missing `,` between match arms", "put a comma after the arm"
+        return place.says("E1007", message, help_, after)
+    if "SEMI" in place.expected and place.kind in _STARTS_STATEMENT:
+        return place.says("E1003", "missing `;`", "end the statement with `;`", after)
+    return None
+
+
+def _misplaced(place: _Place) -> Diagnostic | None:
+    """A declaration in a body."""
+    kind = place.kind
+    if kind not in _MODULE_SCOPE or (kind == "FN" and "IDENT" not in place.expected):
+        return None
+    word = str(place.token.value)
+    code = "E4001" if kind == "CONNECT" else "E1001"
+    help_ = f"move the `{word}` out of the function"
+    if kind == "FN":
+        help_ += ", or use a closure: `let f = |x: Int| x + 1;`"
+    return place.says(code, f"`{word}` is declared at module scope", help_)
+
+
+def _in_match(tokens: list[Any], at: int) -> bool:
+    """Whether the innermost bracket is that of a `match`, behind the `=>` of an arm."""
+    depth = 0
+    has_arrow = False
+    for here in range(at - 1, -1, -1):
+        kind = tokens[here].type
+        has_arrow = has_arrow or (kind == "FATARROW" and depth == 0)
+        if kind in CLOSERS:
+            depth += 1
+        elif kind in OPENERS:
+            if depth == 0:
+                return kind == "LBRACE_BODY" and has_arrow
+            depth -= 1
+    return False
+
+
+def _describe(token: Any) -> str:
+    if token is None:
+        return "end of the file"
+    if token.type in ("IDENT", "STATE"):
+        return f"`{token.value}`"
+    if token.type in ("SEMI", "COMMA") and token.index == token.end:
+        return "end of the block"
+    return DESCRIPTIONS[token.type].removeprefix("a ").removeprefix("the ")
+
+
+def _wanted(expected: set[str]) -> str:
+    """What could stand here, if that can be said in a few words."""
+    if {"IDENT", "INT", "LPAREN", "STRING"} <= expected:
+        return "an expression"
+    if {"PLUS", "STAR", "DOT"} <= expected:
+        ends = expected & {"SEMI", "COMMA", "RPAREN", "RBRACKET", "RBRACE", "LBRACE_BODY"}
+        return _listed({"an operator", *(DESCRIPTIONS[kind] for kind in ends)})
+    names = {DESCRIPTIONS[kind] for kind in expected if kind in DESCRIPTIONS}
+    return _listed(names) if 0 < len(names) <= 6 else ""
+
+
+def _listed(words: set[str]) -> str:
+    names = sorted(words)
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
