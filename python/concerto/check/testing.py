@@ -28,9 +28,6 @@ def read_test(checker: Checker, item: ast.Function) -> TestInfo | None:
     """What the decorators of a function say of it as a test; None if it is none."""
     given = {each.name.text: each for each in item.decorators if each.name.text in DECORATORS}
     if "test" not in given:
-        if "expect_fail" in given:
-            message, help_ = "`@expect_fail` cannot stand here", "it is for tests: add `@test`"
-            checker.report("E2018", message, given["expect_fail"], help_)
         return None
     _signature(checker, item)
     title = _text(checker, given["test"]) or item.name.text
