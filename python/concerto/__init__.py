@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from concerto._native import MockServer
+    from concerto._native import MockServer, VirtualClock
     from concerto.compiler import compile_file
     from concerto.compiler import compile_text as compile
     from concerto.connection import ConnectionConfig, RateLimitConfig, RetryConfig
@@ -38,7 +38,7 @@ __version__ = "0.1.0"
 
 #: Where each public name lives: it is loaded when it is first used, so importing the package costs next to nothing.
 _HOMES = {
-    "concerto._native": ("MockServer",),
+    "concerto._native": ("MockServer", "VirtualClock"),
     "concerto.compiler": ("compile", "compile_file"),
     "concerto.connection": ("ConnectionConfig", "RateLimitConfig", "RetryConfig"),
     "concerto.errors": (
@@ -79,6 +79,7 @@ __all__ = [
     "Runtime",
     "TokenUsage",
     "Variant",
+    "VirtualClock",
     "compile",
     "compile_file",
     "run_file",

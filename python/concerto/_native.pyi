@@ -87,8 +87,9 @@ class Runtime:
         max_call_depth: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
-        retry_jitter: float = 0.1,
+        retry_jitter: float | None = None,
         max_queued_requests: int | None = None,
+        clock: VirtualClock | None = None,
         log_level: str = "warn",
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
@@ -117,6 +118,21 @@ class Runtime:
     def reset_metrics(self) -> None: ...
     def set_price(self, pattern: str, input: float, output: float, cached: float | None) -> None:
         """US dollars per million tokens. Raises `ConfigError`."""
+
+@final
+class VirtualClock:
+    """A clock for tests, which takes no time: `Runtime(.., clock=VirtualClock())`.
+
+    It stands still until each run that uses it waits for time (a delay before a retry, a rate limit), then jumps to the nearest moment that one of
+    them waits for. While a request is under way or a handler works it stands still, so answers are never late; `advance` makes them so.
+    """
+
+    elapsed: float
+    """Seconds since it was made."""
+
+    def __new__(cls) -> Self: ...
+    def advance(self, seconds: float) -> None:
+        """Moves it forward by hand. Raises `ValueError` for less than 0."""
 
 @final
 class Run:

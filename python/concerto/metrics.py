@@ -98,8 +98,15 @@ class Metrics:
         """Calls, attempts, errors by kind and the like, of a connection or a model."""
         kind = "connections" if name in self._data["connections"] else "models"
         entry = self._entry(kind, name)
-        hidden = ("connection", "tokens", "cost")
+        hidden = ("connection", "tokens", "cost", "server_limits")
         return {k: v for k, v in entry.items() if k not in hidden and not k.endswith("_ms")}
+
+    def server_limits(self, name: str) -> dict[str, dict[str, int | None]]:
+        """What the server of a connection last said about its own limits: `limit`, `remaining`, `resets_in_ms` (from this snapshot on) of `requests`,
+        `tokens`, `input_tokens`, `output_tokens`, as far as it did. They change nothing in the runtime's limits.
+        """
+        found: dict[str, dict[str, int | None]] = self._entry("connections", name)["server_limits"]
+        return found
 
     def connection_of(self, model: str) -> str:
         """The connection that a model is on."""
@@ -122,6 +129,10 @@ class Metrics:
     def model_calls(self) -> int:
         """Calls of all models."""
         return sum(entry["calls"] for entry in self._data["connections"].values())
+
+    def tool_calls(self) -> int:
+        """Calls of tools: none, since this release runs none."""
+        return int(self._data["tool_calls"])
 
     def emit_count(self) -> int:
         """Emits of the program."""

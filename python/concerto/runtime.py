@@ -168,8 +168,9 @@ class Runtime:
         max_call_depth: Active calls before a program panics with `StackOverflow`.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
-        retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random.
+        retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random; default 0.1, 0 with a virtual clock.
         max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
+        clock: A `VirtualClock` for tests: delays of retries, rate limits and time limits follow it; default: the machine's clock.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
@@ -186,8 +187,9 @@ class Runtime:
         max_call_depth: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
-        retry_jitter: float = 0.1,
+        retry_jitter: float | None = None,
         max_queued_requests: int | None = None,
+        clock: _native.VirtualClock | None = None,
         log_level: str = "warn",
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
@@ -209,6 +211,7 @@ class Runtime:
             ca_bundle=ca_bundle,
             retry_jitter=retry_jitter,
             max_queued_requests=max_queued_requests,
+            clock=clock,
             log_level=log_level,
         )
         for pattern, price in (prices or {}).items():

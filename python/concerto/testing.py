@@ -67,8 +67,8 @@ def run_test(
     Args:
         program: A program with tests.
         index: Counts from 0.
-        live: Whether models without a mock are called. Otherwise such a call fails the test.
-        timeout: The longest that it may take, in seconds.
+        live: Whether models without a mock are called, with delays on the machine's clock. Otherwise such a call fails the test, and the clock is virtual.
+        timeout: The longest that it may take, in seconds of the machine's clock.
         snapshots: Where its snapshots stand: the path of a file without `.snap`. Without it `assert_snapshot` fails.
         update: Whether snapshots are written instead of compared.
         env: Laid over the process environment.

@@ -43,6 +43,7 @@ mod value;
 mod vm;
 mod wire;
 
+pub use clock::Clock;
 pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
 pub use engine::emits::Emit;
 pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
@@ -55,3 +56,4 @@ pub use runtime::{
 };
 pub use value::{EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json};
 pub use vm::natives::list as native_functions;
+pub use wire::ServerLimit;

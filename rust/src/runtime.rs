@@ -354,11 +354,14 @@ impl Inner {
                 other => Ok(other),
             }
         };
+        let clock = &self.shared.clock;
         match self.execution_timeout {
-            None => work.await,
-            Some(limit) => tokio::time::timeout(limit, work)
-                .await
-                .unwrap_or(Err(RunError::Limit { limit: "execution_timeout".to_owned() })),
+            None => clock.drive(work).await,
+            Some(limit) => {
+                let limited = clock.until(clock.now() + limit, work);
+                let over = RunError::Limit { limit: "execution_timeout".to_owned() };
+                clock.drive(limited).await.unwrap_or(Err(over))
+            }
         }
     }
 }

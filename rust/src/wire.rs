@@ -1,5 +1,7 @@
 //! Neutral words for what goes over the wire: a request, an answer, an event of a stream.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::secret::Secret;
@@ -24,6 +26,17 @@ pub struct HttpResponse {
     pub headers: Vec<(String, String)>,
     /// Decoded body.
     pub body: Bytes,
+}
+
+/// What a server said about one of its own limits (C-92). A number that it did not say is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerLimit {
+    /// How much is allowed.
+    pub limit: Option<u64>,
+    /// How much of it is left.
+    pub remaining: Option<u64>,
+    /// When all of it is there again.
+    pub resets_in: Option<Duration>,
 }
 
 /// The first header with this lower-case name.

@@ -130,6 +130,40 @@ def test_overrides_replace_settings(folder: Path) -> None:
         assert words in wrong.stderr
 
 
+def test_keys_of_overrides_need_not_stand_on_the_command_line(folder: Path) -> None:
+    """O-14: other users can read command lines; a variable of the process or of `--env`, or a file, they cannot."""
+    (folder / "key").write_text("sk-canary-2\n", encoding="utf-8")
+    (folder / "vars").write_text("OWN_KEY=sk-canary-2\n", encoding="utf-8")
+    key = '{"api_key": "sk-canary-2"}'
+    for options in (
+        ["c.api_key=@key"],
+        ["c.api_key=env:OWN_KEY", "--env", "vars"],
+        ["c.api_key=env:REAL_KEY"],
+        ["c.headers.Authorization=@bearer"],
+    ):
+        (folder / "bearer").write_text("Bearer sk-canary-2", encoding="utf-8")
+        with concerto.MockServer(script=key) as server:
+            url = f"c.base_url={server.url}"
+            done = run(
+                "run",
+                *("--override", url, "--override", *options),
+                cwd=folder,
+                REAL_KEY="sk-canary-2",
+            )
+        assert done.returncode == 0, done.stderr
+    for option, words in (
+        ("c.api_key=env:NO_SUCH_KEY", "c.api_key`: environment variable `NO_SUCH_KEY` is not set"),
+        ("c.api_key=@missing", "cannot read `missing`: No such file"),
+        ("c.headers.X-A=@missing", "c.headers.X-A`: cannot read `missing`"),
+    ):
+        wrong = run("run", "--override", option, cwd=folder)
+        assert wrong.returncode == 2
+        assert words in wrong.stderr
+    # Ids of models may begin like a file.
+    shown = run("connections", "--override", "c.default_model=@cf/meta/llama", cwd=folder)
+    assert "@cf/meta/llama" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("source", "status", "words"),
     [

@@ -238,13 +238,15 @@ def test_the_stable_keys_of_the_json_form(runtime: concerto.Runtime) -> None:
         "execution_time_ms",
         "models",
         "price_table_date",
+        "tool_calls",
     ]
     assert sorted(found["models"]["Fast"]) == [
         "attempts", "bytes_in", "bytes_out", "calls", "cancelled", "chunks", "connection", "cost", "errors", "in_flight", "mocked", "queued", "retries",
         "rounds", "successes", "tokens",
     ]  # fmt: skip
     extra = set(found["connections"]["c"]) - set(found["models"]["Fast"])
-    assert extra == {"queue_time_ms", "latency_ms", "attempt_ms", "time_to_first_chunk_ms"}
+    times = {"queue_time_ms", "latency_ms", "attempt_ms", "time_to_first_chunk_ms"}
+    assert extra == times | {"server_limits"}
 
 
 class _Absurd(BaseHTTPRequestHandler):
@@ -299,3 +301,28 @@ def test_the_table_of_the_command_line(runtime: concerto.Runtime) -> None:
     assert "c: errors: rate_limit 2, server_error 1" in lines
     assert "c: cost is incomplete: 1,500 tokens have no known price" in lines
     assert lines[-1].startswith("total: $0.00044 + 1,500 unpriced in ")
+
+
+def test_limits_of_the_server(program: concerto.Program) -> None:
+    """C-92: recorded by connection, from good answers too."""
+    headers = [
+        ["x-ratelimit-limit-tokens", "1000"],
+        ["x-ratelimit-remaining-tokens", "12"],
+        ["x-ratelimit-reset-tokens", "6m0s"],
+    ]
+    script = json.dumps({"rules": [{"reply": {"text": "ok", "headers": headers}}]})
+    with concerto.MockServer(script=script) as server:
+        runtime = concerto.Runtime(program, env={"URL": server.url}, clock=concerto.VirtualClock())
+        runtime.call("fast", "hello")
+        metrics = runtime.get_metrics()
+    told = {"tokens": {"limit": 1000, "remaining": 12, "resets_in_ms": 360_000}}
+    assert metrics.server_limits("c") == told
+    assert metrics.server_limits("idle") == {}
+    assert "server_limits" not in metrics.counters("c")
+
+
+def test_no_tool_is_ever_called(runtime: concerto.Runtime) -> None:
+    """T-13: the count is there, and 0 as long as there are no tools."""
+    runtime.call("fast", "hello")
+    assert runtime.get_metrics().tool_calls() == 0
+    assert json.loads(runtime.get_metrics().to_json())["tool_calls"] == 0

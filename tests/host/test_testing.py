@@ -220,6 +220,17 @@ def test_a_stream_of_a_mock_comes_in_pieces() -> None:
     """)
 
 
+def test_waiting_takes_no_time() -> None:
+    # TE-9: the latency of a mock is on the test's clock, which is virtual; the limit of a test is not.
+    passes(
+        """
+        mock Judge { response: "late", latency_ms: 86400000 }
+        assert_eq(Judge.execute("p")?.latency_ms, 86400000);
+        """,
+        timeout=5,
+    )
+
+
 def test_the_error_of_a_mock_is_a_full_error() -> None:
     # TE-10
     passes("""

@@ -23,8 +23,6 @@ RULES = {
 
 #: Rules of features that the language does not have yet, or that nothing tests yet.
 WAITING = {
-    "C-91": "clocks that a host installs",
-    "C-92": "rate headers in the metrics",
     "CA-3": "`await`",
     "CA-9": "`impl`",
     "CA-14": "tools",

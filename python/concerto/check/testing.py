@@ -30,7 +30,9 @@ def read_test(checker: Checker, item: ast.Function) -> TestInfo | None:
     if "test" not in given:
         return None
     _signature(checker, item)
-    title = _text(checker, given["test"]) or item.name.text
+    # Outside of the entry module it is shown as `module::name` (TE-7).
+    module, _, name = item.name.text.rpartition("::")
+    title = "::".join(filter(None, (module, _text(checker, given["test"]) or name)))
     expect_fail = _text(checker, given["expect_fail"]) if "expect_fail" in given else None
     return TestInfo(title, expect_fail)
 

@@ -31,15 +31,16 @@ def main(args: list[str]) -> int:
             USAGE,
             "error[E2016]: the program has nothing to run\nadd `fn main()`, or call a `pub fn` with `--call`",
         )
+    env = _env_file(options.env) if options.env else None
     try:
         runtime = Runtime(
             program,
             mock=options.mock,
-            env=_env_file(options.env) if options.env else None,
+            env=env,
             execution_timeout=options.timeout,
             log_level=options.log_level,
         )
-        overrides.apply(runtime, options.override)
+        overrides.apply(runtime, options.override, env)
         if options.require_keys:
             runtime._native.require_keys()
         arguments = _arguments(program, options)

@@ -1,6 +1,6 @@
 //! Overrides in force, by connection.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use super::{ConfigError, ConnectionConfig, Layer, closest};
@@ -12,11 +12,19 @@ pub struct Overrides {
     state: Mutex<State>,
 }
 
+/// Who gives an override: the host's lies over the command line's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Giver {
+    CommandLine,
+    Host,
+}
+
 #[derive(Debug, Default)]
 struct State {
     command_line: HashMap<String, Layer>,
     host: HashMap<String, Layer>,
-    rejected: HashMap<String, ConfigError>,
+    /// Of each giver apart: what one puts right, the other has not.
+    rejected: BTreeMap<(String, Giver), ConfigError>,
     epoch: u64,
 }
 
@@ -52,7 +60,7 @@ impl Overrides {
     /// [`ConfigError`].
     pub fn set_host(&self, name: &str, config: &ConnectionConfig<'_>) -> Result<(), ConfigError> {
         let checked = self.check_name(name).and_then(|()| Layer::from_config(name, config));
-        self.set(name, checked, false)
+        self.set(name, checked, Giver::Host)
     }
 
     /// The same from a JSON object; `command_line` lays it under the host's.
@@ -66,25 +74,29 @@ impl Overrides {
         command_line: bool,
     ) -> Result<(), ConfigError> {
         let checked = self.check_name(name).and_then(|()| Layer::from_json(name, fields));
-        self.set(name, checked, command_line)
+        self.set(name, checked, if command_line { Giver::CommandLine } else { Giver::Host })
     }
 
     fn set(
         &self,
         name: &str,
         checked: Result<Layer, ConfigError>,
-        command_line: bool,
+        giver: Giver,
     ) -> Result<(), ConfigError> {
+        let key = (name.to_owned(), giver);
         self.locked(|state| match checked {
             Ok(layer) => {
                 state.epoch += 1;
-                state.rejected.remove(name);
-                let place = if command_line { &mut state.command_line } else { &mut state.host };
-                place.insert(name.to_owned(), layer);
+                state.rejected.remove(&key);
+                let place = match giver {
+                    Giver::CommandLine => &mut state.command_line,
+                    Giver::Host => &mut state.host,
+                };
+                place.insert(key.0, layer);
                 Ok(())
             }
             Err(error) => {
-                state.rejected.insert(name.to_owned(), error.clone());
+                state.rejected.insert(key, error.clone());
                 Err(error)
             }
         })
@@ -95,7 +107,7 @@ impl Overrides {
         self.locked(|state| {
             state.epoch += 1;
             state.host.remove(name);
-            state.rejected.remove(name);
+            state.rejected.remove(&(name.to_owned(), Giver::Host));
         });
     }
 
@@ -104,7 +116,7 @@ impl Overrides {
         self.locked(|state| {
             state.epoch += 1;
             state.host.clear();
-            state.rejected.clear();
+            state.rejected.retain(|(_, giver), _| *giver != Giver::Host);
         });
     }
 
@@ -113,14 +125,7 @@ impl Overrides {
     /// # Errors
     /// The error that its call returned.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.locked(|state| {
-            let mut names: Vec<_> = state.rejected.keys().collect();
-            names.sort();
-            names
-                .first()
-                .and_then(|name| state.rejected.get(*name))
-                .map_or(Ok(()), |e| Err(e.clone()))
-        })
+        self.locked(|state| state.rejected.values().next().map_or(Ok(()), |e| Err(e.clone())))
     }
 
     /// Counts the changes so far.
@@ -136,5 +141,44 @@ impl Overrides {
             let get = |map: &HashMap<String, Layer>| map.get(name).cloned().unwrap_or_default();
             [get(&state.command_line), get(&state.host)]
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(overrides: &Overrides, json: &str, command_line: bool) -> Result<(), ConfigError> {
+        overrides.set_json("c", &serde_json::from_str(json).unwrap(), command_line)
+    }
+
+    // O-8
+    #[test]
+    fn a_rejected_override_is_put_right_by_who_gave_it() {
+        let (good, bad) = (r#"{"timeout": 5}"#, r#"{"timeout": 0}"#);
+        for (command_line, other) in [(true, false), (false, true)] {
+            let overrides = Overrides::new(vec!["c".to_owned()]);
+            set(&overrides, bad, command_line).unwrap_err();
+            set(&overrides, good, other).unwrap();
+            assert!(overrides.check().is_err(), "the other layer's is still wrong");
+            set(&overrides, good, command_line).unwrap();
+            assert_eq!(overrides.check(), Ok(()));
+        }
+    }
+
+    // O-7, O-8
+    #[test]
+    fn clearing_forgets_what_the_host_gave_and_nothing_else() {
+        let bad = r#"{"timeout": 0}"#;
+        for all in [false, true] {
+            let overrides = Overrides::new(vec!["c".to_owned()]);
+            set(&overrides, bad, false).unwrap_err();
+            let clear = || if all { overrides.clear_all_host() } else { overrides.clear_host("c") };
+            clear();
+            assert_eq!(overrides.check(), Ok(()));
+            set(&overrides, bad, true).unwrap_err();
+            clear();
+            assert!(overrides.check().is_err());
+        }
     }
 }

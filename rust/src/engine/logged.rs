@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::emits::Outlet;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::error::RunError;
 use crate::secret::{Secret, scrub};
 use crate::value::{Key, MapValue, ModelValue, StructValue, Text, Value, to_json};
@@ -19,6 +19,7 @@ use crate::vm::Answer;
 pub(super) struct Log {
     channel: String,
     target: String,
+    clock: Clock,
     started: Instant,
     secrets: Vec<Secret>,
 }
@@ -26,7 +27,7 @@ pub(super) struct Log {
 impl Log {
     /// One record: what all have in common, and `more`.
     fn record(&self, phase: &str, attempt: i64, more: Vec<(&str, Value)>) -> Value {
-        let elapsed = clock::millis(self.started.elapsed());
+        let elapsed = clock::millis(self.clock.since(self.started));
         let fields = [
             ("target", self.target.as_str().into()),
             ("phase", phase.into()),
@@ -142,7 +143,8 @@ impl Engine<'_> {
         let (target, connection) = (declared.name.clone(), declared.connection as usize);
         let settings = self.settings.resolve(self.shared, connection);
         let secrets = settings.map_or_else(|_| Vec::new(), |settings| settings.secrets());
-        Some(Log { channel, target, started: clock::now(), secrets })
+        let clock = self.shared.clock.clone();
+        Some(Log { channel, target, started: clock.now(), clock, secrets })
     }
 }
 

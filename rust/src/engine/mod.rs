@@ -15,7 +15,7 @@ pub mod world;
 
 use std::sync::Arc;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
@@ -48,6 +48,8 @@ pub struct Shared {
     pub overrides: Arc<Overrides>,
     /// What `env(..)` sees.
     pub environment: Environment,
+    /// Where time comes from.
+    pub clock: Clock,
     /// Answer model calls locally (O-15).
     pub mock: bool,
     /// The test that this runtime is for.
@@ -141,11 +143,12 @@ impl<'a> Engine<'a> {
         payload: Value,
         outlet: &mut O,
     ) -> Result<(), RunError> {
-        let time = clock::unix_seconds();
+        let time = self.shared.clock.unix_seconds();
         let emit = Emit { channel, payload, time, sequence: self.emitted };
         self.emitted += 1;
         self.shared.recorder.emitted();
         self.recorder.emitted();
+        let _host = self.shared.clock.outside();
         outlet.emit(emit).await.map_err(RunError::Handler)
     }
 

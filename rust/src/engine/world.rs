@@ -14,7 +14,7 @@ pub struct Environment {
     /// Other names count as not set; `None` allows all.
     pub allowed: Option<HashSet<String>>,
     /// What a test says: it wins over all, and `None` unsets.
-    laid_over: Arc<Mutex<HashMap<String, Option<String>>>>,
+    pub laid_over: Arc<Mutex<HashMap<String, Option<String>>>>,
 }
 
 /// Why a variable has no value.

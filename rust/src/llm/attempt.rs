@@ -14,7 +14,7 @@ use super::transport::{self, Deadline, Pool};
 use super::{Call, Shared};
 use crate::chat::{ChatRequest, ChatResponse, Tools, Usage, estimate_prompt};
 use crate::config::{ConnectionSettings, ProviderKind};
-use crate::providers::{Dialect, Failure, Quirks};
+use crate::providers::{Dialect, Failure, Quirks, server_limits};
 use crate::secret::Secret;
 use crate::wire::{self, HttpRequest};
 
@@ -98,7 +98,7 @@ impl Round {
             known,
             request,
             idempotency_key,
-            traffic: Traffic::new(shared.options.log.clone(), call),
+            traffic: Traffic::new(&shared.options, call),
             answered: false,
         })
     }
@@ -107,21 +107,25 @@ impl Round {
     pub(super) async fn attempt(&mut self, meter: &Meter) -> Result<Opened, Failure> {
         self.answered = false;
         let stream = self.chat.stream;
-        let deadline = Deadline::after(self.timeout);
+        let deadline = Deadline::after(&self.shared.options.clock, self.timeout);
         loop {
             meter.sent(self.request.body.len());
             self.traffic.sending(&self.request);
-            let sent = self.pool.send(&self.settings, &self.request, stream, deadline).await;
+            let sent = self.pool.send(&self.settings, &self.request, stream, &deadline).await;
             let response = sent.inspect_err(|failure| self.traffic.failed(failure))?;
             self.answered = true;
             let head = transport::head(&response);
             self.traffic.head(&head);
+            meter.told(&server_limits(&head.headers));
             let id = wire::request_id(&head.headers).map(str::to_owned);
             if stream && head.is_event_stream() {
                 self.remember();
                 let decoder = self.dialect.stream_decoder(&self.chat);
                 let traffic = self.traffic.clone();
-                let mut feed = Feed::open(response, decoder, self.timeout, self.until, traffic);
+                let options = &self.shared.options;
+                let call = self.until.clone();
+                let mut feed =
+                    Feed::open(response, decoder, self.timeout, call, &options.clock, traffic);
                 return match feed.first().await {
                     Ok(()) => Ok(Opened::Stream(feed, id)),
                     Err(failure) => {
@@ -131,7 +135,7 @@ impl Round {
                 };
             }
             // A whole answer, an error, or a server that answers a stream request with plain JSON.
-            let answer = transport::read_body(response, deadline).await?;
+            let answer = transport::read_body(response, &deadline).await?;
             meter.received(answer.body.len() as u64, 0);
             self.traffic.body(&answer.body);
             match self.dialect.decode(&self.chat, &answer) {

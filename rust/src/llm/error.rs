@@ -64,12 +64,7 @@ impl std::error::Error for LlmError {}
 impl LlmError {
     /// The error of a call whose last attempt failed like this.
     #[must_use]
-    pub(super) fn new(
-        call: &Call,
-        mut failure: Failure,
-        attempts: u32,
-        started: tokio::time::Instant,
-    ) -> Self {
+    pub(super) fn new(call: &Call, mut failure: Failure, attempts: u32, latency: Duration) -> Self {
         let secrets = call.settings.secrets();
         let server_texts = [&mut failure.code, &mut failure.param, &mut failure.request_id];
         for text in [&mut failure.message, &mut failure.raw]
@@ -89,7 +84,7 @@ impl LlmError {
             model: call.origin.model.clone(),
             model_id: call.model_id.clone(),
             attempts,
-            latency_ms: clock::millis(started.elapsed()),
+            latency_ms: clock::millis(latency),
             timeout: timed_out.then(|| limit(call, failure.phase)),
             field: None,
             reason: None,

@@ -16,7 +16,7 @@ use super::sse;
 use super::traffic::Traffic;
 use super::transport::{self, Deadline};
 use crate::chat::{ChatResponse, Usage};
-use crate::clock;
+use crate::clock::Clock;
 use crate::providers::{Failure, FailureKind, StreamDecoder, classify};
 use crate::wire::SseEvent;
 
@@ -26,7 +26,7 @@ const AHEAD: usize = 64;
 const LOW: usize = 32;
 /// A server that only sends keep-alives is given up after this many time limits.
 const PATIENCE: u32 = 10;
-/// How long the rest of a finished body is read, so that its connection can be used again.
+/// How long the rest of a whole answer is read: for its usage, and so that its connection can be used again.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// A text as it arrived.
@@ -66,6 +66,7 @@ struct Buffer {
     state: Mutex<State>,
     arrived: Notify,
     taken: Notify,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -82,12 +83,12 @@ struct State {
 
 impl State {
     /// The program has nothing to do until something arrives.
-    fn wait(&mut self) {
-        self.waits_since.get_or_insert_with(clock::now);
+    fn wait(&mut self, clock: &Clock) {
+        self.waits_since.get_or_insert_with(|| clock.now());
     }
 
-    fn go_on(&mut self) {
-        self.waited += self.waits_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+    fn go_on(&mut self, clock: &Clock) {
+        self.waited += self.waits_since.take().map_or(Duration::ZERO, |since| clock.since(since));
     }
 }
 
@@ -104,7 +105,7 @@ impl Buffer {
     /// How long the program has waited in all.
     fn waited(&self) -> Duration {
         let state = self.locked();
-        state.waited + state.waits_since.map_or(Duration::ZERO, |since| since.elapsed())
+        state.waited + state.waits_since.map_or(Duration::ZERO, |since| self.clock.since(since))
     }
 
     /// Waits until few pieces wait, if many do.
@@ -128,9 +129,10 @@ impl Feed {
         decoder: Box<dyn StreamDecoder>,
         timeout: Duration,
         call: Option<Deadline>,
+        clock: &Clock,
         traffic: Traffic,
     ) -> Self {
-        let buffer = Arc::new(Buffer::default());
+        let buffer = Arc::new(Buffer { clock: clock.clone(), ..Buffer::default() });
         let reader = Reader {
             buffer: Arc::clone(&buffer),
             body: Some(body),
@@ -138,6 +140,7 @@ impl Feed {
             decoder,
             timeout,
             silent: Duration::ZERO,
+            whole_since: None,
             traffic,
             beginning: Vec::new(),
             bytes: 0,
@@ -147,9 +150,9 @@ impl Feed {
     }
 
     /// An answer that came whole is one piece (S-15).
-    pub(super) fn whole(mut response: ChatResponse) -> Self {
+    pub(super) fn whole(mut response: ChatResponse, clock: &Clock) -> Self {
         let text = std::mem::take(&mut response.text);
-        let piece = Piece { text, at: clock::now() };
+        let piece = Piece { text, at: clock.now() };
         let pieces = Some(piece).filter(|piece| !piece.text.is_empty()).into_iter().collect();
         let state = State {
             usage: response.usage,
@@ -157,7 +160,7 @@ impl Feed {
             pieces,
             ..State::default()
         };
-        let buffer = Buffer { state: Mutex::new(state), ..Buffer::default() };
+        let buffer = Buffer { state: Mutex::new(state), clock: clock.clone(), ..Buffer::default() };
         Self { buffer: Arc::new(buffer), task: None }
     }
 
@@ -171,13 +174,13 @@ impl Feed {
                 let mut state = self.buffer.locked();
                 let failed = state.ending.as_ref().is_some_and(|ending| ending.is_err());
                 if !state.pieces.is_empty() || (state.ending.is_some() && !failed) {
-                    state.go_on();
+                    state.go_on(&self.buffer.clock);
                     return Ok(());
                 }
                 if let Some(Err(failure)) = state.ending.take().map(|ending| *ending) {
                     return Err(failure);
                 }
-                state.wait();
+                state.wait(&self.buffer.clock);
             }
             self.buffer.arrived.notified().await;
         }
@@ -189,7 +192,7 @@ impl Feed {
             {
                 let mut state = self.buffer.locked();
                 if let Some(piece) = state.pieces.pop_front() {
-                    state.go_on();
+                    state.go_on(&self.buffer.clock);
                     if state.pieces.len() == LOW {
                         self.buffer.taken.notify_one();
                     }
@@ -198,7 +201,7 @@ impl Feed {
                 if let Some(ending) = state.ending.take() {
                     return Next::End(ending);
                 }
-                state.wait();
+                state.wait(&self.buffer.clock);
             }
             self.buffer.arrived.notified().await;
         }
@@ -239,6 +242,8 @@ struct Reader {
     timeout: Duration,
     /// How long the server has sent nothing but keep-alives.
     silent: Duration,
+    /// When the answer was whole, though its end marker was still to come.
+    whole_since: Option<Instant>,
     traffic: Traffic,
     /// For the log.
     beginning: Vec<u8>,
@@ -254,14 +259,14 @@ impl Reader {
                 }
             }
         };
-        let ending = transport::within(call, reading).await;
+        let ending = transport::within(call.as_ref(), reading).await;
         let body = self.body.take().filter(|_| ending.is_ok());
         self.buffer.end(ending);
         self.traffic.streamed(self.bytes, &self.beginning);
         // Only a body that was read to its end gives its connection back to the pool.
         if let Some(mut body) = body {
             let rest = async { while let Ok(Some(_)) = body.chunk().await {} };
-            let _ = tokio::time::timeout(DRAIN, rest).await;
+            let _ = tokio::time::timeout(DRAIN, rest).await; // no run waits for this
         }
     }
 
@@ -299,9 +304,17 @@ impl Reader {
         let limit = self.timeout.min(patience.saturating_sub(self.silent));
         let before = self.buffer.waited();
         let Some(body) = self.body.as_mut() else { return Ok(None) };
+        if let Some(since) = self.whole_since {
+            let rest =
+                transport::read_chunk(body, &Deadline::from(&self.buffer.clock, since, DRAIN))
+                    .await;
+            // A body that does not end keeps its connection for itself.
+            return rest.inspect_err(|_| self.body = None);
+        }
         loop {
             let left = limit.saturating_sub(self.buffer.waited() - before);
-            let read = transport::read_chunk(body, Deadline::after(left)).await;
+            let read =
+                transport::read_chunk(body, &Deadline::after(&self.buffer.clock, left)).await;
             let waited = self.buffer.waited() - before;
             let is_idle = read.as_ref().is_err_and(|failure| failure.phase == Some("idle"));
             if is_idle && waited < limit {
@@ -329,7 +342,7 @@ impl Reader {
     }
 
     async fn hand_on(&mut self, events: &[SseEvent]) -> Option<Ending> {
-        let at = clock::now();
+        let at = self.buffer.clock.now();
         let mut ending = None;
         for event in events {
             if !is_keep_alive(event) {
@@ -350,6 +363,9 @@ impl Reader {
                 ending = Some(self.decoder.finish());
                 break;
             }
+        }
+        if self.decoder.is_whole() {
+            self.whole_since.get_or_insert_with(|| self.buffer.clock.now());
         }
         let mut state = self.buffer.locked();
         state.usage = self.decoder.usage();

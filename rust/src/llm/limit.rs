@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 use crate::config::RateLimitConfig;
 
+/// Starts without a limit are kept in sums of this length, which count from their end: a limit that comes later holds no less than it should.
+const GRAIN: Duration = Duration::from_millis(100);
 /// The length of the sliding windows: half-open, so a start 60 s after another one is in a window without it.
 const WINDOW: Duration = Duration::from_secs(60);
 /// How much the newest answer weighs in the correction of estimates.
@@ -54,8 +56,10 @@ pub(super) type Arrival = u64;
 /// A started attempt.
 #[derive(Clone, Debug)]
 pub(super) struct Started {
-    /// Counts the starts that are in the window or were; `None` if no limit was in force.
-    number: Option<u64>,
+    /// Counts the entries that are in the window or were.
+    number: u64,
+    /// What it is charged so far.
+    charge: u64,
     estimate: Estimate,
 }
 
@@ -70,9 +74,12 @@ pub(super) enum Admission {
     Later,
 }
 
+/// One start, or several of an unlimited time.
 #[derive(Debug)]
 struct Start {
+    first: Instant,
     at: Instant,
+    count: u64,
     tokens: u64,
 }
 
@@ -85,8 +92,10 @@ pub(super) struct Limiter {
     in_flight: u64,
     /// Starts of the last 60 s, oldest first.
     window: VecDeque<Start>,
-    /// How many starts have left the window: the number of its oldest.
+    /// How many entries have left the window: the number of its oldest.
     gone: u64,
+    /// The sum of the window's starts.
+    count: u64,
     /// The sum of the window's tokens.
     tokens: u64,
     corrections: HashMap<String, f64>,
@@ -112,6 +121,12 @@ impl Limiter {
     /// Nobody waits at this place any more; nothing is charged (C-88).
     pub(super) fn cancel(&mut self, place: Arrival) {
         self.waiting.remove(&place);
+    }
+
+    /// How much is kept of the past minute.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.window.len()
     }
 
     /// How many wait.
@@ -144,15 +159,20 @@ impl Limiter {
 
     fn start(&mut self, estimate: Estimate, charge: u64, now: Instant) -> Started {
         self.in_flight += 1;
-        let limits = &self.limits;
-        // Without a limit nothing is kept, so that unlimited connections need no memory per request.
-        if limits.requests_per_minute.is_none() && limits.tokens_per_minute.is_none() {
-            return Started { number: None, estimate };
+        self.count += 1;
+        let is_limited =
+            self.limits.requests_per_minute.or(self.limits.tokens_per_minute).is_some();
+        // Nobody estimates without a limit; what an attempt cost is charged at its end.
+        let charge = if is_limited { charge } else { 0 };
+        match self.window.back_mut() {
+            Some(sum) if !is_limited && now < sum.first + GRAIN => {
+                sum.at = now;
+                sum.count += 1;
+            }
+            _ => self.window.push_back(Start { first: now, at: now, count: 1, tokens: charge }),
         }
-        let number = self.gone + self.window.len() as u64;
-        self.window.push_back(Start { at: now, tokens: charge });
         self.tokens = self.tokens.saturating_add(charge);
-        Started { number: Some(number), estimate }
+        Started { number: self.gone + self.window.len() as u64 - 1, charge, estimate }
     }
 
     /// An attempt has ended: its slot is free, and its charge becomes what it cost (C-83). Without a cost the estimate stands.
@@ -160,11 +180,12 @@ impl Limiter {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(cost) = cost else { return };
         self.learn(&started.estimate, cost.counted_input);
-        let index = started.number.and_then(|number| number.checked_sub(self.gone));
+        let index = started.number.checked_sub(self.gone);
         let index = index.and_then(|index| usize::try_from(index).ok());
         if let Some(start) = index.and_then(|index| self.window.get_mut(index)) {
-            self.tokens = self.tokens.saturating_sub(start.tokens).saturating_add(cost.tokens);
-            start.tokens = cost.tokens;
+            let settled = |sum: u64| sum.saturating_sub(started.charge).saturating_add(cost.tokens);
+            self.tokens = settled(self.tokens);
+            start.tokens = settled(start.tokens);
         }
     }
 
@@ -205,6 +226,7 @@ impl Limiter {
             && oldest.at + WINDOW <= now
         {
             self.tokens = self.tokens.saturating_sub(oldest.tokens);
+            self.count = self.count.saturating_sub(oldest.count);
             self.window.pop_front();
             self.gone += 1;
         }
@@ -216,9 +238,14 @@ impl Limiter {
     }
 
     fn opens_for_requests(&self) -> Option<Instant> {
-        let most = usize::try_from(self.limits.requests_per_minute?).unwrap_or(usize::MAX);
-        let surplus = self.window.len().checked_sub(most)?;
-        self.window.get(surplus).map(|start| start.at + WINDOW)
+        let mut surplus = self.count.checked_sub(self.limits.requests_per_minute?)?;
+        let mut leaving = self.window.iter();
+        let last = leaving.find(|start| {
+            let leaves = start.count > surplus;
+            surplus = surplus.saturating_sub(start.count);
+            leaves
+        });
+        last.map(|start| start.at + WINDOW)
     }
 
     /// A charge that alone is above the limit starts when the window holds no other (C-84).

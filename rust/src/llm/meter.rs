@@ -7,15 +7,17 @@ use tokio::time::Instant;
 
 use super::{Answer, Call, LlmError};
 use crate::chat::{ChatResponse, Usage, estimate_prompt};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::metrics::{Billed, End, Origin, Recorder};
 use crate::providers::{Failure, FailureKind};
+use crate::wire::ServerLimit;
 
 /// Counts one call. A call that is dropped half-way counts as cancelled.
 #[derive(Debug)]
 pub(super) struct Meter {
     origin: Origin,
     recorders: Vec<Arc<Recorder>>,
+    clock: Clock,
     pub(super) started: Instant,
     attempt_started: Instant,
     attempts: u32,
@@ -26,11 +28,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn start(call: &Call, recorders: Vec<Arc<Recorder>>) -> Self {
-        let now = clock::now();
+    pub(super) fn start(call: &Call, recorders: Vec<Arc<Recorder>>, clock: Clock) -> Self {
+        let now = clock.now();
         let meter = Self {
             origin: call.origin.clone(),
             recorders,
+            clock,
             started: now,
             attempt_started: now,
             attempts: 0,
@@ -57,7 +60,7 @@ impl Meter {
     /// An attempt starts after it was queued so long; the first of a round begins the round.
     pub(super) fn attempt(&mut self, first: bool, queued: Duration) {
         self.attempts += 1;
-        self.attempt_started = clock::now();
+        self.attempt_started = self.clock.now();
         self.rounds += u32::from(first);
         let milliseconds = queued.as_secs_f64() * 1000.0;
         self.each(|recorder, origin| recorder.attempt_started(origin, first, milliseconds));
@@ -70,7 +73,7 @@ impl Meter {
     }
 
     pub(super) fn attempt_ended(&self) {
-        let milliseconds = self.attempt_started.elapsed().as_secs_f64() * 1000.0;
+        let milliseconds = self.clock.since(self.attempt_started).as_secs_f64() * 1000.0;
         self.each(|recorder, origin| recorder.attempt_ended(origin, milliseconds));
     }
 
@@ -78,12 +81,24 @@ impl Meter {
         self.each(|recorder, origin| recorder.sent(origin, bytes as u64));
     }
 
+    /// What the server said about its own limits.
+    pub(super) fn told(&self, limits: &[(&'static str, ServerLimit)]) {
+        if !limits.is_empty() {
+            self.each(|recorder, origin| recorder.told(origin, limits));
+        }
+    }
+
     pub(super) fn received(&self, bytes: u64, chunks: u64) {
         self.each(|recorder, origin| recorder.received(origin, bytes, chunks));
     }
 
+    /// Since the call began.
+    pub(super) fn latency(&self) -> Duration {
+        self.clock.since(self.started)
+    }
+
     pub(super) fn first_chunk(&self) {
-        let milliseconds = self.started.elapsed().as_secs_f64() * 1000.0;
+        let milliseconds = self.latency().as_secs_f64() * 1000.0;
         self.each(|recorder, origin| recorder.first_chunk(origin, milliseconds));
     }
 
@@ -97,7 +112,7 @@ impl Meter {
 
     pub(super) fn end(&mut self, end: &End) {
         if !std::mem::replace(&mut self.over, true) {
-            let latency = self.started.elapsed().as_secs_f64() * 1000.0;
+            let latency = self.latency().as_secs_f64() * 1000.0;
             self.each(|recorder, origin| recorder.call_ended(origin, end, latency, false));
         }
     }
@@ -122,7 +137,7 @@ impl Meter {
             cost: self.cost,
             attempts: self.attempts,
             rounds: self.rounds,
-            latency_ms: clock::millis(self.started.elapsed()),
+            latency_ms: clock::millis(self.latency()),
         };
         (answer, usage)
     }
@@ -148,7 +163,7 @@ impl Meter {
                 &message,
             );
         }
-        LlmError::new(call, failure, self.attempts, self.started)
+        LlmError::new(call, failure, self.attempts, self.latency())
     }
 }
 

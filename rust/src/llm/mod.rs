@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::chat::{ChatResponse, Message, OutputSchema, Sampling, Usage};
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::{ConnectionSettings, RateLimitConfig, RetryConfig};
 use crate::log::Log;
 use crate::metrics::{End, Origin, Recorder};
@@ -92,13 +92,16 @@ pub struct CallOptions {
     pub retry_jitter: f64,
     /// How many attempts may wait for the limits of one connection; `None` is no bound.
     pub max_queued_requests: Option<usize>,
+    /// Where time comes from.
+    pub clock: Clock,
     /// Where records go.
     pub log: Log,
 }
 
 impl Default for CallOptions {
     fn default() -> Self {
-        Self { retry_jitter: 0.1, max_queued_requests: None, log: Log::default() }
+        let (clock, log) = (Clock::system(), Log::default());
+        Self { retry_jitter: 0.1, max_queued_requests: None, clock, log }
     }
 }
 
@@ -123,7 +126,7 @@ impl Shared {
         if let Some(queue) = queues.get(connection) {
             return Arc::clone(queue);
         }
-        let queue = Queue::new(self.options.max_queued_requests);
+        let queue = Queue::new(self.options.max_queued_requests, self.options.clock.clone());
         queues.insert(connection.to_owned(), Arc::clone(&queue));
         queue
     }
@@ -146,10 +149,11 @@ impl Client {
     /// Begins a call, which counts in all `recorders`. Nothing is sent before its first round.
     #[must_use]
     pub fn begin(&self, call: Call, recorders: Vec<Arc<Recorder>>) -> CallSession {
-        let meter = Meter::start(&call, recorders);
+        let clock = &self.shared.options.clock;
+        let meter = Meter::start(&call, recorders, clock.clone());
         let queue = self.shared.queue(&call.settings.name);
         queue.set(call.settings.rate_limit.as_ref(), call.settings.epoch);
-        let until = call.deadline.map(|limit| Deadline::from(meter.started, limit));
+        let until = call.deadline.map(|limit| Deadline::from(clock, meter.started, limit));
         let place = queue.arrive();
         CallSession { shared: Arc::clone(&self.shared), call, meter, queue, place, until }
     }
@@ -217,7 +221,7 @@ impl CallSession {
         match self.attempts(false).await {
             Ok((Opened::Whole(response), permit)) => {
                 self.meter.attempt_ended();
-                let (answer, usage) = self.meter.answer(&self.call, *response);
+                let (answer, usage) = self.answered(*response);
                 permit.end(cost(&usage));
                 Ok(answer)
             }
@@ -228,6 +232,12 @@ impl CallSession {
             }
             Err(failure) => Err(self.meter.fail(&self.call, failure)),
         }
+    }
+
+    /// Counts the answer of a round.
+    fn answered(&mut self, response: ChatResponse) -> (Answer, Usage) {
+        traffic::warn_of_cut(&self.shared.options.log, &self.call, response.usage);
+        self.meter.answer(&self.call, response)
     }
 
     /// Makes one round whose answer comes in pieces; waits for its first text.
@@ -241,7 +251,7 @@ impl CallSession {
         };
         let (feed, request_id) = match opened {
             Opened::Stream(feed, request_id) => (feed, request_id),
-            Opened::Whole(response) => (Feed::whole(*response), None),
+            Opened::Whole(response) => (Feed::whole(*response, &self.shared.options.clock), None),
         };
         Ok(ResponseStream::new(self, feed, permit, request_id))
     }
@@ -260,30 +270,37 @@ impl CallSession {
     async fn attempts(&mut self, stream: bool) -> Result<(Opened, Permit), Failure> {
         let retry = self.call.retry.as_ref().or(self.call.settings.retry.as_ref());
         let policy = Policy::new(retry, self.shared.options.retry_jitter);
-        let (most, until) = (policy.max_attempts(), self.until);
+        let (most, until) = (policy.max_attempts(), self.until.clone());
+        let clock = self.shared.options.clock.clone();
         let dialect = dialect(self.call.settings.kind);
-        let mut round = Round::new(&self.shared, &self.call, until, dialect, stream, most > 1)?;
+        let mut round =
+            Round::new(&self.shared, &self.call, until.clone(), dialect, stream, most > 1)?;
         let mut attempt = 1;
         loop {
             let permit = self.admitted(&round, attempt == 1).await?;
-            let failure = match transport::within(until, round.attempt(&self.meter)).await {
+            let outcome = {
+                let _server = clock.outside();
+                transport::within(until.as_ref(), round.attempt(&self.meter)).await
+            };
+            let failure = match outcome {
                 Ok(opened) => return Ok((opened, permit)),
                 Err(failure) => failure,
             };
             permit.end(round.cost_of(&failure));
             self.meter.attempt_ended();
-            let room = until.map(|until| until.room());
+            let room = until.as_ref().map(Deadline::room);
             let decision = policy.after(attempt, &failure, room, fastrand::f64());
             let Decision::RetryAfter(delay) = decision else { return Err(failure) };
             round.traffic.retrying(attempt, most, &failure, delay);
-            tokio::time::sleep(delay).await; // without a slot (C-85)
+            clock.sleep(delay).await; // without a slot (C-85)
             attempt += 1;
         }
     }
 
     /// Waits until the limits let an attempt start, and counts it.
     async fn admitted(&mut self, round: &Round, first: bool) -> Result<Permit, Failure> {
-        let entered = clock::now();
+        let clock = self.shared.options.clock.clone();
+        let entered = clock.now();
         let is_limited = self.queue.is_limited();
         let estimate = if is_limited { round.estimate() } else { Estimate::default() };
         let permit = match self.queue.enter(self.place, estimate) {
@@ -292,10 +309,10 @@ impl CallSession {
             Entry::Waits(waiting) => {
                 let _counted = self.meter.queued();
                 let started = async { Ok(waiting.started().await) };
-                transport::queued_within(self.until, started).await?
+                transport::queued_within(self.until.as_ref(), started).await?
             }
         };
-        self.meter.attempt(first, entered.elapsed());
+        self.meter.attempt(first, clock.since(entered));
         Ok(permit)
     }
 }

@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::time::sleep_until;
 
 use super::limit::{Admission, Arrival, Cost, Estimate, Limiter, Started};
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::RateLimitConfig;
 
 /// The queue of one connection, shared by all its models and runs.
@@ -19,6 +18,7 @@ pub(super) struct Queue {
     state: Mutex<State>,
     /// How many may wait (C-90).
     bound: Option<usize>,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -49,8 +49,8 @@ pub(super) enum Entry {
 }
 
 impl Queue {
-    pub(super) fn new(bound: Option<usize>) -> Arc<Self> {
-        Arc::new(Self { bound, ..Self::default() })
+    pub(super) fn new(bound: Option<usize>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { bound, clock, ..Self::default() })
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -83,7 +83,7 @@ impl Queue {
     pub(super) fn enter(self: &Arc<Self>, place: Arrival, estimate: Estimate) -> Entry {
         let mut state = self.locked();
         state.limiter.enqueue(place, estimate);
-        if let Admission::Now(started) = state.limiter.admit(place, clock::now()) {
+        if let Admission::Now(started) = state.limiter.admit(place, self.clock.now()) {
             return Entry::Started(Permit { queue: Arc::clone(self), started: Some(started) });
         }
         let others = state.limiter.waiting() - 1;
@@ -110,7 +110,7 @@ impl Waiting {
         loop {
             let admission = {
                 let mut state = self.queue.locked();
-                let admission = state.limiter.admit(self.place, clock::now());
+                let admission = state.limiter.admit(self.place, self.queue.clock.now());
                 if matches!(admission, Admission::Now(_)) {
                     state.sleepers.remove(&self.place);
                     state.wake_first();
@@ -124,7 +124,7 @@ impl Waiting {
                 Admission::At(at) => {
                     tokio::select! {
                         () = self.sleeper.notified() => {}
-                        () = sleep_until(at) => {}
+                        () = self.queue.clock.sleep_until(at) => {}
                     }
                 }
                 Admission::Later => self.sleeper.notified().await,

@@ -59,7 +59,11 @@ impl ResponseStream {
         if self.session.meter.is_over() {
             return None;
         }
-        match self.feed.next().await {
+        let next = {
+            let _server = self.session.shared.options.clock.outside();
+            self.feed.next().await
+        };
+        match next {
             Next::Piece(piece) => {
                 let index = self.chunks;
                 self.chunks += 1;
@@ -82,7 +86,7 @@ impl ResponseStream {
     fn succeed(&mut self, response: ChatResponse) {
         let request_id = self.request_id.clone().or(response.request_id);
         let response = ChatResponse { text: self.text.clone(), request_id, ..response };
-        let (answer, usage) = self.session.meter.answer(&self.session.call, response);
+        let (answer, usage) = self.session.answered(response);
         self.answer = Some(answer);
         self.end(&End::Success, Some(usage));
     }
@@ -105,7 +109,7 @@ impl ResponseStream {
         self.end(&End::Error(FailureKind::StreamInterrupted.word()), usage);
         let failure = Failure { request_id, ..failure };
         let meter = &self.session.meter;
-        LlmError::new(&self.session.call, failure, meter.attempts(), meter.started)
+        LlmError::new(&self.session.call, failure, meter.attempts(), meter.latency())
             .interrupt(self.text.clone(), self.chunks)
     }
 

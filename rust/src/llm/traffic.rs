@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Call;
 use super::retry::class_word;
 use super::transport::Head;
-use crate::clock;
-use crate::config::ConnectionSettings;
+use super::{Call, CallOptions};
+use crate::chat::{Usage, estimate_prompt};
+use crate::clock::{self, Clock};
+use crate::config::{ConnectionSettings, ProviderKind};
 use crate::log::{Log, LogLevel};
 use crate::metrics::Origin;
 use crate::providers::Failure;
@@ -25,13 +26,15 @@ pub(super) struct Traffic {
     log: Log,
     origin: Origin,
     settings: Arc<ConnectionSettings>,
+    clock: Clock,
     sent: Instant,
 }
 
 impl Traffic {
-    pub(super) fn new(log: Log, call: &Call) -> Self {
+    pub(super) fn new(options: &CallOptions, call: &Call) -> Self {
+        let (log, clock) = (options.log.clone(), options.clock.clone());
         let settings = Arc::clone(&call.settings);
-        Self { log, origin: call.origin.clone(), settings, sent: clock::now() }
+        Self { log, origin: call.origin.clone(), settings, sent: clock.now(), clock }
     }
 
     fn who(&self) -> String {
@@ -49,7 +52,7 @@ impl Traffic {
     }
 
     pub(super) fn sending(&mut self, request: &HttpRequest) {
-        self.sent = clock::now();
+        self.sent = self.clock.now();
         self.log.write(LogLevel::Debug, || {
             let url = scrub(without_query(&request.url), &self.settings.secrets());
             format!("{}: POST {url} ({} bytes)", self.who(), request.body.len())
@@ -93,7 +96,7 @@ impl Traffic {
     }
 
     fn millis(&self) -> u64 {
-        clock::millis(self.sent.elapsed())
+        clock::millis(self.clock.since(self.sent))
     }
 
     /// One line, secrets masked before it is cut, so that no half of one is left.
@@ -102,6 +105,24 @@ impl Traffic {
         let end = (0..=MAX_SHOWN.min(clean.len())).rev().find(|at| clean.is_char_boundary(*at));
         let shown = clean.get(..end.unwrap_or(0)).unwrap_or_default();
         shown.chars().flat_map(escaped).collect()
+    }
+}
+
+/// Warns of a prompt that Ollama has cut: it does so without a word, but counts what it has left (providers of other kinds refuse such a prompt).
+pub(super) fn warn_of_cut(log: &Log, call: &Call, usage: Option<Usage>) {
+    let counted = usage.map_or(0, |usage| usage.tokens_in);
+    if call.settings.kind != ProviderKind::Ollama || counted == 0 {
+        return;
+    }
+    let sent = estimate_prompt(&call.messages, call.output.as_ref());
+    if counted < sent / 2 {
+        log.write(LogLevel::Warn, || {
+            format!(
+                "{} ({}): the server counted {counted} tokens where about {sent} were sent: it may have cut the beginning of the prompt; a larger \
+                 context length (`OLLAMA_CONTEXT_LENGTH`) avoids that",
+                call.origin.connection, call.origin.model
+            )
+        });
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::{Failure, FailureKind, RetryClass};
 use crate::wire::{HttpRequest, HttpResponse, find};
@@ -36,30 +36,36 @@ pub struct TransportOptions {
 }
 
 /// When an attempt or a wait is over, and how long it may take in all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Deadline {
+    clock: Clock,
     at: Instant,
     limit: Duration,
 }
 
 impl Deadline {
-    pub(super) fn after(limit: Duration) -> Self {
-        Self::from(clock::now(), limit)
+    pub(super) fn after(clock: &Clock, limit: Duration) -> Self {
+        Self::from(clock, clock.now(), limit)
     }
 
-    pub(super) fn from(start: Instant, limit: Duration) -> Self {
-        Self { at: start + limit, limit }
+    pub(super) fn from(clock: &Clock, start: Instant, limit: Duration) -> Self {
+        Self { clock: clock.clone(), at: start + limit, limit }
     }
 
     /// What is left.
     pub(super) fn room(&self) -> Duration {
-        self.at.saturating_duration_since(clock::now())
+        self.at.saturating_duration_since(self.clock.now())
+    }
+
+    /// Does work in time; `None` if it has not ended by then.
+    async fn limits<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.clock.until(self.at, work).await
     }
 }
 
 /// Work within the time of a whole call.
 pub(super) async fn within<T>(
-    call: Option<Deadline>,
+    call: Option<&Deadline>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     in_phase("call", "the call did not end", call, work).await
@@ -67,7 +73,7 @@ pub(super) async fn within<T>(
 
 /// Waiting for the rate limits within the time of a whole call.
 pub(super) async fn queued_within<T>(
-    call: Option<Deadline>,
+    call: Option<&Deadline>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     in_phase("queue", "the rate limits let the call not start", call, work).await
@@ -77,12 +83,12 @@ pub(super) async fn queued_within<T>(
 async fn in_phase<T>(
     phase: &'static str,
     what: &str,
-    call: Option<Deadline>,
+    call: Option<&Deadline>,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let Some(deadline) = call else { return work.await };
     let over = || Failure { class: None, ..timed_out(phase, what, deadline.limit) };
-    timeout_at(deadline.at, work).await.unwrap_or_else(|_| Err(over()))
+    deadline.limits(work).await.unwrap_or_else(|| Err(over()))
 }
 
 /// Connection pools, one per connection, server and limit for connecting, made on first use.
@@ -130,18 +136,18 @@ impl Pool {
         settings: &ConnectionSettings,
         request: &HttpRequest,
         stream: bool,
-        deadline: Deadline,
+        deadline: &Deadline,
     ) -> Result<reqwest::Response, Failure> {
         let builder = self.client.post(&request.url).headers(headers(settings, request, stream)?);
         let sending = builder.body(request.body.clone()).send();
         // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
-        match timeout_at(deadline.at + GRACE, sending).await {
-            Err(_) => Err(timed_out("response", "no answer", deadline.limit)),
-            Ok(Err(error)) => {
+        match deadline.clock.until(deadline.at + GRACE, sending).await {
+            None => Err(timed_out("response", "no answer", deadline.limit)),
+            Some(Err(error)) => {
                 let host = settings.base_url.split('/').nth(2);
                 Err(transport_failure(error, "response", deadline.limit, host))
             }
-            Ok(Ok(response)) => Ok(response),
+            Some(Ok(response)) => Ok(response),
         }
     }
 }
@@ -257,7 +263,7 @@ fn tls(
 /// Reads a whole body; of an error only its beginning.
 pub(super) async fn read_body(
     mut response: reqwest::Response,
-    deadline: Deadline,
+    deadline: &Deadline,
 ) -> Result<HttpResponse, Failure> {
     let Head { status, headers } = head(&response);
     let is_good = (200..300).contains(&status);
@@ -270,19 +276,19 @@ pub(super) async fn read_body(
     }
     let mut body = BytesMut::new();
     while is_good || body.len() < MAX_ERROR {
-        match timeout_at(deadline.at, response.chunk()).await {
-            Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => {
+        match deadline.limits(response.chunk()).await {
+            Some(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => {
                 body.extend_from_slice(&chunk);
             }
-            Ok(Ok(Some(_))) => {
+            Some(Ok(Some(_))) => {
                 let message = "the answer is larger than 64 MiB";
                 return Err(Failure::new(FailureKind::InvalidResponse, message));
             }
-            Ok(Ok(None)) => break,
+            Some(Ok(None)) => break,
             // An error whose text is lost is still that error.
             _ if !is_good => break,
-            Err(_) => return Err(timed_out("body", "the answer did not end", deadline.limit)),
-            Ok(Err(error)) => return Err(transport_failure(error, "body", deadline.limit, None)),
+            None => return Err(timed_out("body", "the answer did not end", deadline.limit)),
+            Some(Err(error)) => return Err(transport_failure(error, "body", deadline.limit, None)),
         }
     }
     Ok(HttpResponse { status, headers, body: body.freeze() })
@@ -291,12 +297,12 @@ pub(super) async fn read_body(
 /// The next bytes of a stream; `None` at its end.
 pub(super) async fn read_chunk(
     response: &mut reqwest::Response,
-    deadline: Deadline,
+    deadline: &Deadline,
 ) -> Result<Option<Bytes>, Failure> {
-    match timeout_at(deadline.at, response.chunk()).await {
-        Err(_) => Err(timed_out("idle", "the stream sent nothing", deadline.limit)),
-        Ok(Err(error)) => Err(transport_failure(error, "idle", deadline.limit, None)),
-        Ok(Ok(chunk)) => Ok(chunk),
+    match deadline.limits(response.chunk()).await {
+        None => Err(timed_out("idle", "the stream sent nothing", deadline.limit)),
+        Some(Err(error)) => Err(transport_failure(error, "idle", deadline.limit, None)),
+        Some(Ok(chunk)) => Ok(chunk),
     }
 }
 

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::chat::Usage;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config::ProviderKind;
+use crate::wire::ServerLimit;
 
 pub use distribution::{Distribution, Summary};
 pub use prices::{PriceBook, table_date as price_table_date};
@@ -119,6 +121,8 @@ struct State {
     /// With the connection that the model is on; it is empty for models of unknown programs until they are called.
     models: BTreeMap<String, (String, Counters)>,
     bases: BTreeMap<String, TokenUsage>,
+    /// By connection and by what is limited: the last that its server said, and when.
+    server_limits: BTreeMap<String, BTreeMap<&'static str, (ServerLimit, Instant)>>,
     emits: u64,
 }
 
@@ -148,7 +152,8 @@ pub struct Recorder {
     /// Each with its connection.
     models: Vec<(String, String)>,
     prices: Arc<PriceBook>,
-    started: tokio::time::Instant,
+    clock: Clock,
+    started: Instant,
     state: Mutex<State>,
 }
 
@@ -189,7 +194,7 @@ impl Recorder {
     #[must_use]
     pub fn new(connections: Vec<String>, models: Vec<String>) -> Self {
         let models = models.into_iter().map(|model| (model, String::new())).collect();
-        Self::with_prices(connections, models, Arc::default())
+        Self::with_prices(connections, models, Arc::default(), Clock::system())
     }
 
     /// The same for models with the connections that they are on, and with prices of a host or a manifest.
@@ -198,9 +203,11 @@ impl Recorder {
         connections: Vec<String>,
         models: Vec<(String, String)>,
         prices: Arc<PriceBook>,
+        clock: Clock,
     ) -> Self {
-        let started = clock::now();
-        let recorder = Self { connections, models, prices, started, state: Mutex::default() };
+        let started = clock.now();
+        let recorder =
+            Self { connections, models, prices, clock, started, state: Mutex::default() };
         recorder.locked(|state| *state = recorder.empty());
         recorder
     }
@@ -208,6 +215,11 @@ impl Recorder {
     fn empty(&self) -> State {
         State {
             connections: self.connections.iter().map(|n| (n.clone(), Default::default())).collect(),
+            server_limits: self
+                .connections
+                .iter()
+                .map(|name| (name.clone(), BTreeMap::new()))
+                .collect(),
             models: self
                 .models
                 .iter()
@@ -223,7 +235,8 @@ impl Recorder {
     #[must_use]
     pub fn for_run(&self) -> Arc<Self> {
         let (connections, models) = (self.connections.clone(), self.models.clone());
-        Arc::new(Self::with_prices(connections, models, Arc::clone(&self.prices)))
+        let (prices, clock) = (Arc::clone(&self.prices), self.clock.clone());
+        Arc::new(Self::with_prices(connections, models, prices, clock))
     }
 
     fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -309,6 +322,16 @@ impl Recorder {
         });
     }
 
+    /// A server said something about its own limits (C-92).
+    pub fn told(&self, origin: &Origin, limits: &[(&'static str, ServerLimit)]) {
+        let now = self.clock.now();
+        self.locked(|state| {
+            if let Some(own) = state.server_limits.get_mut(&origin.connection) {
+                own.extend(limits.iter().map(|(what, told)| (*what, (*told, now))));
+            }
+        });
+    }
+
     /// The first chunk of a stream arrived.
     pub fn first_chunk(&self, origin: &Origin, milliseconds: f64) {
         self.change(origin, |_| {}, |d| d.first_chunk.add(milliseconds));
@@ -331,8 +354,13 @@ impl Recorder {
     /// A consistent snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Metrics {
-        let state = self.locked(|state| state.clone());
-        Metrics { elapsed_ms: clock::millis(self.started.elapsed()), state: Arc::new(state) }
+        let mut state = self.locked(|state| state.clone());
+        for (told, at) in state.server_limits.values_mut().flat_map(BTreeMap::values_mut) {
+            let since = self.clock.since(*at);
+            told.resets_in = told.resets_in.map(|time| time.saturating_sub(since));
+        }
+        let elapsed_ms = clock::millis(self.clock.since(self.started));
+        Metrics { elapsed_ms, state: Arc::new(state) }
     }
 
     /// Sets everything to zero; calls in flight stay in flight and belong to the new period.
@@ -351,6 +379,7 @@ impl Recorder {
             for (name, (_, counters)) in &mut fresh.models {
                 keep(counters, state.models.get(name).map(|(_, old)| old));
             }
+            fresh.server_limits = std::mem::take(&mut state.server_limits);
             *state = fresh;
         });
     }
@@ -412,6 +441,14 @@ impl Metrics {
         named(distributions).into_iter().find(|(own, _)| *own == which).map(|(_, d)| d.summary())
     }
 
+    /// What the server of a connection last said about its own limits, in the headers of any answer: `requests`, `tokens`, `input_tokens`,
+    /// `output_tokens`, as far as it did. They change nothing here; `resets_in` counts from this snapshot.
+    #[must_use]
+    pub fn server_limits(&self, connection: &str) -> BTreeMap<&'static str, ServerLimit> {
+        let told = self.state.server_limits.get(connection).into_iter().flatten();
+        told.map(|(what, (told, _))| (*what, *told)).collect()
+    }
+
     /// Whether the program declares a connection or model of this name.
     #[must_use]
     pub fn is_known(&self, name: &str) -> bool {
@@ -445,6 +482,12 @@ impl Metrics {
     #[must_use]
     pub fn model_calls(&self) -> u64 {
         self.state.connections.values().map(|(c, _)| c.calls).sum()
+    }
+
+    /// Calls of tools: none, since this release runs none.
+    #[must_use]
+    pub fn tool_calls(&self) -> u64 {
+        0
     }
 
     /// Emits.
@@ -485,6 +528,9 @@ impl Metrics {
                         entry.insert(which.to_owned(), distribution.summary().to_json());
                     }
                 }
+                if let Some(entry) = entry.as_object_mut() {
+                    entry.insert("server_limits".to_owned(), self.limits_json(name));
+                }
                 (name.clone(), entry)
             })
             .collect();
@@ -493,9 +539,21 @@ impl Metrics {
             "models": models,
             "bases": self.state.bases,
             "emit_count": self.state.emits,
+            "tool_calls": self.tool_calls(),
             "execution_time_ms": self.elapsed_ms,
             "price_table_date": price_table_date(),
         })
+    }
+
+    fn limits_json(&self, connection: &str) -> serde_json::Value {
+        let told = self.server_limits(connection).into_iter().map(|(what, told)| {
+            let resets_in_ms = told.resets_in.map(clock::millis);
+            let entry = serde_json::json!({
+                "limit": told.limit, "remaining": told.remaining, "resets_in_ms": resets_in_ms
+            });
+            (what.to_owned(), entry)
+        });
+        serde_json::Value::Object(told.collect())
     }
 
     /// The text format of Prometheus.
@@ -518,6 +576,10 @@ impl Metrics {
                 .collect();
             prometheus::histogram(&mut out, name, help, &times);
         }
+        let told = self.state.server_limits.iter().flat_map(|(connection, told)| {
+            told.iter().map(|(what, (told, _))| (connection.as_str(), *what, *told))
+        });
+        prometheus::server_limits(&mut out, &told.collect::<Vec<_>>());
         out
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::Counters;
 use super::distribution::Distribution;
+use crate::wire::ServerLimit;
 
 /// A metric: name, help, and its value in the counters.
 type Column = (&'static str, &'static str, fn(&Counters) -> f64);
@@ -64,6 +65,26 @@ pub(super) fn counters(out: &mut String, rows: &[Row<'_>]) {
         for (kind, count) in &counters.errors {
             let kind = escaped(kind);
             let _ = writeln!(out, "concerto_errors_total{{{labels},kind=\"{kind}\"}} {count}");
+        }
+    }
+}
+
+/// What servers said about their own limits, by connection and by what is limited.
+pub(super) fn server_limits(out: &mut String, rows: &[(&str, &str, ServerLimit)]) {
+    type Said = fn(&ServerLimit) -> Option<u64>;
+    let said: [(&str, &str, Said); 2] = [
+        ("server_limit", "What the server allows in its own period.", |told| told.limit),
+        ("server_remaining", "What the server says is left of it.", |told| told.remaining),
+    ];
+    for (name, help, value) in said {
+        let _ = head(out, name, help, "gauge");
+        for (connection, what, told) in rows {
+            let Some(value) = value(told) else { continue };
+            let connection = escaped(connection);
+            let _ = writeln!(
+                out,
+                "concerto_{name}{{connection=\"{connection}\",what=\"{what}\"}} {value}"
+            );
         }
     }
 }

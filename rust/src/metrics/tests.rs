@@ -61,7 +61,8 @@ fn a_reset_keeps_what_is_in_flight() {
 fn prometheus_text_is_valid() {
     let name = "a\"b\\c\nd".to_owned();
     let models = vec![("M".to_owned(), name.clone()), ("N".to_owned(), name.clone())];
-    let recorder = Recorder::with_prices(vec![name.clone()], models, Arc::default());
+    let recorder =
+        Recorder::with_prices(vec![name.clone()], models, Arc::default(), Clock::system());
     for (model, end) in [("M", End::Success), ("N", End::Error("network"))] {
         let origin = Origin { connection: name.clone(), model: model.to_owned() };
         recorder.call_started(&origin);

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::clock;
 use crate::config::{ConnectionSettings, ProviderKind};
-use crate::wire::{HttpRequest, HttpResponse, SseEvent};
+use crate::wire::{HttpRequest, HttpResponse, ServerLimit, SseEvent};
 
 pub use quirks::Quirks;
 
@@ -223,6 +223,11 @@ pub trait StreamDecoder: Send {
     /// Whether the end marker has come, so that nothing else matters.
     fn is_done(&self) -> bool;
 
+    /// Whether the answer is whole, though something may still follow, such as its usage.
+    fn is_whole(&self) -> bool {
+        self.is_done()
+    }
+
     /// The answer without its text, at the end of the body.
     ///
     /// # Errors
@@ -241,6 +246,12 @@ pub fn dialect(kind: ProviderKind) -> &'static dyn Dialect {
         ProviderKind::Anthropic => &anthropic::Anthropic,
         ProviderKind::Google => &google::Google,
     }
+}
+
+/// What the headers of an answer say about the limits of its server, by what is limited (C-92).
+#[must_use]
+pub fn server_limits(headers: &[(String, String)]) -> Vec<(&'static str, ServerLimit)> {
+    waits::server_limits(headers, clock::wall())
 }
 
 /// A request body as it is sent.

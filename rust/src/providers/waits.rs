@@ -1,8 +1,17 @@
-//! How long a server wants us to wait: six sources, the first that gives a value counts. Pure; `now` comes from the caller.
+//! How long a server wants us to wait: six sources, the first that gives a value counts; and what it says about its limits. Pure; `now` comes
+//! from the caller.
 
 use std::time::{Duration, SystemTime};
 
-use crate::wire::find;
+use crate::wire::{ServerLimit, find};
+
+/// What servers limit, in headers and in metrics.
+const LIMITED: [(&str, &str); 4] = [
+    ("requests", "requests"),
+    ("tokens", "tokens"),
+    ("input-tokens", "input_tokens"),
+    ("output-tokens", "output_tokens"),
+];
 
 /// The server's wish. `told` is what the body says outside of its text; a number that is none, or negative, is absent.
 pub(super) fn wish(
@@ -19,6 +28,25 @@ pub(super) fn wish(
         .or_else(|| reset_after(headers))
         .or_else(|| reset_at(headers, now))
         .or_else(|| in_text(message))
+}
+
+/// What an answer says about the limits of its server, by what is limited (C-92).
+pub(super) fn server_limits(
+    headers: &[(String, String)],
+    now: SystemTime,
+) -> Vec<(&'static str, ServerLimit)> {
+    if !headers.iter().any(|(name, _)| name.contains("-ratelimit-")) {
+        return Vec::new();
+    }
+    let told = LIMITED.map(|(what, name)| {
+        let plain = |part: &str| find(headers, &format!("x-ratelimit-{part}-{what}"));
+        let own = |part: &str| find(headers, &format!("anthropic-ratelimit-{what}-{part}"));
+        let number = |part: &str| plain(part).or_else(|| own(part))?.trim().parse().ok();
+        let at = || Some(rfc3339(own("reset")?.trim())?.duration_since(now).unwrap_or_default());
+        let resets_in = plain("reset").and_then(duration).or_else(at);
+        (name, ServerLimit { limit: number("limit"), remaining: number("remaining"), resets_in })
+    });
+    told.into_iter().filter(|(_, told)| *told != ServerLimit::default()).collect()
 }
 
 /// Seconds, or an HTTP date: one in the past means no wait.
@@ -170,6 +198,46 @@ mod tests {
         for bad in ["", "x", "5y", "-3", "-1", "NaN", "inf", "1e300", huge] {
             assert_eq!(duration(bad), None, "{bad}");
         }
+    }
+
+    // C-92, providers.md 9.4
+    #[test]
+    fn limits_of_servers() {
+        let told = |limit, remaining, seconds: Option<u64>| ServerLimit {
+            limit,
+            remaining,
+            resets_in: seconds.map(Duration::from_secs),
+        };
+        let openai = headers(&[
+            ("x-ratelimit-limit-requests", "500"),
+            ("x-ratelimit-remaining-requests", "499"),
+            ("x-ratelimit-reset-requests", "1m30s"),
+            ("x-ratelimit-remaining-tokens", "many"),
+            ("x-ratelimit-limit-tokens", " 30000 "),
+            ("x-ratelimit-reset-tokens", "-1"),
+        ]);
+        assert_eq!(
+            server_limits(&openai, now()),
+            [
+                ("requests", told(Some(500), Some(499), Some(90))),
+                ("tokens", told(Some(30_000), None, None))
+            ]
+        );
+        let anthropic = headers(&[
+            ("anthropic-ratelimit-requests-remaining", "0"),
+            ("anthropic-ratelimit-requests-reset", "2026-11-23T10:00:31Z"),
+            ("anthropic-ratelimit-output-tokens-limit", "8000"),
+            ("anthropic-ratelimit-output-tokens-reset", "2026-11-23T09:00:00Z"),
+            ("anthropic-ratelimit-input-tokens-limit", "-7"),
+        ]);
+        assert_eq!(
+            server_limits(&anthropic, now()),
+            [
+                ("requests", told(None, Some(0), Some(31))),
+                ("output_tokens", told(Some(8000), None, Some(0)))
+            ]
+        );
+        assert_eq!(server_limits(&headers(&[("retry-after", "1")]), now()), []);
     }
 
     // C-71, providers.md 9.4: each source alone, in its forms.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
+use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::Shared;
 use crate::engine::testing::Test;
@@ -21,8 +22,9 @@ pub struct RuntimeBuilder {
     pub(super) program: Program,
     environment: Environment,
     transport: TransportOptions,
-    retry_jitter: f64,
+    retry_jitter: Option<f64>,
     max_queued_requests: Option<usize>,
+    clock: Clock,
     log_level: LogLevel,
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
@@ -38,8 +40,9 @@ impl RuntimeBuilder {
             program,
             environment: Environment::default(),
             transport: TransportOptions::default(),
-            retry_jitter: CallOptions::default().retry_jitter,
+            retry_jitter: None,
             max_queued_requests: None,
+            clock: Clock::system(),
             log_level: LogLevel::Warn,
             log_sink: log::standard_error(),
             execution_timeout: None,
@@ -92,15 +95,21 @@ impl RuntimeBuilder {
         self
     }
 
-    /// The share of a retry's delay that may be added to it at random, 0 to 1; 0.1 by default, 0 turns it off.
+    /// The share of a retry's delay that may be added to it at random, 0 to 1; 0 turns it off. 0.1 by default, 0 with a virtual clock.
     pub fn retry_jitter(mut self, share: f64) -> Self {
-        self.retry_jitter = share;
+        self.retry_jitter = Some(share);
         self
     }
 
     /// How many attempts may wait for the rate limits of one connection; one more fails with `RateLimited`. No bound by default.
     pub fn max_queued_requests(mut self, most: usize) -> Self {
         self.max_queued_requests = Some(most);
+        self
+    }
+
+    /// Where time comes from: delays of retries, rate limits and time limits follow it. The machine's clock by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -128,17 +137,16 @@ impl RuntimeBuilder {
     /// [`Error::Config`] for an option that cannot be.
     pub fn build(mut self) -> Result<Runtime, Error> {
         self.check()?;
+        let usual_jitter =
+            if self.clock.is_virtual() { 0.0 } else { CallOptions::default().retry_jitter };
         let calls = CallOptions {
-            retry_jitter: self.retry_jitter,
+            retry_jitter: self.retry_jitter.unwrap_or(usual_jitter),
             max_queued_requests: self.max_queued_requests,
+            clock: self.clock.clone(),
             log: Log::new(self.log_level, self.log_sink),
         };
         let process = Environment::default();
-        self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| {
-            let named =
-                ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].iter().find_map(|n| process.read(n).ok());
-            named.filter(|path| !path.is_empty())
-        });
+        self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| ca_bundle(&process));
         let connections = self.program.connections();
         let declared = self.program.0.models().iter();
         let models = declared
@@ -153,7 +161,12 @@ impl RuntimeBuilder {
             prices.set(&pattern, price)?;
         }
         let prices = Arc::new(prices);
-        let recorder = Arc::new(Recorder::with_prices(connections, models, Arc::clone(&prices)));
+        let recorder = Arc::new(Recorder::with_prices(
+            connections,
+            models,
+            Arc::clone(&prices),
+            self.clock.clone(),
+        ));
         let shared = Shared {
             program: self.program.0,
             prices,
@@ -161,6 +174,7 @@ impl RuntimeBuilder {
             recorder: Arc::clone(&recorder),
             overrides: Arc::clone(&overrides),
             environment: self.environment,
+            clock: self.clock,
             mock: self.mock,
             test: self.test,
             max_call_depth: self.max_call_depth,
@@ -186,7 +200,7 @@ impl RuntimeBuilder {
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");
         }
-        if !(0.0..=1.0).contains(&self.retry_jitter) {
+        if self.retry_jitter.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return wrong("retry_jitter", "must be 0 to 1");
         }
         match self.transport.proxy.as_deref() {
@@ -194,6 +208,33 @@ impl RuntimeBuilder {
                 wrong("proxy", "must be a URL or \"none\"")
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// The file that the environment names (C-62); an empty variable names none.
+fn ca_bundle(process: &Environment) -> Option<String> {
+    let named = ["CONCERTO_CA_BUNDLE", "SSL_CERT_FILE"].map(|name| process.read(name).ok());
+    named.into_iter().flatten().find(|path| !path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // C-62
+    #[test]
+    fn an_empty_variable_does_not_hide_the_next_one() {
+        for (own, other, expected) in [
+            ("own.pem", "other.pem", Some("own.pem")),
+            ("", "other.pem", Some("other.pem")),
+            ("own.pem", "", Some("own.pem")),
+            ("", "", None),
+        ] {
+            let variables = [("CONCERTO_CA_BUNDLE", own), ("SSL_CERT_FILE", other)];
+            let own = variables.map(|(name, path)| (name.to_owned(), path.to_owned()));
+            let process = Environment { own: HashMap::from(own), ..Environment::default() };
+            assert_eq!(ca_bundle(&process).as_deref(), expected, "{variables:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Observer, Plan, Program, RuntimeBuilder, threads};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config::ConfigError;
 use crate::engine::emits::Emit;
 use crate::engine::testing::Test;
@@ -31,9 +31,9 @@ pub struct TestCase {
 /// How a test is run.
 #[derive(Clone, Debug)]
 pub struct TestOptions {
-    /// Whether models without a mock are called; otherwise such a call fails the test. Default: no.
+    /// Whether models without a mock are called, with delays on the machine's clock; otherwise such a call fails the test, and the clock is virtual. Default: no.
     pub live: bool,
-    /// The longest that it may take. Default: 60 s.
+    /// The longest that it may take, on the machine's clock. Default: 60 s.
     pub timeout: Duration,
     /// Where its snapshots stand: the path of a file without `.snap`. Default: nowhere, and `assert_snapshot` fails.
     pub snapshots: Option<PathBuf>,
@@ -110,7 +110,9 @@ impl RuntimeBuilder {
         };
         let test = Arc::new(Test::new(options.live, options.snapshots.clone(), options.update));
         self.test = Some(Arc::clone(&test));
-        let runtime = self.retry_jitter(0.0).build()?;
+        // Delays take no time, unless somebody else is to be spared by them.
+        let clock = if options.live { Clock::system() } else { Clock::new_virtual() };
+        let runtime = self.clock(clock).retry_jitter(0.0).build()?;
         // A limit that no clock reaches is none.
         let until = clock::now().checked_add(options.timeout);
         let mut observer = Capture { test: &test, until, interrupted };

@@ -1,5 +1,6 @@
 //! The Python extension `concerto._native`. Converts, releases the interpreter, calls, converts back: nothing is decided here.
 
+mod clock;
 mod errors;
 mod metrics;
 #[cfg(feature = "mock")]
@@ -56,6 +57,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(testing::run_test, module)?)?;
     module.add_class::<program::Program>()?;
     module.add_class::<runtime::Runtime>()?;
+    module.add_class::<clock::VirtualClock>()?;
     module.add_class::<run::Run>()?;
     module.add_class::<metrics::Metrics>()?;
     #[cfg(feature = "mock")]

@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::clock::VirtualClock;
 use super::errors::to_py;
 use super::metrics::Metrics;
 use super::program::Program;
@@ -80,7 +81,7 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, retry_jitter = 0.1, max_queued_requests = None, log_level = "warn"))]
+    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn"))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -92,8 +93,9 @@ impl Runtime {
         max_call_depth: usize,
         proxy: Option<String>,
         ca_bundle: Option<String>,
-        retry_jitter: f64,
+        retry_jitter: Option<f64>,
         max_queued_requests: Option<usize>,
+        clock: Option<&Bound<'_, VirtualClock>>,
         log_level: &str,
     ) -> PyResult<Self> {
         let log_level = log_level.parse().map_err(|()| {
@@ -104,7 +106,6 @@ impl Runtime {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
             .max_call_depth(max_call_depth)
-            .retry_jitter(retry_jitter)
             .log_level(log_level)
             .env(env.unwrap_or_default());
         if let Some(names) = env_allow {
@@ -117,6 +118,12 @@ impl Runtime {
         }
         if let Some(most) = max_queued_requests {
             builder = builder.max_queued_requests(most);
+        }
+        if let Some(share) = retry_jitter {
+            builder = builder.retry_jitter(share);
+        }
+        if let Some(clock) = clock {
+            builder = builder.clock(clock.get().inner.clone());
         }
         if let Some(proxy) = proxy {
             builder = builder.proxy(proxy);

@@ -208,7 +208,8 @@ impl Engine<'_> {
         };
         let system = call.messages.len().saturating_sub(said);
         let asking = (model.index, method(input, answer));
-        let session = MockSession::begin(test, asking, (call, system), self.recorders());
+        let (recorders, clock) = (self.recorders(), self.shared.clock.clone());
+        let session = MockSession::begin(test, asking, (call, system), recorders, clock);
         let outcome = match schema {
             Some(schema) => {
                 self.typed(Rounds::Mock(session), &schema, retry_message(model)).await?

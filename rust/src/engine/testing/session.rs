@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Reply, Test};
 use crate::chat::{ChatResponse, Message, Role, Usage};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::llm::{Answer, Call, LlmError};
 use crate::metrics::{End, Recorder};
 use crate::providers::{FailureKind, RetryClass};
@@ -25,6 +25,7 @@ pub(in crate::engine) struct MockSession {
     /// How many of the messages are the system prompt: one or none.
     system: usize,
     recorders: Vec<Arc<Recorder>>,
+    clock: Clock,
     rounds: u32,
     latency: Duration,
     has_ended: bool,
@@ -37,12 +38,14 @@ impl MockSession {
         (model, method): (u32, &'static str),
         (call, system): (Call, usize),
         recorders: Vec<Arc<Recorder>>,
+        clock: Clock,
     ) -> Self {
         for recorder in &recorders {
             recorder.call_started(&call.origin);
         }
         let (rounds, latency) = (0, Duration::ZERO);
-        Self { test, model, method, call, system, recorders, rounds, latency, has_ended: false }
+        let has_ended = false;
+        Self { test, model, method, call, system, recorders, clock, rounds, latency, has_ended }
     }
 
     /// What is asked, with the messages of the rounds so far.
@@ -64,7 +67,7 @@ impl MockSession {
         let Some(reply) = reply else {
             return Err(self.error(FailureKind::Custom, String::new()));
         };
-        clock::sleep(reply.latency).await;
+        self.clock.sleep(reply.latency).await;
         self.rounds += 1;
         self.latency += reply.latency;
         let Reply { said, pieces, tokens, .. } = reply;

@@ -1,12 +1,15 @@
 //! Whole answers over HTTP: what is sent, what comes back, what is counted.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{KEY, call, call_with, client, layer, recorder, settings};
+use super::{KEY, call, call_with, client, layer, recorder, settings, user};
 use crate::chat::OutputSchema;
 use crate::config::{ProviderKind, merge};
-use crate::llm::Call;
+use crate::llm::{Call, CallOptions, Client, TransportOptions};
+use crate::log::{Log, LogLevel, LogRecord};
 use crate::providers::FailureKind;
 
 const ANSWER: &str = r#"{"id": "chatcmpl-1", "model": "gpt-4o-mini-2024-07-18",
@@ -263,4 +266,31 @@ async fn rounds_of_one_call_are_counted_together() {
     let counters = recorder.snapshot().counters("cloud").unwrap().clone();
     assert_eq!((counters.calls, counters.rounds, counters.attempts), (1, 2, 2));
     assert_eq!((counters.retries, counters.errors["schema"], counters.in_flight), (0, 1, 0));
+}
+
+// providers.md 7.1
+#[tokio::test]
+async fn a_prompt_that_ollama_cuts_is_told_of() {
+    let answer = r#"{"choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 4}}"#;
+    for (kind, letters, is_warned) in [
+        (ProviderKind::Ollama, 1000, true),
+        (ProviderKind::Ollama, 780, false),
+        (ProviderKind::Custom, 1000, false),
+    ] {
+        let server = Server::start(vec![Reply::json(200, answer)]).await;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&log);
+        let sink = move |record: &LogRecord| kept.lock().unwrap().push(record.message.clone());
+        let log_options = Log::new(LogLevel::Warn, Arc::new(sink));
+        let options = CallOptions { log: log_options, ..CallOptions::default() };
+        let client = Client::new(TransportOptions::default(), options);
+        let messages = vec![user(&"x".repeat(letters))];
+        let call = Call { messages, ..call_with(settings(kind, &server.url, "{}")) };
+        client.execute(call, vec![]).await.unwrap();
+        let warnings = log.lock().unwrap().clone();
+        let expected = "cloud (Fast): the server counted 100 tokens where about 254 were sent";
+        assert_eq!(warnings.iter().any(|text| text.starts_with(expected)), is_warned);
+        assert_eq!(warnings.len(), usize::from(is_warned), "{warnings:?}");
+    }
 }

@@ -413,3 +413,49 @@ fn a_limit_is_used_up_while_there_is_a_queue() {
         assert!((0.99..=1.01).contains(&share), "{json}: {share}");
     }
 }
+
+/// O-11: a limit that comes later counts what the past minute started and cost, and what is still in flight.
+#[test]
+fn a_new_limit_counts_the_past_minute() {
+    let (mut limiter, t) = (Limiter::default(), times());
+    let started: Vec<_> = [0, 10, 20]
+        .into_iter()
+        .map(|second| {
+            let place = limiter.arrive();
+            limiter.enqueue(place, Estimate::default());
+            starts(&mut limiter, place, t.at(second))
+        })
+        .collect();
+    limiter.end(&started[0], cost(40));
+    limiter.set(limits(r#"{"requests_per_minute": 3}"#));
+    let fourth = arrive(&mut limiter, 30);
+    assert_eq!(waits_until(&mut limiter, fourth, t.at(30)), t.at(60));
+    limiter.set(limits(r#"{"tokens_per_minute": 100}"#));
+    limiter.end(&started[1], cost(50));
+    assert_eq!(waits_until(&mut limiter, fourth, t.at(30)), t.at(60));
+    limiter.set(limits(r#"{"concurrent_requests": 1}"#));
+    assert!(matches!(limiter.admit(fourth, t.at(60)), Admission::Later), "the third is in flight");
+    limiter.end(&started[2], None);
+    starts(&mut limiter, fourth, t.at(60));
+}
+
+/// O-11: an unlimited connection keeps a bounded memory of the past minute, which never holds less than it should.
+#[test]
+fn starts_without_a_limit_are_summed() {
+    let (mut limiter, t) = (Limiter::default(), times());
+    let at = |millis: u64| t.at(0) + Duration::from_millis(millis);
+    for millis in 0..90_000 {
+        let place = limiter.arrive();
+        limiter.enqueue(place, Estimate::default());
+        let started = starts(&mut limiter, place, at(millis));
+        limiter.end(&started, cost(1));
+    }
+    assert!(limiter.entries() <= 601, "{}", limiter.entries());
+    limiter.set(limits(r#"{"requests_per_minute": 60000}"#));
+    let place = arrive(&mut limiter, 1);
+    let open = waits_until(&mut limiter, place, at(90_000));
+    assert!((at(90_000)..=at(90_100)).contains(&open));
+    limiter.set(limits(r#"{"tokens_per_minute": 60000}"#));
+    let open = waits_until(&mut limiter, place, at(90_000));
+    assert!((at(90_000)..=at(90_200)).contains(&open));
+}

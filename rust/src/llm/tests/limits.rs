@@ -8,6 +8,7 @@ use crate::clock;
 use crate::config::{ProviderKind, RateLimitConfig};
 use crate::llm::{Answer, Call, CallOptions, Client, LlmError, TransportOptions};
 use crate::metrics::Recorder;
+use crate::wire::ServerLimit;
 
 const ANSWER: &str = r#"{"choices": [{"message": {"content": "Hi."}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 10, "completion_tokens": 4}}"#;
@@ -261,4 +262,39 @@ async fn another_connection_has_its_own_limits() {
         client.execute(call, vec![]).await.unwrap();
     }
     assert!(began.elapsed() < SECONDS(1));
+}
+
+/// C-92: what good answers say about the server's limits is recorded, and changes none of ours.
+#[tokio::test(start_paused = true)]
+async fn limits_of_the_server_are_recorded_and_nothing_else() {
+    let headers = "content-type: application/json\r\nx-ratelimit-limit-requests: 9\r\n\
+                   x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 6m0s\r\n";
+    let events = format!(
+        "HTTP/1.1 200 OK\r\nx-ratelimit-remaining-requests: 7\r\n\
+                          content-type: text/event-stream\r\nconnection: close\r\n\r\n{FIRST}data: [DONE]\n\n"
+    );
+    let server = Server::start(vec![Reply::with(200, headers, ANSWER), Reply::raw(events)]).await;
+    let (client, recorder, began) = (client(), recorder(), clock::now());
+    let limit = |limit, remaining, resets_in| ServerLimit { limit, remaining, resets_in };
+    let call = || call(&server.url, "");
+    client.execute(call(), vec![Arc::clone(&recorder)]).await.unwrap();
+    tokio::time::advance(SECONDS(60)).await;
+    let told = recorder.snapshot().server_limits("cloud");
+    let left = told["requests"].resets_in.unwrap();
+    assert_eq!(told["requests"], limit(Some(9), Some(0), Some(left)));
+    assert!((SECONDS(299)..=SECONDS(300)).contains(&left), "{left:?}");
+    client.stream(call(), vec![Arc::clone(&recorder)]).await.unwrap();
+    assert!(began.elapsed() < SECONDS(61), "nobody waits: {:?}", began.elapsed());
+    recorder.reset();
+    let metrics = recorder.snapshot();
+    assert_eq!(metrics.server_limits("cloud")["requests"], limit(None, Some(7), None));
+    assert!(
+        metrics
+            .to_prometheus()
+            .contains("concerto_server_remaining{connection=\"cloud\",what=\"requests\"} 7\n")
+    );
+    assert_eq!(
+        metrics.to_json()["connections"]["cloud"]["server_limits"]["requests"]["remaining"],
+        7
+    );
 }

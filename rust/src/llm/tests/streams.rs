@@ -291,3 +291,25 @@ async fn pings_that_are_events_are_no_progress() {
     assert!((SECONDS(300)..SECONDS(301)).contains(&before.elapsed()), "{:?}", before.elapsed());
     assert_eq!((error.failure.phase, error.interrupted.unwrap().cause), (Some("idle"), "timeout"));
 }
+
+// providers.md 1.1, 2.3: the reason is the end marker; usage and `[DONE]` have a second to follow, whatever else is sent.
+#[tokio::test(start_paused = true)]
+async fn a_whole_answer_does_not_wait_for_the_end_of_its_body() {
+    let whole = || Reply::events(&[ONE, TWO, STOP]);
+    for reply in [whole().then_stall(), whole().then_repeat(": ping\n\n", SECONDS(1) / 3)] {
+        let server = Server::start(vec![reply]).await;
+        let recorder = recorder();
+        let mut stream = client().stream(call(&server.url), vec![recorder.clone()]).await.unwrap();
+        let began = clock::now();
+        assert_eq!(text(&mut stream).await.unwrap(), "Hamburg");
+        assert!(began.elapsed() < SECONDS(2), "{:?}", began.elapsed());
+        let counted = counters(&recorder);
+        assert_eq!((counted.successes, counted.cost.estimated_tokens), (1, 8));
+    }
+    // What follows in time counts.
+    let late = whole().then_repeat(USAGE, SECONDS(1) / 2);
+    let server = Server::start(vec![late]).await;
+    let mut stream = open(call(&server.url)).await;
+    assert_eq!(text(&mut stream).await.unwrap(), "Hamburg");
+    assert_eq!(stream.answer().unwrap().usage.tokens_out, 17);
+}

@@ -282,8 +282,12 @@ impl StreamDecoder for Reader {
         self.done
     }
 
+    fn is_whole(&self) -> bool {
+        self.done || self.finish.is_some()
+    }
+
     fn finish(&mut self) -> Result<ChatResponse, Failure> {
-        if !self.done && self.finish.is_none() {
+        if !self.is_whole() {
             return Err(cut_off());
         }
         for part in std::mem::take(&mut self.parts.open).into_values() {
