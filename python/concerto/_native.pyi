@@ -17,6 +17,9 @@ def instruction_names() -> list[str]:
 def native_functions() -> list[tuple[str, int, bool]]:
     """Name, number of arguments with the receiver, and whether the receiver is changed, of each native function."""
 
+def requests() -> list[tuple[str, int]]:
+    """Name and number of arguments of each request of the library to the world."""
+
 def builtin_records() -> str:
     """The built-in records and errors with their fields, as JSON."""
 
@@ -85,12 +88,16 @@ class Runtime:
         env_allow: list[str] | None = None,
         execution_timeout: float | None = None,
         max_call_depth: int = 10_000,
+        max_tasks: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         retry_jitter: float | None = None,
         max_queued_requests: int | None = None,
         clock: VirtualClock | None = None,
         log_level: str = "warn",
+        program_log_level: str = "info",
+        args: list[str] | None = None,
+        seed: int | None = None,
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""

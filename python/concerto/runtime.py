@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
@@ -166,12 +166,16 @@ class Runtime:
         env_allow: If given, other variables count as not set.
         execution_timeout: Limit of one run in seconds.
         max_call_depth: Active calls before a program panics with `StackOverflow`.
+        max_tasks: Tasks that one run may have at a time before it panics with `LimitExceeded`.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
         retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random; default 0.1, 0 with a virtual clock.
         max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
         clock: A `VirtualClock` for tests: delays of retries, rate limits and time limits follow it; default: the machine's clock.
         log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
+        program_log_level: The same for what the program writes with `std::log`.
+        args: What the program's `std::env::args` gives.
+        seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
@@ -185,12 +189,16 @@ class Runtime:
         env_allow: Collection[str] | None = None,
         execution_timeout: float | None = None,
         max_call_depth: int = 10_000,
+        max_tasks: int = 10_000,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         retry_jitter: float | None = None,
         max_queued_requests: int | None = None,
         clock: _native.VirtualClock | None = None,
         log_level: str = "warn",
+        program_log_level: str = "info",
+        args: Sequence[str] = (),
+        seed: int | None = None,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
@@ -207,12 +215,16 @@ class Runtime:
             env_allow=None if env_allow is None else list(env_allow),
             execution_timeout=execution_timeout,
             max_call_depth=max_call_depth,
+            max_tasks=max_tasks,
             proxy=proxy,
             ca_bundle=ca_bundle,
             retry_jitter=retry_jitter,
             max_queued_requests=max_queued_requests,
             clock=clock,
             log_level=log_level,
+            program_log_level=program_log_level,
+            args=list(args),
+            seed=seed,
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)

@@ -56,4 +56,5 @@ pub use runtime::{
 };
 pub use value::{EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json};
 pub use vm::natives::list as native_functions;
+pub use vm::request::list as requests;
 pub use wire::ServerLimit;

@@ -50,12 +50,18 @@ impl FromStr for LogLevel {
 pub struct LogRecord {
     /// How important it is.
     pub level: LogLevel,
-    /// One line without secrets.
+    /// One line; of the runtime it has no secrets.
     pub message: String,
+    /// Whether the program wrote it, by `std::log`, or the runtime.
+    pub is_program: bool,
 }
 
 impl fmt::Display for LogRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_program {
+            let tag = format!("[{}]", self.level.word().to_uppercase());
+            return write!(f, "{tag:<7} {}", self.message);
+        }
         write!(f, "concerto {}: {}", self.level.word(), self.message)
     }
 }
@@ -68,13 +74,20 @@ pub type LogSink = Arc<dyn Fn(&LogRecord) + Send + Sync>;
 pub struct Log {
     level: LogLevel,
     sink: LogSink,
+    is_program: bool,
 }
 
 impl Log {
     /// A log of this level and up.
     #[must_use]
     pub fn new(level: LogLevel, sink: LogSink) -> Self {
-        Self { level, sink }
+        Self { level, sink, is_program: false }
+    }
+
+    /// The same for what a program writes.
+    #[must_use]
+    pub fn of_program(level: LogLevel, sink: LogSink) -> Self {
+        Self { level, sink, is_program: true }
     }
 
     /// Whether records of this level are seen.
@@ -86,7 +99,8 @@ impl Log {
     /// Writes a record, if its level is seen.
     pub fn write(&self, level: LogLevel, message: impl FnOnce() -> String) {
         if self.shows(level) {
-            (self.sink)(&LogRecord { level, message: message() });
+            let record = LogRecord { level, message: message(), is_program: self.is_program };
+            (self.sink)(&record);
         }
     }
 }
@@ -94,7 +108,7 @@ impl Log {
 impl Default for Log {
     /// Warnings and errors, on standard error.
     fn default() -> Self {
-        Self { level: LogLevel::Warn, sink: standard_error() }
+        Self::new(LogLevel::Warn, standard_error())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What hosts see: load a program, adjust its connections, run it, read its metrics.
 //!
 //! [`Runtime`] is a program with its settings, connection pools, handlers and counters. Runs may overlap; they share pools and
-//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread; the worker threads here do I/O only.
+//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread; worker threads do I/O only.
 
 mod args;
 mod background;
@@ -30,7 +30,7 @@ pub use handlers::{EmitHandler, Subscription};
 pub use testing::{TestCase, TestFailure, TestOptions, TestReport};
 
 use handlers::Handlers;
-use threads::{InRuntime, io_runtime};
+use threads::with_io;
 
 /// A verified program. Cloning is cheap.
 #[derive(Clone)]
@@ -141,6 +141,9 @@ pub(crate) struct Inner {
 }
 
 /// A program with its settings, connection pools, handlers and metrics. Cloning gives another handle to the same runtime.
+///
+/// Its futures run on any executor. Within a multi-threaded tokio runtime their sockets and timers are served there, so it must have both enabled
+/// (`enable_all`, as `#[tokio::main]` does); anywhere else threads of Concerto's own serve them.
 #[derive(Clone)]
 pub struct Runtime {
     inner: Arc<Inner>,
@@ -215,8 +218,7 @@ impl Runtime {
     /// [`Error::Config`] for an unknown name.
     pub fn connection_settings(&self, name: &str) -> Result<serde_json::Value, Error> {
         self.inner.overrides.check_name(name)?;
-        let recorder = self.inner.recorder.for_run();
-        Engine::new(&self.inner.shared, recorder).settings_of(name).map_err(Error::Settings)
+        Engine::new(&self.inner.shared, None).settings_of(name).map_err(Error::Settings)
     }
 
     /// Restores the program's settings of one connection.
@@ -304,9 +306,8 @@ impl Runtime {
     async fn entry(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
         let plan = self.plan(name, &args)?;
         let mut outlet = self.inner.handlers.outlet();
-        let recorder = self.inner.recorder.for_run();
-        let run = self.inner.execute(plan, recorder, &mut outlet);
-        Ok(InRuntime::new(io_runtime(), run).await?)
+        let run = self.inner.execute(plan, None, &mut outlet);
+        Ok(with_io(run).await?)
     }
 
     fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {
@@ -339,16 +340,12 @@ impl Inner {
     pub(crate) async fn execute<O: Outlet>(
         &self,
         plan: Plan,
-        recorder: Arc<Recorder>,
+        recorder: Option<Arc<Recorder>>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let work = async {
-            let mut engine = Engine::new(&self.shared, recorder);
-            let mut value = Value::Nil;
-            for (function, args) in plan.0 {
-                value = engine.run(function, args, outlet).await?;
-            }
-            match value {
+            let engine = Engine::new(&self.shared, recorder);
+            match engine.run(plan.0, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),
@@ -400,8 +397,7 @@ impl Blocking<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Value, Error> {
         let plan = self.runtime.plan(name, args)?;
-        let recorder = self.runtime.inner.recorder.for_run();
-        threads::observe(&self.runtime.inner, plan, recorder, observer)
+        threads::observe(&self.runtime.inner, plan, observer)
     }
 
     /// Evaluates the fields of every connection, as `--require-keys` asks.
@@ -409,9 +405,6 @@ impl Blocking<'_> {
     /// # Errors
     /// [`Error::Settings`] for the first that fails.
     pub fn require_keys(&self) -> Result<(), Error> {
-        let inner = &self.runtime.inner;
-        Engine::new(&inner.shared, inner.recorder.for_run())
-            .require_settings()
-            .map_err(Error::Settings)
+        Engine::new(&self.runtime.inner.shared, None).require_settings().map_err(Error::Settings)
     }
 }

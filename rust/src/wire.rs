@@ -22,7 +22,7 @@ pub struct HttpRequest {
 pub struct HttpResponse {
     /// Status code.
     pub status: u16,
-    /// Names in lower case.
+    /// Names in lower case; of a good answer only those that somebody reads.
     pub headers: Vec<(String, String)>,
     /// Decoded body.
     pub body: Bytes,
@@ -45,12 +45,22 @@ pub fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> 
     headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
 }
 
+/// Names under which servers tell their id of the request.
+const REQUEST_IDS: [&str; 5] =
+    ["x-request-id", "request-id", "mistral-correlation-id", "x-generation-id", "inference-id"];
+
 /// The server's id of the request, under the names that servers use.
 #[must_use]
 pub fn request_id(headers: &[(String, String)]) -> Option<&str> {
-    ["x-request-id", "request-id", "mistral-correlation-id", "x-generation-id", "inference-id"]
-        .iter()
-        .find_map(|name| find(headers, name))
+    REQUEST_IDS.iter().find_map(|name| find(headers, name))
+}
+
+/// Whether anybody reads the header with this lower-case name in a good answer; in an error any may matter.
+#[must_use]
+pub fn is_read_in_good_answers(name: &str) -> bool {
+    ["content-type", "content-encoding"].contains(&name)
+        || REQUEST_IDS.contains(&name)
+        || name.contains("-ratelimit-")
 }
 
 /// An event of a server-sent stream.

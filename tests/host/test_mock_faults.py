@@ -318,7 +318,7 @@ def test_the_ledger_masks_keys_and_knows_what_answered() -> None:
     }  # fmt: skip
     counts.pop("bytes_sent")
     assert counts == {
-        "requests": 1, "open_requests": 0, "open_connections": 1, "chunks": 2,
+        "requests": 1, "open_requests": 0, "most_open_requests": 1, "open_connections": 1, "chunks": 2,
         "outcomes": {"complete": 1}, "statuses": {"200": 1}, **usage,
     }  # fmt: skip
 

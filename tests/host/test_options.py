@@ -30,6 +30,7 @@ def program() -> concerto.Program:
         ({"execution_timeout": -1.0}, "`execution_timeout` must be positive seconds"),
         ({"execution_timeout": float("nan")}, "`execution_timeout` must be positive seconds"),
         ({"max_call_depth": 0}, "`max_call_depth` must be at least 1"),
+        ({"max_tasks": 0}, "`max_tasks` must be at least 1"),
         ({"proxy": "no url"}, '`proxy` must be a URL or "none"'),
     ],
 )

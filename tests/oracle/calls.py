@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.oracle.instructions import a, instruction
 from tests.oracle.machine import Machine, broken, panic
+from tests.oracle.tasks import suspends
 from tests.oracle.values import Array, Err, Model, Nothing, Ok, Some, Stream, Struct, Value
 
 
@@ -21,6 +22,23 @@ def prompt(value: Value) -> str:
 
 
 @instruction
+def effect(m: Machine, d: int, name: str, w: int, n: int) -> None:
+    args = m.window(w, n)
+    match name, args:
+        case "task.yield", []:
+            m.write(d, None)
+        case "task.is_cancelled", []:
+            m.write(d, False)
+        case "retry.delay", [int() as retry, str() as backoff, int() as first, int() as longest]:
+            factor = {"linear": retry, "exponential": 2 ** (retry - 1)}.get(backoff, 1)
+            m.write(d, min(first * factor, longest))
+        case _:
+            m.write(d, m.world.request(name, *args))
+    if name in ("task.yield", "time.sleep"):
+        suspends(m)
+
+
+@instruction
 def model(m: Machine, d: int, index: int) -> None:
     m.write(d, Model(index, m.document["models"][index]["name"]))
 
@@ -28,12 +46,14 @@ def model(m: Machine, d: int, index: int) -> None:
 @instruction
 def execute(m: Machine, d: int, of: int, r: int) -> None:
     m.write(d, m.world.execute(a(Model, m.read(of)), prompt(m.read(r))))
+    suspends(m)
 
 
 @instruction
 def execute_with_schema(m: Machine, d: int, of: int, schema: int, r: int) -> None:
     wanted = m.document["schemas"][schema]
     m.write(d, m.world.execute_with_schema(a(Model, m.read(of)), wanted, prompt(m.read(r))))
+    suspends(m)
 
 
 @instruction
@@ -44,6 +64,7 @@ def parse_schema(m: Machine, d: int, schema: int, r: int) -> None:
 @instruction
 def stream(m: Machine, d: int, of: int, r: int) -> None:
     m.write(d, m.world.stream(a(Model, m.read(of)), prompt(m.read(r))))
+    suspends(m)
 
 
 def _next(source: Stream) -> Some | Nothing | Err:
@@ -74,12 +95,14 @@ def stream_next(m: Machine, d: int, r: int, end: int, failure: int) -> None:
             m.jump(failure)
         case _:
             m.jump(end)
+    suspends(m)
 
 
 @instruction
 def stream_take(m: Machine, d: int, r: int) -> None:
     found = _next(a(Stream, m.read(r)))
     m.write(d, found if isinstance(found, Err) else Ok(found))
+    suspends(m)
 
 
 @instruction
@@ -94,6 +117,7 @@ def stream_collect(m: Machine, d: int, r: int) -> None:
         panic("StreamConsumed", "the stream was closed or has failed before its end")
     else:
         m.write(d, Ok(source.end))
+    suspends(m)
 
 
 @instruction

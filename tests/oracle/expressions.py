@@ -31,7 +31,7 @@ STRINGS = (
 
 ORDER_METHODS = {"sorted", "sort", "min", "max"}
 #: Results that depend on more than their arguments' types allow to keep small, or that are made from `Any`.
-LEFT_OUT = {"ok_or", "pow"}
+LEFT_OUT = {"pow"}
 #: What panics without its precondition.
 RISKY = {"unwrap", "expect", "unwrap_err", "remove", "insert"}
 COUNTED = {"repeat", "to_fixed", "take", "skip", "slice", "substring", "get", "insert", "remove"}

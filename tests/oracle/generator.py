@@ -46,11 +46,13 @@ class Generator:
     structs: dict[str, tuple[tuple[str, Type], ...]] = field(default_factory=dict)
     enums: dict[str, tuple[VariantShape, ...]] = field(default_factory=dict)
     functions: list[Callable_] = field(default_factory=list)
+    async_functions: list[Callable_] = field(default_factory=list)
     scope: list[Variable] = field(default_factory=list)
     result: Type = t.NIL
     is_main: bool = False
     is_try: bool = False
     is_top: bool = False
+    is_task: bool = False
     has_models: bool = False
     loops: list[str] = field(default_factory=list)
     """Labels of the loops around; empty for a loop without one."""

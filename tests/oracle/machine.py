@@ -8,9 +8,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from tests.oracle.values import EnumType, Map, Model, StructType, Value
+
+if TYPE_CHECKING:
+    from tests.oracle.tasks import Scheduler, Task
 
 
 class World(Protocol):
@@ -22,6 +25,7 @@ class World(Protocol):
     def execute(self, model: Model, prompt: str) -> Value: ...
     def execute_with_schema(self, model: Model, schema: dict[str, Any], prompt: str) -> Value: ...
     def parse_schema(self, schema: dict[str, Any], text: str) -> Value: ...
+    def request(self, name: str, *args: Value) -> Value: ...
     def stream(self, model: Model, prompt: str) -> Value: ...
     def mock(self, model: int, fields: Map) -> None: ...
     def mock_calls(self, model: int) -> Value: ...
@@ -81,6 +85,7 @@ class Frame:
     result: int
     pc: int = 0
     at: int = 0  # the instruction that is being executed
+    into: int = 0  # the register that waits for the value of a form
 
 
 @dataclass(slots=True)
@@ -89,32 +94,52 @@ class Machine:
     world: World
     max_depth: int = 10_000
     fuel: int = 10_000_000
+    #: The task that runs, and its calls.
+    task: Task = field(init=False)
     frames: list[Frame] = field(default_factory=list)
+    scheduler: Scheduler = field(init=False)
     executed: Counter[str] = field(default_factory=Counter)
     answer: Value = None
 
-    def run(self, function: int, arguments: list[Value]) -> Value:
-        """Calls a function and gives its result; raises `Ended`."""
-        from tests.oracle.all_instructions import INSTRUCTIONS
+    def __post_init__(self) -> None:
+        from tests.oracle.tasks import Scheduler
 
-        self.frames.clear()
-        self.enter(function, arguments, 0)
+        self.scheduler = Scheduler(self)
+
+    def run(self, function: int, arguments: list[Value]) -> Value:
+        """Calls a function, drives all tasks until it has ended, and gives its result; raises `Ended`."""
+        root = self.scheduler.start(function, arguments)
         try:
-            while self.frames:
-                self.fuel -= 1
-                if self.fuel < 0:
-                    raise OutOfFuel
-                frame = self.frames[-1]
-                name, *operands = frame.function["code"][frame.pc]
-                frame.at = frame.pc
-                frame.pc += 1
-                self.executed[name] += 1
-                INSTRUCTIONS[name](self, *operands)
+            while root.is_alive:
+                self.task, action = self.scheduler.next()
+                self.task.wait = None
+                self.frames = self.task.frames
+                if action:
+                    action()
+                self.go_on()
         except Ended as ended:
             frame = self.frames[-1]
             ended.function, ended.line = frame.function["name"], self.line(frame)
             raise
-        return self.answer
+        return root.value
+
+    def go_on(self) -> None:
+        """Runs the current task up to its next suspension or its end."""
+        from tests.oracle.all_instructions import INSTRUCTIONS
+
+        while self.frames:
+            self.fuel -= 1
+            if self.fuel < 0:
+                raise OutOfFuel
+            frame = self.frames[-1]
+            name, *operands = frame.function["code"][frame.pc]
+            frame.at = frame.pc
+            frame.pc += 1
+            self.executed[name] += 1
+            INSTRUCTIONS[name](self, *operands)
+            if self.task.wait is not None or not self.task.is_alive:
+                return
+        self.scheduler.ended(self.task, self.answer)
 
     def line(self, frame: Frame) -> int:
         """The line of the current instruction; that of the function if it has no span."""

@@ -89,6 +89,31 @@ def _same(wanted: bool, left: Value, right: Value) -> None:
     panic("Assertion", f"assertion failed: {shown[0]} != {shown[1]}")
 
 
+@pure("error.timeout")
+def _timeout(m: Machine, ms: int) -> Value:
+    message = f"the time limit of {display(ms / 1000)} s was exceeded"
+    return Struct(m.builtin_type("TimeoutError"), (message, "timeout", ms / 1000, Nothing()))
+
+
+def _kind(error: Value) -> str:
+    if isinstance(error, Struct) and "kind" in error.type.fields:
+        kind = error.fields[error.type.fields.index("kind")]
+        return kind if isinstance(kind, str) else ""
+    return ""
+
+
+plain(
+    {
+        "error.kind": _kind,
+        "error.of": lambda value: Some(value.inner) if isinstance(value, Err) else Nothing(),
+    }
+)
+plain(
+    {
+        "task.is_done": lambda task: task.state in ("done", "cancelled"),
+        "task.id": lambda task: task.number,
+    }
+)
 plain({"any.to_string": display, "any.typeof": type_name, "core.assert": _assert})
 plain({f"core.assert_{n}": functools.partial(_same, n == "eq") for n in ("eq", "ne")})
 
@@ -117,7 +142,7 @@ def _repeat(text: str, times: int) -> str:
     return text * max(times, 0)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """How messages show what cannot be read."""
     named = {
         "\t": "\\t",
@@ -131,8 +156,8 @@ def _escaped(text: str) -> str:
     return "".join(named.get(c, c if c.isprintable() else f"\\u{{{ord(c):x}}}") for c in text[:40])
 
 
-def _unreadable(m: Machine, wanted: str, kind: str, text: str) -> Err:
-    message = f"`{_escaped(text)}` is no {wanted}"
+def unreadable(m: Machine, wanted: str, kind: str, text: str) -> Err:
+    message = f"`{escaped(text)}` is no {wanted}"
     return Err(Struct(m.builtin_type("ParseError"), (message, kind, text)))
 
 
@@ -140,12 +165,12 @@ def _unreadable(m: Machine, wanted: str, kind: str, text: str) -> Err:
 def parse_int(m: Machine, text: str) -> Value:
     trimmed = text.strip(WHITE)
     if not trimmed:
-        return _unreadable(m, "Int", "empty", text)
+        return unreadable(m, "Int", "empty", text)
     if not re.fullmatch(r"[+-]?[0-9]+", trimmed):
-        return _unreadable(m, "Int", "invalid", text)
+        return unreadable(m, "Int", "invalid", text)
     number = int(trimmed)
     if not INT_MIN <= number <= INT_MAX:
-        return _unreadable(m, "Int", "overflow", text)
+        return unreadable(m, "Int", "overflow", text)
     return Ok(number)
 
 
@@ -153,12 +178,12 @@ def parse_int(m: Machine, text: str) -> Value:
 def parse_float(m: Machine, text: str) -> Value:
     trimmed = text.strip(WHITE)
     if not trimmed:
-        return _unreadable(m, "Float", "empty", text)
+        return unreadable(m, "Float", "empty", text)
     if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", trimmed):
-        return _unreadable(m, "Float", "invalid", text)
+        return unreadable(m, "Float", "invalid", text)
     number = float(trimmed)
     if math.isinf(number):
-        return _unreadable(m, "Float", "overflow", text)
+        return unreadable(m, "Float", "overflow", text)
     return Ok(number)
 
 

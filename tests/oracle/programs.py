@@ -95,8 +95,10 @@ def _function(g: Generator) -> str:
     result = g.one((t.NIL, g.type(2), t.Result(g.type(1), t.STRING), t.Option(g.flat(1))))
     g.scope = [Variable(g.name("p"), param) for param in params]
     written = ", ".join(f"{v.name}: {show(v.type)}" for v in g.scope)
-    text = _body(g, f"fn {name}({written}){_arrow(result)}", result, 2)
-    g.functions.append(Callable_(name, params, result))
+    is_async = g.chance(3)
+    head = "async fn" if is_async else "fn"
+    text = _body(g, f"{head} {name}({written}){_arrow(result)}", result, 2)
+    (g.async_functions if is_async else g.functions).append(Callable_(name, params, result))
     return text
 
 

@@ -41,7 +41,9 @@ def run_by_vm(program: Program, entry: str | None) -> Outcome:
     def on_emit(emit: Emit) -> None:
         outcome.emits.append(f"{emit.channel}: {emit.payload!r}")
 
-    runtime = concerto.Runtime(program, mock=True, env=ENVIRONMENT, env_allow=list(ENVIRONMENT))
+    runtime = concerto.Runtime(
+        program, mock=True, program_log_level="error", env=ENVIRONMENT, env_allow=list(ENVIRONMENT)
+    )
     try:
         result = runtime.observe(entry, {}, on_emit, printed.append)
         outcome.end = f"returned {result!r}"
@@ -68,6 +70,7 @@ def run_by_oracle(
         result: Value = None
         for function in _functions(document, entry):
             result = machine.run(function, [])
+        machine.scheduler.finish()
         outcome.end = _returned(result)
     except Panicked as end:
         outcome.end = f"panicked {end.kind} in {end.function}, line {end.line}: {end.message}"

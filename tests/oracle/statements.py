@@ -7,6 +7,7 @@ from concerto.check.types import Type, show
 
 from tests.oracle.expressions import RISKY, arguments, expr, known, literal, methods
 from tests.oracle.generator import Generator, Variable
+from tests.oracle.parallel import tasks
 from tests.oracle.patterns import match_arms, shape_pattern
 
 #: Forms that cannot be compiled yet.
@@ -41,7 +42,7 @@ def _statement(g: Generator, depth: int, indent: str) -> list[str]:
         _call,
         _structure,
     ]
-    nested = [_if, _for, _match, _while, _loop, _late, _leave, _destructure]
+    nested = [_if, _for, _match, _while, _loop, _late, _leave, _destructure, tasks, tasks]
     makers = simple + (nested if depth > 0 else [])
     if g.has_models:
         makers += [_model] * 5
@@ -452,7 +453,7 @@ def _leave(g: Generator, depth: int) -> list[str]:
     options += [
         f"{word} {label}" for word in ("break", "continue") for label in g.loops if len(label) > 1
     ]
-    if g.is_top or g.is_try:
+    if g.is_top or g.is_try or g.is_task:
         pass
     elif g.result == t.NIL:
         options.append("return")

@@ -147,8 +147,20 @@ class Stream:
     end: Value = None
 
 
+@dataclass(slots=True, eq=False)
+class Handle:
+    """A future (number 0) or a task, which are references: what it is to compute, or who computes it, or its value."""
+
+    number: int
+    state: str  # cold, running, done, cancelled
+    function: Function | None = None
+    task: object = None
+    value: Value = None
+    is_observed: bool = False
+
+
 Value: TypeAlias = (
-    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream
+    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream | Handle
     | None
 )  # fmt: skip
 
@@ -210,6 +222,8 @@ def equal(left: Value, right: Value) -> bool:
             return False
         case (Some(a), b) | (b, Some(a)):
             return equal(a, b)  # by wrapping
+        case Handle(), Handle():
+            return left is right
         case _:
             return False
 
@@ -272,6 +286,8 @@ def type_name(value: Value) -> str:
             return value.type.name
         case Nothing() | Some():
             return "Option"
+        case Handle(number):
+            return "Task" if number else "Future"
         case Model():
             return "ModelBuilder" if value.settings else "ModelRef"
         case Ok() | Err():
@@ -346,6 +362,8 @@ def _nested(value: Value, depth: int) -> str:
             return f"<fn {value.name}>"
         case Model():
             return f"<model {value.name}>"
+        case Handle(number):
+            return f"<task {number}>" if number else "<future>"
         case Stream():
             return "<Stream>"
 
@@ -402,7 +420,7 @@ def to_host(value: Value) -> Any:
             return host.Err(to_host(inner))
         case Range():
             return range(value.start, value.stop)
-        case Function() | Model() | Stream():
+        case Function() | Model() | Stream() | Handle():
             return display(value)
         case _:
             return value

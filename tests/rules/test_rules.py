@@ -13,7 +13,7 @@ from pathlib import Path
 import concerto
 import pytest
 from concerto import _native
-from concerto.check import builtins
+from concerto.check import builtins, library
 from concerto.check import types as t
 from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
@@ -22,6 +22,8 @@ from concerto.lower.ir import OPERANDS
 from concerto.source import Source
 
 from tests.conftest import ROOT
+from tests.oracle import all_instructions as _all  # noqa: F401  # fills the tables of natives
+from tests.oracle.natives import MUTATING, PURE
 
 PYTHON = ROOT / "python" / "concerto"
 RUST = ROOT / "rust" / "src"
@@ -112,7 +114,11 @@ def test_the_front_end_keeps_its_layers() -> None:
 def test_the_runtime_keeps_its_layers() -> None:
     for path in RUST.rglob("*.rs"):
         part = path.relative_to(RUST).parts[0].removesuffix(".rs")
-        if part not in RUST_MAY_USE or path.stem in ("tests", "cassettes"):
+        if (
+            part not in RUST_MAY_USE
+            or path.stem == "cassettes"
+            or "tests" in path.with_suffix("").parts
+        ):
             continue
         code = path.read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests {")[0]
         for used in set(re.findall(r"crate::(\w+)", code)) | set(
@@ -128,9 +134,10 @@ def test_only_one_file_uses_the_http_library_and_one_folder_python() -> None:
         text = path.read_text(encoding="utf-8")
         relative = path.relative_to(RUST).as_posix()
         if "reqwest::" in text:
-            # `Url` of the HTTP library also checks base URLs; the feed of a stream holds its response.
+            # `Url` of the HTTP library also checks base URLs; pools hold its clients, the feed of a stream its response.
             assert relative in (
                 "llm/transport.rs",
+                "llm/pools.rs",
                 "llm/feed.rs",
                 "config/url.rs",
             ), relative
@@ -158,6 +165,12 @@ def test_twins_agree() -> None:
             method = builtins.method(table, name)
             assert method is not None
             assert natives[method.native] == (len(method.params) + 1, method.mutates), method.native
+    requests = {name for name, _ in _native.requests()}
+    for kind, name in library.intrinsics():
+        assert name in (natives if kind == "native" else requests), f"{kind} {name}"
+    assert requests == {name for kind, name in library.intrinsics() if kind == "effect"}
+    # What models share is no business of the oracle.
+    assert set(natives) == {*PURE, *MUTATING, "model.shutdown", "model.spawn"}
     native_records = {
         record["name"]: (record["is_error"], [tuple(f) for f in record["fields"]])
         for record in json.loads(_native.builtin_records())

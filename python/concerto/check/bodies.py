@@ -62,6 +62,13 @@ class Body:
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
+    can_await: bool = False
+    #: Whether it runs as a task of its own, and whether it is an element of a form, which errors leave.
+    is_task: bool = False
+    is_element: bool = False
+    label: str | None = None  # of a `parallel for` whose body this is
+    leaving: list[Raise] = field(default_factory=list)
+    """Where the errors go that leave an element."""
     #: Empty literals with the types of what they hold, which a later use may decide.
     empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
 
@@ -91,6 +98,23 @@ class Body:
         own = [name for scope in self.scopes for name in scope]
         return [*self.outer.names(), *own] if self.outer else own
 
+    def leave(self, place: Raise) -> Raise:
+        """An error leaves this element for its place outside; one that ends the run does so at once."""
+        if place.to == "fail":
+            return place
+        left = Raise("leave", otherwise=place)
+        self.leaving.append(place)
+        return left
+
+    def returns_none(self) -> Raise | None:
+        """Where `?` on a None goes in a function that returns an Option; None if it is an error like others."""
+        if self.tries:
+            return None
+        if self.is_element and self.outer:
+            place = self.outer.returns_none()
+            return self.leave(place) if place else None
+        return Raise("none") if isinstance(t.resolve(self.result), t.Option) else None
+
     def raising(
         self,
         error: Type,
@@ -109,6 +133,12 @@ class Body:
         if self.tries:
             self.tries[-1].raised.append(Raised(error, at, what, implicit))
             return Raise("catch")
+        if self.is_element:
+            assert self.outer is not None
+            place = self.outer.raising(
+                error, at, what=what, implicit=implicit, uncaught=uncaught, lenient=lenient
+            )
+            return self.leave(place)
         if self.is_entry:
             return Raise("fail")
         result = t.resolve(self.result)
@@ -145,7 +175,7 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
         if function.node and function.node.body:
             check_function(checker, function, function.node)
     if top:
-        body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}])
+        body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}], can_await=True)
         statements(body, tuple(top))
         check_unused(body)
         check_empties(body)
@@ -159,7 +189,9 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     assert node.body is not None
     is_test = function.test is not None
     is_entry = is_test or function.name == "main"
-    body = Body(checker, function.result, is_entry=is_entry, at_top=False, in_test=is_test)
+    can_await = is_test or node.is_async
+    body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=can_await)
+    body.in_test = is_test
     body.scopes.append({})
     for param in function.params:
         body.declare(param.local)

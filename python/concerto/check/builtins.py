@@ -42,6 +42,18 @@ _RECORDS = (
     ("EnvError", "error", "message: String, kind: String, name: String"),
     ("ParseError", "error", "message: String, kind: String, input: String"),
     ("NoneError", "error", "message: String, kind: String"),
+    ("TaskError", "error", "message: String, kind: String"),
+    (
+        "TimeoutError",
+        "error",
+        "message: String, kind: String, timeout_seconds: Float, phase: Option<String>",
+    ),
+    ("JsonError", "error", "message: String, kind: String, line: Int, column: Int, path: String"),
+    ("DecodeError", "error", "message: String, kind: String, input: String"),
+    ("TimeError", "error", "message: String, kind: String, input: String"),
+    ("FsError", "error", "message: String, kind: String, path: String"),
+    ("HttpError", "error", "message: String, kind: String, url: String"),
+    ("HttpResponse", "record", "status: Int, body: String, headers: Map<String, String>"),
     ("Emit", "record", "channel: String, payload: Any"),
     (
         "MockCall",
@@ -126,6 +138,8 @@ LLM_ERROR = t.Struct("LlmError", "error")
 ENV_ERROR = t.Struct("EnvError", "error")
 PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
+TASK_ERROR = t.Struct("TaskError", "error")
+TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")
@@ -142,7 +156,7 @@ TYPES: dict[str, Type] = {
 }
 
 #: Types with arguments, by their number.
-GENERIC = {"Array": 1, "Map": 2, "Option": 1, "Result": 2}
+GENERIC = {"Array": 1, "Map": 2, "Option": 1, "Result": 2, "Future": 1, "Task": 1}
 
 PRELUDE = (
     "emit", "env", "print", "println", "len", "typeof", "assert", "assert_eq", "assert_ne", "panic", "Some", "None", "Ok", "Err",
@@ -155,7 +169,7 @@ def records() -> dict[str, tuple[str, dict[str, Type]]]:
     """Origin and fields of each built-in record."""
     found: dict[str, tuple[str, dict[str, Type]]] = {}
     for name, origin, text in _RECORDS:
-        pairs = (each.split(": ", 1) for each in text.split(", "))
+        pairs = (each.split(": ", 1) for each in _split(text))
         found[name] = (origin, {field: _type(written, {}) for field, written in pairs})
     return found
 
@@ -261,12 +275,13 @@ Option.is_none() -> Bool
 Option.unwrap() -> T
 Option.expect(String) -> T
 Option.unwrap_or(T) -> T
-Option.ok_or(Any) -> Result<T, Any>
 Prompt.with_model(String) -> Prompt
 Prompt.with_temperature(Float) -> Prompt
 Prompt.with_max_tokens(Int) -> Prompt
 Prompt.text() -> String
 Error.to_map() -> Map<String, Any>
+Task.is_done() -> Bool
+Task.id() -> Int
 Result.is_ok() -> Bool
 Result.is_err() -> Bool
 Result.unwrap() -> T
@@ -291,12 +306,14 @@ def receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
             return "Option", {"T": item}
         case t.Result(ok, err):
             return "Result", {"T": ok, "E": err}
+        case t.Task(item):
+            return "Task", {"T": item}
         case t.Literals():
             return "String", {}
         case t.Struct(origin="error"):
             return "Error", {}
-        case t.Struct("Prompt", "record"):
-            return "Prompt", {}
+        case t.Struct("Prompt" | "HttpResponse" as name, "record"):
+            return name, {}
         case t.Simple(name):
             return name, {}
         case _:
@@ -384,5 +401,9 @@ def generic(name: str, args: list[Type]) -> Type:
             return t.Option(item)
         case "Result", [ok, err]:
             return t.Result(ok, err)
+        case "Future", [item]:
+            return t.Future(item)
+        case "Task", [item]:
+            return t.Task(item)
         case _:
             raise AssertionError(f"{name} with {len(args)} arguments")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, library, testing
+from concerto.check import builtins, library, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
+    FORMS,
     CallBuiltin,
+    CallContext,
     CallFunction,
     CallNative,
+    CallTask,
     CallVariant,
     FunctionInfo,
     ParseSchema,
@@ -22,11 +25,14 @@ from concerto.check.model_calls import (
     schema_type,
     stream_method,
 )
+from concerto.check.tasks import check_race
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
 _RESERVED_CHANNELS = ("pipeline:", "listen:", "audit:")
+#: Methods of tasks that the engine answers, with their instructions.
+_TASK_METHODS = {"cancel": "cancel", "result": "await_result"}
 
 
 def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
@@ -74,10 +80,14 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return check_value_call(body, node, check_expr(body, node.callee, None))
         if name in checker.functions:
             return _function(body, node, checker.functions[name])
+        if library.is_intrinsic(checker, name):
+            return library.check_intrinsic(body, node, name, expected)
         if name in testing.NAMES:
             return testing.test_call(body, node, name)
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
+        if name in FORMS:
+            return check_race(body, node, name, expected)
         if name in checker.structs:
             check_all(body, node)
             checker.report("E3009", f"`{name}` is a type", node.callee, f"write `{name} {{ .. }}`")
@@ -88,10 +98,9 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         return _new_error(body, node, name)
     elif name in RECORD_MAKERS:
         return make_record(body, node, name)
-    elif path.names[0].text == "std":
-        check_all(body, node)
-        checker.not_yet("the standard library's modules", path)
-        return t.UNKNOWN
+    below = std.behind(path)
+    if below is not None:
+        return std.check_std_call(body, node, path, below, expected)
     check_all(body, node)
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
@@ -141,7 +150,7 @@ def _function(body: Body, node: ast.Call, function: FunctionInfo) -> Type:
         shown = ", ".join(f"`{name}`" for name in missing)
         checker.report("E3032", f"`{function.name}` needs {shown}", node)
     checker.facts.calls[id(node)] = CallFunction(function, tuple(slots))
-    return function.result
+    return function.call_type
 
 
 def _variant(body: Body, node: ast.Call, path: ast.Path) -> Type:
@@ -331,14 +340,20 @@ def _method(
         return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
         return stream_method(body, node, object_, name)
+    if isinstance(receiver, t.Task) and name.text in _TASK_METHODS:
+        return _task_method(body, node, object_, name.text, receiver)
+    if isinstance(receiver, t.Result) and name.text == "context":
+        return _context(body, node, object_, receiver)
     method = builtins.method(receiver, name.text)
     if method is None:
-        table, letters = builtins.receiver(receiver) or ("", {})
-        function = library.find(checker, table, name.text) if table else None
-        if function is not None:
-            return library.call_method(body, node, object_, letters, function)
+        table, _ = builtins.receiver(receiver) or ("", {})
+        forms = library.find(checker, table, name.text) if table else []
+        if forms:
+            return library.call_method(body, node, object_, receiver, forms)
         check_all(body, node)
         names = [*builtins.method_names(receiver), *library.method_names(table)]
+        names += [*_TASK_METHODS] if isinstance(receiver, t.Task) else []
+        names += ["context"] if isinstance(receiver, t.Result) else []
         help_ = did_you_mean(name.text, names)
         if isinstance(receiver, t.Struct) and receiver.name in checker.structs:
             fields = checker.structs[receiver.name].fields
@@ -363,6 +378,36 @@ def _method(
     args = tuple(arg.value for arg in node.args)
     checker.facts.calls[id(node)] = CallNative(method.native, object_, args, method.mutates)
     return method.result
+
+
+def _task_method(body: Body, node: ast.Call, task: ast.Expr, method: str, of: t.Task) -> Type:
+    if node.args:
+        message = f"`{method}` takes 0 arguments, found {len(node.args)}"
+        body.checker.report("E3032", message, node)
+        check_all(body, node)
+    body.checker.facts.calls[id(node)] = CallTask(_TASK_METHODS[method], task)
+    return t.NIL if method == "cancel" else t.Result(of.item, builtins.TASK_ERROR)
+
+
+def _context(body: Body, node: ast.Call, object_: ast.Expr, receiver: t.Result) -> Type:
+    """`Result.context(note)` puts a note in front of the message of an error and keeps its type (library reference 3.8)."""
+    from concerto.check.exprs import check_expr
+
+    if len(node.args) != 1 or (node.args[0].name and node.args[0].name.text != "msg"):
+        message = f"`context` takes 1 argument (msg), found {len(node.args)}"
+        body.checker.report("E3032", message, node)
+        check_all(body, node)
+        return receiver
+    note = node.args[0].value
+    check_expr(body, note, t.STRING)
+    err = t.resolve(receiver.err)
+    if isinstance(err, t.Var):
+        err = t.STRING
+        t.assign(err, receiver.err)
+    if err not in (t.STRING, t.ANY, t.UNKNOWN) and not t.is_error(err):
+        body.checker.not_yet(f"a note on an error of type `{t.show(err)}`", node)
+    body.checker.facts.calls[id(node)] = CallContext(object_, note)
+    return receiver
 
 
 def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:

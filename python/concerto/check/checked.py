@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from concerto.check import builtins
-from concerto.check.types import Steps, Type
+from concerto.check.types import Future, Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
 
@@ -173,7 +173,50 @@ class FunctionInfo:
     node: ast.Function | None
     is_pub: bool
     index: int
+    #: What it says of itself as a test.
     test: TestInfo | None = None
+    #: The file of the library that it stands in.
+    library: str | None = None
+    #: Of the library: `native` or `effect` and a name, if it does nothing but hand its parameters on to it.
+    direct: tuple[str, str] | None = None
+    #: What its decorators put around it.
+    layers: Layers | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether a call gives a future."""
+        return self.node is not None and self.node.is_async
+
+    @property
+    def call_type(self) -> Type:
+        """What a call gives."""
+        return Future(self.result) if self.is_async else self.result
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a function is tried in all, and how long it waits in between; `on` holds kinds of errors, none for all."""
+
+    attempts: int
+    backoff: str
+    delay_ms: int
+    max_delay_ms: int
+    on: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Layers:
+    """What decorators put around a function, in an order of its own: log, total limit, repetition, limit of an attempt."""
+
+    retry: Retry | None = None
+    attempt_ms: int | None = None
+    total_ms: int | None = None
+    log: str | None = None
+    #: How a `TimeoutError` becomes an error of the function.
+    late: Raise | None = None
+    places: dict[str, ast.Decorator] = field(default_factory=dict)
+    #: Those of the library that do it.
+    functions: dict[str, FunctionInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +224,8 @@ class Raise:
     """Where an error goes.
 
     `to` is `return` (as `Err`, after `steps` to the type `wanted`), `none` (the function returns None), `fail` (it ends the run), `catch` (the
-    clauses of the `try` around it) or `unset` (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
+    clauses of the `try` around it), `leave` (to the end of an element of a parallel form, from where it goes to `otherwise`) or `unset`
+    (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
     """
 
     to: str
@@ -209,6 +253,37 @@ class ClosureInfo:
     params: tuple[Type, ...]
     captures: tuple[tuple[Local, Local], ...]
     result: Type
+
+
+@dataclass(slots=True)
+class ElementInfo:
+    """An expression that runs as a task of its own: what it captures, its type after `steps`, and where an error goes that leaves it.
+
+    `pattern` is that of an element of `parallel for`; `wraps` says that a spawned value becomes `Ok`.
+    """
+
+    node: ast.Expr
+    captures: tuple[tuple[Local, Local], ...]
+    type: Type
+    steps: Steps = ()
+    place: Raise | None = None
+    pattern: ast.Pattern | None = None
+    is_discarded: bool = False
+    wraps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FormInfo:
+    """A parallel form by its number in the IR; `place` is where an error goes that left an element, `most` how many elements run at a time.
+
+    Without it, the connections of the `models` decide.
+    """
+
+    form: int
+    elements: tuple[ElementInfo, ...]
+    place: Raise | None
+    most: ast.Expr | None
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +326,7 @@ class Facts:
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
+    forms: dict[int, FormInfo] = field(default_factory=dict)
     mocks: dict[int, MockInfo] = field(default_factory=dict)
 
 
@@ -297,13 +373,15 @@ class CallValue:
 
 @dataclass(frozen=True, slots=True)
 class CallLibrary:
-    """A method of the library. One that changes its receiver returns the new one, in a pair with its value if it has one."""
+    """A function of the library; a method has its receiver as first argument, and None stands where a default is taken.
+
+    One that changes its receiver returns the new one, in a pair with its value if it has one.
+    """
 
     function: FunctionInfo
-    receiver: ast.Expr
-    args: tuple[ast.Expr, ...]
-    changes: bool
-    has_value: bool
+    args: tuple[ast.Expr | None, ...]
+    changes: bool = False
+    has_value: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +392,22 @@ class CallNative:
     receiver: ast.Expr | None
     args: tuple[ast.Expr, ...]
     mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """`Result.context`: the note is evaluated only on an error."""
+
+    result: ast.Expr
+    note: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallEffect:
+    """Something that only the world can do."""
+
+    effect: str
+    args: tuple[ast.Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +427,26 @@ class CallStream:
 
     instruction: str
     stream: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallTask:
+    """A method of a task, by its instruction."""
+
+    instruction: str
+    task: ast.Expr
+
+
+#: Parallel forms that look like calls, with the number by which the IR knows them.
+FORMS = {"race": 1, "first_ok": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class CallJoin:
+    """A parallel form over an array, for the library: a function, the array, and how many run at a time."""
+
+    form: int
+    parts: tuple[ast.Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +481,14 @@ class ParseSchema:
     schema: str
     text: ast.Expr
     of_response: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParseAs:
+    """`std::json::parse_as`: a text as a value of a type."""
+
+    type: Type
+    text: ast.Expr
 
 
 @dataclass(frozen=True, slots=True)

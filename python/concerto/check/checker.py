@@ -44,6 +44,8 @@ class Checker:
         #: Functions of the library that the program uses, and the trees that facts refer to.
         self.library: dict[str, FunctionInfo] = {}
         self.kept: list[ast.Module] = []
+        #: Whether the library itself is being checked, which may ask for natives and effects.
+        self.is_library = False
         #: Generic schemas, and uses of them whose fields are not read yet.
         self.generics: dict[str, ast.Schema] = {}
         self.instances: list[Instance] = []

@@ -21,15 +21,19 @@ def check_closure(body: Body, node: ast.Closure, expected: Type | None) -> Type:
     result: Type = t.Var()
     if isinstance(wanted, t.Function):
         hints, result = wanted.params, wanted.result
+        if node.is_async:
+            inside = t.resolve(result)
+            result = inside.item if isinstance(inside, t.Future) else t.Var()
         if len(hints) != len(node.params):
             message = f"the closure takes {_count(len(node.params))}, expected {len(hints)}"
             checker.report("E3001", message, node)
             hints = (t.UNKNOWN,) * len(node.params)
-    if node.is_async:
-        checker.not_yet("an `async` closure", node)
     if node.result is not None:
         result = written_type(checker, node.result)
-    inner = Body(checker, result, is_entry=False, at_top=False, outer=body, scopes=[{}])
+    inner = Body(
+        checker, result, is_entry=False, at_top=False, outer=body, scopes=[{}],
+        can_await=node.is_async,
+    )  # fmt: skip
     params = []
     for position, param in enumerate(node.params):
         hint = hints[position] if position < len(hints) else None
@@ -38,6 +42,8 @@ def check_closure(body: Body, node: ast.Closure, expected: Type | None) -> Type:
     check_unused(inner)
     captures = tuple(inner.captures)
     checker.facts.closures[id(node)] = ClosureInfo(tuple(params), captures, result)
+    if node.is_async:
+        result = t.Future(result)
     # A wrong number of parameters was reported.
     return t.Function(tuple(params), result) if t.UNKNOWN not in hints else t.UNKNOWN
 
@@ -69,7 +75,7 @@ def _result(inner: Body, node: ast.Closure, result: Type) -> Type:
     """Checks the body; gives the type of what the closure returns."""
     from concerto.check.exprs import check_expr
 
-    if isinstance(t.resolve(result), t.Var) and _leaves(node.body):
+    if isinstance(t.resolve(result), t.Var) and leaves(node.body):
         # `?` leaves the closure, so its result can carry an error.
         inner.result = t.Option(t.Var()) if _is_option(node.body) else t.Result(t.Var(), t.Var())
         t.assign(inner.result, result)
@@ -92,14 +98,14 @@ def _result(inner: Body, node: ast.Closure, result: Type) -> Type:
     return inner.result
 
 
-def _leaves(node: ast.Node) -> bool:
+def leaves(node: ast.Node) -> bool:
     """Whether a `?` or `throw` stands in a body, outside of closures and `try` inside of it."""
     if isinstance(node, ast.Try | ast.Throw):
         return True
-    if isinstance(node, ast.Closure):
+    if isinstance(node, ast.Closure | ast.Spawn):
         return False
     inside = node.catches if isinstance(node, ast.TryCatch) else children(node)
-    return any(_leaves(child) for child in inside)
+    return any(leaves(child) for child in inside)
 
 
 def _is_option(node: ast.Expr) -> bool:

@@ -18,6 +18,7 @@ from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
 from concerto.check.decorators import read_decorators
+from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.generics import declare_generic, instance, read_generics
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
@@ -68,6 +69,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
             check_model(checker, item)
     read_generics(checker)
     check_schemas(checker)
+    read_function_decorators(checker)
     return top
 
 
@@ -99,14 +101,12 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
-    """Most of functions are not there yet; those of tests, schemas, structs and models are read with what they decorate."""
+    """Those of functions are read when all signatures are known, those of tests, schemas, structs and models with what they decorate."""
     if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
         return
-    later = ("retry", "timeout", "log")
-    allowed = frozenset((*later, *testing.DECORATORS) if isinstance(item, ast.Function) else ())
-    for decorator in read_decorators(checker, item.decorators, allowed):
-        if decorator.name.text in later:
-            checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
+    is_function = isinstance(item, ast.Function)
+    allowed = frozenset((*LAYERS, *testing.DECORATORS) if is_function else ())
+    read_decorators(checker, item.decorators, allowed)
 
 
 def _head(item: ast.Declaration) -> ast.Node | Span:
@@ -197,8 +197,6 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
         return
     if item.type_params:
         checker.not_yet("a generic function", item.name)
-    if item.is_async:
-        checker.not_yet("an `async` function", item.name)
     if item.body is None:
         checker.report(
             "E1017", f"`{item.name}` has no body", item.name, "write `{ .. }` behind the signature"
@@ -242,7 +240,8 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
             )
     test = testing.read_test(checker, item)
     index = len(checker.functions)
-    checker.functions[name] = FunctionInfo(name, params, result, item, item.is_pub, index, test)
+    function = FunctionInfo(name, params, result, item, item.is_pub, index, test=test)
+    checker.functions[name] = function
 
 
 def written_type(checker: Checker, node: ast.TypeExpr) -> Type:

@@ -35,6 +35,8 @@ def _value(checker: Checker, node: ast.Expr) -> Any:
         case ast.ArrayLiteral(items=items):
             values = [_value(checker, item) for item in items]
             return _NONE if any(value is _NONE for value in values) else values
+        case ast.MapLiteral(entries=()):
+            return {}
         case ast.PathExpr(path=path) if str(path) in checker.constants:
             return checker.constants[str(path)][1]
         case ast.PathExpr(path=path) if str(path) == "None":
@@ -58,6 +60,8 @@ def _fits(value: Any, type_: Type) -> bool:
             return value is None or _fits(value, t.resolve(item))
         case t.Array(item):
             return isinstance(value, list) and all(_fits(v, t.resolve(item)) for v in value)
+        case t.Map():
+            return value == {} and isinstance(value, dict)
         case t.Literals(values):
             return value in values
         case t.Simple(name):
@@ -72,5 +76,5 @@ def _fits(value: Any, type_: Type) -> bool:
 
 
 def _type_name(value: Any) -> str:
-    names = {bool: "Bool", int: "Int", float: "Float", str: "String", list: "Array"}
+    names = {bool: "Bool", int: "Int", float: "Float", str: "String", list: "Array", dict: "Map"}
     return names.get(type(value), "Nil")

@@ -11,9 +11,10 @@ from concerto.check.lints import check_division
 from concerto.check.literals import check_array, check_literal, check_map, check_struct, check_tuple
 from concerto.check.loops import check_leave, check_loop
 from concerto.check.names import check_path
-from concerto.check.operators import check_binary, check_cast, check_unary
+from concerto.check.operators import check_binary, check_cast, check_open_range, check_unary
 from concerto.check.pipes import check_pipe
 from concerto.check.places import check_assign, check_index, check_tuple_part
+from concerto.check.tasks import check_task
 from concerto.check.tries import check_question, check_try, discard
 from concerto.check.types import Type
 from concerto.syntax import ast
@@ -121,17 +122,16 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             return check_if(body, node, expected, discarded)
         case ast.Match():
             return check_match(body, node, expected, discarded)
+        case ast.Await() | ast.Spawn():
+            return check_task(body, node, expected)
         case ast.Loop() | ast.While() | ast.For():
-            return check_loop(body, node)
+            return check_loop(body, node, expected, discarded)
         case ast.Return() | ast.Throw() | ast.Break() | ast.Continue():
             return check_leave(body, node)
         case ast.Closure():
             return check_closure(body, node, expected)
         case ast.OpenRange():
-            for end in (node.start, node.end):
-                if end is not None:
-                    check_expr(body, end, t.INT)
-            return t.RANGE
+            return check_open_range(body, node)
         case ast.Cast(operand=operand, type=type_):
             return check_cast(body, node, operand, type_)
         case _:
@@ -139,8 +139,6 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
 
 
 _UNREADY = {
-    ast.Await: "`await`",
-    ast.Spawn: "`spawn`",
     ast.Listen: "`listen`",
     ast.SelfExpr: "`self`",
 }
@@ -155,6 +153,8 @@ def _not_yet(body: Body, node: ast.Expr) -> Type:
 
 
 def _displayable(body: Body, node: ast.Expr, type_: Type) -> None:
+    if isinstance(t.resolve(type_), t.Future):
+        body.checker.report("E3002", "a future has no text form", node, "await it")
     if t.resolve(type_) == t.STREAM:
         body.checker.report("E3002", "a stream has no text form", node, "read it in a `for` loop")
 

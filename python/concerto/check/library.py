@@ -1,7 +1,8 @@
-"""Methods that take functions: they are written in the language itself, in `library.conc`.
+"""Functions that are written in the language itself: methods that take functions in `library.conc`, the modules of `std` in `std/*.conc`.
 
 So their callbacks are ordinary calls, which may suspend, raise and panic as everywhere. A function gets into a program when the program uses it; the
-types that it is written for are opaque in it, and variables at its call.
+types that it is written for (`T` and the like) are opaque in it, and variables at its call. What the language cannot do itself, a function of the
+library asks for by `native("name", ..)`, or of the world by `effect("name", ..)`.
 """
 
 from __future__ import annotations
@@ -12,114 +13,275 @@ from importlib.resources import files
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_function
-from concerto.check.checked import CallLibrary, FunctionInfo
+from concerto.check.checked import (
+    FORMS,
+    CallEffect,
+    CallJoin,
+    CallLibrary,
+    CallNative,
+    FunctionInfo,
+    ParamInfo,
+)
 from concerto.check.checker import Checker
 from concerto.check.types import Type
+from concerto.diagnostics.model import did_you_mean
 from concerto.source import Source
 from concerto.syntax import ast
+
+METHODS = "methods"
+"""The file of methods; all others are modules of `std`."""
 
 _LETTERS = ("T", "U", "K", "V", "E")
 _ALIASES = {"array_fold": "array_reduce"}
 #: Methods that change their receiver, and whether they have a value besides.
 _CHANGE = {"array_sort_by": False, "map_update": True}
+_INTRINSICS = ("native", "effect", "join_each")
 
 
 @cache
-def source() -> Source:
-    """The text of the library."""
-    text = files("concerto.check").joinpath("library.conc").read_text(encoding="utf-8")
-    return Source("std", text)
+def source(file: str) -> Source:
+    """The text of a file of the library."""
+    path, name = (
+        ("library.conc", "std") if file == METHODS else (f"std/{file}.conc", f"std::{file}")
+    )
+    return Source(name, files("concerto.check").joinpath(path).read_text(encoding="utf-8"))
 
 
 @cache
-def _places() -> dict[str, tuple[int, int]]:
-    """Where each function stands."""
-    text = source().text
-    found = [(match.group(1), match.start()) for match in re.finditer(r"^fn (\w+)", text, re.M)]
+def modules() -> tuple[str, ...]:
+    """The names of the modules of `std`."""
+    folder = files("concerto.check").joinpath("std")
+    names = (entry.name for entry in folder.iterdir() if entry.name.endswith(".conc"))
+    return tuple(sorted(name.removesuffix(".conc") for name in names))
+
+
+@cache
+def _places(file: str) -> dict[str, list[tuple[int, int]]]:
+    """Where each function stands; one that is written for several types stands several times."""
+    text = source(file).text
+    found = [(match[1], match.start()) for match in re.finditer(r"^fn (\w+)", text, re.M)]
     ends = [start for _, start in found[1:]] + [len(text)]
-    return {name: (start, end) for (name, start), end in zip(found, ends, strict=True)}
+    places: dict[str, list[tuple[int, int]]] = {}
+    for (name, start), end in zip(found, ends, strict=True):
+        places.setdefault(name, []).append((start, end))
+    return places
+
+
+def functions(file: str) -> list[str]:
+    """The functions of a file; those that begin with `_` are its own."""
+    return [name for name in _places(file) if not name.startswith("_")]
+
+
+def intrinsics() -> set[tuple[str, str]]:
+    """Kind and name of all natives and effects that the library asks for."""
+    texts = (source(file).text for file in (METHODS, *modules()))
+    return {pair for text in texts for pair in re.findall(r'\b(native|effect)\("([^"]+)"', text)}
 
 
 def method_names(table: str) -> list[str]:
     """The methods of a built-in type that stand here."""
     prefix = f"{table.lower()}_"
-    names = [*_places(), *_ALIASES]
+    names = [*_places(METHODS), *_ALIASES]
     return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
-def find(checker: Checker, table: str, name: str) -> FunctionInfo | None:
-    """A method, checked at its first use."""
+def find(checker: Checker, table: str, name: str) -> list[FunctionInfo]:
+    """A method in all its forms, checked at its first use; none if there is no such method."""
     key = f"{table.lower()}_{name}"
-    key = _ALIASES.get(key, key)
-    if key in checker.library:
-        return checker.library[key]
-    if key not in _places():
-        return None
-    return _load(checker, key)
+    return load(checker, METHODS, _ALIASES.get(key, key))
 
 
-def _load(checker: Checker, key: str) -> FunctionInfo:
+def load(checker: Checker, file: str, name: str) -> list[FunctionInfo]:
+    """A function in all its forms, checked at its first use; none if there is no such function."""
+    found = []
+    for number, place in enumerate(_places(file).get(name, ())):
+        key = f"{file}::{name}#{number}"
+        if key not in checker.library:
+            _load(checker, file, key, place)
+        found.append(checker.library[key])
+    return found
+
+
+def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None:
     from concerto.check.collect import declare_function
     from concerto.syntax.parser import parse
 
-    start, end = _places()[key]
+    start, end = place
+    whole = source(file)
     # Spaces in front keep the positions.
-    text = " " * start + source().text[start:end]
-    module, problems = parse(Source("std", text))
+    text = Source(whole.path, " " * start + whole.text[start:end])
+    module, problems = parse(text)
     assert not problems, problems
     node = module.items[0]
     assert isinstance(node, ast.Function)
-    own = Checker(Source("std", text), module)
-    own.facts, own.library = checker.facts, checker.library
+    own = Checker(text, module)
+    own.facts, own.library, own.kept = checker.facts, checker.library, checker.kept
+    own.is_library = True
     own.opaque = {letter: t.Opaque(letter) for letter in _LETTERS}
     declare_function(own, node)
-    function = own.functions[key]
+    function = own.functions[node.name.text]
+    function.library = file
+    function.direct = _direct(node)
+    if file != METHODS:
+        function.name = f"std::{file}::{function.name}"
     checker.library[key] = function
     checker.kept.append(module)
     check_function(own, function, node)
     assert not own.diagnostics, own.diagnostics
-    return function
+
+
+def _direct(node: ast.Function) -> tuple[str, str] | None:
+    """What a function does whose body only hands its parameters on: `native` or `effect`, and its name."""
+    body = node.body
+    if body is None or body.statements or not isinstance(body.tail, ast.Call):
+        return None
+    call = body.tail
+    callee = call.callee
+    if not isinstance(callee, ast.PathExpr) or str(callee.path) not in _INTRINSICS:
+        return None
+    name, *args = (arg.value for arg in call.args)
+    handed = [str(arg.path) for arg in args if isinstance(arg, ast.PathExpr)]
+    if handed != [param.name.text for param in node.params] or len(handed) != len(args):
+        return None
+    assert isinstance(name, ast.Literal)
+    return str(callee.path), str(name.value)
+
+
+def is_intrinsic(checker: Checker, name: str) -> bool:
+    """Whether a call is one of those that only the library may write."""
+    return checker.is_library and name in _INTRINSICS
+
+
+def check_intrinsic(body: Body, node: ast.Call, kind: str, expected: Type | None) -> Type:
+    """`native("name", args)` and `effect("name", args)`: the place says what comes back."""
+    from concerto.check.exprs import check_expr
+
+    name, *args = (arg.value for arg in node.args)
+    assert isinstance(name, ast.Literal)
+    for arg in args:
+        check_expr(body, arg, None)
+    call: CallNative | CallEffect | CallJoin = CallEffect(str(name.value), tuple(args))
+    if kind == "native":
+        call = CallNative(str(name.value), None, tuple(args), False)
+    elif kind == "join_each":
+        call = CallJoin(FORMS[str(name.value)], tuple(args))
+    body.checker.facts.calls[id(node)] = call
+    return t.NIL if expected is None else expected
+
+
+def meanings(function: FunctionInfo) -> tuple[list[Type], Type]:
+    """The types of the parameters and of the result for one use, with variables for its letters."""
+    meaning: dict[str, Type] = {letter: t.Var() for letter in _LETTERS}
+    params = [t.substitute(param.type, meaning) for param in function.params]
+    return params, t.substitute(function.result, meaning)
+
+
+def bind_arguments(
+    body: Body, node: ast.Call, name: str, params: list[ParamInfo], types: list[Type]
+) -> list[ast.Expr | None]:
+    """The argument of each parameter, checked: functions after the others, which tell the types of their parameters."""
+    from concerto.check.exprs import check_expr
+
+    slots: list[ast.Expr | None] = [None] * len(params)
+    for slot, arg in place_arguments(body, node, name, params):
+        if slot is None:
+            check_expr(body, arg.value, None)
+        else:
+            slots[slot] = arg.value
+    for late in (False, True):
+        for type_, value in zip(types, slots, strict=True):
+            if value is not None and isinstance(t.resolve(type_), t.Function) is late:
+                check_expr(body, value, type_)
+    return slots
+
+
+def place_arguments(
+    body: Body, node: ast.Call, name: str, params: list[ParamInfo]
+) -> list[tuple[int | None, ast.Argument]]:
+    """Which parameter each argument is for; E3032 for those that are for none, and for parameters without one."""
+    checker = body.checker
+    names = [param.name for param in params]
+    placed: list[tuple[int | None, ast.Argument]] = []
+    taken: set[int] = set()
+    for position, arg in enumerate(node.args):
+        slot: int | None = position if position < len(params) else None
+        if arg.name is not None:
+            slot = names.index(arg.name.text) if arg.name.text in names else None
+            if slot is None:
+                help_ = did_you_mean(arg.name.text, names)
+                message = f"`{name}` has no parameter `{arg.name}`"
+                checker.report("E3032", message, arg.name, help_)
+            elif slot in taken:
+                checker.report("E3032", f"`{arg.name}` is given twice", arg)
+                slot = None
+        if slot is not None:
+            taken.add(slot)
+        placed.append((slot, arg))
+    missing = [p.name for at, p in enumerate(params) if at not in taken and not p.has_default]
+    if len(node.args) > len(params) or missing:
+        _wrong_count(body, node, name, params, missing)
+    return placed
+
+
+def _wrong_count(
+    body: Body, node: ast.Call, name: str, params: list[ParamInfo], missing: list[str]
+) -> None:
+    least = sum(not param.has_default for param in params)
+    count = f"{least}" if least == len(params) else f"{least} to {len(params)}"
+    shown = ", ".join(param.name for param in params)
+    plural = "" if len(params) == 1 else "s"
+    named = f" ({shown})" if shown else ""
+    message = f"`{name}` takes {count} argument{plural}{named}, found {len(node.args)}"
+    help_ = f"it needs {' and '.join(f'`{each}`' for each in missing)}" if missing else None
+    body.checker.report("E3032", message, node, help_)
 
 
 def call_method(
+    body: Body, node: ast.Call, receiver: ast.Expr, found: Type, forms: list[FunctionInfo]
+) -> Type:
+    """The type of a call of a method on a receiver of a type, in the first form that is written for it."""
+    from concerto.check.calls import check_all
+
+    for function in forms:
+        types, result = meanings(function)
+        if t.assign(found, types[0]) is not None:
+            return _method(body, node, receiver, function, types, result)
+    check_all(body, node)
+    method = forms[0].name.split("_", 1)[1]
+    wanted = " or ".join(f"`{t.show(form.params[0].type)}`" for form in forms)
+    message = f"`{method}` is a method of {wanted}, found `{t.show(found)}`"
+    body.checker.report("E3011", message, node.callee)
+    return t.UNKNOWN
+
+
+def _method(
     body: Body,
     node: ast.Call,
     receiver: ast.Expr,
-    letters: dict[str, Type],
     function: FunctionInfo,
+    types: list[Type],
+    result: Type,
 ) -> Type:
-    """The type of a call; closures are checked after the other arguments, which tell the types of their parameters."""
-    from concerto.check.exprs import check_expr
     from concerto.check.places import must_be_mutable
 
-    meaning = {letter: letters.get(letter, t.Var()) for letter in _LETTERS}
-    params = [t.substitute(param.type, meaning) for param in function.params]
-    names = [param.name for param in function.params[1:]]
     method = function.name.split("_", 1)[1]
-    args: list[ast.Expr | None] = [None] * len(names)
-    for position, arg in enumerate(node.args):
-        slot = position
-        if arg.name is not None:
-            slot = names.index(arg.name.text) if arg.name.text in names else len(names)
-        if slot < len(names):
-            args[slot] = arg.value
-    if len(node.args) != len(names) or None in args:
-        plural = "s" if len(names) != 1 else ""
-        count = f"{len(names)} argument{plural} ({', '.join(names)})"
-        message = f"`{method}` takes {count}, found {len(node.args)}"
-        body.checker.report("E3032", message, node)
-    for late in (False, True):
-        for param, value in zip(params[1:], args, strict=True):
-            if value is not None and isinstance(t.resolve(param), t.Function) is late:
-                check_expr(body, value, param)
-    result = t.substitute(function.result, meaning)
+    slots = bind_arguments(body, node, method, function.params[1:], types[1:])
     changes = function.name in _CHANGE
     if changes:
         must_be_mutable(body, receiver, "changed")
-    given = tuple(arg for arg in args if arg is not None)
     has_value = _CHANGE.get(function.name, True)
-    call = CallLibrary(function, receiver, given, changes, has_value)
+    for key in _keys(result):
+        if not t.is_hashable(key):
+            body.checker.report("E3036", f"`{t.show(key)}` cannot be a map key", node.callee)
+    call = CallLibrary(function, (receiver, *slots), changes, has_value)
     body.checker.facts.calls[id(node)] = call
     if not changes:
         return result
     return t.resolve(result).items[1] if has_value else t.NIL  # type: ignore[union-attr]  # a pair
+
+
+def _keys(type_: Type) -> list[Type]:
+    """The types of keys of the maps inside of a type."""
+    type_ = t.resolve(type_)
+    own = [t.resolve(type_.key)] if isinstance(type_, t.Map) else []
+    return own + [key for part in t.parts(type_) for key in _keys(part)]

@@ -14,10 +14,16 @@ from concerto.check.types import Type
 from concerto.syntax import ast
 
 
-def check_loop(body: Body, node: ast.Loop | ast.While | ast.For) -> Type:
+def check_loop(
+    body: Body, node: ast.Loop | ast.While | ast.For, expected: Type | None, discarded: bool
+) -> Type:
     """The type of a loop: what `break` gives of a `loop`, Nil of the others."""
     from concerto.check.exprs import check_expr
 
+    if isinstance(node, ast.For) and node.parallel is not None:
+        from concerto.check.tasks import check_parallel
+
+        return check_parallel(body, node, expected, discarded)
     label = node.label.text if node.label else None
     state = LoopState(label, isinstance(node, ast.Loop))
     body.scopes.append({})
@@ -25,9 +31,11 @@ def check_loop(body: Body, node: ast.Loop | ast.While | ast.For) -> Type:
         case ast.While():
             condition(body, node.condition)
         case ast.For():
-            if node.parallel is not None:
-                body.checker.not_yet("`parallel for`", node.pattern)
-            _iterate(body, node)
+            found = t.resolve(check_expr(body, node.iterable, None))
+            item = item_type(body, node, found)
+            if is_refutable(body, node.pattern, item):
+                body.checker.report("E3020", "the pattern may fail", node.pattern)
+            bind(body, node.pattern, item)
         case _:
             pass
     body.loops.append(state)
@@ -46,11 +54,9 @@ def check_loop(body: Body, node: ast.Loop | ast.While | ast.For) -> Type:
     return state.value if state.breaks else t.NEVER
 
 
-def _iterate(body: Body, node: ast.For) -> None:
-    from concerto.check.exprs import check_expr
-
+def item_type(body: Body, node: ast.For, found: Type) -> Type:
+    """The type of what a loop gets in each turn out of a value of type `found`."""
     checker = body.checker
-    found = t.resolve(check_expr(body, node.iterable, None))
     item: Type = t.UNKNOWN
     match found:
         case t.Array(inner):
@@ -87,9 +93,7 @@ def _iterate(body: Body, node: ast.For) -> None:
             pass
         case _:
             checker.report("E3024", f"`{t.show(found)}` is not iterable", node.iterable)
-    if is_refutable(body, node.pattern, item):
-        checker.report("E3020", "the pattern may fail", node.pattern)
-    bind(body, node.pattern, item)
+    return item
 
 
 def check_leave(body: Body, node: Any) -> Type:
@@ -99,6 +103,11 @@ def check_leave(body: Body, node: Any) -> Type:
     checker = body.checker
     match node:
         case ast.Return(value=value):
+            if body.is_task:
+                _across_task(body, "return", node)
+                if value is not None:
+                    check_expr(body, value, None)
+                return t.NEVER
             if body.at_top:
                 checker.report("E2013", "`return` outside of a function", node)
             result = t.resolve(body.result)
@@ -114,10 +123,32 @@ def check_leave(body: Body, node: Any) -> Type:
     return t.NEVER
 
 
+def _across_task(body: Body, word: str, node: ast.Expr) -> None:
+    help_ = "let the task end with a value that says it"
+    body.checker.report("E3038", f"`{word}` cannot leave a task", node, help_)
+
+
+def _leaves_task(body: Body, label: ast.Name | None) -> bool:
+    """Whether the loop that is meant stands outside of the task."""
+    if label is None:
+        return not body.loops
+    here: Body | None = body
+    while here is not None:
+        if any(loop.label == label.text for loop in here.loops):
+            return here is not body
+        if here.label == label.text:
+            return True
+        here = here.outer if here.is_task else None
+    return False
+
+
 def _leave_loop(body: Body, node: ast.Break | ast.Continue) -> None:
     from concerto.check.exprs import check_expr
 
     word = "break" if isinstance(node, ast.Break) else "continue"
+    if body.is_task and _leaves_task(body, node.label):
+        _across_task(body, word, node)
+        return
     if not body.loops:
         body.checker.report("E2013", f"`{word}` outside of a loop", node)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, testing
+from concerto.check import builtins, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
 from concerto.check.checked import (
@@ -52,12 +52,15 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
                 testing.refuse_call(checker, function, node)
                 return t.UNKNOWN
             checker.facts.names[id(node)] = FunctionName(function)
-            return t.Function(tuple(p.type for p in function.params), function.result)
+            return t.Function(tuple(p.type for p in function.params), function.call_type)
         if name in builtins.PRELUDE:
             checker.not_yet("a function of the prelude as a value", node)
             return t.UNKNOWN
     elif node.path.names[0].text in checker.enums:
         return _unit_variant(body, node)
+    below = std.behind(node.path)
+    if below is not None:
+        return std.check_std_path(body, node, below)
     if node.path.names[0].text not in checker.refused and name != "_":
         names = [
             *body.names(),

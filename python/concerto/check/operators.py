@@ -40,6 +40,16 @@ def check_binary(body: Body, node: ast.Binary) -> Type:
     return _arithmetic(body, node, left, right)
 
 
+def check_open_range(body: Body, node: ast.OpenRange) -> Type:
+    """A range without an end or a start."""
+    from concerto.check.exprs import check_expr
+
+    for end in (node.start, node.end):
+        if end is not None:
+            check_expr(body, end, t.INT)
+    return t.RANGE
+
+
 def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     numeric = left in NUMBERS and right in NUMBERS
     if (
@@ -52,6 +62,8 @@ def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
         body.checker.report("E3004", message, node)
     elif isinstance(left, t.Function) or isinstance(right, t.Function):
         body.checker.report("E3004", "functions cannot be compared", node)
+    elif isinstance(left, t.Future) or isinstance(right, t.Future):
+        body.checker.report("E3004", "futures cannot be compared", node, "await them")
     elif t.STREAM in (left, right):
         body.checker.report("E3004", "streams cannot be compared", node)
     elif t.BUILDER in (left, right):

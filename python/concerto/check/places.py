@@ -40,6 +40,9 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
         mark_changed(body, local)
         message = f"`{local.name}` belongs to the function around: a closure has a copy of it"
         help_ = "return the new value, or use `reduce`"
+        if body.is_task:
+            message = f"`{local.name}` is captured by copy: a task cannot change it"
+            help_ = "let the task end with the new value, or use a `hashmap`"
         body.checker.report("E2011", message, node, help_, related_declaration(local))
         return
     if not local.is_mut:

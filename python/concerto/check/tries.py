@@ -27,8 +27,7 @@ def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
             body.checker.facts.raises[id(node)] = body.raising(err, node)
             return ok
         case t.Option(item):
-            in_option = isinstance(t.resolve(body.result), t.Option) and not body.tries
-            place = Raise("none") if in_option else body.raising(builtins.NONE_ERROR, node)
+            place = body.returns_none() or body.raising(builtins.NONE_ERROR, node)
             body.checker.facts.raises[id(node)] = place
             return item
         case t.Simple("?"):
@@ -53,6 +52,9 @@ def discard(body: Body, node: ast.Expr, found: Type) -> None:
     if found == t.BUILDER:
         message = "a builder of a model on which nothing is called"
         body.checker.report("W3005", message, node, "call it: `.execute(..)`")
+    if isinstance(found, t.Future):
+        message = "the future is never started"
+        body.checker.report("W3005", message, node, "write `await`, or `spawn`")
     if not isinstance(found, t.Result):
         return
     if body.tries:
@@ -82,7 +84,7 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
     infos = []
     after_bare = False  # E1023 says it already
     for clause in node.catches:
-        test, type_ = _caught(body, clause)
+        test, type_ = _caught(body, clause, state.raised)
         acts = pending.take(test, type_) or type_ == t.UNKNOWN or after_bare
         after_bare = after_bare or clause.type is None
         if not acts and state.raised:
@@ -135,7 +137,17 @@ def _rest(body: Body, left: list[Raised]) -> tuple[tuple[Type, Raise], ...]:
     return tuple(sorted(places.items(), key=lambda item: item[0] == t.ANY))
 
 
-def _caught(body: Body, clause: ast.Catch) -> tuple[CaughtBy, Type]:
+def _timeout(kinds: tuple[str, ...], raised: list[Raised]) -> tuple[CaughtBy, Type]:
+    """That name takes the record of `@timeout` as well as failed calls; the type of its variable is what all that may come have in common."""
+    found = {t.settled(each.type) for each in raised}
+    if not found & {builtins.TIMEOUT_ERROR, t.ERROR, t.ANY}:
+        return kinds, builtins.LLM_ERROR
+    if found & {builtins.LLM_ERROR, t.ERROR, t.ANY}:
+        return (*kinds, "TimeoutError"), t.ERROR
+    return builtins.TIMEOUT_ERROR, builtins.TIMEOUT_ERROR
+
+
+def _caught(body: Body, clause: ast.Catch, raised: list[Raised]) -> tuple[CaughtBy, Type]:
     """What a clause takes, and the type of its name."""
     from concerto.check.collect import written_type
 
@@ -144,6 +156,8 @@ def _caught(body: Body, clause: ast.Catch) -> tuple[CaughtBy, Type]:
         return None, t.ANY
     if isinstance(written, ast.NamedType) and not written.args:
         kinds = builtins.ERROR_GROUPS.get(str(written.path))
+        if kinds is not None and str(written.path) == "TimeoutError":
+            return _timeout(kinds, raised)
         if kinds is not None:
             return kinds, builtins.LLM_ERROR
     type_ = t.resolve(written_type(body.checker, written))
@@ -186,6 +200,9 @@ class _Pending:
                     self.kinds = before - set(test)
                     if not self.kinds:
                         self.taken.add(at)
+                elif found == builtins.TIMEOUT_ERROR and found.name in test:
+                    matches = True
+                    self.taken.add(at)
                 elif found in (t.ANY, t.ERROR):
                     matches = True
             elif _takes(type_, found):

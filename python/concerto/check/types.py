@@ -68,6 +68,20 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Future:
+    """`Future<T>`: a computation that has not begun, or goes on."""
+
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`Task<T>`: a computation beside the one that has it."""
+
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """`fn(A, B) -> R`."""
 
@@ -125,6 +139,8 @@ Type: TypeAlias = (
     | Tuple
     | Option
     | Result
+    | Future
+    | Task
     | Function
     | Opaque
     | Literals
@@ -157,6 +173,10 @@ def settled(type_: Type) -> Type:
             return Option(settled(item))
         case Result(ok, err):
             return Result(settled(ok), settled(err))
+        case Future(item):
+            return Future(settled(item))
+        case Task(item):
+            return Task(settled(item))
         case Function(params, result):
             return Function(tuple(settled(param) for param in params), settled(result))
         case other:
@@ -178,6 +198,10 @@ def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
             return Option(substitute(item, meaning))
         case Result(ok, err):
             return Result(substitute(ok, meaning), substitute(err, meaning))
+        case Future(item):
+            return Future(substitute(item, meaning))
+        case Task(item):
+            return Task(substitute(item, meaning))
         case Function(params, result):
             inside = tuple(substitute(param, meaning) for param in params)
             return Function(inside, substitute(result, meaning))
@@ -201,6 +225,10 @@ def show(type_: Type) -> str:
             return f"Option<{show(item)}>"
         case Result(ok, err):
             return f"Result<{show(ok)}, {show(err)}>"
+        case Future(item):
+            return f"Future<{show(item)}>"
+        case Task(item):
+            return f"Task<{show(item)}>"
         case Function(params, result):
             shown = f"fn({', '.join(show(param) for param in params)})"
             return shown if resolve(result) == NIL else f"{shown} -> {show(result)}"
@@ -256,7 +284,7 @@ def assign(source: Type, target: Type) -> Steps | None:
                 return ("none",)
             steps = assign(source, target.item)
             return None if steps is None else (*steps, "some")
-        case Array(a), Array(b):
+        case (Array(a), Array(b)) | (Future(a), Future(b)) | (Task(a), Task(b)):
             return _inner(a, b)
         case Map(k, a), Map(m, b):
             return () if _inner(k, m) == () and _inner(a, b) == () else None
@@ -333,6 +361,12 @@ def join(left: Type, right: Type) -> Type | None:
         case Array(a), Array(b):
             inner = join(a, b)
             return None if inner is None else Array(inner)
+        case Future(a), Future(b):
+            inner = join(a, b)
+            return None if inner is None else Future(inner)
+        case Task(a), Task(b):
+            inner = join(a, b)
+            return None if inner is None else Task(inner)
         case Map(k, a), Map(m, b):
             key, value = join(k, m), join(a, b)
             return None if key is None or value is None else Map(key, value)
@@ -355,7 +389,7 @@ def contains(type_: Type, wanted: Type) -> bool:
 def parts(type_: Type) -> Iterator[Type]:
     """The types directly inside."""
     match resolve(type_):
-        case Array(item) | Option(item):
+        case Array(item) | Option(item) | Future(item) | Task(item):
             yield item
         case Map(key, value):
             yield key

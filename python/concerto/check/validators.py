@@ -12,6 +12,7 @@ from concerto.check.checked import (
     CallFunction,
     CallModel,
     CallStream,
+    CallTask,
     FunctionInfo,
     FunctionName,
     Local,
@@ -133,7 +134,7 @@ def _asking(
 
     Calls of function values need no look: what they call is written as a closure or named somewhere on the way here.
     """
-    if isinstance(node, _WAITING):
+    if isinstance(node, _WAITING) or id(node) in checker.facts.forms:
         return "wait", node, node
     followed: FunctionInfo | None = None
     match checker.facts.calls.get(id(node)):
@@ -143,6 +144,8 @@ def _asking(
             return "use `parse_schema`", node, node
         case CallModel() | CallStream():
             return "call a model", node, node
+        case CallTask():
+            return "wait", node, node
         case CallFunction(function):
             followed = function
     match checker.facts.names.get(id(node)):

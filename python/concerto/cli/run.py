@@ -16,16 +16,20 @@ from concerto.cli.traces import source_line
 from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
 from concerto.runtime import Emit, EntryPoint, Program, Runtime
 
+#: Channels on which the runtime tells what it does.
+_EVENTS = ("pipeline:", "task:", "listen:", "audit:")
+
 
 def main(args: list[str]) -> int:
     """Runs `main`, or a `pub fn` with `--call`."""
-    options = _parse(args)
+    at = args.index("--") if "--" in args else len(args)
+    options = _parse(args[:at])
     program, project = load_program(options.file or default_file(options), options)
     defaults = project.run if project else {}
     if options.timeout is None:
         options.timeout = defaults.get("timeout")
     options.emit = options.emit or defaults.get("emit", "text")
-    options.log_level = options.log_level or defaults.get("log_level", "warn")
+    options.log_level = options.log_level or defaults.get("log_level")
     if options.call is None and not program.has_main:
         raise Exit(
             USAGE,
@@ -38,7 +42,11 @@ def main(args: list[str]) -> int:
             mock=options.mock,
             env=env,
             execution_timeout=options.timeout,
-            log_level=options.log_level,
+            # One option for both logs, whose defaults differ.
+            log_level=options.log_level or "warn",
+            program_log_level=options.log_level or "info",
+            args=args[at + 1 :],
+            seed=options.seed,
         )
         overrides.apply(runtime, options.override, env)
         if options.require_keys:
@@ -71,6 +79,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--emit", choices=("text", "json", "none"), help="form of emits (default: text)"
     )
+    parser.add_argument(
+        "--events", action="store_true", help="show what the runtime tells of pipelines and tasks"
+    )
     overrides.add_option(parser)
     parser.add_argument("--mock", action="store_true", help="answer every model call locally")
     parser.add_argument(
@@ -87,6 +98,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--require-keys", action="store_true", help="evaluate all connections first"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
+    parser.add_argument(
+        "--seed", type=_seed, metavar="N", help="repeat the random numbers of another run"
+    )
     parser.add_argument("--log-level", choices=("error", "warn", "info", "debug", "trace"))
     # `--metrics FILE` would take the file for its value.
     if "--metrics" in args:
@@ -96,8 +110,17 @@ def _parse(args: list[str]) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**64:
+        raise ValueError
+    return number
+
+
 def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str, Any]) -> int:
     def on_emit(emit: Emit) -> None:
+        if emit.channel.startswith(_EVENTS) and not options.events:
+            return
         if options.emit == "text":
             line = f"[emit:{emit.channel}] {display(emit.payload)}"
         else:

@@ -5,49 +5,57 @@ from __future__ import annotations
 from concerto.check import types as t
 from concerto.check.checked import (
     CallBuiltin,
+    CallContext,
+    CallEffect,
     CallFunction,
+    CallJoin,
     CallLibrary,
     CallModel,
     CallNative,
     CallRecord,
     CallStream,
+    CallTask,
     CallTest,
     CallValue,
     CallVariant,
+    ParamInfo,
+    ParseAs,
     ParseSchema,
 )
+from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
-from concerto.lower.functions import Builder
+from concerto.lower.functions import Builder, Label
+from concerto.lower.tasks import lower_form
 from concerto.lower.testing import lower_test_call
 from concerto.syntax import ast
 
 
-def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
-    """Puts the result of a call into a register."""
-    from concerto.lower.exprs import lower, lower_into, lower_window
-    from concerto.lower.literals import load_constant, load_record
+def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool = False) -> None:
+    """Puts the result of a call into a register. An `awaited` call of an async function needs no future."""
+    from concerto.lower.exprs import lower, lower_window
+    from concerto.lower.literals import load_record
 
+    if id(node) in builder.facts.forms:
+        lower_form(builder, node, target)
+        return
     match builder.facts.calls[id(node)]:
         case CallFunction(function, args):
-            first = builder.temporary(len(args))
-            order = sorted(
-                (i for i, arg in enumerate(args) if arg is not None),
-                key=lambda i: args[i].span.start,  # type: ignore[union-attr]  # evaluated as written
-            )
-            for position in order:
-                argument = args[position]
-                assert argument is not None
-                lower_into(builder, argument, first + position)
-            for position, (argument, param) in enumerate(zip(args, function.params, strict=True)):
-                if argument is None:
-                    load_constant(builder, param.default, param.type, first + position)
+            first = _arguments(builder, args, function.params)
             # The callee's registers begin at the window, above everything that is in use.
-            builder.emit("call", target, function.index, first, len(args), at=node)
+            name = "future" if function.is_async and not awaited else "call"
+            builder.emit(name, target, function.index, first, len(args), at=node)
         case CallVariant(enum, variant, args):
             type_ = builder.tables.type(t.Enum(enum.name))
             builder.emit("variant", target, type_, variant, lower_window(builder, args), len(args))
         case CallNative(native, receiver, args, mutates):
             _native(builder, node, native, receiver, args, mutates, target)
+        case CallContext(result, note):
+            _context(builder, result, note, target)
+        case CallEffect(effect, args):
+            first = lower_window(builder, args)
+            builder.emit("effect", target, effect, first, len(args), at=node)
+        case CallJoin(form, parts):
+            builder.emit("join_each", target, form, lower_window(builder, parts), 3, at=node)
         case CallLibrary():
             _library(builder, node, builder.facts.calls[id(node)], target)
         case CallValue():
@@ -57,6 +65,13 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
         case CallStream(instruction, stream):
             subject = lower(builder, stream)
             if instruction == "stream_close":
+                builder.emit(instruction, subject, at=node)
+                builder.emit("nil", target)
+            else:
+                builder.emit(instruction, target, subject, at=node)
+        case CallTask(instruction, task):
+            subject = lower(builder, task)
+            if instruction == "cancel":
                 builder.emit(instruction, subject, at=node)
                 builder.emit("nil", target)
             else:
@@ -71,10 +86,64 @@ def lower_call(builder: Builder, node: ast.Call, target: int) -> None:
                 whole, text = text, builder.temporary()
                 builder.emit("field", text, whole, 0)
             builder.emit("parse_schema", target, builder.tables.schema(schema), text, at=node)
+        case ParseAs(type_, value):
+            _parse_as(builder, node, type_, value, target)
         case CallBuiltin(name, args):
             _builtin(builder, node, name, args, target)
         case other:
             raise AssertionError(other)
+
+
+def _arguments(builder: Builder, args: tuple[ast.Expr | None, ...], params: list[ParamInfo]) -> int:
+    """A window of arguments, evaluated as written, then the defaults; None stands for a default."""
+    from concerto.lower.exprs import lower_into
+    from concerto.lower.literals import load_constant
+
+    first = builder.temporary(len(args))
+    order = sorted(
+        (i for i, arg in enumerate(args) if arg is not None),
+        key=lambda i: args[i].span.start,  # type: ignore[union-attr]  # only those that are given
+    )
+    for position in order:
+        argument = args[position]
+        assert argument is not None
+        lower_into(builder, argument, first + position)
+    for position, (argument, param) in enumerate(zip(args, params, strict=True)):
+        if argument is None:
+            load_constant(builder, param.default, param.type, first + position)
+    return first
+
+
+def _context(builder: Builder, result: ast.Expr, note: ast.Expr, target: int) -> None:
+    """The note is looked at only on an error."""
+    from concerto.lower.exprs import lower_into
+
+    end = Label()
+    parts = builder.temporary(2)
+    lower_into(builder, result, target)
+    builder.emit("is_ok", parts, target)
+    builder.emit("jump_if", parts, end)
+    builder.emit("move", parts, target)
+    lower_into(builder, note, parts + 1)
+    builder.emit("native", target, "result.context", parts, 2)
+    builder.place(end)
+
+
+def _parse_as(builder: Builder, node: ast.Call, type_: Type, value: ast.Expr, target: int) -> None:
+    """Text that is no JSON says where; JSON that does not fit, which of its parts."""
+    from concerto.lower.exprs import lower_into
+
+    end = Label()
+    text = builder.temporary()
+    lower_into(builder, value, text)
+    first = builder.temporary()
+    builder.emit("copy", first, text)
+    builder.emit("native", target, "json.parse", first, 1, at=node)
+    builder.emit("is_ok", first, target)
+    builder.emit("jump_unless", first, end)
+    builder.emit("parse_schema", first, builder.tables.any_schema(type_), text, at=node)
+    builder.emit("native", target, "json.schema_error", first, 1)
+    builder.place(end)
 
 
 def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> None:
@@ -96,22 +165,29 @@ def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> No
 
 
 def _library(builder: Builder, node: ast.Call, call: CallLibrary, target: int) -> None:
-    from concerto.lower.exprs import lower_window
     from concerto.lower.places import place_keys, taken
 
-    index = builder.tables.library(call.function)
-    count = len(call.args) + 1
+    function, count = call.function, len(call.args)
+    if function.direct is not None:
+        # Nothing but a native or an effect: done where the program asks, so that a panic points there.
+        kind, name = function.direct
+        first = _arguments(builder, call.args, function.params)
+        builder.emit(kind, target, name, first, count, at=node)
+        return
+    index = builder.tables.library(function)
     if not call.changes:
-        first = lower_window(builder, (call.receiver, *call.args))
+        first = _arguments(builder, call.args, function.params)
         builder.emit("call", target, index, first, count, at=node)
         return
-    keys = place_keys(builder, call.receiver)
-    args = lower_window(builder, call.args)
-    with taken(builder, call.receiver, keys) as register:
+    receiver = call.args[0]
+    assert receiver is not None
+    keys = place_keys(builder, receiver)
+    args = _arguments(builder, call.args[1:], function.params[1:])
+    with taken(builder, receiver, keys) as register:
         first = builder.temporary(count)
         builder.emit("copy", first, register)
-        for position in range(len(call.args)):
-            builder.emit("move", first + 1 + position, args + position)
+        for position in range(1, count):
+            builder.emit("move", first + position, args + position - 1)
         builder.emit("call", register, index, first, count, at=node)
         if call.has_value:
             pair = builder.temporary()
@@ -134,9 +210,8 @@ def _native(
     from concerto.lower.exprs import lower_window
     from concerto.lower.places import place_keys, taken
 
-    assert receiver is not None
-    if not mutates:
-        parts = (receiver, *args)
+    if receiver is None or not mutates:
+        parts = args if receiver is None else (receiver, *args)
         builder.emit("native", target, native, lower_window(builder, parts), len(parts), at=node)
         return
     keys = place_keys(builder, receiver)

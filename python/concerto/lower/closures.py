@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from concerto.check import types as t
 from concerto.check.checked import CallValue, FunctionInfo, FunctionName, Local, VariantFunction
 from concerto.lower.functions import Builder, finish_function
+from concerto.source import Span
 from concerto.syntax import ast
+
+if TYPE_CHECKING:
+    from concerto.lower.program import Tables
 
 
 def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
@@ -36,13 +42,20 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
         lower_into(inner, node.body, result)
         if inner.reachable():
             inner.emit("return", result)
-    params = [
-        {"name": f"${number}", "type": tables.type(type_), "default": None}
-        for number, type_ in enumerate(info.params)
-    ]
-    tables.hidden[index] = finish_function(
-        inner, "closure", node.span, False, None, params, info.result
-    )
+    params = [_param(tables, number, type_) for number, type_ in enumerate(info.params)]
+    if node.is_async:
+        # The body has all values as its arguments; the closure makes a future of them.
+        captured = [local.type for _, local in info.captures]
+        all_params = [
+            _param(tables, number, type_) for number, type_ in enumerate([*info.params, *captured])
+        ]
+        code = finish_function(inner, "closure", node.span, False, None, all_params, info.result)
+        tables.hidden[index] = code
+        index = _maker(builder, tables.first_hidden + index, node.span, params, len(all_params))
+    else:
+        tables.hidden[index] = finish_function(
+            inner, "closure", node.span, False, None, params, info.result
+        )
     values = builder.temporary(len(info.captures))
     for position, (outer, _) in enumerate(info.captures, values):
         builder.emit("copy", position, builder.registers[id(outer)])
@@ -50,11 +63,41 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
     builder.emit("closure", target, number, values, len(info.captures))
 
 
+def _param(tables: Tables, number: int, type_: t.Type) -> dict[str, Any]:
+    return {"name": f"${number}", "type": tables.type(type_), "default": None}
+
+
+def _maker(
+    builder: Builder, body: int, span: Span, params: list[dict[str, Any]], count: int
+) -> int:
+    """A function whose call makes a future of its arguments and what it captured, `count` values in all."""
+    index = builder.tables.reserve()
+    inner = Builder(builder.tables, builder.file)
+    first = inner.temporary(count)
+    result = inner.temporary()
+    inner.emit("future", result, body, first, count)
+    inner.emit("return", result)
+    builder.tables.hidden[index] = finish_function(
+        inner, "closure", span, False, None, params, t.ANY
+    )
+    return index
+
+
 def lower_function_name(builder: Builder, name: FunctionName, target: int) -> None:
     """A function that captures nothing."""
     function = name.function
     if isinstance(function, FunctionInfo):
-        builder.emit("closure", target, function.index, builder.next, 0)
+        is_own = function.library is None
+        index = function.index if is_own else builder.tables.library(function)
+        if function.is_async:
+            assert function.node is not None
+            params = [
+                _param(builder.tables, number, param.type)
+                for number, param in enumerate(function.params)
+            ]
+            maker = _maker(builder, index, function.node.span, params, len(params))
+            index = builder.tables.first_hidden + maker
+        builder.emit("closure", target, index, builder.next, 0)
         return
     index = builder.tables.first_hidden + _variant_function(builder, function)
     builder.emit("closure", target, index, builder.next, 0)

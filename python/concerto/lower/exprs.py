@@ -37,6 +37,7 @@ from concerto.lower.operators import (
 )
 from concerto.lower.patterns import bind_pattern
 from concerto.lower.places import lower_assign
+from concerto.lower.tasks import lower_task
 from concerto.lower.testing import lower_mock
 from concerto.lower.tries import lower_question, lower_try, unwrap
 from concerto.syntax import ast
@@ -208,13 +209,8 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             _path(builder, node, target)
         case ast.Binary():
             lower_binary(builder, node, target)
-        case ast.Unary(op=op, operand=operand):
-            inner = lower(builder, operand)
-            if op == "-" and type_of(builder, operand) == t.ANY:
-                lower_dynamic(builder, "any.neg", (operand,), target, node)
-                return
-            number = "neg_float" if type_of(builder, operand) == t.FLOAT else "neg_int"
-            builder.emit("not" if op == "!" else number, target, inner, at=node)
+        case ast.Unary():
+            _unary(builder, node, target)
         case ast.Assign():
             lower_assign(builder, node)
             builder.emit("nil", target)
@@ -238,6 +234,8 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             lower_index(builder, node, target)
         case ast.Call():
             lower_call(builder, node, target)
+        case ast.Await() | ast.Spawn():
+            lower_task(builder, node, target)
         case ast.StructLiteral():
             lower_struct(builder, node, target)
         case ast.TupleLiteral(items=()):
@@ -273,6 +271,15 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             lower_open_range(builder, node, target)
         case _:
             raise AssertionError(node)
+
+
+def _unary(builder: Builder, node: ast.Unary, target: int) -> None:
+    inner = lower(builder, node.operand)
+    if node.op == "-" and type_of(builder, node.operand) == t.ANY:
+        lower_dynamic(builder, "any.neg", (node.operand,), target, node)
+        return
+    number = "neg_float" if type_of(builder, node.operand) == t.FLOAT else "neg_int"
+    builder.emit("not" if node.op == "!" else number, target, inner, at=node)
 
 
 def lower_window(builder: Builder, nodes: tuple[ast.Expr, ...]) -> int:

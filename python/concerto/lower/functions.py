@@ -126,9 +126,14 @@ def lower_function(tables: Tables, info: FunctionInfo, file: int = 0) -> Functio
         target = builder.temporary()
         lower_into(builder, node.body, target)
         builder.emit("return", target)
-    return finish_function(
+    code = finish_function(
         builder, info.name, node.span, info.is_pub, node.doc, params, info.result
     )
+    if info.layers is None:
+        return code
+    from concerto.lower.layers import with_layers
+
+    return with_layers(tables, info, code)
 
 
 def lower_top(tables: Tables) -> Function:

@@ -9,7 +9,7 @@ FORMAT = "concerto-ir"
 VERSION = 1
 
 #: Operands of each instruction: d written, D written with the next one, r read, m consumed, x changed in place, w window (its count n, or p for pairs, follows),
-#: k constant, i number, L jump, T type, F function, M model, S schema, N native.
+#: k constant, i number, L jump, T type, F function, M model, S schema, N native, E effect.
 OPERANDS: dict[str, str] = {
     "const": "dk", "int": "di", "bool": "di", "nil": "d", "copy": "dr", "move": "dm", "drop": "m",
     "add_int": "drr", "sub_int": "drr", "mul_int": "drr", "div_int": "drr", "rem_int": "drr", "neg_int": "dr", "add_int_imm": "dri",
@@ -26,12 +26,13 @@ OPERANDS: dict[str, str] = {
     "index_map": "drr", "set_index_map": "xrm", "take_index_map": "dxr",
     "index_string": "drr", "slice_string": "drr", "slice_array": "drr", "len": "dr",
     "range_bounds": "Dr", "range_next": "dxrL", "array_next": "drxL", "map_next": "DrxL",
-    "check_type": "dmT", "is_type": "drT", "call": "dFwn", "closure": "dFwn", "call_value": "drwn", "native": "dNwn", "native_mut": "dNxwn",
+    "check_type": "dmT", "is_type": "drT", "call": "dFwn", "closure": "dFwn", "call_value": "drwn", "native": "dNwn", "native_mut": "dNxwn", "effect": "dEwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
     "emit": "rm", "print": "ri", "env": "dr", "model": "dM", "execute": "drr", "execute_with_schema": "drSr",
     "parse_schema": "dSr", "stream": "drr",
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
+    "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn",
     "mock": "Mr", "mock_calls": "dr", "mock_env": "rr", "test_emits": "dr", "assert_snapshot": "rr",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from concerto.check import types as t
@@ -37,6 +38,10 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
     if isinstance(value, VariantDefault) and not isinstance(type_, t.Option):
         enum = builder.tables.type(t.Enum(value.enum))
         builder.emit("variant", target, enum, value.variant, builder.next, 0)
+    elif value == {} and isinstance(value, dict):
+        builder.emit("map", target, builder.next, 0)
+    elif isinstance(value, float) and not math.isfinite(value) and type_ == t.FLOAT:
+        _not_finite(builder, value, target)
     elif isinstance(value, list):
         item = type_.item if isinstance(type_, t.Array) else t.ANY
         first = builder.temporary(len(value))
@@ -51,6 +56,18 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
             builder.emit("some", target, target)
     else:
         lower_literal(builder, value, type_, target)
+
+
+def _not_finite(builder: Builder, value: float, target: int) -> None:
+    """JSON has no such numbers, so they are computed: 1 / 0 and 0 / 0."""
+    kept = builder.next
+    zero = builder.temporary()
+    builder.emit("const", zero, builder.tables.constant(0.0))
+    builder.emit("const", target, builder.tables.constant(0.0 if math.isnan(value) else 1.0))
+    builder.emit("div_float", target, target, zero)
+    if value < 0:
+        builder.emit("neg_float", target, target)
+    builder.next = kept
 
 
 def load_record(

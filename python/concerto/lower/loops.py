@@ -6,6 +6,7 @@ from concerto.check import types as t
 from concerto.lower.branches import lower_condition
 from concerto.lower.functions import Builder, Label, LoopTarget, type_of
 from concerto.lower.patterns import bind_pattern
+from concerto.lower.tasks import lower_parallel
 from concerto.lower.tries import close_streams, raise_error
 from concerto.syntax import ast
 
@@ -14,6 +15,9 @@ def lower_loop(builder: Builder, node: ast.Loop | ast.While | ast.For, target: i
     """A loop; the value of `break` goes to the target."""
     from concerto.lower.exprs import lower_unused
 
+    if isinstance(node, ast.For) and node.parallel is not None:
+        lower_parallel(builder, node, builder.temporary() if target is None else target)
+        return
     label = node.label.text if node.label else None
     is_stream = isinstance(node, ast.For) and type_of(builder, node.iterable) == t.STREAM
     depth = len(builder.streams) + int(is_stream)

@@ -31,22 +31,27 @@ class Tables:
         self.constants: dict[tuple[str, Any], int] = {}
         self.types: list[list[Any]] = []
         self.type_index: dict[Any, int] = {}
-        self.schemas: dict[str, int] = {}
+        self.schemas: dict[Type, int] = {}
         self.models = {name: index for index, name in enumerate(checked.models)}
         #: Functions without a name in the program; they stand behind the others.
         self.hidden: list[Function | None] = []
         self.first_hidden = len(checked.functions) + bool(checked.top)
         self.variant_functions: dict[VariantFunction, int] = {}
-        self.library_functions: dict[str, int] = {}
-        #: Its place among the files of a program that uses it.
-        self.library_file = 2 if checked.manifest else 1
+        self.library_functions: dict[int, int] = {}
+        #: Files of the library that are used, which stand behind the program's own.
+        self.library_files: list[str] = []
+        self.first_library_file = 2 if checked.manifest else 1
 
     def library(self, function: FunctionInfo) -> int:
         """The index of a function of the library, which is lowered when it is first called."""
-        if function.name not in self.library_functions:
-            place = self.library_functions[function.name] = self.reserve()
-            self.hidden[place] = lower_function(self, function, self.library_file)
-        return self.first_hidden + self.library_functions[function.name]
+        if id(function) not in self.library_functions:
+            assert function.library is not None
+            if function.library not in self.library_files:
+                self.library_files.append(function.library)
+            file = self.first_library_file + self.library_files.index(function.library)
+            place = self.library_functions[id(function)] = self.reserve()
+            self.hidden[place] = lower_function(self, function, file)
+        return self.first_hidden + self.library_functions[id(function)]
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -92,6 +97,10 @@ class Tables:
                 entry = ["option", self.type(item)]
             case t.Result(ok, err):
                 entry = ["result", self.type(ok), self.type(err)]
+            case t.Future(item):
+                entry = ["future", self.type(item)]
+            case t.Task(item):
+                entry = ["task", self.type(item)]
             case t.Function(params, result):
                 entry = ["function", [self.type(param) for param in params], self.type(result)]
             case t.Literals(values):
@@ -165,7 +174,22 @@ class Tables:
 
     def schema(self, name: str) -> int:
         """The index of a schema that a model is asked to answer in."""
-        return self.schemas.setdefault(name, len(self.schemas))
+        return self.schemas.setdefault(t.Struct(name, ""), len(self.schemas))
+
+    def any_schema(self, type_: Type) -> int:
+        """The index of a type that JSON is read as; it need not be a schema."""
+        return self.schemas.setdefault(t.settled(type_), len(self.schemas))
+
+    def schema_entry(self, type_: Type) -> dict[str, Any]:
+        """A schema as it stands in the document."""
+        if isinstance(type_, t.Struct):
+            info = self.checked.structs[type_.name]
+            wanted: Type = t.Struct(type_.name, info.origin)
+            json = json_schema(self.checked, type_.name)
+        else:
+            # No model is asked for it, so that nobody reads a JSON Schema of it.
+            wanted, json = type_, "{}"
+        return {"name": schema_name(t.show(type_)), "type": self.type(wanted), "json": json}
 
 
 def constant_entry(value: Any) -> list[Any]:
@@ -235,17 +259,9 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     for name, info in checked.structs.items():
         if info.origin == "schema":
             tables.schema(name)
-    if tables.library_functions:
-        files.append(_file(library.source(), embed_source=True))
+    files += [_file(library.source(file), embed_source=True) for file in tables.library_files]
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
-    program.schemas = [
-        {
-            "name": schema_name(name),
-            "type": tables.type(t.Struct(name, checked.structs[name].origin)),
-            "json": json_schema(checked, name),
-        }
-        for name in tables.schemas
-    ]
+    program.schemas = [tables.schema_entry(type_) for type_ in tables.schemas]
     connections = list(checked.connections)
     profile = manifest.profile if manifest else None
     program.connections = [_connection(c, profile) for c in checked.connections.values()]

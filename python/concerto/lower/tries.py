@@ -96,6 +96,15 @@ def raise_error(builder: Builder, place: Raise, error: int, node: ast.Node) -> N
             builder.emit("jump", target.handler)
         case "fail":
             builder.emit("fail", error, at=node)
+        case "leave":
+            final: Raise | None = place
+            while final is not None and final.to == "leave":
+                final = final.otherwise
+            if final is not None and final.wanted is not None:
+                convert(builder, final.steps, final.wanted, error, node)
+            close_streams(builder, 0)
+            builder.emit("err", error, error)
+            builder.emit("return", error)
         case "return":
             if place.wanted is not None:
                 convert(builder, place.steps, place.wanted, error, node)
@@ -161,11 +170,16 @@ def _test(builder: Builder, test: CaughtBy, error: int, otherwise: Label) -> Non
         builder.emit("is_type", holds, error, builder.tables.type(test))
         builder.emit("jump_unless", holds, otherwise)
         return
+    kind, word, matched = builder.temporary(), builder.temporary(), Label()
+    if builtins.TIMEOUT_ERROR.name in test:
+        builder.emit("is_type", holds, error, builder.tables.type(builtins.TIMEOUT_ERROR))
+        builder.emit("jump_if", holds, matched)
     builder.emit("is_type", holds, error, builder.tables.type(builtins.LLM_ERROR))
     builder.emit("jump_unless", holds, otherwise)
-    kind, word, matched = builder.temporary(), builder.temporary(), Label()
     builder.emit("field", kind, error, _KIND)
     for each in test:
+        if each == builtins.TIMEOUT_ERROR.name:
+            continue
         builder.emit("const", word, builder.tables.constant(each))
         builder.emit("eq", holds, kind, word)
         builder.emit("jump_if", holds, matched)

@@ -19,7 +19,7 @@ pub(crate) use layer::{
 pub use merge::{ConnectionSettings, merge, merge_for_view};
 pub use overrides::Overrides;
 pub use url::{default_model, is_loopback};
-pub(crate) use url::{host as url_host, join as join_url};
+pub(crate) use url::{host as url_host, join as join_url, names_host};
 
 /// Which provider's protocol a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

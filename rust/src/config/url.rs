@@ -71,6 +71,13 @@ pub(crate) fn host(url: &str) -> Option<String> {
     reqwest::Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
+/// Whether a base URL, which was checked, names this host. Cheaper than reading the URL: requests ask.
+#[must_use]
+pub(crate) fn names_host(url: &str, host: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', ':']).next().is_some_and(|found| found.eq_ignore_ascii_case(host))
+}
+
 /// Whether a URL points at this machine.
 #[must_use]
 pub fn is_loopback(url: &str) -> bool {
@@ -115,6 +122,19 @@ mod tests {
             assert!(check(bad).is_err(), "{bad}");
         }
         assert_eq!(check("https://h.example/x?q=1"), Ok(()));
+    }
+
+    #[test]
+    fn the_host_of_a_base_url_is_told_from_others() {
+        for (url, expected) in [
+            ("https://api.openai.com/v1", true),
+            ("https://API.openai.com", true),
+            ("http://api.openai.com:8080/v1?x", true),
+            ("https://api.openai.com.example/v1", false),
+            ("https://example.com/api.openai.com", false),
+        ] {
+            assert_eq!(names_host(url, "api.openai.com"), expected, "{url}");
+        }
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Engine;
-use super::emits::Outlet;
+use super::answers::{Answer, Answered};
 use crate::clock::{self, Clock};
 use crate::error::RunError;
 use crate::secret::{Secret, scrub};
 use crate::value::{Key, MapValue, ModelValue, StructValue, Text, Value, to_json};
-use crate::vm::Answer;
+use crate::vm::{self, PanicKind, Resume};
 
 /// A logged call that has not ended.
 #[derive(Debug)]
@@ -25,6 +25,22 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// Where its records go.
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// The record of the begin.
+    pub(super) fn start(&self, input: &Value) -> Value {
+        self.record("start", 1, vec![("prompt", self.text(&said(input)))])
+    }
+
+    /// The record of the end of a stream with its channel, by how it ended.
+    pub(super) fn ended(self, ending: &Value) -> Option<(String, Value)> {
+        let end = self.end(ending)?;
+        Some((self.channel, end))
+    }
+
     /// One record: what all have in common, and `more`.
     fn record(&self, phase: &str, attempt: i64, more: Vec<(&str, Value)>) -> Value {
         let elapsed = clock::millis(self.clock.since(self.started));
@@ -82,30 +98,33 @@ impl Log {
 }
 
 impl Engine<'_> {
-    /// A call of a model, with the records that it asks for.
-    pub(super) async fn ask<O: Outlet>(
-        &mut self,
+    /// A call of a model, with the record of its end if it asks for one.
+    pub(super) async fn ask(
+        &self,
         model: &ModelValue,
         input: &Value,
-        answer: Answer,
-        outlet: &mut O,
-    ) -> Result<Value, RunError> {
-        let Some(log) = self.log(model) else { return self.asked(model, input, answer).await };
-        let start = log.record("start", 1, vec![("prompt", log.text(&said(input)))]);
-        self.send(log.channel.clone(), start, outlet).await?;
+        answer: vm::Answer,
+        log: Option<Log>,
+    ) -> Answered {
         let value = self.asked(model, input, answer).await?;
-        match log.end(&value) {
-            Some(end) => self.send(log.channel, end, outlet).await?,
-            None => super::streams::keep(&value, log),
+        if let Some(failure) = self.shared.test.as_ref().and_then(|test| test.failure()) {
+            return Ok(Resume::Panic(PanicKind::Assertion, failure).into());
         }
-        Ok(value)
+        let mut record = None;
+        if let Some(log) = log {
+            match log.end(&value) {
+                Some(end) => record = Some((log.channel, end)),
+                None => super::streams::keep(&value, log),
+            }
+        }
+        Ok(Answer { resume: Resume::Value(value), record })
     }
 
     async fn asked(
-        &mut self,
+        &self,
         model: &ModelValue,
         input: &Value,
-        answer: Answer,
+        answer: vm::Answer,
     ) -> Result<Value, RunError> {
         if let Some(test) = &self.shared.test {
             let test = Arc::clone(test);
@@ -118,30 +137,18 @@ impl Engine<'_> {
             }
         }
         match answer {
-            Answer::Response => Ok(self.execute(model, input).await),
-            Answer::Schema(schema) => self.execute_with_schema(model, schema, input).await,
-            Answer::Stream => Ok(self.stream(model, input).await),
+            vm::Answer::Response => Ok(self.execute(model, input).await),
+            vm::Answer::Schema(schema) => self.execute_with_schema(model, schema, input).await,
+            vm::Answer::Stream => Ok(self.stream(model, input).await),
         }
     }
 
-    /// Tells of the end of a logged stream, once.
-    pub(super) async fn stream_ended<O: Outlet>(
-        &mut self,
-        stream: &Value,
-        outlet: &mut O,
-    ) -> Result<(), RunError> {
-        let Some((log, ending)) = super::streams::ended(stream) else { return Ok(()) };
-        match log.end(&ending) {
-            Some(end) => self.send(log.channel, end, outlet).await,
-            None => Ok(()),
-        }
-    }
-
-    fn log(&mut self, model: &ModelValue) -> Option<Log> {
+    /// The log of a call of a model that wants one.
+    pub(super) fn log(&self, model: &ModelValue) -> Option<Log> {
         let declared = self.shared.program.models().get(model.index as usize)?;
         let channel = declared.fields.log.clone()?;
         let (target, connection) = (declared.name.clone(), declared.connection as usize);
-        let settings = self.settings.resolve(self.shared, connection);
+        let settings = self.settings().resolve(self.shared, connection);
         let secrets = settings.map_or_else(|_| Vec::new(), |settings| settings.secrets());
         let clock = self.shared.clock.clone();
         Some(Log { channel, target, started: clock.now(), clock, secrets })

@@ -3,28 +3,38 @@
 //! The only part that knows both the language and the connection layer. One [`Engine`] serves one run; it holds what belongs to
 //! the run (evaluated connection fields, metrics, the number of emits) and borrows what belongs to the runtime.
 
+mod answers;
 mod asked;
 pub mod emits;
+mod evaluated;
 mod logged;
 mod models;
+mod outside;
+mod run;
 mod settings;
 mod streams;
 pub mod testing;
+mod tree;
 mod typed;
 pub mod world;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
+use crate::log::Log;
 use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
-use crate::vm::{Effect, Fiber, Panic, PanicKind, Resume, Step, Trace};
+use crate::vm::{Panic, Request, Resume, Trace};
 
 use emits::{Emit, Outlet};
+pub use evaluated::Cache as SettingsCache;
+use outside::Outside;
+use run::Run;
 use settings::RunSettings;
 use testing::Test;
 use world::Environment;
@@ -50,12 +60,22 @@ pub struct Shared {
     pub environment: Environment,
     /// Where time comes from.
     pub clock: Clock,
+    /// What runs evaluated.
+    pub settings: SettingsCache,
+    /// What `std::env::args` gives.
+    pub args: Vec<String>,
+    /// Where `std::log` writes.
+    pub program_log: Log,
+    /// Of the generator of each run; `None` takes one from the operating system.
+    pub seed: Option<u64>,
     /// Answer model calls locally (O-15).
     pub mock: bool,
     /// The test that this runtime is for.
     pub test: Option<Arc<Test>>,
     /// Active calls before StackOverflow.
     pub max_call_depth: usize,
+    /// Tasks that one run may have at a time.
+    pub max_tasks: usize,
 }
 
 impl Shared {
@@ -68,25 +88,35 @@ impl Shared {
 /// One run.
 pub struct Engine<'a> {
     shared: &'a Shared,
-    settings: RunSettings,
-    recorder: Arc<Recorder>,
-    emitted: u64,
+    settings: Mutex<RunSettings>,
+    /// The runtime's counters, and those of the run alone if it has any.
+    recorders: Vec<Arc<Recorder>>,
+    emitted: AtomicU64,
+    outside: Outside,
 }
 
 impl<'a> Engine<'a> {
-    /// Prepares a run whose usage is counted in `recorder` besides the runtime's.
+    /// Prepares a run. The runtime counts its usage, and a recorder of `own` where the host can look at that of one run.
     #[must_use]
-    pub fn new(shared: &'a Shared, recorder: Arc<Recorder>) -> Self {
-        Self { shared, settings: RunSettings::default(), recorder, emitted: 0 }
+    pub fn new(shared: &'a Shared, own: Option<Arc<Recorder>>) -> Self {
+        let recorders = std::iter::once(Arc::clone(&shared.recorder)).chain(own).collect();
+        let (settings, emitted) = (Mutex::default(), AtomicU64::new(0));
+        Self {
+            shared,
+            settings,
+            recorders,
+            emitted,
+            outside: Outside::new(shared.seed, &shared.clock),
+        }
     }
 
     /// Evaluates the fields of every connection, in order (`--require-keys`).
     ///
     /// # Errors
     /// The message of the first that fails.
-    pub fn require_settings(&mut self) -> Result<(), String> {
+    pub fn require_settings(&self) -> Result<(), String> {
         for index in 0..self.shared.program.connections().len() {
-            self.settings.resolve(self.shared, index).map_err(|error| error.message)?;
+            self.settings().resolve(self.shared, index).map_err(|error| error.message)?;
         }
         Ok(())
     }
@@ -95,105 +125,78 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// There is no such connection.
-    pub fn settings_of(&mut self, name: &str) -> Result<serde_json::Value, String> {
+    pub fn settings_of(&self, name: &str) -> Result<serde_json::Value, String> {
         let connections = self.shared.program.connections();
         let index = connections.iter().position(|c| c.name == name).unwrap_or(usize::MAX);
-        self.settings.view(self.shared, index).map_err(|error| error.message)
+        self.settings().view(self.shared, index).map_err(|error| error.message)
     }
 
-    /// Runs one function to its end.
+    /// Runs functions in order, each with its arguments, and gives the value of the last. Tasks that they spawn live until then.
     ///
     /// # Errors
     /// [`RunError`]: an uncaught error or panic of the program, or a failed host.
     pub async fn run<O: Outlet>(
-        &mut self,
-        function: usize,
-        args: Vec<Value>,
+        &self,
+        functions: Vec<(usize, Vec<Value>)>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
-        let program = self.shared.program.clone();
-        let mut fiber = Fiber::new(program, function, args, self.shared.max_call_depth);
-        let mut answer = Resume::Continue;
-        let mut effects = 0_u32;
-        loop {
-            answer = match fiber.run(answer, BUDGET) {
-                Step::Done(value) => return Ok(value),
-                Step::Failed { error, trace } => return Err(failed(error, &trace)),
-                Step::Panicked(panic) => return Err(panicked(panic)),
-                Step::Broken { what, trace } => return Err(broken(what, &trace)),
-                Step::Yield => {
-                    tokio::task::yield_now().await;
-                    Resume::Continue
-                }
-                Step::Needs(effect) => {
-                    effects = effects.wrapping_add(1);
-                    if effects.is_multiple_of(EFFECTS) {
-                        tokio::task::yield_now().await;
-                    }
-                    self.answer(effect, outlet).await?
-                }
-            };
+        let mut run = Run::new(self, outlet);
+        let mut value = Value::Nil;
+        for (function, args) in functions {
+            value = run.call(function, args).await?;
         }
+        run.finish().await?;
+        Ok(value)
     }
 
     /// Hands a value to the host.
     async fn send<O: Outlet>(
-        &mut self,
+        &self,
         channel: String,
         payload: Value,
         outlet: &mut O,
     ) -> Result<(), RunError> {
         let time = self.shared.clock.unix_seconds();
-        let emit = Emit { channel, payload, time, sequence: self.emitted };
-        self.emitted += 1;
-        self.shared.recorder.emitted();
-        self.recorder.emitted();
+        let sequence = self.emitted.fetch_add(1, Ordering::Relaxed);
+        let emit = Emit { channel, payload, time, sequence };
+        self.recorders.iter().for_each(|recorder| recorder.emitted());
         let _host = self.shared.clock.outside();
         outlet.emit(emit).await.map_err(RunError::Handler)
     }
 
-    async fn answer<O: Outlet>(
-        &mut self,
-        effect: Effect,
-        outlet: &mut O,
-    ) -> Result<Resume, RunError> {
-        let value = match effect {
-            Effect::Emit { channel, payload } => {
-                self.send(channel.to_string(), emitted(payload), outlet).await?;
-                Value::Nil
+    fn env(&self, name: &str) -> Value {
+        match self.shared.environment.read(name) {
+            Ok(value) => Value::ok(Value::from(value)),
+            Err(missing) => {
+                Value::err(builtin::env_error(&missing.message(name), missing.kind(), name))
             }
-            Effect::Print { text, newline } => {
-                let line = if newline { format!("{text}\n") } else { text.to_string() };
-                outlet.print(&line).map_err(RunError::Handler)?;
-                Value::Nil
+        }
+    }
+
+    /// The smallest limit of concurrent requests of the connections that these models are on.
+    fn fan_out(&self, models: &[Value]) -> i64 {
+        const UNLIMITED: u64 = 32;
+        let connection = |value: &Value| match value {
+            Value::Model(model) => {
+                let declared = self.shared.program.models().get(model.index as usize)?;
+                Some(declared.connection as usize)
             }
-            Effect::Env { name } => match self.shared.environment.read(&name) {
-                Ok(value) => Value::ok(Value::from(value)),
-                Err(missing) => {
-                    Value::err(builtin::env_error(&missing.message(&name), missing.kind(), &name))
-                }
-            },
-            Effect::Ask { model, input, answer } => {
-                let answered = self.ask(&model, &input, answer, outlet).await?;
-                if let Some(failure) = self.shared.test.as_ref().and_then(|test| test.failure()) {
-                    return Ok(Resume::Panic(PanicKind::Assertion, failure));
-                }
-                answered
-            }
-            Effect::ParseSchema { schema, text } => self.parse_schema(schema, &text).await?,
-            Effect::Stream { stream, request } => {
-                let resume = streams::answer(&stream, request).await;
-                self.stream_ended(&stream, outlet).await?;
-                return Ok(resume);
-            }
-            Effect::Test(request) => {
-                return self.test_request(request).ok_or_else(|| {
-                    let what = "a test's instruction outside of a test".to_owned();
-                    RunError::Internal { what, trace: Vec::new() }
-                });
-            }
+            _ => None,
         };
-        Ok(Resume::Value(value))
+        let limits = models.iter().filter_map(connection).filter_map(|index| {
+            // A connection that cannot be used says so when it is called.
+            let settings = self.settings().resolve(self.shared, index).ok()?;
+            settings.rate_limit.as_ref()?.concurrent_requests
+        });
+        i64::try_from(limits.min().unwrap_or(UNLIMITED)).unwrap_or(i64::MAX)
+    }
+
+    async fn request(&self, request: Request, args: &[Value]) -> Resume {
+        outside::answer(self.shared, &self.outside, request, args).await
+    }
+
+    fn settings(&self) -> MutexGuard<'_, RunSettings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

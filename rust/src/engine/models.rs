@@ -22,18 +22,18 @@ const MODELS: usize = 1 << 32;
 const OPENAI_STOPS: usize = 4;
 
 impl Engine<'_> {
-    pub(super) async fn execute(&mut self, model: &ModelValue, input: &Value) -> Value {
+    pub(super) async fn execute(&self, model: &ModelValue, input: &Value) -> Value {
         let outcome = match self.call(model, input, None) {
             Ok(call) if self.shared.mock => Ok(self.mocked(&call, mock_reply::text(last(&call)))),
             Ok(call) => {
-                self.shared.client.execute(call, self.recorders()).await.map(|a| response(&a))
+                self.shared.client.execute(call, self.recorders.clone()).await.map(|a| response(&a))
             }
             Err(error) => Err(error),
         };
         result(outcome)
     }
 
-    pub(super) async fn stream(&mut self, model: &ModelValue, input: &Value) -> Value {
+    pub(super) async fn stream(&self, model: &ModelValue, input: &Value) -> Value {
         let outcome = match self.call(model, input, None) {
             Ok(call) if self.shared.mock => {
                 let text = mock_reply::text(last(&call));
@@ -41,21 +41,20 @@ impl Engine<'_> {
                 let words = text.split_inclusive(' ').map(str::to_owned);
                 Ok(streams::from_pieces(words, response))
             }
-            Ok(call) => {
-                self.shared.client.stream(call, self.recorders()).await.map(streams::from_response)
-            }
+            Ok(call) => self
+                .shared
+                .client
+                .stream(call, self.recorders.clone())
+                .await
+                .map(streams::from_response),
             Err(error) => Err(error),
         };
         result(outcome)
     }
 
-    pub(super) fn recorders(&self) -> Vec<Arc<crate::metrics::Recorder>> {
-        vec![Arc::clone(&self.shared.recorder), Arc::clone(&self.recorder)]
-    }
-
     /// Everything about a call that is known before it is made. A call that cannot be made counts as one that failed.
     pub(super) fn call(
-        &mut self,
+        &self,
         asking: &ModelValue,
         input: &Value,
         output: Option<OutputSchema>,
@@ -64,7 +63,7 @@ impl Engine<'_> {
         if let Err(error) = &prepared {
             let (connection, model) = (error.connection.clone(), error.model.clone());
             let origin = Origin { connection, model };
-            for recorder in self.recorders() {
+            for recorder in &self.recorders {
                 recorder.call_started(&origin);
                 recorder.call_ended(&origin, &End::Error(error.failure.kind.word()), 0.0, false);
             }
@@ -73,7 +72,7 @@ impl Engine<'_> {
     }
 
     fn prepare(
-        &mut self,
+        &self,
         asking: &ModelValue,
         input: &Value,
         output: Option<OutputSchema>,
@@ -96,12 +95,12 @@ impl Engine<'_> {
             return Ok(self.tested_call((index, model), name, over, said, output));
         }
         let settings = self
-            .settings
+            .settings()
             .resolve(self.shared, connection)
             .map_err(|error| config(&error.field, &error.message))?;
         let owner = MODELS + index as usize;
-        let mut text = |field: &str, expr: &FieldExpr| {
-            self.settings.text(&self.shared.environment, (owner, field), expr).map_err(
+        let text = |field: &str, expr: &FieldExpr| {
+            self.settings().text(&self.shared.environment, (owner, field), expr).map_err(
                 |(field, problem)| {
                     config(&field, &format!("model `{}`: field `{field}`: {problem}", model.name))
                 },
@@ -200,7 +199,7 @@ impl Engine<'_> {
 
     /// A call of a model that a test has mocked. Fields of the declaration that cannot be evaluated count as absent: a mock needs no variables.
     fn tested_call(
-        &mut self,
+        &self,
         (index, model): (u32, &Model),
         name: &str,
         over: Over,
@@ -209,9 +208,9 @@ impl Engine<'_> {
     ) -> Call {
         let program = self.shared.program.clone();
         let owner = MODELS + index as usize;
-        let mut text = |field: &str, expr: &Option<FieldExpr>| {
+        let text = |field: &str, expr: &Option<FieldExpr>| {
             let expr = expr.as_ref()?;
-            self.settings.text(&self.shared.environment, (owner, field), expr).ok()
+            self.settings().text(&self.shared.environment, (owner, field), expr).ok()
         };
         let connection = program.connections().get(model.connection as usize);
         let base = over.base.or_else(|| text("base", &model.fields.base));
@@ -226,7 +225,7 @@ impl Engine<'_> {
 
     /// Counts a mocked call and makes its response: bytes of the prompt in, 42 out (O-15); these numbers do not enter the metrics.
     pub(super) fn mocked(&self, call: &Call, text: String) -> Value {
-        for recorder in self.recorders() {
+        for recorder in &self.recorders {
             recorder.call_started(&call.origin);
             recorder.call_ended(&call.origin, &End::Success, 0.0, true);
         }

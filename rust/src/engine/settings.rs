@@ -6,15 +6,21 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::Shared;
+use super::evaluated::{Evaluated, Reads};
 use super::world::Environment;
 use crate::config::{self, ConnectionSettings, Layer, ProviderKind};
 use crate::ir::program::{Connection, ConnectionFields, FieldExpr};
 use crate::secret::Secret;
 
-/// What one run has evaluated so far. Any field may hold a key, so all are kept like keys.
+/// Evaluated fields by owner and name. Any field may hold a key, so all are kept like keys.
+pub(super) type Values = HashMap<(usize, String), Secret>;
+
+/// What one run has evaluated so far.
 #[derive(Default)]
 pub(super) struct RunSettings {
-    values: HashMap<(usize, String), Secret>,
+    values: Values,
+    /// The settings of the connections that it has asked for.
+    used: HashMap<usize, Arc<Evaluated>>,
 }
 
 /// A setting that cannot be evaluated or is out of range.
@@ -49,26 +55,68 @@ impl RunSettings {
         shared: &Shared,
         index: usize,
     ) -> Result<Arc<ConnectionSettings>, SettingsError> {
+        let epoch = shared.overrides.epoch();
+        let known = match self.used.get(&index) {
+            Some(used) if used.settings.epoch == epoch => return Ok(Arc::clone(&used.settings)),
+            // An override has changed meanwhile; what this run has evaluated stays.
+            Some(used) => {
+                self.values.extend(used.values.clone());
+                None
+            }
+            None => shared.settings.get(index, epoch, &shared.environment),
+        };
+        let evaluated = match known {
+            Some(known) => known,
+            None => self.evaluated_now(shared, index, epoch)?,
+        };
+        let settings = Arc::clone(&evaluated.settings);
+        self.used.insert(index, evaluated);
+        Ok(settings)
+    }
+
+    /// Evaluates, for other runs too if nothing comes from earlier in this one.
+    fn evaluated_now(
+        &mut self,
+        shared: &Shared,
+        index: usize,
+        epoch: u64,
+    ) -> Result<Arc<Evaluated>, SettingsError> {
+        let is_fresh = !self.values.keys().any(|(owner, _)| *owner == index);
+        let evaluated = Arc::new(self.evaluated(shared, index, epoch)?);
+        if is_fresh {
+            shared.settings.put(index, Arc::clone(&evaluated));
+        }
+        Ok(evaluated)
+    }
+
+    fn evaluated(
+        &mut self,
+        shared: &Shared,
+        index: usize,
+        epoch: u64,
+    ) -> Result<Evaluated, SettingsError> {
         let connection = declared(shared, index)?;
         let failed = |(field, problem): Problem| SettingsError {
             message: format!("connection `{}`: field `{field}`: {problem}", connection.name),
             field,
         };
-        let epoch = shared.overrides.epoch();
-        let (layers, problems) = self.layers(shared, index, connection);
+        let mut reads = Reads::new();
+        let (layers, problems) = self.layers(shared, index, connection, &mut reads);
         if let Some(problem) = problems.into_iter().next() {
             return Err(failed(problem));
         }
         let merged = config::merge(&connection.name, kind(connection), &borrowed(&layers));
         let mut settings = merged.map_err(failed)?;
         settings.epoch = epoch;
-        Ok(Arc::new(settings))
+        let own = self.values.iter().filter(|((owner, _), _)| *owner == index);
+        let values = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Ok(Evaluated { settings: Arc::new(settings), reads, values })
     }
 
     /// Every field with its value and origin, secrets masked; a field that cannot be evaluated has an `error` instead of a value.
     pub(super) fn view(&mut self, shared: &Shared, index: usize) -> Result<Json, SettingsError> {
         let connection = declared(shared, index)?;
-        let (layers, mut problems) = self.layers(shared, index, connection);
+        let (layers, mut problems) = self.layers(shared, index, connection, &mut Reads::new());
         let (settings, problem) =
             config::merge_for_view(&connection.name, kind(connection), &borrowed(&layers));
         problems.extend(problem);
@@ -98,6 +146,7 @@ impl RunSettings {
         shared: &Shared,
         index: usize,
         connection: &Connection,
+        reads: &mut Reads,
     ) -> (Vec<(&'static str, Layer)>, Vec<Problem>) {
         let [command_line, host] = shared.overrides.layers(&connection.name);
         let mut over = command_line.clone().under(&host);
@@ -110,6 +159,7 @@ impl RunSettings {
             let Some(fields) = fields else { continue };
             let mut reader = Reader {
                 values: &mut self.values,
+                reads,
                 environment: &shared.environment,
                 owner: (index, origin),
                 over: &over,
@@ -134,14 +184,19 @@ impl RunSettings {
         (owner, field): (usize, &str),
         expr: &FieldExpr,
     ) -> Result<String, Problem> {
-        let value = remembered(&mut self.values, environment, (owner, field.to_owned()), expr);
+        if let FieldExpr::Text(text) = expr {
+            return Ok(text.clone());
+        }
+        let key = (owner, field.to_owned());
+        let value = remembered(&mut self.values, &mut Reads::new(), environment, key, expr);
         value.map(|text| text.expose().to_owned()).map_err(|problem| (field.to_owned(), problem))
     }
 }
 
 /// A value that this run has already, or that is evaluated now; one that fails is evaluated again the next time.
 fn remembered(
-    values: &mut HashMap<(usize, String), Secret>,
+    values: &mut Values,
+    reads: &mut Reads,
     environment: &Environment,
     key: (usize, String),
     expr: &FieldExpr,
@@ -149,7 +204,7 @@ fn remembered(
     if let Some(value) = values.get(&key) {
         return Ok(value.clone());
     }
-    let value = Secret::new(evaluate(environment, expr)?);
+    let value = Secret::new(evaluate(environment, reads, expr)?);
     values.insert(key, value.clone());
     Ok(value)
 }
@@ -184,7 +239,8 @@ fn written_in(connection: &Connection, field: &str) -> &'static str {
 
 /// Evaluates the fields of one declaration that no stronger layer replaces.
 struct Reader<'a> {
-    values: &'a mut HashMap<(usize, String), Secret>,
+    values: &'a mut Values,
+    reads: &'a mut Reads,
     environment: &'a Environment,
     /// The connection's number, and which of its layers this is.
     owner: (usize, &'static str),
@@ -249,7 +305,7 @@ impl Reader<'_> {
     fn value(&mut self, field: &str, expr: &FieldExpr) -> Option<Secret> {
         let (index, origin) = self.owner;
         let key = (index, format!("{origin}.{field}"));
-        let value = remembered(self.values, self.environment, key, expr);
+        let value = remembered(self.values, self.reads, self.environment, key, expr);
         self.checked(value.map_err(|problem| (field.to_owned(), problem)))
     }
 
@@ -258,30 +314,39 @@ impl Reader<'_> {
     }
 }
 
-fn evaluate(environment: &Environment, expr: &FieldExpr) -> Result<String, String> {
+fn evaluate(
+    environment: &Environment,
+    reads: &mut Reads,
+    expr: &FieldExpr,
+) -> Result<String, String> {
+    let mut read = |name: &String| {
+        let found = environment.read(name);
+        reads.push((name.clone(), found.clone().map(Secret::new)));
+        found
+    };
     match expr {
         FieldExpr::Text(text) => Ok(text.clone()),
         FieldExpr::Int(number) => Ok(number.to_string()),
         FieldExpr::Float(number) => Ok(number.to_string()),
         FieldExpr::Bool(truth) => Ok(truth.to_string()),
-        FieldExpr::Env { env } => environment.read(env).map_err(|missing| missing.message(env)),
+        FieldExpr::Env { env } => read(env).map_err(|missing| missing.message(env)),
         FieldExpr::Concat { concat } => {
-            concat.iter().map(|part| evaluate(environment, part)).collect()
+            concat.iter().map(|part| evaluate(environment, reads, part)).collect()
         }
         FieldExpr::Coalesce { coalesce } => {
             let (last, first) = coalesce.split_last().ok_or("nothing to evaluate")?;
             for operand in first {
                 match operand {
                     // Only a variable that is not set is nothing; one that is not UTF-8 is an error.
-                    FieldExpr::Env { env } => match environment.read(env) {
+                    FieldExpr::Env { env } => match read(env) {
                         Ok(value) => return Ok(value),
                         Err(super::world::Missing::Unset) => {}
                         Err(missing) => return Err(missing.message(env)),
                     },
-                    other => return evaluate(environment, other),
+                    other => return evaluate(environment, reads, other),
                 }
             }
-            evaluate(environment, last)
+            evaluate(environment, reads, last)
         }
     }
 }

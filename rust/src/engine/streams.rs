@@ -125,8 +125,19 @@ pub(super) fn keep(outcome: &Value, log: Log) {
     }
 }
 
+/// Whether nobody is reading it at the moment.
+pub(super) fn is_idle(stream: &Value) -> bool {
+    stream_of(stream).is_none_or(|stream| stream.state.try_lock().is_ok())
+}
+
+/// The record of a logged stream that is over, once: its channel and the value.
+pub(super) fn record(stream: &Value) -> Option<(String, Value)> {
+    let (log, ending) = ended(stream)?;
+    log.ended(&ending)
+}
+
 /// The log of a stream that is over and how it ended, once: the response or error as a Result, nil if it was closed.
-pub(super) fn ended(stream: &Value) -> Option<(Log, Value)> {
+fn ended(stream: &Value) -> Option<(Log, Value)> {
     let stream = stream_of(stream)?;
     let state = stream.state.try_lock().ok()?;
     let State::Over(over) = &*state else { return None };

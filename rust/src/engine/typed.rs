@@ -29,7 +29,7 @@ type Outcome = Result<Result<Value, LlmError>, RunError>;
 
 impl Engine<'_> {
     pub(super) async fn execute_with_schema(
-        &mut self,
+        &self,
         model: &ModelValue,
         index: u32,
         input: &Value,
@@ -38,7 +38,7 @@ impl Engine<'_> {
         let outcome = match self.call(model, input, Some(output)) {
             Ok(call) if self.shared.mock => self.mocked_typed(&call, &wanted).await?,
             Ok(call) => {
-                let session = self.shared.client.begin(call, self.recorders());
+                let session = self.shared.client.begin(call, self.recorders.clone());
                 self.typed(Rounds::Wire(session), &wanted, retry_message(model)).await?
             }
             Err(error) => Err(error),
@@ -72,7 +72,7 @@ impl Engine<'_> {
 
     /// Asks until an answer fits, at most as often as the model's policy says. One call, however many answers it takes.
     pub(super) async fn typed(
-        &mut self,
+        &self,
         mut rounds: Rounds,
         wanted: &Schema,
         retry_message: &str,

@@ -3,7 +3,8 @@
 //! The only reader of the process environment. A host may lay its own variables over it and may restrict the names (C-28); `env(..)` in
 //! code and in connections see the same environment.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What `env(..)` sees.
@@ -68,25 +69,60 @@ impl Environment {
     ///
     /// # Errors
     /// [`Missing`] says why there is no value.
-    #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
     pub fn read(&self, name: &str) -> Result<String, Missing> {
+        self.look_up(name).map(Cow::into_owned)
+    }
+
+    /// The same without a copy where the host laid a value over the environment.
+    ///
+    /// # Errors
+    /// As [`Environment::read`].
+    #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+    pub fn look_up(&self, name: &str) -> Result<Cow<'_, str>, Missing> {
         checked(name)?;
         let laid_over = self.laid_over.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = laid_over.get(name) {
-            return value.clone().ok_or(Missing::Unset);
+            return value.clone().map(Cow::Owned).ok_or(Missing::Unset);
         }
         drop(laid_over);
         if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(name)) {
             return Err(Missing::Unset);
         }
         if let Some(value) = self.own.get(name) {
-            return Ok(value.clone());
+            return Ok(Cow::Borrowed(value));
         }
         match std::env::var(name) {
-            Ok(value) => Ok(value),
+            Ok(value) => Ok(Cow::Owned(value)),
             Err(std::env::VarError::NotPresent) => Err(Missing::Unset),
             Err(std::env::VarError::NotUnicode(_)) => Err(Missing::InvalidUtf8),
         }
+    }
+
+    /// Whether a variable is set, whatever it holds.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        matches!(self.read(name), Ok(_) | Err(Missing::InvalidUtf8))
+    }
+
+    /// All variables that may be read and are UTF-8, by name.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+    pub fn all(&self) -> BTreeMap<String, String> {
+        let process = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let own = self.own.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let is_allowed = |name: &String| self.allowed.as_ref().is_none_or(|all| all.contains(name));
+        let mut found: BTreeMap<_, _> =
+            process.chain(own).filter(|(name, _)| is_allowed(name)).collect();
+        let laid_over = self.laid_over.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, value) in laid_over.iter() {
+            match value {
+                Some(value) => found.insert(name.clone(), value.clone()),
+                None => found.remove(name),
+            };
+        }
+        found
     }
 }
 

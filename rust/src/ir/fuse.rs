@@ -4,26 +4,37 @@ use super::ops::{Instr, Op};
 
 /// Joins pairs of instructions that the step loop can do in one step.
 ///
-/// A comparison whose outcome the next instruction tests gets that jump's target in `x`, and 1 in `y`; a jump to a return is that return.
-/// Nothing is removed, so other jumps still meet what they aim at.
+/// A comparison whose outcome the next instruction tests gets that jump's target in `x`, and the place behind it in `y`, which is never 0. A jump to such a
+/// comparison, as at the end of a loop, or to a return, is what it aims at. Nothing is removed, so other jumps still meet what they aim at.
 pub fn fuse(code: &mut [Instr]) {
+    comparisons(code);
+    jumps(code);
+}
+
+fn comparisons(code: &mut [Instr]) {
     for index in 0..code.len() {
-        let Some(here) = code.get(index).copied() else { continue };
-        let better = match here.op {
-            Op::EqInt | Op::LtInt | Op::LeInt => match code.get(index + 1) {
-                Some(next) if next.op == Op::JumpUnless && next.a == here.a => {
-                    Instr { x: next.x, y: 1, ..here }
-                }
-                _ => continue,
-            },
-            Op::Jump => match code.get(here.x as usize) {
-                Some(target) if matches!(target.op, Op::Return | Op::ReturnNil) => *target,
-                _ => continue,
-            },
-            _ => continue,
-        };
-        if let Some(slot) = code.get_mut(index) {
-            *slot = better;
+        let jump = code.get(index + 1).copied().filter(|next| next.op == Op::JumpUnless);
+        let (Some(here), Some(jump)) = (code.get_mut(index), jump) else { continue };
+        let is_comparison = matches!(here.op, Op::EqInt | Op::LtInt | Op::LeInt);
+        if let Ok(behind) = u32::try_from(index + 2)
+            && is_comparison
+            && jump.a == here.a
+        {
+            *here = Instr { x: jump.x, y: behind, ..*here };
+        }
+    }
+}
+
+fn jumps(code: &mut [Instr]) {
+    for index in 0..code.len() {
+        let Some(here) = code.get(index).filter(|here| here.op == Op::Jump) else { continue };
+        let Some(target) = code.get(here.x as usize).copied() else { continue };
+        let is_end = matches!(target.op, Op::Return | Op::ReturnNil);
+        let is_test = matches!(target.op, Op::EqInt | Op::LtInt | Op::LeInt) && target.y != 0;
+        if let Some(slot) = code.get_mut(index)
+            && (is_end || is_test)
+        {
+            *slot = target;
         }
     }
 }
@@ -41,9 +52,18 @@ mod tests {
         let jump = instr(Op::JumpUnless, 3, 7);
         let mut code = [instr(Op::LtInt, 3, 0), jump, instr(Op::LtInt, 4, 0), jump];
         fuse(&mut code);
-        assert_eq!((code[0].x, code[0].y), (7, 1));
+        assert_eq!((code[0].x, code[0].y), (7, 2));
         assert_eq!(code[1], jump);
         assert_eq!((code[2].x, code[2].y), (0, 0), "the jump tests another register");
+    }
+
+    #[test]
+    fn a_loop_ends_with_its_test() {
+        let (test, leave) = (instr(Op::LeInt, 3, 0), instr(Op::JumpUnless, 3, 7));
+        let mut code = [test, leave, instr(Op::Jump, 0, 0), instr(Op::Jump, 0, 1)];
+        fuse(&mut code);
+        assert_eq!(code[2], Instr { x: 7, y: 2, ..test });
+        assert_eq!(code[3].op, Op::Jump);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::value::{EnumType, FunctionValue, ModelValue, StructType, Value};
+use crate::value::{EnumType, FunctionValue, ModelValue, StructType, TaskValue, Value};
 use ops::Instr;
 use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Type,
@@ -222,6 +222,8 @@ fn write_type(types: &[Type], index: u32, out: &mut String) {
         Some(Type::Builder) => out.push_str("ModelBuilder"),
         Some(Type::Array(item)) => wrapped("Array", &[*item]),
         Some(Type::Option(item)) => wrapped("Option", &[*item]),
+        Some(Type::Future(item)) => wrapped("Future", &[*item]),
+        Some(Type::Task(item)) => wrapped("Task", &[*item]),
         Some(Type::Map(key, value)) => wrapped("Map", &[*key, *value]),
         Some(Type::Result(ok, err)) => wrapped("Result", &[*ok, *err]),
         Some(Type::Tuple(items)) => {
@@ -265,6 +267,14 @@ impl Verified {
         let body = self.0.bodies.get(index)?;
         let (name, arity) = (Arc::clone(&body.name), body.arity);
         Some(Value::Function(Arc::new(FunctionValue { index, name, arity, captures })))
+    }
+
+    /// A future of a function with all its arguments.
+    #[must_use]
+    pub fn future(&self, index: usize, args: Vec<Value>) -> Option<Value> {
+        let name = Arc::clone(&self.0.bodies.get(index)?.name);
+        let function = FunctionValue { index, name, arity: 0, captures: args };
+        Some(Value::Task(Arc::new(TaskValue::future(Arc::new(function)))))
     }
 
     /// All functions.

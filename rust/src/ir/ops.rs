@@ -37,6 +37,8 @@ pub enum Kind {
     Schema,
     /// The name of a native function.
     Native,
+    /// The name of a request to the world.
+    Effect,
 }
 
 impl Kind {
@@ -141,6 +143,7 @@ instructions! {
     CallValue "call_value" [Reg Reg Window Count];
     Native "native" [Reg Native Window Count];
     NativeMut "native_mut" [Reg Native Reg Window Count];
+    Effect "effect" [Reg Effect Window Count];
     Return "return" [Reg];
     ReturnNil "return_nil" [];
     Fail "fail" [Reg];
@@ -161,6 +164,14 @@ instructions! {
     StreamText "stream_text" [Reg Reg];
     StreamIsDone "stream_is_done" [Reg Reg];
     StreamClose "stream_close" [Reg];
+    Future "future" [Reg Function Window Count];
+    Join "join" [Reg Imm Window Count];
+    JoinEach "join_each" [Reg Imm Window Count];
+    Spawn "spawn" [Reg Reg];
+    Await "await" [Reg Reg];
+    AwaitResult "await_result" [Reg Reg];
+    Cancel "cancel" [Reg];
+    FanOut "fan_out" [Reg Window Count];
     Mock "mock" [Model Reg];
     MockCalls "mock_calls" [Reg Reg];
     MockEnv "mock_env" [Reg Reg];
@@ -200,7 +211,7 @@ pub fn names() -> Vec<&'static str> {
 pub enum Operand {
     /// A number.
     Number(i64),
-    /// The name of a native function.
+    /// The name of a native function or of a request.
     Name(String),
 }
 

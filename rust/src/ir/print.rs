@@ -146,6 +146,6 @@ fn show(program: &Verified, kind: Kind, operand: &Operand) -> String {
         Kind::Function => document.functions.get(index).map_or("?", |f| &f.name).to_owned(),
         Kind::Model => document.models.get(index).map_or("?", |m| &m.name).to_owned(),
         Kind::Schema => document.schemas.get(index).map_or("?", |s| &s.name).to_owned(),
-        Kind::Native => "?".to_owned(),
+        Kind::Native | Kind::Effect => "?".to_owned(),
     }
 }

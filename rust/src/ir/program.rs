@@ -162,6 +162,10 @@ pub enum Type {
     Option(u32),
     /// `Result<T, E>`.
     Result(u32, u32),
+    /// `Future<T>`.
+    Future(u32),
+    /// `Task<T>`.
+    Task(u32),
     /// `fn(A) -> R`.
     Function(Vec<u32>, u32),
     /// One of these strings.

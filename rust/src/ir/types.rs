@@ -25,6 +25,8 @@ impl Serialize for Type {
             Self::Tuple(items) => json!(["tuple", items]),
             Self::Option(item) => json!(["option", item]),
             Self::Result(ok, err) => json!(["result", ok, err]),
+            Self::Future(item) => json!(["future", item]),
+            Self::Task(item) => json!(["task", item]),
             Self::Function(params, result) => json!(["function", params, result]),
             Self::Literal(values) => json!(["literal", values]),
             Self::Union(members) => json!(["union", members]),
@@ -71,6 +73,8 @@ fn read(parts: &[Json]) -> Result<Type, String> {
         ("function", [params, result]) => {
             indices(params).zip(index(result)).map(|(p, r)| Type::Function(p, r))
         }
+        ("future", [item]) => index(item).map(Type::Future),
+        ("task", [item]) => index(item).map(Type::Task),
         ("literal", [values]) => values
             .as_array()
             .and_then(|v| v.iter().map(|s| s.as_str().map(str::to_owned)).collect())

@@ -6,10 +6,12 @@ use super::program::{
     ConnectionFields, Constant, Document, FORMAT, FieldExpr, Function, Type, VERSION,
 };
 use crate::value::{Origin, builtin};
-use crate::vm::natives;
+use crate::vm::{Form, natives, request};
 
 /// Registers of a frame.
 const MAX_REGISTERS: u32 = 65_535;
+/// What `join_each` takes: a function, an array, and how many run at a time.
+const JOIN_EACH: usize = 3;
 /// Nesting of a field expression.
 const MAX_DEPTH: usize = 64;
 
@@ -116,7 +118,9 @@ fn types(document: &Document) -> Result<(), IrError> {
         let limit = if named { len } else { own };
         let one = |ty: &u32| index("type", *ty, limit).map(|_| ());
         match ty {
-            Type::Array(item) | Type::Option(item) => one(item)?,
+            Type::Array(item) | Type::Option(item) | Type::Future(item) | Type::Task(item) => {
+                one(item)?;
+            }
             Type::Map(a, b) | Type::Result(a, b) => one(a).and_then(|()| one(b))?,
             Type::Tuple(items) | Type::Union(items) => items.iter().try_for_each(one)?,
             Type::Function(params, result) => {
@@ -332,7 +336,8 @@ fn operand_bits(
 ) -> Option<u32> {
     let number = match (kind, operand) {
         (Kind::Native, Operand::Name(name)) => return natives::find(name),
-        (Kind::Native, Operand::Number(_)) | (_, Operand::Name(_)) => return None,
+        (Kind::Effect, Operand::Name(name)) => return request::find(name),
+        (Kind::Native | Kind::Effect, Operand::Number(_)) | (_, Operand::Name(_)) => return None,
         (_, Operand::Number(number)) => *number,
     };
     if kind == Kind::Imm {
@@ -369,11 +374,24 @@ fn arity(document: &Document, instr: Instr, raw: &Raw) -> Result<(), String> {
                 return Err("wrong number of captured values".to_owned());
             }
         }
+        Op::Future => {
+            let callee = document.functions.get(instr.x as usize);
+            if callee.is_none_or(|callee| callee.params.len() != count) {
+                return Err("wrong number of arguments".to_owned());
+            }
+        }
+        Op::Join | Op::JoinEach if Form::of(instr.x).is_none() => {
+            return Err("no such form".to_owned());
+        }
+        Op::JoinEach if count != JOIN_EACH => return Err("wrong number of parts".to_owned()),
         Op::Native | Op::NativeMut => {
             let mutates = instr.op == Op::NativeMut;
             if natives::signature(instr.x) != Some((count + usize::from(mutates), mutates)) {
                 return Err("wrong number of arguments".to_owned());
             }
+        }
+        Op::Effect if request::arity(instr.x) != Some(count) => {
+            return Err("wrong number of arguments".to_owned());
         }
         Op::Struct => match ty(instr.x) {
             Some(Type::Struct(inner)) if inner.fields.len() == count => {}

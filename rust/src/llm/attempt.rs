@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::feed::Feed;
 use super::limit::{Cost, Estimate};
 use super::meter::Meter;
+use super::pools::Pool;
 use super::traffic::Traffic;
-use super::transport::{self, Deadline, Pool};
+use super::transport::{self, Deadline};
 use super::{Call, Shared};
 use crate::chat::{ChatRequest, ChatResponse, Tools, Usage, estimate_prompt};
 use crate::config::{ConnectionSettings, ProviderKind};
@@ -25,6 +26,10 @@ pub(super) struct Learned(Mutex<HashMap<(String, String), Quirks>>);
 impl Learned {
     fn of(&self, settings: &ConnectionSettings) -> Quirks {
         let quirks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Most servers know all fields.
+        if quirks.is_empty() {
+            return Quirks::default();
+        }
         quirks.get(&server(settings)).cloned().unwrap_or_default()
     }
 
@@ -57,7 +62,7 @@ pub(super) struct Round {
     /// Of the whole call.
     until: Option<Deadline>,
     dialect: &'static dyn Dialect,
-    pool: Pool,
+    pool: Arc<Pool>,
     chat: ChatRequest,
     known: Quirks,
     quirks: Quirks,
@@ -79,7 +84,7 @@ impl Round {
         may_repeat: bool,
     ) -> Result<Self, Failure> {
         let settings = &call.settings;
-        let pool = shared.transport.pool(settings, call.timeout)?;
+        let pool = shared.pools.pool(settings, call.timeout)?;
         let chat = chat(call, stream);
         let known = shared.learned.of(settings);
         let takes_key = matches!(settings.kind, ProviderKind::OpenAi | ProviderKind::Custom);
@@ -135,7 +140,7 @@ impl Round {
                 };
             }
             // A whole answer, an error, or a server that answers a stream request with plain JSON.
-            let answer = transport::read_body(response, &deadline).await?;
+            let answer = transport::read_body(head, response, &deadline).await?;
             meter.received(answer.body.len() as u64, 0);
             self.traffic.body(&answer.body);
             match self.dialect.decode(&self.chat, &answer) {

@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod limit;
 mod meter;
+mod pools;
 mod queue;
 mod retry;
 pub mod sse;
@@ -33,6 +34,7 @@ use attempt::{Learned, Opened, Round, cost};
 use feed::Feed;
 use limit::{Arrival, Estimate};
 use meter::Meter;
+use pools::Pools;
 use queue::{Entry, Permit, Queue};
 use retry::{Decision, Policy};
 use transport::Deadline;
@@ -113,7 +115,7 @@ pub struct Client {
 
 #[derive(Debug)]
 struct Shared {
-    transport: transport::Transport,
+    pools: Pools,
     learned: Learned,
     options: CallOptions,
     /// By name of the connection.
@@ -133,12 +135,25 @@ impl Shared {
 }
 
 impl Client {
+    /// Where records go.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.shared.options.log
+    }
+
+    /// The delay before retry number `retry`, counted from 1, of something that is no call (C-69, C-70).
+    #[must_use]
+    pub fn retry_delay(&self, policy: &RetryConfig, retry: u32) -> Duration {
+        let policy = Policy::new(Some(policy), self.shared.options.retry_jitter);
+        policy.delay(retry, None, fastrand::f64())
+    }
+
     /// A client without open connections.
     #[must_use]
     pub fn new(transport: TransportOptions, options: CallOptions) -> Self {
-        let transport = transport::Transport::new(transport);
+        let pools = Pools::new(transport);
         let (learned, queues) = (Learned::default(), Mutex::default());
-        Self { shared: Arc::new(Shared { transport, learned, options, queues }) }
+        Self { shared: Arc::new(Shared { pools, learned, options, queues }) }
     }
 
     /// Changes the limits of a connection, also for attempts that wait. `epoch` is that of the settings that they come from.

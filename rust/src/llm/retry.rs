@@ -90,7 +90,7 @@ impl Policy {
     }
 
     /// Jitter is only added, so that a delay is a lower bound, and never above the cap.
-    fn delay(&self, attempt: u32, wish: Option<Duration>, draw: f64) -> Duration {
+    pub(super) fn delay(&self, attempt: u32, wish: Option<Duration>, draw: f64) -> Duration {
         let grown = match self.backoff {
             Backoff::None => self.initial_delay,
             Backoff::Linear => self.initial_delay.saturating_mul(attempt),

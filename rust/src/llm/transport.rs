@@ -1,17 +1,19 @@
-//! The only user of the HTTP library: pools, TLS, proxies, time limits of one attempt.
+//! Requests and answers of the HTTP library: TLS, proxies, time limits of one attempt. `pools.rs` keeps its clients; nobody else uses it.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Method;
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use tokio::time::Instant;
 
+use super::pools::Pool;
 use crate::clock::Clock;
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::{Failure, FailureKind, RetryClass};
-use crate::wire::{HttpRequest, HttpResponse, find};
+use crate::wire::{self, HttpRequest, HttpResponse, find};
 
 /// The longest body that is read, decoded.
 const MAX_BODY: usize = 64 << 20;
@@ -19,8 +21,8 @@ const MAX_BODY: usize = 64 << 20;
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Idle connections close after this.
 const IDLE: Duration = Duration::from_secs(90);
-/// Idle connections that are kept.
-const MAX_IDLE: usize = 64;
+/// Idle connections that are kept: with fewer than calls at once, some would connect anew for each call.
+const MAX_IDLE: usize = 1024;
 /// How much later than the connector's clock ours runs out.
 const GRACE: Duration = Duration::from_millis(50);
 /// The longest error body that is read; the rest would not be shown.
@@ -91,44 +93,6 @@ async fn in_phase<T>(
     deadline.limits(work).await.unwrap_or_else(|| Err(over()))
 }
 
-/// Connection pools, one per connection, server and limit for connecting, made on first use.
-#[derive(Debug, Default)]
-pub(super) struct Transport {
-    options: TransportOptions,
-    pools: Mutex<HashMap<(String, String, Duration), Pool>>,
-}
-
-/// The connections to one server.
-#[derive(Clone, Debug)]
-pub(super) struct Pool {
-    client: reqwest::Client,
-}
-
-impl Transport {
-    pub(super) fn new(options: TransportOptions) -> Self {
-        Self { options, pools: Mutex::default() }
-    }
-
-    /// The pool of a connection, for attempts of at most `timeout`.
-    pub(super) fn pool(
-        &self,
-        settings: &ConnectionSettings,
-        timeout: Duration,
-    ) -> Result<Pool, Failure> {
-        let server = settings.base_url.split('/').take(3).collect::<Vec<_>>().join("/");
-        let connect = timeout.min(CONNECT);
-        let key = (settings.name.clone(), server, connect);
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&key) {
-            return Ok(pool.clone());
-        }
-        let client = build(&self.options, &settings.base_url, connect)?;
-        let pool = Pool { client };
-        pools.insert(key, pool.clone());
-        Ok(pool)
-    }
-}
-
 impl Pool {
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(
@@ -138,8 +102,10 @@ impl Pool {
         stream: bool,
         deadline: &Deadline,
     ) -> Result<reqwest::Response, Failure> {
-        let builder = self.client.post(&request.url).headers(headers(settings, request, stream)?);
-        let sending = builder.body(request.body.clone()).send();
+        let mut ready = reqwest::Request::new(Method::POST, self.url(&request.url)?);
+        *ready.headers_mut() = headers(settings, request, stream)?;
+        *ready.body_mut() = Some(request.body.clone().into());
+        let sending = self.client.execute(ready);
         // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
         match deadline.clock.until(deadline.at + GRACE, sending).await {
             None => Err(timed_out("response", "no answer", deadline.limit)),
@@ -160,12 +126,12 @@ fn headers(
 ) -> Result<HeaderMap, Failure> {
     let accept = if stream { "text/event-stream" } else { "application/json" };
     let own = [
-        ("content-type", "application/json"),
-        ("accept", accept),
-        ("accept-encoding", "identity"), // a compressor holds small events back
-        ("user-agent", concat!("concerto/", env!("CARGO_PKG_VERSION"))),
+        (CONTENT_TYPE, "application/json"),
+        (ACCEPT, accept),
+        (ACCEPT_ENCODING, "identity"), // a compressor holds small events back
+        (USER_AGENT, concat!("concerto/", env!("CARGO_PKG_VERSION"))),
     ];
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(12);
     for (name, value) in own {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -185,7 +151,8 @@ fn headers(
     Ok(headers)
 }
 
-fn build(
+/// A client for one server; `connect` limits how long a connection takes.
+pub(super) fn build(
     options: &TransportOptions,
     base_url: &str,
     connect: Duration,
@@ -216,7 +183,7 @@ fn build(
     })
 }
 
-fn wrong(option: &str, message: &str) -> Failure {
+pub(super) fn wrong(option: &str, message: &str) -> Failure {
     Failure { param: Some(option.to_owned()), ..Failure::new(FailureKind::Config, message) }
 }
 
@@ -262,11 +229,11 @@ fn tls(
 
 /// Reads a whole body; of an error only its beginning.
 pub(super) async fn read_body(
+    Head { status, headers }: Head,
     mut response: reqwest::Response,
     deadline: &Deadline,
 ) -> Result<HttpResponse, Failure> {
-    let Head { status, headers } = head(&response);
-    let is_good = (200..300).contains(&status);
+    let is_good = is_good(status);
     if let Some(coding) = coding(&headers) {
         if is_good {
             let message = format!("the answer is compressed ({coding}), which cannot be read");
@@ -274,12 +241,10 @@ pub(super) async fn read_body(
         }
         return Ok(HttpResponse { status, headers, body: Bytes::new() });
     }
-    let mut body = BytesMut::new();
+    let mut body = Body::default();
     while is_good || body.len() < MAX_ERROR {
         match deadline.limits(response.chunk()).await {
-            Some(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => {
-                body.extend_from_slice(&chunk);
-            }
+            Some(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_BODY => body.push(chunk),
             Some(Ok(Some(_))) => {
                 let message = "the answer is larger than 64 MiB";
                 return Err(Failure::new(FailureKind::InvalidResponse, message));
@@ -291,7 +256,33 @@ pub(super) async fn read_body(
             Some(Err(error)) => return Err(transport_failure(error, "body", deadline.limit, None)),
         }
     }
-    Ok(HttpResponse { status, headers, body: body.freeze() })
+    Ok(HttpResponse { status, headers, body: body.into_bytes() })
+}
+
+/// A body as it comes; most come in one piece, which is not copied.
+#[derive(Default)]
+struct Body {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Body {
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.len() == 0 {
+            self.first = chunk;
+        } else {
+            self.more.extend_from_slice(&std::mem::take(&mut self.first));
+            self.more.extend_from_slice(&chunk);
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.freeze() }
+    }
 }
 
 /// The next bytes of a stream; `None` at its end.
@@ -306,7 +297,7 @@ pub(super) async fn read_chunk(
     }
 }
 
-/// Status and headers, names in lower case.
+/// Status and headers, names in lower case; of a good answer only those that somebody reads.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: u16,
@@ -317,17 +308,24 @@ impl Head {
     /// Whether a stream follows: anything but an error, JSON, or what cannot be read as a stream.
     pub(super) fn is_event_stream(&self) -> bool {
         let content = find(&self.headers, "content-type").unwrap_or_default();
-        (200..300).contains(&self.status)
+        is_good(self.status)
             && !content.to_ascii_lowercase().starts_with("application/json")
             && coding(&self.headers).is_none()
     }
 }
 
 pub(super) fn head(response: &reqwest::Response) -> Head {
-    let headers = response.headers().iter().map(|(name, value)| {
+    let status = response.status().as_u16();
+    let is_kept = |name: &str| !is_good(status) || wire::is_read_in_good_answers(name);
+    let headers = response.headers().iter().filter(|(name, _)| is_kept(name.as_str()));
+    let headers = headers.map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
-    Head { status: response.status().as_u16(), headers: headers.collect() }
+    Head { status, headers: headers.collect() }
+}
+
+fn is_good(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 /// How a body is still compressed: the HTTP library has unpacked the usual codings, though we ask for none.

@@ -1,5 +1,7 @@
 //! A distribution of times: exact count, sum and extremes, percentiles within 2 %.
 
+use std::collections::VecDeque;
+
 use serde_json::json;
 
 /// Upper bounds of the cumulative buckets, in milliseconds.
@@ -20,7 +22,9 @@ pub struct Distribution {
     sum: f64,
     min: f64,
     max: f64,
-    cells: Vec<u32>,
+    /// The number of the lowest cell that is kept.
+    first: usize,
+    cells: VecDeque<u32>,
     buckets: [u64; BUCKETS.len()],
 }
 
@@ -64,18 +68,31 @@ impl Distribution {
             *bucket += u64::from(time <= *bound);
         }
         let cell = ((time.max(SMALLEST) / SMALLEST).log2() * CELLS_PER_OCTAVE) as usize;
-        if self.cells.len() <= cell {
-            self.cells.resize(cell + 1, 0);
+        if let Some(count) = self.cell(cell) {
+            *count = count.saturating_add(1);
         }
-        if let Some(cell) = self.cells.get_mut(cell) {
-            *cell = cell.saturating_add(1);
+    }
+
+    /// A cell; those between it and the kept ones are kept from now on.
+    fn cell(&mut self, number: usize) -> Option<&mut u32> {
+        if self.cells.is_empty() {
+            self.first = number;
         }
+        for _ in number..self.first {
+            self.cells.push_front(0);
+        }
+        self.first = self.first.min(number);
+        let position = number - self.first;
+        if self.cells.len() <= position {
+            self.cells.resize(position + 1, 0);
+        }
+        self.cells.get_mut(position)
     }
 
     fn percentile(&self, part: f64) -> f64 {
         let wanted = (self.count as f64 * part).ceil().max(1.0) as u64;
         let mut seen = 0;
-        for (cell, count) in self.cells.iter().enumerate() {
+        for (cell, count) in (self.first..).zip(&self.cells) {
             seen += u64::from(*count);
             if seen >= wanted {
                 let middle = SMALLEST * ((cell as f64 + 0.5) / CELLS_PER_OCTAVE).exp2();

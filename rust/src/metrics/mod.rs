@@ -346,7 +346,10 @@ impl Recorder {
         };
         self.locked(|state| {
             state.change(origin, count, |_| {});
-            state.bases.entry(billed.base.to_owned()).or_default().add(usage);
+            match state.bases.get_mut(billed.base) {
+                Some(base) => base.add(usage),
+                None => state.bases.entry(billed.base.to_owned()).or_default().add(usage),
+            }
         });
         cost
     }

@@ -111,6 +111,9 @@ impl Exchange<'_, '_> {
         if !latency.is_zero() {
             self.out.wait(latency).await?;
         }
+        if let Some(size) = reply.together {
+            self.out.until(shared.meeting.join(size)).await?;
+        }
         if let Some(error) = reply.error.as_ref().filter(|_| reply.fault != Some(Fault::ErrorEvent))
         {
             let refusal = Refusal::scripted(error, error.status.unwrap_or(500));

@@ -178,8 +178,13 @@ impl Connection {
 
     /// Lets time pass; an error if the other side closes meanwhile.
     pub(super) async fn wait(&mut self, time: Duration) -> io::Result<()> {
+        self.until(tokio::time::sleep(time)).await
+    }
+
+    /// Waits for something; an error if the other side closes meanwhile.
+    pub(super) async fn until(&mut self, event: impl Future<Output = ()>) -> io::Result<()> {
         tokio::select! {
-            () = tokio::time::sleep(time) => Ok(()),
+            () = event => Ok(()),
             error = self.gone() => Err(error),
         }
     }

@@ -23,6 +23,8 @@ pub struct MockCounts {
     pub requests: u64,
     /// Requests that are not over yet.
     pub open_requests: u64,
+    /// The most requests that were open at once.
+    pub most_open_requests: u64,
     /// Connections that are open.
     pub open_connections: u64,
     /// Requests that are over, by how they ended.
@@ -120,6 +122,7 @@ impl Ledger {
             let mut counts = lock(&self.counts);
             counts.requests += 1;
             counts.open_requests += 1;
+            counts.most_open_requests = counts.most_open_requests.max(counts.open_requests);
             counts.requests
         };
         let mut entries = lock(&self.entries);

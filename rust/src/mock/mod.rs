@@ -9,6 +9,7 @@ mod dialects;
 mod dice;
 mod http;
 mod ledger;
+mod meeting;
 mod script;
 mod wait;
 
@@ -30,6 +31,7 @@ use dialects::Refusal;
 use dice::Dice;
 use http::Connection;
 use ledger::{Ledger, Outcome};
+use meeting::Meeting;
 use script::Script;
 use wait::Wait;
 
@@ -100,6 +102,7 @@ struct Shared {
     admitted: Mutex<VecDeque<Instant>>,
     dice: Dice,
     ledger: Ledger,
+    meeting: Meeting,
 }
 
 impl MockServer {
@@ -137,6 +140,7 @@ impl MockServer {
             admitted: Mutex::default(),
             dice: Dice::new(options.seed),
             ledger: Ledger::new(log),
+            meeting: Meeting::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);

@@ -107,6 +107,8 @@ pub(super) struct Reply {
     pub(super) error: Option<ErrorReply>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) latency_ms: Option<u64>,
+    /// Waits until so many requests wait for one another.
+    pub(super) together: Option<usize>,
     pub(super) chunk_delay_ms: Option<u64>,
     pub(super) finish_reason: Option<String>,
     /// The id that the answer names, instead of the one that was asked for.

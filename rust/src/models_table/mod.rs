@@ -62,14 +62,14 @@ fn row(id: &str) -> Option<&'static Json> {
 pub fn undated(id: &str) -> &str {
     let is_digits =
         |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    let parts: Vec<&str> = id.rsplitn(4, '-').collect();
-    match parts.as_slice() {
-        [day, month, year, rest]
+    let mut parts = id.rsplitn(4, '-');
+    match std::array::from_fn(|_| parts.next()) {
+        [Some(day), Some(month), Some(year), Some(rest)]
             if is_digits(day, 2) && is_digits(month, 2) && is_digits(year, 4) =>
         {
             rest
         }
-        [date, _, ..] if is_digits(date, 8) => id.get(..id.len() - 9).unwrap_or(id),
+        [Some(date), Some(_), ..] if is_digits(date, 8) => id.get(..id.len() - 9).unwrap_or(id),
         _ => id,
     }
 }

@@ -1,6 +1,10 @@
 //! What all codecs do with an answer once they have read it: tell a good one from a filtered or failed one, and give every call an id.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use super::{Failure, FailureKind, RetryClass};
 use crate::chat::{ChatRequest, ChatResponse, ToolCall, Usage};
@@ -90,9 +94,14 @@ impl Calls {
     }
 }
 
-/// A number of tokens, however it is written; one that cannot be is absent.
+/// A number of tokens at a place such as `/details/cached`.
 pub(super) fn count(json: &Json, pointer: &str) -> Option<u64> {
-    let number = json.pointer(pointer)?;
+    let number = pointer.split('/').skip(1).try_fold(json, |json, key| json.get(key))?;
+    whole(number)
+}
+
+/// A number of tokens, however it is written; one that cannot be is absent.
+pub(super) fn whole(number: &Json) -> Option<u64> {
     let whole = number.as_u64().or_else(|| {
         let float = number.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0)?;
         #[expect(
@@ -125,8 +134,22 @@ pub(super) fn unusable(what: &str, raw: &str) -> Failure {
 }
 
 /// The body of an answer as text: some servers send a byte order mark or white space before it.
-pub(super) fn body(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_start_matches('\u{feff}').trim().to_owned()
+pub(super) fn body(bytes: &[u8]) -> Cow<'_, str> {
+    fn trimmed(text: &str) -> &str {
+        text.trim_start_matches('\u{feff}').trim()
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(trimmed(text)),
+        Err(_) => Cow::Owned(trimmed(&String::from_utf8_lossy(bytes)).to_owned()),
+    }
+}
+
+/// A field that is as good as absent if it has another form, since no one field of a compatible server should spoil an answer.
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    source: D,
+) -> Result<Option<T>, D::Error> {
+    let raw = <&RawValue>::deserialize(source)?;
+    Ok(serde_json::from_str(raw.get()).ok())
 }
 
 /// Reads JSON, unless it is an error object.

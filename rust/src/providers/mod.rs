@@ -19,9 +19,11 @@ mod round_trips;
 mod told;
 mod waits;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::clock;
@@ -255,14 +257,14 @@ pub fn server_limits(headers: &[(String, String)]) -> Vec<(&'static str, ServerL
 }
 
 /// A request body as it is sent.
-fn json_bytes(body: &serde_json::Value) -> Result<Bytes, Failure> {
+fn json_bytes(body: &impl Serialize) -> Result<Bytes, Failure> {
     let bytes = serde_json::to_vec(body)
         .map_err(|error| Failure::new(FailureKind::InvalidRequest, error.to_string()))?;
     Ok(bytes.into())
 }
 
 /// The text of an answer with a good status; any other status is a failure.
-fn good_text(answer: &HttpResponse) -> Result<String, Failure> {
+fn good_text(answer: &HttpResponse) -> Result<Cow<'_, str>, Failure> {
     if !(200..300).contains(&answer.status) {
         let (headers, body) = (&answer.headers, &answer.body);
         return Err(classify::http_error(answer.status, headers, body, clock::wall()));

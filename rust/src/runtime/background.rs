@@ -52,7 +52,7 @@ impl Run {
         let counted = Arc::clone(&recorder);
         let task = io_runtime().spawn(async move {
             let mut queue = Queue(sender);
-            let outcome = inner.execute(plan, counted, &mut queue).await;
+            let outcome = inner.execute(plan, Some(counted), &mut queue).await;
             drop(queue);
             let _ = done.send(Some(Arc::new(outcome)));
         });

@@ -8,9 +8,9 @@ use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
-use crate::engine::Shared;
 use crate::engine::testing::Test;
 use crate::engine::world::Environment;
+use crate::engine::{SettingsCache, Shared};
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
@@ -29,6 +29,10 @@ pub struct RuntimeBuilder {
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
+    max_tasks: usize,
+    args: Vec<String>,
+    seed: Option<u64>,
+    program_log_level: LogLevel,
     mock: bool,
     prices: Vec<(String, PriceConfig)>,
     pub(super) test: Option<Arc<Test>>,
@@ -47,6 +51,10 @@ impl RuntimeBuilder {
             log_sink: log::standard_error(),
             execution_timeout: None,
             max_call_depth: 10_000,
+            max_tasks: 10_000,
+            args: Vec::new(),
+            seed: None,
+            program_log_level: LogLevel::Info,
             mock: false,
             prices: Vec::new(),
             test: None,
@@ -74,6 +82,30 @@ impl RuntimeBuilder {
     /// Active calls before a program panics with `StackOverflow`; 10,000 by default.
     pub fn max_call_depth(mut self, depth: usize) -> Self {
         self.max_call_depth = depth;
+        self
+    }
+
+    /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
+    pub fn max_tasks(mut self, most: usize) -> Self {
+        self.max_tasks = most;
+        self
+    }
+
+    /// What the program's `std::env::args` gives.
+    pub fn args(mut self, args: impl IntoIterator<Item = String>) -> Self {
+        self.args = args.into_iter().collect();
+        self
+    }
+
+    /// Makes the random numbers of `std::math` the same in each run; by default they differ.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The level from which on records of `std::log` are logged; `info` by default.
+    pub fn program_log_level(mut self, level: LogLevel) -> Self {
+        self.program_log_level = level;
         self
     }
 
@@ -143,8 +175,9 @@ impl RuntimeBuilder {
             retry_jitter: self.retry_jitter.unwrap_or(usual_jitter),
             max_queued_requests: self.max_queued_requests,
             clock: self.clock.clone(),
-            log: Log::new(self.log_level, self.log_sink),
+            log: Log::new(self.log_level, Arc::clone(&self.log_sink)),
         };
+        let program_log = Log::of_program(self.program_log_level, self.log_sink);
         let process = Environment::default();
         self.transport.ca_bundle = self.transport.ca_bundle.or_else(|| ca_bundle(&process));
         let connections = self.program.connections();
@@ -175,9 +208,14 @@ impl RuntimeBuilder {
             overrides: Arc::clone(&overrides),
             environment: self.environment,
             clock: self.clock,
+            settings: SettingsCache::default(),
+            args: self.args,
+            program_log,
+            seed: self.seed,
             mock: self.mock,
             test: self.test,
             max_call_depth: self.max_call_depth,
+            max_tasks: self.max_tasks,
         };
         let inner = Inner {
             shared,
@@ -199,6 +237,9 @@ impl RuntimeBuilder {
         }
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");
+        }
+        if self.max_tasks == 0 {
+            return wrong("max_tasks", "must be at least 1");
         }
         if self.retry_jitter.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return wrong("retry_jitter", "must be 0 to 1");

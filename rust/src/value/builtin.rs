@@ -108,6 +108,34 @@ pub static RECORDS: &[Record] = &[
     error("EnvError", &[("message", "String"), ("kind", "String"), ("name", "String")]),
     error("ParseError", &[("message", "String"), ("kind", "String"), ("input", "String")]),
     error("NoneError", &[("message", "String"), ("kind", "String")]),
+    error("TaskError", &[("message", "String"), ("kind", "String")]),
+    error(
+        "TimeoutError",
+        &[
+            ("message", "String"),
+            ("kind", "String"),
+            ("timeout_seconds", "Float"),
+            ("phase", "Option<String>"),
+        ],
+    ),
+    error(
+        "JsonError",
+        &[
+            ("message", "String"),
+            ("kind", "String"),
+            ("line", "Int"),
+            ("column", "Int"),
+            ("path", "String"),
+        ],
+    ),
+    error("DecodeError", &[("message", "String"), ("kind", "String"), ("input", "String")]),
+    error("TimeError", &[("message", "String"), ("kind", "String"), ("input", "String")]),
+    error("FsError", &[("message", "String"), ("kind", "String"), ("path", "String")]),
+    error("HttpError", &[("message", "String"), ("kind", "String"), ("url", "String")]),
+    record(
+        "HttpResponse",
+        &[("status", "Int"), ("body", "String"), ("headers", "Map<String, String>")],
+    ),
     record("Emit", &[("channel", "String"), ("payload", "Any")]),
     record(
         "MockCall",
@@ -154,6 +182,11 @@ pub fn describe() -> String {
         .map(|r| serde_json::json!({"name": r.name, "is_error": r.is_error, "fields": r.fields}))
         .collect();
     serde_json::Value::from(records).to_string()
+}
+
+/// Makes a record of this name from values in the order of the table.
+fn named(name: &str, fields: Vec<Value>) -> Value {
+    RECORDS.iter().position(|record| record.name == name).map_or(Value::Nil, |at| make(at, fields))
 }
 
 /// Makes a record from values in the order of the table. The number of values is right by construction; a test holds each caller to it.
@@ -239,6 +272,69 @@ pub fn parse_error(message: &str, kind: &str, input: &str) -> Value {
     make(7, [message, kind, input].map(Value::from).to_vec())
 }
 
+/// `TimeoutError` of a limit in milliseconds.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "limits of days are small numbers")]
+pub fn timeout_error(ms: i64) -> Value {
+    let seconds = Value::Float(ms as f64 / 1000.0);
+    let message = format!("the time limit of {seconds} s was exceeded");
+    named("TimeoutError", vec![message.into(), "timeout".into(), seconds, Value::None])
+}
+
+/// `TaskError`.
+#[must_use]
+pub fn task_error(message: &str, kind: &str) -> Value {
+    named("TaskError", [message, kind].map(Value::from).to_vec())
+}
+
+/// `JsonError` for text that is no JSON.
+#[must_use]
+pub fn json_syntax_error(problem: &super::JsonProblem) -> Value {
+    let super::JsonProblem { kind, what, line, column } = problem;
+    let message = format!("invalid JSON at line {line}, column {column}: {what}");
+    let fields = vec![message.into(), (*kind).into(), (*line).into(), (*column).into(), "".into()];
+    named("JsonError", fields)
+}
+
+/// `JsonError` for JSON that does not fit a type; `path` is the JSON pointer of the first place.
+#[must_use]
+pub fn json_schema_error(message: &str, path: &str) -> Value {
+    let fields = vec![message.into(), "schema".into(), 0.into(), 0.into(), path.into()];
+    named("JsonError", fields)
+}
+
+/// `DecodeError`.
+#[must_use]
+pub fn decode_error(message: &str, input: &str) -> Value {
+    named("DecodeError", [message, "invalid", input].map(Value::from).to_vec())
+}
+
+/// `TimeError` for a text that is no moment.
+#[must_use]
+pub fn time_error(input: &str) -> Value {
+    let shown: String = input.chars().take(40).collect();
+    let message = format!("`{}` is no date and time of ISO 8601", shown.escape_debug());
+    named("TimeError", [message.as_str(), "invalid", input].map(Value::from).to_vec())
+}
+
+/// `FsError`.
+#[must_use]
+pub fn fs_error(message: &str, kind: &str, path: &str) -> Value {
+    named("FsError", [message, kind, path].map(Value::from).to_vec())
+}
+
+/// `HttpError`.
+#[must_use]
+pub fn http_error(message: &str, kind: &str, url: &str) -> Value {
+    named("HttpError", [message, kind, url].map(Value::from).to_vec())
+}
+
+/// `HttpResponse`.
+#[must_use]
+pub fn http_response(status: i64, body: &str, headers: Value) -> Value {
+    named("HttpResponse", vec![status.into(), body.into(), headers])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +346,14 @@ mod tests {
             (violation("", "", "", "", ""), "Violation"),
             (env_error("m", "missing", "X"), "EnvError"),
             (parse_error("m", "invalid", "x"), "ParseError"),
+            (task_error("m", "cancelled"), "TaskError"),
+            (timeout_error(1500), "TimeoutError"),
+            (json_schema_error("m", "/a"), "JsonError"),
+            (decode_error("m", "x"), "DecodeError"),
+            (time_error("x"), "TimeError"),
+            (fs_error("m", "io", "x"), "FsError"),
+            (http_error("m", "tls", "x"), "HttpError"),
+            (http_response(200, "", Value::Nil), "HttpResponse"),
         ] {
             let Value::Struct(made) = value else { panic!("{name}") };
             assert_eq!((made.ty.name.as_str(), made.fields.len()), (name, made.ty.fields.len()));

@@ -8,8 +8,10 @@ mod compare;
 mod difference;
 mod display;
 mod json;
+mod json_text;
 mod model;
 mod nested;
+mod task;
 mod text;
 
 use std::any::Any;
@@ -18,8 +20,10 @@ use std::sync::Arc;
 pub use compare::{equal, order};
 pub use difference::line_difference;
 pub use json::{from_json, to_json};
+pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
+pub use task::{Progress, TaskValue};
 pub use text::Text;
 
 /// Any value of the language.
@@ -60,6 +64,8 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A model, or one with settings of its own.
     Model(Arc<ModelValue>),
+    /// A future or a task.
+    Task(Arc<TaskValue>),
     /// Something of the engine, such as a stream.
     Foreign(Arc<Box<dyn Foreign>>),
 }
@@ -273,6 +279,13 @@ impl Value {
                     "ModelBuilder"
                 } else {
                     "ModelRef"
+                }
+            }
+            Self::Task(task) => {
+                if task.is_future() {
+                    "Future"
+                } else {
+                    "Task"
                 }
             }
             Self::Foreign(value) => value.type_name(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{EnumValue, FunctionValue, Key, StructValue, Value};
+use super::{EnumValue, FunctionValue, Key, StructValue, TaskValue, Value};
 
 /// The elements of an array or a tuple.
 #[derive(Clone, Debug, Default)]
@@ -160,6 +160,16 @@ impl Drop for FunctionValue {
     }
 }
 
+impl Drop for TaskValue {
+    fn drop(&mut self) {
+        if let Some(value) = self.content()
+            && is_container(&value)
+        {
+            release(&mut vec![value]);
+        }
+    }
+}
+
 /// Whether letting go of the value may let go of others.
 fn is_container(value: &Value) -> bool {
     matches!(
@@ -173,6 +183,7 @@ fn is_container(value: &Value) -> bool {
             | Value::Ok(_)
             | Value::Err(_)
             | Value::Function(_)
+            | Value::Task(_)
     )
 }
 
@@ -212,6 +223,11 @@ fn release(values: &mut Vec<Value>) {
             Value::Some(held) | Value::Ok(held) | Value::Err(held) => {
                 if let Some(mut held) = Arc::into_inner(held) {
                     pending.push(std::mem::take(&mut held.0));
+                }
+            }
+            Value::Task(held) => {
+                if let Some(mut held) = Arc::into_inner(held) {
+                    pending.extend(held.content());
                 }
             }
             _ => {}

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::value::{ModelValue, Text, Value};
+use super::Request;
+use crate::value::{FunctionValue, List, ModelValue, TaskValue, Text, Value};
 
 /// Something that only the world can do.
 #[derive(Debug)]
@@ -43,12 +44,49 @@ pub enum Effect {
         /// The text.
         text: Text,
     },
+    /// Something for the library.
+    Request {
+        /// What.
+        request: Request,
+        /// As many as it has.
+        args: Vec<Value>,
+    },
     /// Read or close a stream.
     Stream {
         /// The stream.
         stream: Value,
         /// What is asked of it.
         request: StreamRequest,
+    },
+    /// Run child tasks and wait for them. Each child returns `Ok` of its value, or `Err` of an error that leaves it, which cancels the others.
+    /// Answer: a Result; see [`Form`] for what is in its `Ok`.
+    Join {
+        /// What is waited for.
+        form: Form,
+        /// The children.
+        work: Work,
+    },
+    /// Run a function beside this task. Answer: a task.
+    Spawn {
+        /// Without parameters.
+        function: Arc<FunctionValue>,
+    },
+    /// Wait for a future or a task. Answer: its value.
+    Await {
+        /// Which one.
+        task: Arc<TaskValue>,
+        /// Answer a `Result<T, TaskError>` instead: a cancelled task is no panic then.
+        as_result: bool,
+    },
+    /// Cancel a task; one that has ended stays as it is. Answer: nil.
+    Cancel {
+        /// Which one.
+        task: Arc<TaskValue>,
+    },
+    /// How many elements of a `parallel for` run at once that does not say it (6.2). Answer: Int.
+    FanOut {
+        /// The models that its body calls.
+        models: Vec<Value>,
     },
     /// What only tests may do. In another run the program is broken.
     Test(TestRequest),
@@ -90,6 +128,41 @@ pub enum TestRequest {
     },
 }
 
+/// What is made of the values of child tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// All of them, in order: a tuple, or an array of those of an array.
+    All,
+    /// That of the first to end; the others are cancelled.
+    Race,
+    /// The first `Ok`, as a Result; if there is none, all errors in order.
+    FirstOk,
+}
+
+impl Form {
+    /// The form with this number.
+    #[must_use]
+    pub fn of(number: u32) -> Option<Self> {
+        [Self::All, Self::Race, Self::FirstOk].get(number as usize).copied()
+    }
+}
+
+/// Children of a form.
+#[derive(Debug)]
+pub enum Work {
+    /// Functions without parameters.
+    Functions(Vec<Value>),
+    /// A function of one parameter for each element.
+    Each {
+        /// The function.
+        function: Arc<FunctionValue>,
+        /// The elements.
+        items: Arc<List>,
+        /// How many run at a time.
+        most: usize,
+    },
+}
+
 /// What a program wants of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -118,6 +191,14 @@ pub enum StreamRequest {
     IsDone,
     /// Answer: nil.
     Close,
+}
+
+impl StreamRequest {
+    /// Whether it waits for the server.
+    #[must_use]
+    pub fn reads(self) -> bool {
+        matches!(self, Self::Chunk | Self::Next | Self::Collect)
+    }
 }
 
 /// How a fiber goes on.
@@ -190,6 +271,7 @@ pub enum PanicKind {
     MatchFailed,
     InvalidArgument,
     LimitExceeded,
+    TaskCancelled,
     StreamConsumed,
     StackOverflow,
 }

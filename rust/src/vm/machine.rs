@@ -9,14 +9,19 @@
 use std::sync::Arc;
 
 use super::effect::{
-    Answer, Effect, Frame, Panic, PanicKind, Resume, Step, StreamRequest, TestRequest, Trace,
+    Answer, Effect, Form, Frame, Panic, PanicKind, Resume, Step, StreamRequest, TestRequest, Trace,
+    Work,
 };
 use super::natives::{self, Failure};
+use super::request::Request;
+use super::tasks;
 use crate::ir::Verified;
 use crate::ir::ops::Op;
 use crate::ir::program::Type;
 use crate::schema;
-use crate::value::{EnumValue, Held, MapValue, RangeValue, StructValue, Text, Value, equal, order};
+use crate::value::{
+    EnumValue, FunctionValue, Held, MapValue, RangeValue, StructValue, Text, Value, equal, order,
+};
 
 /// One execution of one function.
 pub struct Fiber {
@@ -75,6 +80,18 @@ impl Fiber {
         Self { program, stack, frames: Vec::new(), current, max_depth, pending: Pending::Nothing }
     }
 
+    /// A fiber that will execute a function value: its arguments, then what it captured.
+    #[must_use]
+    pub fn of(
+        program: Verified,
+        function: &FunctionValue,
+        mut args: Vec<Value>,
+        max_depth: usize,
+    ) -> Self {
+        args.extend(function.captures.iter().cloned());
+        Self::new(program, function.index, args, max_depth)
+    }
+
     /// Goes on until the function ends, needs the world, or has executed about `budget` instructions.
     pub fn run(&mut self, resume: Resume, budget: u32) -> Step {
         if let Err(stop) = self.take_answer(resume) {
@@ -126,10 +143,20 @@ impl Fiber {
         }
     }
 
+    /// Active calls of a fiber that waits for the answer to an effect.
+    #[must_use]
+    pub fn waiting_at(&self) -> Trace {
+        self.trace_at(self.current.pc.saturating_sub(1))
+    }
+
     fn trace(&self) -> Trace {
+        self.trace_at(self.current.pc)
+    }
+
+    fn trace_at(&self, pc: usize) -> Trace {
         // A caller's saved pc is that of the instruction after its call.
         let callers = self.frames.iter().rev().map(|f| (f.function, f.pc.saturating_sub(1)));
-        std::iter::once((self.current.function, self.current.pc))
+        std::iter::once((self.current.function, pc))
             .chain(callers)
             .take(64)
             .filter_map(|(function, pc)| {
@@ -202,7 +229,7 @@ impl Fiber {
                 let Some(result) = left.$operation(right) else {
                     panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                 };
-                reg!($i.a) = Value::Int(result);
+                set(&mut reg!($i.a), Value::Int(result));
             }};
         }
         macro_rules! divided {
@@ -214,7 +241,7 @@ impl Fiber {
                 let Some(result) = left.$operation(right) else {
                     panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                 };
-                reg!($i.a) = Value::Int(result);
+                set(&mut reg!($i.a), Value::Int(result));
             }};
         }
         // The outcome of a comparison, and the jump that tests it if the two are fused.
@@ -223,7 +250,7 @@ impl Fiber {
                 let truth = $truth;
                 set(&mut reg!($i.a), Value::Bool(truth));
                 if $i.y != 0 {
-                    pc = if truth { pc + 2 } else { $i.x as usize };
+                    pc = if truth { $i.y as usize } else { $i.x as usize };
                     continue;
                 }
             }};
@@ -710,6 +737,12 @@ impl Fiber {
                     clear(&mut regs[window]);
                     reg!(i.a) = result;
                 }
+                Op::Effect => {
+                    let Some(request) = Request::at(i.x) else { stop!(Stop::Broken) };
+                    let args = window(regs, i.b as usize, i.y as usize);
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Request { request, args })
+                }
                 Op::Return | Op::ReturnNil => {
                     let value = if i.op == Op::Return {
                         std::mem::take(&mut reg!(i.a))
@@ -785,6 +818,53 @@ impl Fiber {
                 Op::StreamClose => {
                     let (stream, request) = (reg!(i.a).clone(), StreamRequest::Close);
                     needs!(Pending::Nothing, Effect::Stream { stream, request })
+                }
+                Op::Future => {
+                    let args = window(regs, i.b as usize, i.y as usize);
+                    let Some(future) = program.future(i.x as usize, args) else {
+                        stop!(Stop::Broken)
+                    };
+                    reg!(i.a) = future;
+                }
+                Op::Join | Op::JoinEach => {
+                    let parts = window(regs, i.b as usize, i.y as usize);
+                    let Some(form) = Form::of(i.x) else { stop!(Stop::Broken) };
+                    let work = if i.op == Op::Join {
+                        Work::Functions(parts)
+                    } else {
+                        attempt!(tasks::each(parts))
+                    };
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Join { form, work })
+                }
+                Op::Spawn => {
+                    let Value::Function(function) = std::mem::take(&mut reg!(i.b)) else {
+                        stop!(Stop::Broken)
+                    };
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Spawn { function })
+                }
+                Op::Await | Op::AwaitResult => {
+                    // What is no future is there already.
+                    let Value::Task(task) = &reg!(i.b) else {
+                        let value = reg!(i.b).clone();
+                        reg!(i.a) = value;
+                        pc += 1;
+                        continue;
+                    };
+                    let (task, as_result) = (Arc::clone(task), i.op == Op::AwaitResult);
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Await { task, as_result })
+                }
+                Op::Cancel => {
+                    let Value::Task(task) = &reg!(i.a) else { stop!(Stop::Broken) };
+                    let task = Arc::clone(task);
+                    needs!(Pending::Nothing, Effect::Cancel { task })
+                }
+                Op::FanOut => {
+                    let models = window(regs, i.b as usize, i.x as usize);
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::FanOut { models })
                 }
                 Op::Mock => {
                     let request = TestRequest::Mock { model: i.x, fields: reg!(i.a).clone() };

@@ -6,8 +6,11 @@
 mod effect;
 mod machine;
 pub mod natives;
+pub mod request;
+mod tasks;
 
 pub use effect::{
-    Answer, Effect, Panic, PanicKind, Resume, Step, StreamRequest, TestRequest, Trace,
+    Answer, Effect, Form, Panic, PanicKind, Resume, Step, StreamRequest, TestRequest, Trace, Work,
 };
 pub use machine::Fiber;
+pub use request::Request;

@@ -4,12 +4,19 @@
 //! documentation for programs are in `python/concerto/check/builtins.py`.
 
 mod arrays;
+mod crypto;
 mod dynamic;
+mod json;
 mod maps;
+mod math;
 mod models;
+mod moments;
 mod numbers;
+mod prompt;
 mod records;
 mod strings;
+mod tasks;
+mod texts;
 mod wrappers;
 
 use super::effect::PanicKind;
@@ -35,17 +42,24 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    let all: [Table; 8] = [
+    static TABLES: [Table; 15] = [
         strings::TABLE,
+        texts::TABLE,
         numbers::TABLE,
+        math::TABLE,
+        json::TABLE,
+        crypto::TABLE,
+        prompt::TABLE,
+        moments::TABLE,
         arrays::TABLE,
         maps::TABLE,
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,
+        tasks::TABLE,
         dynamic::TABLE,
     ];
-    all.into_iter().flatten()
+    TABLES.iter().copied().flatten()
 }
 
 /// All functions in the order of their numbers.

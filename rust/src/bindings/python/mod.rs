@@ -27,6 +27,12 @@ fn native_functions() -> Vec<(&'static str, usize, bool)> {
     crate::native_functions()
 }
 
+/// Name and number of arguments of each request to the world.
+#[pyfunction]
+fn requests() -> Vec<(&'static str, usize)> {
+    crate::requests()
+}
+
 /// The built-in records as JSON.
 #[pyfunction]
 fn builtin_records() -> String {
@@ -51,6 +57,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ir_version", crate::ir::program::VERSION)?;
     module.add_function(wrap_pyfunction!(instruction_names, module)?)?;
     module.add_function(wrap_pyfunction!(native_functions, module)?)?;
+    module.add_function(wrap_pyfunction!(requests, module)?)?;
     module.add_function(wrap_pyfunction!(builtin_records, module)?)?;
     module.add_function(wrap_pyfunction!(pattern_error, module)?)?;
     module.add_function(wrap_pyfunction!(pattern_matches, module)?)?;

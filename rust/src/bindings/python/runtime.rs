@@ -13,7 +13,7 @@ use super::metrics::Metrics;
 use super::program::Program;
 use super::run::Run;
 use super::values::{dict_to_json, py_to_json, value_to_py};
-use crate::{Args, BoxError, Emit, Error, Observer, PriceConfig};
+use crate::{Args, BoxError, Emit, Error, LogLevel, Observer, PriceConfig};
 
 #[pyclass(frozen, module = "concerto._native")]
 pub(super) struct Runtime {
@@ -78,10 +78,17 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
     Ok(Args { positional, named })
 }
 
+fn level(option: &str, word: &str) -> PyResult<LogLevel> {
+    word.parse().map_err(|()| {
+        let message = format!("`{option}` is one of error, warn, info, debug, trace, not {word}");
+        PyValueError::new_err(message)
+    })
+}
+
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn"))]
+    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -91,22 +98,24 @@ impl Runtime {
         env_allow: Option<Vec<String>>,
         execution_timeout: Option<f64>,
         max_call_depth: usize,
+        max_tasks: usize,
         proxy: Option<String>,
         ca_bundle: Option<String>,
         retry_jitter: Option<f64>,
         max_queued_requests: Option<usize>,
         clock: Option<&Bound<'_, VirtualClock>>,
         log_level: &str,
+        program_log_level: &str,
+        args: Option<Vec<String>>,
+        seed: Option<u64>,
     ) -> PyResult<Self> {
-        let log_level = log_level.parse().map_err(|()| {
-            PyValueError::new_err(format!(
-                "`log_level` is one of error, warn, info, debug, trace, not {log_level}"
-            ))
-        })?;
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
             .max_call_depth(max_call_depth)
-            .log_level(log_level)
+            .max_tasks(max_tasks)
+            .log_level(level("log_level", log_level)?)
+            .program_log_level(level("program_log_level", program_log_level)?)
+            .args(args.unwrap_or_default())
             .env(env.unwrap_or_default());
         if let Some(names) = env_allow {
             builder = builder.env_allow(names);
@@ -115,6 +124,9 @@ impl Runtime {
             // What is no duration is refused like zero.
             let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
             builder = builder.execution_timeout(limit);
+        }
+        if let Some(seed) = seed {
+            builder = builder.seed(seed);
         }
         if let Some(most) = max_queued_requests {
             builder = builder.max_queued_requests(most);

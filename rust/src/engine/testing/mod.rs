@@ -187,7 +187,7 @@ fn is_event(channel: &str) -> bool {
 impl Engine<'_> {
     /// A call of a model that has a mock: everything but the request is as it would be.
     pub(super) async fn ask_mocked(
-        &mut self,
+        &self,
         test: Arc<Test>,
         model: &ModelValue,
         input: &Value,
@@ -208,7 +208,7 @@ impl Engine<'_> {
         };
         let system = call.messages.len().saturating_sub(said);
         let asking = (model.index, method(input, answer));
-        let (recorders, clock) = (self.recorders(), self.shared.clock.clone());
+        let (recorders, clock) = (self.recorders.clone(), self.shared.clock.clone());
         let session = MockSession::begin(test, asking, (call, system), recorders, clock);
         let outcome = match schema {
             Some(schema) => {

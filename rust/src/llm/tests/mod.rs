@@ -5,6 +5,8 @@ mod compression;
 mod failures;
 mod limiter;
 mod limits;
+#[cfg(feature = "mock")]
+mod pools;
 mod protocols;
 mod retries;
 mod server;

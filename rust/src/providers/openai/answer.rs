@@ -1,11 +1,13 @@
 //! Answers: whole ones, and streams of chunks.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
-use super::super::answer::{Calls, Draft, count, cut_off, unusable};
+use super::super::answer::{Calls, Draft, count, cut_off, lenient, unusable};
 use super::super::classify::inside_ok;
 use super::super::{Failure, StreamDecoder, answer};
 use crate::chat::{ChatRequest, ChatResponse, Usage};
@@ -13,50 +15,77 @@ use crate::wire::SseEvent;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Answer {
-    #[serde(deserialize_with = "word")]
-    id: Option<String>,
-    #[serde(deserialize_with = "word")]
-    model: Option<String>,
-    choices: Option<Vec<Choice>>,
-    usage: Option<Json>,
+struct Answer<'a> {
+    #[serde(borrow, deserialize_with = "lenient")]
+    id: Option<Word<'a>>,
+    #[serde(borrow, deserialize_with = "lenient")]
+    model: Option<Word<'a>>,
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(deserialize_with = "lenient")]
+    usage: Option<Counted>,
     x_groq: Option<Groq>,
-    error: Option<Json>,
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Groq {
-    usage: Option<Json>,
+    #[serde(deserialize_with = "lenient")]
+    usage: Option<Counted>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Choice {
-    message: Option<Content>,
-    delta: Option<Content>,
-    #[serde(deserialize_with = "word")]
-    finish_reason: Option<String>,
+struct Choice<'a> {
+    #[serde(borrow)]
+    message: Option<Content<'a>>,
+    delta: Option<Content<'a>>,
+    #[serde(deserialize_with = "lenient")]
+    finish_reason: Option<Word<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Content {
+struct Content<'a> {
     content: Option<Json>,
-    #[serde(deserialize_with = "word")]
-    refusal: Option<String>,
+    #[serde(borrow, deserialize_with = "lenient")]
+    refusal: Option<Word<'a>>,
     tool_calls: Option<Json>,
 }
 
-/// A string; anything else is as good as absent, since no one field of a compatible server should spoil an answer.
-fn word<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
-    Ok(match Json::deserialize(source)? {
-        Json::String(text) => Some(text),
-        _ => None,
-    })
+/// A string, not copied where it has no escapes: a stream repeats ids that nobody needs twice.
+#[derive(Deserialize)]
+struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Word<'_> {
+    fn into_owned(self) -> String {
+        self.0.into_owned()
+    }
 }
 
-impl Content {
+/// Tokens as reported.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Counted {
+    prompt_tokens: Option<Json>,
+    completion_tokens: Option<Json>,
+    /// DeepSeek.
+    prompt_cache_hit_tokens: Option<Json>,
+    #[serde(deserialize_with = "lenient")]
+    prompt_tokens_details: Option<Details>,
+    #[serde(deserialize_with = "lenient")]
+    completion_tokens_details: Option<Details>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Option<Json>,
+    cache_write_tokens: Option<Json>,
+    reasoning_tokens: Option<Json>,
+}
+
+impl Content<'_> {
     /// A string, nothing, or parts of which those of type `text` count.
     fn take_text(&mut self) -> String {
         match self.content.take() {
@@ -98,9 +127,9 @@ impl<'a> CallPart<'a> {
 }
 
 /// Reads an answer or an event, unless it is an error object.
-fn read(text: &str, what: &str) -> Result<Answer, Failure> {
+fn read<'a>(text: &'a str, what: &str) -> Result<Answer<'a>, Failure> {
     let error_object = || inside_ok(&serde_json::from_str(text).unwrap_or_default());
-    match serde_json::from_str::<Answer>(text) {
+    match serde_json::from_str::<Answer<'_>>(text) {
         Ok(answer) if answer.error.is_none() => Ok(answer),
         Ok(answer) => error_object().map_or(Ok(answer), Err),
         // Its form is none of ours, but it may still be an error object.
@@ -127,12 +156,13 @@ pub(super) fn whole(chat: &ChatRequest, raw: &str) -> Result<ChatResponse, Failu
     let response = ChatResponse {
         text,
         tool_calls: calls.take(),
-        model: answer.model,
-        request_id: answer.id,
-        usage: answer.usage.as_ref().and_then(usage),
+        model: answer.model.map(Word::into_owned),
+        request_id: answer.id.map(Word::into_owned),
+        usage: answer.usage.as_ref().and_then(Counted::usage),
         ..ChatResponse::default()
     };
-    judge(response, has_text, reason.as_deref(), message.refusal)
+    let refusal = message.refusal.map(Word::into_owned);
+    judge(response, has_text, reason.as_ref().map(|reason| &*reason.0), refusal)
 }
 
 /// Finish reasons in our words; unknown ones pass.
@@ -156,17 +186,22 @@ fn judge(
     Draft { response, has_text, refusal, failed, ..Draft::default() }.conclude()
 }
 
-/// Tokens as reported; numbers that cannot be are ignored.
-fn usage(json: &Json) -> Option<Usage> {
-    let number = |pointer: &str| count(json, pointer);
-    let cached = number("/prompt_tokens_details/cached_tokens")
-        .or_else(|| number("/prompt_cache_hit_tokens")); // DeepSeek
-    Some(Usage {
-        tokens_cached: cached.unwrap_or(0),
-        cache_written: number("/prompt_tokens_details/cache_write_tokens").unwrap_or(0),
-        reasoning: number("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
-        ..answer::usage(number("/prompt_tokens"), number("/completion_tokens"))?
-    })
+impl Counted {
+    /// Numbers that cannot be are ignored.
+    fn usage(&self) -> Option<Usage> {
+        let number = |json: &Option<Json>| json.as_ref().and_then(answer::whole);
+        let (prompt, completion) = (&self.prompt_tokens_details, &self.completion_tokens_details);
+        let cached = prompt.as_ref().and_then(|details| number(&details.cached_tokens));
+        let written = prompt.as_ref().and_then(|details| number(&details.cache_write_tokens));
+        let reasoning = completion.as_ref().and_then(|details| number(&details.reasoning_tokens));
+        let cached = cached.or_else(|| number(&self.prompt_cache_hit_tokens));
+        Some(Usage {
+            tokens_cached: cached.unwrap_or(0),
+            cache_written: written.unwrap_or(0),
+            reasoning: reasoning.unwrap_or(0),
+            ..answer::usage(number(&self.prompt_tokens), number(&self.completion_tokens))?
+        })
+    }
 }
 
 /// Reads one stream.
@@ -251,15 +286,15 @@ impl StreamDecoder for Reader {
             return Ok(String::new());
         }
         let part = read(data, "an event")?;
-        let take = |own: &mut Option<String>, new: Option<String>| {
+        let take = |own: &mut Option<String>, new: Option<Word<'_>>| {
             if own.is_none() {
-                *own = new.filter(|text| !text.is_empty());
+                *own = new.map(Word::into_owned).filter(|text| !text.is_empty());
             }
         };
         take(&mut self.model, part.model);
         take(&mut self.id, part.id);
         let reported = part.usage.or_else(|| part.x_groq?.usage);
-        let usage = reported.as_ref().and_then(usage);
+        let usage = reported.as_ref().and_then(Counted::usage);
         self.usage = usage.or(self.usage);
         let Some(choice) = part.choices.and_then(|choices| choices.into_iter().next()) else {
             // Not all servers say `[DONE]`; after the reason and the usage nothing else comes.
@@ -267,12 +302,12 @@ impl StreamDecoder for Reader {
             return Ok(String::new());
         };
         // A later null does not erase the reason.
-        self.finish = choice.finish_reason.or(self.finish.take());
+        self.finish = choice.finish_reason.map(Word::into_owned).or(self.finish.take());
         let Some(mut delta) = choice.delta.or(choice.message) else { return Ok(String::new()) };
         for piece in delta.calls() {
             self.parts.add(&piece);
         }
-        self.refusal.push_str(delta.refusal.as_deref().unwrap_or(""));
+        self.refusal.push_str(delta.refusal.as_ref().map_or("", |refusal| &refusal.0));
         let text = delta.take_text();
         self.has_text |= !text.is_empty();
         Ok(text)

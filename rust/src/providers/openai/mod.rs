@@ -24,7 +24,7 @@ impl Dialect for OpenAi {
         to: &ConnectionSettings,
         quirks: &Quirks,
     ) -> Result<HttpRequest, Failure> {
-        let body = json_bytes(&request::body(chat, to, quirks))?;
+        let body = json_bytes(&request::Body { chat, to, quirks })?;
         Ok(HttpRequest {
             url: crate::config::join_url(&to.base_url, "chat/completions"),
             headers: headers(to),

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Quirks;
@@ -9,7 +11,7 @@ use super::super::quirks::Fields;
 use super::super::told::{self, wire_name};
 use super::strict::strict;
 use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolChoice, ToolSpec};
-use crate::config::{ConnectionSettings, ProviderKind};
+use crate::config::{ConnectionSettings, ProviderKind, names_host};
 use crate::models_table;
 
 /// Names of the sampling fields; a newer one for the limit is in [`limit_field`].
@@ -21,34 +23,49 @@ pub(super) const FIELDS: Fields = Fields {
     seed: "seed",
 };
 
-pub(super) fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks) -> Json {
-    let mut body = Map::new();
-    let mut put = |key: &str, value: Option<Json>| {
-        if let Some(value) = value {
-            body.insert(key.to_owned(), value);
+/// A body, written as it is walked: a tree of JSON on the way would cost more than the writing.
+pub(super) struct Body<'a> {
+    pub(super) chat: &'a ChatRequest,
+    pub(super) to: &'a ConnectionSettings,
+    pub(super) quirks: &'a Quirks,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { chat, to, quirks } = *self;
+        let mut body = serializer.serialize_map(None)?;
+        body.serialize_entry("model", &chat.model)?;
+        body.serialize_entry("messages", &Messages { chat, kind: to.kind, quirks })?;
+        let sampling = &chat.sampling;
+        put(&mut body, FIELDS.temperature, sampling.temperature)?;
+        put(&mut body, FIELDS.top_p, sampling.top_p)?;
+        put(&mut body, limit_field(to, &chat.model, quirks), sampling.max_tokens)?;
+        put(&mut body, FIELDS.stop, (!sampling.stop.is_empty()).then_some(&sampling.stop))?;
+        put(&mut body, seed_field(to), sampling.seed)?;
+        put(&mut body, "response_format", response_format(chat, to.kind, quirks))?;
+        if !chat.tools.specs.is_empty() {
+            let tools: Vec<Json> =
+                chat.tools.specs.iter().map(|spec| tool(spec, to.kind)).collect();
+            body.serialize_entry("tools", &tools)?;
+            put(&mut body, "tool_choice", chat.tools.choice.as_ref().map(tool_choice))?;
+            put(&mut body, "parallel_tool_calls", chat.tools.parallel)?;
         }
-    };
-    put("model", Some(json!(chat.model)));
-    put("messages", Some(messages(chat, to.kind, quirks)));
-    let sampling = &chat.sampling;
-    put(FIELDS.temperature, sampling.temperature.map(Json::from));
-    put(FIELDS.top_p, sampling.top_p.map(Json::from));
-    put(limit_field(to, &chat.model, quirks), sampling.max_tokens.map(Json::from));
-    put(FIELDS.stop, (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
-    put(seed_field(to), sampling.seed.map(Json::from));
-    put("response_format", response_format(chat, to.kind, quirks));
-    if !chat.tools.specs.is_empty() {
-        let tools: Vec<Json> = chat.tools.specs.iter().map(|spec| tool(spec, to.kind)).collect();
-        put("tools", Some(tools.into()));
-        put("tool_choice", chat.tools.choice.as_ref().map(tool_choice));
-        put("parallel_tool_calls", chat.tools.parallel.map(Json::from));
+        if chat.stream {
+            body.serialize_entry("stream", &true)?;
+            let options = json!({"include_usage": true});
+            put(&mut body, "stream_options", (!quirks.no_stream_options).then_some(options))?;
+        }
+        body.end()
     }
-    if chat.stream {
-        put("stream", Some(json!(true)));
-        let options = json!({"include_usage": true});
-        put("stream_options", (!quirks.no_stream_options).then_some(options));
-    }
-    Json::Object(body)
+}
+
+/// An entry, if there is a value.
+fn put<M: SerializeMap>(
+    map: &mut M,
+    key: &str,
+    value: Option<impl Serialize>,
+) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| map.serialize_entry(key, &value))
 }
 
 /// A rule by number, not a list, so that new models work: `o` and a digit, `gpt-` and 5 or more (C-51).
@@ -74,55 +91,66 @@ pub(super) fn limit_field(to: &ConnectionSettings, model: &str, quirks: &Quirks)
 }
 
 fn wants_completion_tokens(to: &ConnectionSettings, model: &str) -> bool {
-    let at_home = crate::config::url_host(&to.base_url).as_deref() == Some("api.openai.com");
+    let at_home = names_host(&to.base_url, "api.openai.com");
     to.kind == ProviderKind::OpenAi && (at_home || is_reasoning_family(model))
 }
 
 /// Mistral has another word and refuses the usual one.
 fn seed_field(to: &ConnectionSettings) -> &'static str {
-    match crate::config::url_host(&to.base_url).as_deref() {
-        Some("api.mistral.ai") => "random_seed",
-        _ => FIELDS.seed,
+    if names_host(&to.base_url, "api.mistral.ai") { "random_seed" } else { FIELDS.seed }
+}
+
+struct Messages<'a> {
+    chat: &'a ChatRequest,
+    kind: ProviderKind,
+    quirks: &'a Quirks,
+}
+
+impl Serialize for Messages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { chat, kind, quirks } = *self;
+        // Where the server gets no schema, the model must be told.
+        let mut messages =
+            told::messages(chat, kind == ProviderKind::Custom && quirks.schema_level > 0);
+        if kind != ProviderKind::OpenAi {
+            messages = one_system_message(messages);
+        }
+        let has_system = messages.iter().any(|message| message.role == Role::System);
+        let no_system = has_system
+            && kind == ProviderKind::OpenAi
+            && models_table::rejects(&chat.model, "system");
+        serializer.collect_seq(messages.iter().map(|own| Written { own, kind, no_system }))
     }
 }
 
-fn messages(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Json {
-    // Where the server gets no schema, the model must be told.
-    let mut messages =
-        told::messages(chat, kind == ProviderKind::Custom && quirks.schema_level > 0);
-    if kind != ProviderKind::OpenAi {
-        messages = one_system_message(messages);
-    }
-    let no_system = kind == ProviderKind::OpenAi && models_table::rejects(&chat.model, "system");
-    messages.iter().map(|own| message(own, kind, no_system)).collect()
+/// One message.
+struct Written<'a> {
+    own: &'a Message,
+    kind: ProviderKind,
+    no_system: bool,
 }
 
-fn message(message: &Message, kind: ProviderKind, no_system: bool) -> Json {
-    let role = match message.role {
-        Role::System if no_system => "user",
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    };
-    let mut out = Map::new();
-    out.insert("role".to_owned(), role.into());
-    if let Some(answered) = &message.answers {
-        out.insert("tool_call_id".to_owned(), answered.call.id.clone().into());
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let role = match self.own.role {
+            Role::System if self.no_system => "user",
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::Tool => "tool",
+        };
+        let Message { content, calls, answers, .. } = self.own;
+        let mut out = serializer.serialize_map(None)?;
+        out.serialize_entry("role", role)?;
+        put(&mut out, "tool_call_id", answers.as_ref().map(|answered| &answered.call.id))?;
+        // Some chat templates fail on null; OpenAI is the only one known to prefer it.
+        let is_nothing = content.is_empty() && !calls.is_empty();
+        let is_null = is_nothing && self.kind == ProviderKind::OpenAi;
+        out.serialize_entry("content", &(!is_null).then_some(content))?;
+        let calls: Vec<Json> = calls.iter().map(call).collect();
+        put(&mut out, "tool_calls", (!calls.is_empty()).then_some(calls))?;
+        out.end()
     }
-    // Some chat templates fail on null; OpenAI is the only one known to prefer it.
-    let is_nothing = message.content.is_empty() && !message.calls.is_empty();
-    let content = if is_nothing && kind == ProviderKind::OpenAi {
-        Json::Null
-    } else {
-        message.content.clone().into()
-    };
-    out.insert("content".to_owned(), content);
-    if !message.calls.is_empty() {
-        let calls: Vec<Json> = message.calls.iter().map(call).collect();
-        out.insert("tool_calls".to_owned(), calls.into());
-    }
-    Json::Object(out)
 }
 
 fn call(call: &ToolCall) -> Json {
@@ -197,6 +225,10 @@ mod tests {
     }
 
     const LOCAL: Option<&str> = Some("http://127.0.0.1:1");
+
+    fn body(chat: &ChatRequest, to: &ConnectionSettings, quirks: &Quirks) -> Json {
+        serde_json::to_value(Body { chat, to, quirks }).unwrap()
+    }
 
     fn body_for(kind: ProviderKind, url: Option<&str>, chat: &ChatRequest) -> Json {
         body(chat, &settings(kind, url), &Quirks::default())

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Failure, Function, Outcome, Table, clamped, int, length, panic, take, text};
-use crate::value::{List, Value, equal, order};
+use crate::value::{List, MapValue, Value, equal, order};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -107,6 +107,44 @@ pub(super) static TABLE: Table = &[
                 sum += number;
             }
             Ok(Value::Float(sum))
+        }),
+    ),
+    (
+        "array.chunks",
+        Function::Pure(2, |a| {
+            let (size, items) = (positive(int(a, 1)?)?, array(a, 0)?);
+            let chunks = items.chunks(size.min(items.len().max(1)));
+            Ok(Value::array(chunks.map(|chunk| Value::array(chunk.to_vec())).collect()))
+        }),
+    ),
+    (
+        "array.windows",
+        Function::Pure(2, |a| {
+            let (size, items) = (positive(int(a, 1)?)?, array(a, 0)?);
+            let windows = items.windows(size.min(items.len().max(1)));
+            Ok(Value::array(windows.map(|window| Value::array(window.to_vec())).collect()))
+        }),
+    ),
+    (
+        "array.flatten",
+        Function::Pure(1, |a| {
+            let mut flat = Vec::new();
+            for item in array(a, 0)? {
+                let Value::Array(inner) = item else { return Err(Failure::Broken) };
+                flat.extend_from_slice(inner);
+            }
+            Ok(Value::array(flat))
+        }),
+    ),
+    (
+        "array.to_map",
+        Function::Pure(1, |a| {
+            let entries = array(a, 0)?.iter().map(|item| match item {
+                Value::Tuple(pair) => Some((pair.first()?.to_key()?, pair.get(1)?.clone())),
+                _ => None,
+            });
+            let map = entries.collect::<Option<MapValue>>().ok_or(Failure::Broken)?;
+            Ok(Value::Map(Arc::new(map)))
         }),
     ),
     ("array.min", Function::Pure(1, |a| extreme(array(a, 0)?, Ordering::Less))),
@@ -215,6 +253,14 @@ fn items(receiver: &mut Value) -> Result<&mut Vec<Value>, Failure> {
 fn count(number: i64) -> Result<usize, Failure> {
     if number < 0 {
         return panic(PanicKind::InvalidArgument, "the count is negative");
+    }
+    Ok(clamped(number))
+}
+
+/// A size, which is at least 1.
+fn positive(number: i64) -> Result<usize, Failure> {
+    if number < 1 {
+        return panic(PanicKind::InvalidArgument, "the size must be at least 1");
     }
     Ok(clamped(number))
 }

@@ -7,6 +7,25 @@ use crate::value::{Key, MapValue, Text, Value, builtin};
 
 pub(super) static TABLE: Table = &[
     ("error.llm", Function::Pure(1, |a| Ok(builtin::custom_error(text(a, 0)?)))),
+    ("error.timeout", Function::Pure(1, |a| Ok(builtin::timeout_error(super::int(a, 0)?)))),
+    // What tells errors of a program apart; a text and the like have no kind.
+    (
+        "error.kind",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Struct(error) => match error.get("kind") {
+                Some(Value::Str(kind)) => Ok(Value::Str(kind.clone())),
+                _ => Ok("".into()),
+            },
+            _ => Ok("".into()),
+        }),
+    ),
+    (
+        "error.of",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Err(error) => Ok(Value::some((**error).clone())),
+            _ => Ok(Value::None),
+        }),
+    ),
     (
         "error.to_map",
         Function::Pure(1, |a| match take(a, 0)? {

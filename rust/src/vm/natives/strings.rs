@@ -1,7 +1,8 @@
 //! Methods of String. Positions and lengths count Unicode scalar values.
 
+use super::texts::unreadable;
 use super::{Function, Outcome, Table, clamped, int, length, panic, text};
-use crate::value::{Text, Value, builtin};
+use crate::value::{Text, Value};
 use crate::vm::PanicKind;
 
 /// The longest text that `repeat` makes, in bytes.
@@ -112,10 +113,4 @@ fn parse_float(args: &mut [Value]) -> Outcome {
         Ok(_) if plain => unreadable("Float", "overflow", input),
         _ => unreadable("Float", "invalid", input),
     })
-}
-
-fn unreadable(ty: &str, kind: &str, input: &str) -> Value {
-    let shown: String = input.chars().take(40).collect();
-    let message = format!("`{}` is no {ty}", shown.escape_debug());
-    Value::err(builtin::parse_error(&message, kind, input))
 }

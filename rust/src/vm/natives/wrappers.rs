@@ -1,5 +1,7 @@
 //! Methods of Option and Result, and what works on every value.
 
+use std::sync::Arc;
+
 use super::{Failure, Function, Outcome, Table, panic, take, text};
 use crate::value::{Value, equal, line_difference};
 use crate::vm::PanicKind;
@@ -88,6 +90,13 @@ pub(super) static TABLE: Table = &[
         }),
     ),
     (
+        "result.context",
+        Function::Pure(2, |a| match take(a, 0)? {
+            Value::Err(error) => Ok(Value::err(noted(&error, text(a, 1)?))),
+            other => Ok(other),
+        }),
+    ),
+    (
         "result.ok",
         Function::Pure(1, |a| match take(a, 0)? {
             Value::Ok(inner) => Ok(Value::Some(inner)),
@@ -102,6 +111,22 @@ pub(super) static TABLE: Table = &[
         }),
     ),
 ];
+
+/// An error with a note in front of its message; other values stay as they are.
+fn noted(error: &Value, note: &str) -> Value {
+    match error {
+        Value::Str(message) => format!("{note}: {message}").into(),
+        Value::Struct(held) if held.ty.is_error => {
+            let mut held = Arc::clone(held);
+            // Every built-in error has its message first.
+            if let Some(message) = Arc::make_mut(&mut held).fields.first_mut() {
+                *message = format!("{note}: {message}").into();
+            }
+            Value::Struct(held)
+        }
+        other => other.clone(),
+    }
+}
 
 /// `assert_eq` and `assert_ne`; a failure shows both values, texts of several lines by the lines that differ.
 fn assert_same(args: &mut [Value], wanted: bool) -> Outcome {

@@ -1,0 +1,182 @@
+"""The modules of `std`: what a path into them means, and calls of their functions (library reference 1.2 and 4)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from concerto.check import library
+from concerto.check import types as t
+from concerto.check.bodies import Body
+from concerto.check.checked import CallLibrary, ConstantName, FunctionInfo, FunctionName
+from concerto.check.std_types import PARSE_AS, check_parse_as
+from concerto.check.types import Type
+from concerto.diagnostics.model import did_you_mean
+from concerto.syntax import ast
+
+#: Constants by module and name.
+CONSTANTS: dict[tuple[str, str], tuple[Type, int | float]] = {
+    ("math", "PI"): (t.FLOAT, math.pi),
+    ("math", "E"): (t.FLOAT, math.e),
+    ("math", "INT_MAX"): (t.INT, 2**63 - 1),
+    ("math", "INT_MIN"): (t.INT, -(2**63)),
+    ("math", "INFINITY"): (t.FLOAT, math.inf),
+    ("math", "NAN"): (t.FLOAT, math.nan),
+}
+
+
+def modules() -> tuple[str, ...]:
+    """The names of all modules."""
+    return library.modules()
+
+
+def members(module: str) -> list[str]:
+    """Functions and constants of a module; none if there is no such module."""
+    if module not in modules():
+        return []
+    others = [name for own, name in (*CONSTANTS, PARSE_AS) if own == module]
+    return [*library.functions(module), *others]
+
+
+def behind(path: ast.Path) -> tuple[str, ...] | None:
+    """What stands behind `std` in a path; None if it does not lead there."""
+    first, *rest = (name.text for name in path.names)
+    return tuple(rest) if first == "std" and rest else None
+
+
+def problem(names: Sequence[str]) -> tuple[str, str | None] | None:
+    """What is wrong with a path below `std`, and how to mend it; None if it names a module or a member of one."""
+    module, *rest = names
+    if module not in modules():
+        help_ = did_you_mean(module, list(modules()))
+        help_ = help_ or f"there are {', '.join(modules())}"
+        return f"there is no module `std::{module}`", help_
+    if len(rest) > 1 or (rest and rest[0] not in members(module)):
+        near = did_you_mean("::".join(rest), members(module))
+        return f"there is no `{'::'.join(rest)}` in `std::{module}`", near
+    return None
+
+
+def check_std_path(body: Body, node: ast.Node, names: Sequence[str]) -> Type:
+    """The type of a constant or a function as a value; `names` stand behind `std`."""
+    checker = body.checker
+    wrong = problem(names)
+    if wrong is None and len(names) == 1:
+        wrong = f"`std::{names[0]}` is a module, no value", f"write `{names[0]}::..`"
+    if wrong is not None:
+        checker.report("E2001", wrong[0], node, wrong[1])
+        return t.UNKNOWN
+    module, name = names
+    if (module, name) in CONSTANTS:
+        type_, value = CONSTANTS[module, name]
+        checker.facts.names[id(node)] = ConstantName(type_, value)
+        return type_
+    function, *others = library.load(checker, module, name)
+    if others:
+        checker.not_yet("a function that is written for several types, as a value,", node)
+        return t.UNKNOWN
+    checker.facts.names[id(node)] = FunctionName(function)
+    types, result = library.meanings(function)
+    return t.Function(tuple(types), result)
+
+
+def check_std_call(
+    body: Body, node: ast.Call, path: ast.Path, names: Sequence[str], expected: Type | None
+) -> Type:
+    """The type of a call of `std::..`; `names` stand behind `std`."""
+    from concerto.check.calls import check_all
+
+    checker = body.checker
+    wrong = problem(names)
+    if wrong is None and len(names) == 1:
+        wrong = f"`std::{names[0]}` is a module, no function", f"write `{names[0]}::..(..)`"
+    if wrong is None and tuple(names) in CONSTANTS:
+        checker.report("E3009", f"`{names[-1]}` is a constant", path, "remove the `()`")
+    elif wrong is not None:
+        checker.report("E2001", wrong[0], path, wrong[1])
+    elif tuple(names) == PARSE_AS:
+        return check_parse_as(body, node, expected)
+    else:
+        forms = library.load(checker, *names)
+        return _call(body, node, names[-1], forms)
+    check_all(body, node)
+    return t.UNKNOWN
+
+
+def _call(body: Body, node: ast.Call, name: str, forms: list[FunctionInfo]) -> Type:
+    if node.type_args:
+        body.checker.report("E3017", f"`{name}` takes no type arguments", node)
+    if len(forms) > 1:
+        return _chosen(body, node, name, forms)
+    function = forms[0]
+    types, result = library.meanings(function)
+    slots = library.bind_arguments(body, node, name, function.params, types)
+    _constant_arguments(body, function, slots)
+    body.checker.facts.calls[id(node)] = CallLibrary(function, tuple(slots))
+    return result
+
+
+def _constant_arguments(body: Body, function: FunctionInfo, slots: list[ast.Expr | None]) -> None:
+    """What a call says when its arguments are written out: the variables that it reads, places without a value."""
+    match function.name, slots:
+        case (
+            "std::env::get" | "std::env::require" | "std::env::has",
+            [ast.Literal(value=str(name))],
+        ):
+            body.checker.env.add(name)
+        case "std::fmt::format", [
+            ast.Literal(value=str(template)) as text,
+            ast.ArrayLiteral() as args,
+        ]:
+            _check_format(body, text, template, args)
+        case _:
+            pass
+
+
+def _check_format(body: Body, text: ast.Expr, template: str, args: ast.ArrayLiteral) -> None:
+    """E3032 for a place without an argument, W3014 for an argument without a place."""
+    wanted: set[int] = set()
+    following = 0
+    for found in re.finditer(r"\{\{\}\}|\{([0-9]*)\}", template):
+        if found[0] != "{{}}":
+            wanted.add(int(found[1]) if found[1] else following)
+            following += not found[1]
+    given = len(args.items)
+    missing = sorted(at for at in wanted if at >= given)
+    if missing:
+        message = f"the template wants argument {missing[0]}, but there are {given}"
+        body.checker.report("E3032", message, text, "arguments count from 0")
+    for at, arg in enumerate(args.items):
+        if at not in wanted:
+            message = "the template has no place for this argument"
+            body.checker.report("W3014", message, arg, "add `{}` where it goes")
+
+
+def _chosen(body: Body, node: ast.Call, name: str, forms: list[FunctionInfo]) -> Type:
+    """A call of a function that is written for several types: the first form that the arguments fit."""
+    from concerto.check.exprs import check_expr
+
+    checker = body.checker
+    placed = library.place_arguments(body, node, name, forms[0].params)
+    given: list[tuple[int, ast.Expr, Type]] = []
+    for slot, arg in placed:
+        type_ = t.resolve(check_expr(body, arg.value, None))
+        if slot is not None:
+            given.append((slot, arg.value, type_))
+
+    def fits(form: FunctionInfo) -> bool:
+        return all(t.assign(type_, form.params[slot].type) is not None for slot, _, type_ in given)
+
+    form = next((form for form in forms if fits(form)), forms[-1])
+    slots: list[ast.Expr | None] = [None] * len(form.params)
+    for slot, value, type_ in given:
+        slots[slot] = value
+        wanted = form.params[slot].type
+        steps = t.assign(type_, wanted)
+        if steps is None:
+            checker.mismatch(wanted, type_, value)
+        elif steps:
+            checker.facts.steps[id(value)] = (steps, wanted)
+    checker.facts.calls[id(node)] = CallLibrary(form, tuple(slots))
+    return form.result

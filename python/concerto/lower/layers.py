@@ -1,0 +1,147 @@
+"""Decorators of functions to code: each layer is a hidden function that hands the arguments on to the one inside of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from concerto.check import types as t
+from concerto.check.checked import FunctionInfo, Layers
+from concerto.lower.functions import Builder, Label, finish_function
+from concerto.lower.ir import Function
+from concerto.source import Span
+
+if TYPE_CHECKING:
+    from concerto.lower.program import Tables
+
+
+class Around:
+    """The layers of one function, from the inside out. All have its arguments in their first registers."""
+
+    def __init__(self, tables: Tables, info: FunctionInfo, span: Span, body: int) -> None:
+        assert info.layers is not None
+        self.tables, self.info, self.span = tables, info, span
+        self.layers: Layers = info.layers
+        self.inside = body
+        #: Whether what is inside gives its value with the number of attempts.
+        self.counts = False
+
+    def build(self) -> None:
+        """All layers but the outermost call, in their order."""
+        layers = self.layers
+        if layers.attempt_ms is not None:
+            self._limit(layers.attempt_ms)
+        if layers.retry is not None:
+            self._retry()
+        elif layers.log is not None:
+            self._hidden("once", [])
+            self.counts = True
+        if layers.total_ms is not None:
+            self._limit(layers.total_ms)
+        if layers.log is not None:
+            self._hidden("log", [layers.log, self.info.name])
+            self.counts = False
+
+    def begin(self) -> tuple[Builder, int]:
+        """Code with room for the arguments, and a register with the function inside."""
+        builder = Builder(self.tables)
+        count = len(self.info.params)
+        first = builder.temporary(count)
+        function = builder.temporary()
+        copies = builder.temporary(count)
+        for position in range(count):
+            builder.emit("copy", copies + position, first + position)
+        builder.emit("closure", function, self.inside, copies, count)
+        return builder, function
+
+    def _finish(self, builder: Builder) -> None:
+        place = self.tables.reserve()
+        code = finish_function(builder, self.info.name, self.span, False, None, [], t.ANY)
+        self.tables.hidden[place] = code
+        self.inside = self.tables.first_hidden + place
+
+    def _call(self, builder: Builder, name: str, args: list[str | int], function: int) -> int:
+        """Calls a function of the library with constants and the function inside."""
+        library = self.tables.library(self.layers.functions[name])
+        first = builder.temporary(len(args) + 1)
+        for position, arg in enumerate(args, first):
+            if isinstance(arg, int):
+                builder.emit("int", position, arg)
+            else:
+                builder.emit("const", position, self.tables.constant(arg))
+        builder.emit("move", first + len(args), function)
+        result = builder.temporary()
+        builder.emit("call", result, library, first, len(args) + 1, at=self.span)
+        return result
+
+    def _hidden(self, name: str, args: list[str | int]) -> None:
+        builder, function = self.begin()
+        builder.emit("return", self._call(builder, name, args, function))
+        self._finish(builder)
+
+    def _retry(self) -> None:
+        retry = self.layers.retry
+        assert retry is not None
+        builder, function = self.begin()
+        first = builder.temporary(6)
+        builder.emit("int", first, retry.attempts)
+        builder.emit("const", first + 1, self.tables.constant(retry.backoff))
+        builder.emit("int", first + 2, retry.delay_ms)
+        builder.emit("int", first + 3, retry.max_delay_ms)
+        kinds = builder.temporary(len(retry.on))
+        for position, kind in enumerate(retry.on, kinds):
+            builder.emit("const", position, self.tables.constant(kind))
+        builder.emit("array", first + 4, kinds, len(retry.on))
+        builder.emit("move", first + 5, function)
+        pair = builder.temporary()
+        library = self.tables.library(self.layers.functions["retry"])
+        builder.emit("call", pair, library, first, 6, at=self.span)
+        if self.layers.log is None:
+            builder.emit("tuple_field", pair, pair, 0)
+        else:
+            self.counts = True
+        builder.emit("return", pair)
+        self._finish(builder)
+
+    def _limit(self, ms: int) -> None:
+        """In time, the value as it is; else the error as the function has it."""
+        from concerto.lower.exprs import convert
+
+        late = self.layers.late
+        assert late is not None
+        builder, function = self.begin()
+        outcome = self._call(builder, "timeout", [ms], function)
+        value, expired = builder.temporary(), Label()
+        builder.emit("unwrap_or_jump", value, outcome, expired)
+        builder.emit("return", value)
+        builder.place(expired)
+        builder.emit("payload", outcome, outcome)
+        if late.wanted is not None and self.info.node is not None:
+            convert(builder, late.steps, late.wanted, outcome, self.info.node)
+        builder.emit("err", outcome, outcome)
+        if self.counts:
+            pair = builder.temporary(2)
+            builder.emit("move", pair, outcome)
+            builder.emit("int", pair + 1, 1)
+            builder.emit("tuple", outcome, pair, 2)
+        builder.emit("return", outcome)
+        self._finish(builder)
+
+
+def with_layers(tables: Tables, info: FunctionInfo, code: Function) -> Function:
+    """A function whose body is `code`, which has its parameters, with the layers of its decorators around it."""
+    assert info.layers is not None
+    span = Span(*code.span)
+    place = tables.reserve()
+    tables.hidden[place] = Function(
+        name=code.name, file=code.file, span=code.span, public=False, doc=None, params=[],
+        result=code.result, registers=code.registers, code=code.code, spans=code.spans,
+    )  # fmt: skip
+    around = Around(tables, info, span, tables.first_hidden + place)
+    around.build()
+    builder, function = around.begin()
+    result = builder.temporary()
+    builder.emit("call_value", result, function, builder.next, 0, at=span)
+    builder.emit("return", result)
+    return finish_function(
+        builder, code.name, span, code.public, code.doc, code.params, info.result
+    )

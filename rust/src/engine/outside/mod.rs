@@ -1,0 +1,138 @@
+//! Answers what the library asks of the world: randomness, time, the environment, the log.
+//!
+//! What a run may do is said by the runtime's options. A refusal is an error value of the language; only arguments that make no sense panic.
+
+mod random;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::clock::Clock;
+use crate::config::RetryConfig;
+use crate::log::LogLevel;
+use crate::value::{Key, MapValue, Text, Value, builtin};
+use crate::vm::{PanicKind, Request, Resume};
+
+/// What one run keeps between two requests.
+pub(super) struct Outside {
+    random: Mutex<fastrand::Rng>,
+    start: Instant,
+}
+
+impl Outside {
+    pub(super) fn new(seed: Option<u64>, clock: &Clock) -> Self {
+        let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Self { random: Mutex::new(random), start: clock.now() }
+    }
+}
+
+/// Answers one request.
+pub(super) async fn answer(
+    shared: &Shared,
+    outside: &Outside,
+    request: Request,
+    args: &[Value],
+) -> Resume {
+    let value = match (request, args) {
+        (Request::RandomFloat, []) => Ok(random::float(&outside.random)),
+        (Request::RandomInt, [Value::Int(least), Value::Int(bound)]) => {
+            random::int(&outside.random, *least, *bound)
+        }
+        (Request::RandomUuid, []) => random::uuid(),
+        (Request::RandomBytes, [Value::Int(count)]) => random::bytes(*count),
+        (Request::TimeNow, []) => Ok(now_ms(&shared.clock).into()),
+        (Request::TimeMonotonic, []) => {
+            Ok(whole(shared.clock.since(outside.start).as_millis()).into())
+        }
+        (Request::TimeSleep, [Value::Int(ms)]) => {
+            sleep(&shared.clock, *ms).await;
+            Ok(Value::Nil)
+        }
+        (Request::EnvRead, [Value::Str(name)]) => Ok(read_variable(shared, name)),
+        (Request::EnvHas, [Value::Str(name)]) => Ok(shared.environment.has(name).into()),
+        (Request::EnvAll, []) => Ok(variables(shared)),
+        (Request::EnvArgs, []) => {
+            let args = shared.args.iter().map(|arg| Value::from(arg.as_str()));
+            Ok(Value::array(args.collect()))
+        }
+        (Request::LogWrite, [Value::Str(level), Value::Str(message), Value::Map(fields)]) => {
+            log(shared, level, message, fields);
+            Ok(Value::Nil)
+        }
+        (
+            Request::RetryDelay,
+            [Value::Int(retry), Value::Str(backoff), Value::Int(first), Value::Int(longest)],
+        ) => Ok(retry_delay(shared, *retry, backoff, [*first, *longest]).into()),
+        (request, _) => {
+            let message = format!("wrong arguments of `{}`", request.name());
+            Err((PanicKind::TypeMismatch, message))
+        }
+    };
+    match value {
+        Ok(value) => Resume::Value(value),
+        Err((kind, message)) => Resume::Panic(kind, message),
+    }
+}
+
+type Answer = Result<Value, (PanicKind, String)>;
+
+fn whole(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the years of clocks fit")]
+fn now_ms(clock: &Clock) -> i64 {
+    (clock.unix_seconds() * 1000.0).floor() as i64
+}
+
+async fn sleep(clock: &Clock, ms: i64) {
+    // No time at all still lets other tasks go first.
+    if let Ok(ms @ 1..) = u64::try_from(ms) {
+        clock.sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+/// Milliseconds before retry number `retry`, by the rules of model calls (C-69, C-70).
+fn retry_delay(shared: &Shared, retry: i64, backoff: &str, [first, longest]: [i64; 2]) -> i64 {
+    let ms = |number: i64| u64::try_from(number).unwrap_or(0);
+    let policy = RetryConfig {
+        backoff: Some(backoff.to_owned()),
+        initial_delay_ms: Some(ms(first)),
+        max_delay_ms: Some(ms(longest)),
+        ..RetryConfig::default()
+    };
+    let delay = shared.client.retry_delay(&policy, u32::try_from(retry).unwrap_or(1));
+    whole(delay.as_millis())
+}
+
+fn read_variable(shared: &Shared, name: &str) -> Value {
+    match shared.environment.read(name) {
+        Ok(value) => Value::ok(Value::from(value)),
+        Err(missing) => {
+            Value::err(builtin::env_error(&missing.message(name), missing.kind(), name))
+        }
+    }
+}
+
+fn variables(shared: &Shared) -> Value {
+    let all = shared.environment.all();
+    let map: MapValue =
+        all.into_iter().map(|(name, value)| (Key::Str(Text::new(name)), value.into())).collect();
+    Value::Map(map.into())
+}
+
+fn log(shared: &Shared, level: &str, message: &str, fields: &MapValue) {
+    use std::fmt::Write;
+    let level = level.parse().unwrap_or(LogLevel::Info);
+    shared.program_log.write(level, || {
+        let mut line = message.to_owned();
+        for (key, value) in fields.iter() {
+            // Writing to a String cannot fail.
+            let _ = write!(line, " {}={value}", key.to_value());
+        }
+        line
+    });
+}

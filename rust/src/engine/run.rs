@@ -1,0 +1,278 @@
+//! Drives the tasks of one run: one at a time, each from one suspension to the next, so that between two of them nothing else happens in the
+//! program. Effects of the others make progress meanwhile.
+
+use std::sync::Arc;
+
+use super::answers::{Answer, Answered};
+use super::emits::Outlet;
+use super::tree::{Refused, Tree};
+use super::{BUDGET, EFFECTS, Engine, broken, emitted, failed, frames, panicked, streams};
+use crate::error::RunError;
+use crate::log::LogLevel;
+use crate::value::{Key, MapValue, Text, Value};
+use crate::vm::{Effect, PanicKind, Request, Resume, Step};
+
+/// What an effect comes to: an answer at once, or the task has suspended.
+type Next = Option<Resume>;
+
+/// A run that goes on.
+pub(super) struct Run<'e, O> {
+    engine: &'e Engine<'e>,
+    outlet: &'e mut O,
+    tree: Tree<'e>,
+    /// Answers that came while a task was computing.
+    arrived: std::collections::VecDeque<(u64, Answered)>,
+    /// A task to be cancelled when the one that runs, which belongs to it, suspends.
+    doomed: Option<u64>,
+    effects: u32,
+}
+
+impl<'e, O: Outlet> Run<'e, O> {
+    pub(super) fn new(engine: &'e Engine<'e>, outlet: &'e mut O) -> Self {
+        let shared = engine.shared;
+        let tree = Tree::new(shared.program.clone(), shared.max_call_depth, shared.max_tasks);
+        Self {
+            engine,
+            outlet,
+            tree,
+            arrived: std::collections::VecDeque::new(),
+            doomed: None,
+            effects: 0,
+        }
+    }
+
+    /// Calls a function and drives all tasks until it has ended.
+    pub(super) async fn call(
+        &mut self,
+        function: usize,
+        args: Vec<Value>,
+    ) -> Result<Value, RunError> {
+        self.tree.start(function, args);
+        loop {
+            let (id, resume) = self.next().await?;
+            self.go_on(id, resume).await?;
+            if let Some(doomed) = self.doomed.take() {
+                self.tree.cancel(doomed);
+            }
+            if let Some(value) = self.tree.result.take() {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// The task that goes on next.
+    async fn next(&mut self) -> Result<(u64, Resume), RunError> {
+        loop {
+            if let Some((id, resume)) = self.tree.starts.pop() {
+                if self.tree.task(id).is_some() {
+                    return Ok((id, resume));
+                }
+                continue;
+            }
+            let answer = match self.arrived.pop_front() {
+                Some(answer) => Some(answer),
+                None => self.tree.answers.next().await,
+            };
+            let Some((id, answered)) = answer else { return Err(stuck()) };
+            if self.tree.answered(id) {
+                let resume = self.tell(answered?).await?;
+                return Ok((id, resume));
+            }
+        }
+    }
+
+    /// Sends the record of an answer.
+    async fn tell(&mut self, answer: Answer) -> Result<Resume, RunError> {
+        if let Some((channel, value)) = answer.record {
+            self.engine.send(channel, value, self.outlet).await?;
+        }
+        Ok(answer.resume)
+    }
+
+    /// Runs a task up to its next suspension or its end.
+    async fn go_on(&mut self, id: u64, mut resume: Resume) -> Result<(), RunError> {
+        loop {
+            let Some(task) = self.tree.task(id) else { return Ok(()) };
+            resume = match task.fiber.run(resume, BUDGET) {
+                Step::Done(value) => {
+                    return self.tree.ended(id, value).map_err(|(at, why)| self.refused(at, why));
+                }
+                Step::Failed { error, trace } => {
+                    return Err(failed(error, &self.tree.trace(id, trace)));
+                }
+                Step::Panicked(mut panic) => {
+                    panic.trace = self.tree.trace(id, panic.trace);
+                    return Err(panicked(panic));
+                }
+                Step::Broken { what, trace } => return Err(broken(what, &trace)),
+                Step::Yield => {
+                    self.give_way().await;
+                    Resume::Continue
+                }
+                Step::Needs(effect) => match self.answer(id, effect).await? {
+                    Some(resume) => resume,
+                    None => return Ok(()),
+                },
+            };
+        }
+    }
+
+    /// Lets other runs and the host have a look; the task that computes stays the one whose turn it is.
+    async fn give_way(&mut self) {
+        if !self.tree.answers.is_empty() {
+            let arrived = self.tree.answers.arrived().await;
+            self.arrived.extend(arrived);
+        }
+        tokio::task::yield_now().await;
+    }
+
+    fn refused(&self, id: u64, why: Refused) -> RunError {
+        let trace = self.tree.waiting_at(id);
+        match why {
+            Refused::Panic(kind, message) => {
+                RunError::Panic { kind: kind.to_string(), message, trace: frames(&trace) }
+            }
+            Refused::Broken => broken("join", &trace),
+        }
+    }
+
+    /// Answers an effect of a task, or lets the task wait for its answer.
+    async fn answer(&mut self, id: u64, effect: Effect) -> Result<Next, RunError> {
+        self.effects = self.effects.wrapping_add(1);
+        if self.effects.is_multiple_of(EFFECTS) {
+            self.give_way().await;
+        }
+        let value = match effect {
+            Effect::Emit { channel, payload } => {
+                self.engine.send(channel.to_string(), emitted(payload), self.outlet).await?;
+                Value::Nil
+            }
+            Effect::Print { text, newline } => {
+                let line = if newline { format!("{text}\n") } else { text.to_string() };
+                self.outlet.print(&line).map_err(RunError::Handler)?;
+                Value::Nil
+            }
+            Effect::Env { name } => self.engine.env(&name),
+            Effect::ParseSchema { schema, text } => self.engine.parse_schema(schema, &text).await?,
+            Effect::Ask { model, input, answer } => {
+                let engine = self.engine;
+                let log = engine.log(&model);
+                if let Some(log) = &log {
+                    let start = log.start(&input);
+                    engine.send(log.channel().to_owned(), start, self.outlet).await?;
+                }
+                let call = async move { engine.ask(&model, &input, answer, log).await };
+                return self.suspend(id, call).await;
+            }
+            Effect::Stream { stream, request } => {
+                if !request.reads() && streams::is_idle(&stream) {
+                    let resume = streams::answer(&stream, request).await;
+                    let record = streams::record(&stream);
+                    return self.tell(Answer { resume, record }).await.map(Some);
+                }
+                let call = async move {
+                    let resume = streams::answer(&stream, request).await;
+                    Ok(Answer { resume, record: streams::record(&stream) })
+                };
+                return self.suspend(id, call).await;
+            }
+            Effect::Request { request: Request::TaskYield, .. } => {
+                self.tree.resume(id, Resume::Value(Value::Nil));
+                return Ok(None);
+            }
+            Effect::Request { request: Request::TaskIsCancelled, .. } => {
+                Value::Bool(self.doomed.is_some_and(|doomed| self.tree.belongs_to(id, doomed)))
+            }
+            Effect::Request { request, args } => {
+                let engine = self.engine;
+                if request == Request::TimeSleep {
+                    let wait = async move { Ok(engine.request(request, &args).await.into()) };
+                    return self.suspend(id, wait).await;
+                }
+                match engine.request(request, &args).await {
+                    Resume::Value(value) => value,
+                    other => return Ok(Some(other)),
+                }
+            }
+            Effect::FanOut { models } => Value::Int(self.engine.fan_out(&models)),
+            Effect::Test(request) => {
+                let what = "a test's instruction, outside of a test,";
+                let answer = self.engine.test_request(request);
+                return answer.map(Some).ok_or_else(|| broken(what, &self.tree.waiting_at(id)));
+            }
+            tasks => return self.answer_tasks(id, tasks),
+        };
+        Ok(Some(Resume::Value(value)))
+    }
+
+    /// Effects on other tasks.
+    fn answer_tasks(&mut self, id: u64, effect: Effect) -> Result<Next, RunError> {
+        let answer = match effect {
+            Effect::Join { form, work } => {
+                self.tree.join(id, form, work).map(|value| value.map(Resume::Value))
+            }
+            Effect::Spawn { function } => self.tree.spawn(id, &function).map(|()| None),
+            Effect::Await { task, as_result } => self.tree.wait_for(id, &task, as_result),
+            Effect::Cancel { task } => {
+                if let Some(other) = Tree::running(&task) {
+                    if self.tree.belongs_to(id, other) {
+                        self.doomed = Some(other);
+                    } else {
+                        self.tree.cancel(other);
+                    }
+                }
+                Ok(Some(Resume::Value(Value::Nil)))
+            }
+            _ => Err(Refused::Broken),
+        };
+        match answer {
+            Ok(Some(Resume::Panic(kind, message))) => {
+                Err(self.refused(id, Refused::Panic(kind, message)))
+            }
+            Ok(next) => Ok(next),
+            Err(why) => Err(self.refused(id, why)),
+        }
+    }
+
+    /// Lets a task wait for an effect; where no other task is there, at once.
+    async fn suspend(
+        &mut self,
+        id: u64,
+        effect: impl Future<Output = Answered> + Send + 'e,
+    ) -> Result<Next, RunError> {
+        if self.tree.is_alone() && self.arrived.is_empty() && self.doomed.is_none() {
+            let answer = effect.await?;
+            return self.tell(answer).await.map(Some);
+        }
+        self.tree.wait(id, Box::pin(effect));
+        Ok(None)
+    }
+
+    /// Tells of spawned tasks that nobody waited for, and cancels those that still run (6.2).
+    pub(super) async fn finish(mut self) -> Result<(), RunError> {
+        for id in self.tree.unfinished() {
+            let place = self.tree.waiting_at(id).into_iter().next();
+            self.engine.shared.client.log().write(LogLevel::Warn, || {
+                let at = place.map_or(String::new(), |frame| {
+                    format!(" at {}:{}:{}", frame.path, frame.line, frame.column)
+                });
+                format!("task {id} was cancelled{at}: it had not ended when the program did")
+            });
+            self.tree.cancel(id);
+        }
+        for (id, error) in self.tree.failed() {
+            let id = i64::try_from(id).unwrap_or(i64::MAX);
+            let fields = [("task", Value::Int(id)), ("error", error.message().into())];
+            let record: MapValue =
+                fields.into_iter().map(|(name, v)| (Key::Str(Text::new(name)), v)).collect();
+            let record = Value::Map(Arc::new(record));
+            self.engine.send("task:error".to_owned(), record, self.outlet).await?;
+        }
+        Ok(())
+    }
+}
+
+fn stuck() -> RunError {
+    let message = "each task waits for another one: none can go on".to_owned();
+    RunError::Panic { kind: PanicKind::Panic.to_string(), message, trace: Vec::new() }
+}

@@ -1,0 +1,109 @@
+//! Which open connections serve a call: one pool per connection of the program, server, limit for connecting, and tokio runtime.
+//!
+//! An open connection is driven by a task on the runtime that opened it, so no other runtime may use it: that one may stop at any time.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::runtime::{Handle, Id};
+use tokio::task::AbortHandle;
+
+use super::transport::{CONNECT, TransportOptions, build, wrong};
+use crate::config::ConnectionSettings;
+use crate::providers::Failure;
+
+/// All pools of a client, each made on first use.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    options: TransportOptions,
+    pools: Mutex<Vec<Arc<Pool>>>,
+}
+
+/// The connections to one server.
+#[derive(Debug)]
+pub(super) struct Pool {
+    connection: String,
+    server: String,
+    connect: Duration,
+    runtime: Id,
+    /// A task that waits for ever: it ends with its runtime.
+    watch: AbortHandle,
+    pub(super) client: reqwest::Client,
+    /// The first URL that was asked for, which is nearly always the next one too: reading a URL costs as much as all else before a request.
+    usual: OnceLock<(String, Url)>,
+}
+
+impl Pools {
+    pub(super) fn new(options: TransportOptions) -> Self {
+        Self { options, pools: Mutex::default() }
+    }
+
+    /// The pool of a connection for the current runtime, for attempts of at most `timeout`.
+    pub(super) fn pool(
+        &self,
+        settings: &ConnectionSettings,
+        timeout: Duration,
+    ) -> Result<Arc<Pool>, Failure> {
+        let (connection, server) = (&settings.name, server(&settings.base_url));
+        let (connect, runtime) = (timeout.min(CONNECT), Handle::current().id());
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |pool: &&Arc<Pool>| {
+            pool.runtime == runtime
+                && pool.connect == connect
+                && pool.server == server
+                && pool.connection == *connection
+                && pool.is_alive()
+        };
+        if let Some(pool) = pools.iter().find(fits) {
+            return Ok(Arc::clone(pool));
+        }
+        pools.retain(|pool| pool.is_alive());
+        let pool = Arc::new(Pool {
+            connection: connection.clone(),
+            server: server.to_owned(),
+            connect,
+            runtime,
+            client: build(&self.options, &settings.base_url, connect)?,
+            watch: tokio::spawn(std::future::pending::<()>()).abort_handle(),
+            usual: OnceLock::new(),
+        });
+        pools.push(Arc::clone(&pool));
+        Ok(pool)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// Scheme, host and port of a URL, as written.
+fn server(url: &str) -> &str {
+    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+    url.get(..end).unwrap_or(url)
+}
+
+impl Pool {
+    /// Whether the runtime of its connections runs.
+    fn is_alive(&self) -> bool {
+        !self.watch.is_finished()
+    }
+
+    pub(super) fn url(&self, text: &str) -> Result<Url, Failure> {
+        match self.usual.get() {
+            Some((usual, url)) if usual == text => Ok(url.clone()),
+            _ => {
+                let url = Url::parse(text).map_err(|_| wrong("base_url", "is no URL"))?;
+                let _ = self.usual.set((text.to_owned(), url.clone())); // the first stays
+                Ok(url)
+            }
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}

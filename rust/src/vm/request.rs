@@ -1,0 +1,65 @@
+//! What the library may ask of the world, by name: the operands of `effect`. `docs/ir.md` lists them.
+
+macro_rules! requests {
+    ($($variant:ident $name:literal $arity:literal;)*) => {
+        /// Something that the library asks of the world; the engine answers it with a value.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "docs/ir.md describes each")]
+        pub enum Request { $($variant),* }
+
+        /// Request, name and number of arguments of each.
+        static TABLE: &[(Request, &str, usize)] = &[$((Request::$variant, $name, $arity)),*];
+    };
+}
+
+requests! {
+    RandomFloat "random.float" 0;
+    RandomInt "random.int" 2;
+    RandomUuid "random.uuid" 0;
+    RandomBytes "random.bytes" 1;
+    TimeNow "time.now_ms" 0;
+    TimeMonotonic "time.monotonic_ms" 0;
+    TimeSleep "time.sleep" 1;
+    EnvRead "env.read" 1;
+    EnvHas "env.has" 1;
+    EnvAll "env.all" 0;
+    EnvArgs "env.args" 0;
+    LogWrite "log.write" 3;
+    TaskYield "task.yield" 0;
+    TaskIsCancelled "task.is_cancelled" 0;
+    RetryDelay "retry.delay" 4;
+}
+
+impl Request {
+    /// A request by its number.
+    #[must_use]
+    pub fn at(index: u32) -> Option<Self> {
+        TABLE.get(index as usize).map(|(request, ..)| *request)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        TABLE.get(self as usize).map_or("", |(_, name, _)| name)
+    }
+}
+
+/// The number of a request.
+#[must_use]
+pub fn find(name: &str) -> Option<u32> {
+    let index = TABLE.iter().position(|(_, own, _)| *own == name)?;
+    u32::try_from(index).ok()
+}
+
+/// How many arguments a request has.
+#[must_use]
+pub fn arity(index: u32) -> Option<usize> {
+    TABLE.get(index as usize).map(|(.., arity)| *arity)
+}
+
+/// Name and number of arguments of each.
+#[must_use]
+pub fn list() -> Vec<(&'static str, usize)> {
+    TABLE.iter().map(|(_, name, arity)| (*name, *arity)).collect()
+}

@@ -1,0 +1,21 @@
+//! Operands of the instructions on tasks.
+
+use super::effect::{PanicKind, Work};
+use super::natives::Failure;
+use crate::value::Value;
+
+/// The parts of `join_each`: a function, an array, and how many run at a time.
+pub(super) fn each(parts: Vec<Value>) -> Result<Work, Failure> {
+    let Ok([Value::Function(function), Value::Array(items), Value::Int(most)]) =
+        <[Value; 3]>::try_from(parts)
+    else {
+        return Err(Failure::Broken);
+    };
+    match usize::try_from(most) {
+        Ok(most) if most > 0 => Ok(Work::Each { function, items, most }),
+        _ => {
+            let message = format!("`max` must be at least 1, found {most}");
+            Err(Failure::Panic(PanicKind::InvalidArgument, message))
+        }
+    }
+}
