@@ -24,6 +24,7 @@ from tests.oracle.values import (
     Struct,
     Tuple,
     Value,
+    declared_name,
     display,
     equal,
     option,
@@ -114,7 +115,13 @@ plain(
         "task.id": lambda task: task.number,
     }
 )
-plain({"any.to_string": display, "any.typeof": type_name, "core.assert": _assert})
+plain(
+    {
+        "any.to_string": display,
+        "any.typeof": lambda value: declared_name(type_name(value)),
+        "core.assert": _assert,
+    }
+)
 plain({f"core.assert_{n}": functools.partial(_same, n == "eq") for n in ("eq", "ne")})
 
 

@@ -269,8 +269,13 @@ def sort_order(left: Value, right: Value) -> int:
             return (left != left) - (right != right) if found_order is None else found_order
 
 
+def declared_name(name: str) -> str:
+    """The name that a type is declared with: `Page` of `Page<Hit>`."""
+    return name.partition("<")[0]
+
+
 def type_name(value: Value) -> str:
-    """What `typeof` says."""
+    """The name of the type; of a generic one with its arguments."""
     match value:
         case None:
             return "Nil"
@@ -342,7 +347,8 @@ def _nested(value: Value, depth: int) -> str:
             return _nested(fields[0], depth + 1)
         case Struct(type_, fields):
             inside = named(type_.fields, fields)
-            return f"{type_.name} {{ {inside} }}" if inside else f"{type_.name} {{ }}"
+            declared = declared_name(type_.name)
+            return f"{declared} {{ {inside} }}" if inside else f"{declared} {{ }}"
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]
             if form == "unit":
@@ -402,7 +408,8 @@ def to_host(value: Value) -> Any:
             return {to_host(key): to_host(item) for key, item in entries}
         case Struct(type_, fields):
             return host.Record(
-                type_.name, dict(zip(type_.fields, map(to_host, fields), strict=True))
+                declared_name(type_.name),
+                dict(zip(type_.fields, map(to_host, fields), strict=True)),
             )
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]

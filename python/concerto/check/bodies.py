@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, Local, Raise
+from concerto.check.checked import FunctionInfo, Local, Need, Raise, Use
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type
@@ -45,6 +45,35 @@ class TryState:
 
 
 @dataclass
+class Demands:
+    """What a function asks of others, closures in it included."""
+
+    uses: list[Use] = field(default_factory=list)
+    needs: list[Need] = field(default_factory=list)
+    bounds: list[Bound] = field(default_factory=list)
+
+    def use(self, use: Use) -> None:
+        """A function is used with type arguments, which must meet its bounds once they are known."""
+        function = use.function
+        meaning = t.meaning(function.type_params, use.args)
+        self.uses.append(use)
+        for param in function.type_params:
+            for bound in param.bounds:
+                ref = t.TraitRef(bound.name, tuple(t.substitute(a, meaning) for a in bound.args))
+                self.bounds.append(Bound(meaning[param.name], ref, use.node, function.name))
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A bound of `what`, and the type that is to meet it."""
+
+    type: Type
+    trait: t.TraitRef
+    node: ast.Node
+    what: str
+
+
+@dataclass
 class Body:
     """The state of the check of one body."""
 
@@ -71,6 +100,11 @@ class Body:
     """Where the errors go that leave an element."""
     #: Empty literals with the types of what they hold, which a later use may decide.
     empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
+    demands: Demands = field(default_factory=Demands)
+
+    def __post_init__(self) -> None:
+        if self.outer is not None:
+            self.demands = self.outer.demands
 
     def declare(self, local: Local) -> None:
         """Makes a variable known in the innermost scope; it may shadow another."""
@@ -147,10 +181,15 @@ class Body:
             steps = t.assign(error, result.err)
             if steps is not None:
                 return Raise("return", steps, result.err)
+            convert = _conversion(self, error, result.err, at)
+            if convert is not None:
+                return Raise("return", wanted=result.err, convert=convert)
             if lenient:
                 return Raise("fail")
             message = f"`{shown}` does not convert to `{t.show(result.err)}`"
             help_ = f"change the result to `Result<{t.show(result.ok)}, {shown}>`"
+            if isinstance(t.resolve(result.err), t.Struct | t.Enum) and not t.is_error(result.err):
+                help_ += f", or write `impl From<{shown}> for {t.show(result.err)} {{ .. }}`"
             self.checker.report("E3035", message, at, help_)
         elif not implicit:
             message = f"{what} cannot pass an error on from here"
@@ -167,49 +206,86 @@ class Body:
         return Raise("fail")
 
 
+def _conversion(body: Body, error: Type, wanted: Type, at: ast.Node) -> Use | None:
+    """`From::from` of a user's `impl` from one error type to another."""
+    from concerto.check.traits import satisfies
+
+    source, target = t.settled(error), t.settled(wanted)
+    if t.UNKNOWN in (source, target) or not satisfies(
+        body.checker, target, t.TraitRef("From", (source,))
+    ):
+        return None
+    use = Use(body.checker.traits["From"].methods["from"], (target, source), at)
+    body.demands.use(use)
+    return use
+
+
 def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     """All functions, then the top-level statements."""
-    from concerto.check.lints import check_empties
-
-    for function in checker.functions.values():
+    for function in _functions(checker):
         if function.node and function.node.body:
             check_function(checker, function, function.node)
     if top:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}], can_await=True)
         statements(body, tuple(top))
-        check_unused(body)
-        check_empties(body)
+        finish(body)
+
+
+def _functions(checker: Checker) -> list[FunctionInfo]:
+    """All functions with a body: those of the program, of its traits and of its `impl` blocks."""
+    traits = [method for trait in checker.traits.values() for method in trait.methods.values()]
+    blocks = [method for impl in checker.impls for method in impl.methods.values()]
+    return [*checker.functions.values(), *traits, *blocks]
 
 
 def check_function(checker: Checker, function: FunctionInfo, node: ast.Function) -> None:
     """The body of a declared function."""
-    from concerto.check.exprs import check_expr
-    from concerto.check.lints import check_empties, check_tail
+    from concerto.check.generics import scope
 
-    assert node.body is not None
     is_test = function.test is not None
-    is_entry = is_test or function.name == "main"
+    is_entry = is_test or (function.name == "main" and function.owner is None)
     can_await = is_test or node.is_async
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=can_await)
     body.in_test = is_test
     body.scopes.append({})
     for param in function.params:
         body.declare(param.local)
+    with scope(checker, function.scope):
+        _function_body(body, function, node)
+    finish(body, function)
+
+
+def _function_body(body: Body, function: FunctionInfo, node: ast.Function) -> None:
+    from concerto.check.exprs import check_expr
+    from concerto.check.lints import check_tail
+
+    assert node.body is not None
     result = t.resolve(function.result)
-    no_value = result == t.NIL
-    if no_value:
+    if result == t.NIL:
         check_tail(body, node.body, check_expr(body, node.body, None, discarded=True))
-    else:
-        body.tail = node.body.tail
-        found = check_expr(body, node.body, result, is_body=True)
-        if node.body.tail is None and found != t.NEVER and t.resolve(found) != t.UNKNOWN:
-            end = Span(node.body.span.end - 1, node.body.span.end)
-            message = f"`{function.name}` can end without a value: expected `{t.show(result)}`"
-            checker.report(
-                "E3031", message, end, "end it with an expression without `;`, or with `return`"
-            )
+        return
+    body.tail = node.body.tail
+    found = check_expr(body, node.body, result, is_body=True)
+    if node.body.tail is None and found != t.NEVER and t.resolve(found) != t.UNKNOWN:
+        end = Span(node.body.span.end - 1, node.body.span.end)
+        message = f"`{function.name}` can end without a value: expected `{t.show(result)}`"
+        help_ = "end it with an expression without `;`, or with `return`"
+        body.checker.report("E3031", message, end, help_)
+
+
+def finish(body: Body, function: FunctionInfo | None = None) -> None:
+    """What can be said when all types of a body are decided."""
+    from concerto.check.lints import check_empties
+    from concerto.check.traits import require
+
     check_unused(body)
     check_empties(body)
+    for bound in body.demands.bounds:
+        require(body.checker, bound.type, bound.trait, bound.node, bound.what)
+    if function is not None and function.is_generic:
+        function.uses, function.needs = body.demands.uses, body.demands.needs
+    else:
+        body.checker.uses += body.demands.uses
 
 
 def check_unused(body: Body) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, library, std, testing
+from concerto.check import builtins, library, methods, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
     FORMS,
     CallBuiltin,
     CallContext,
-    CallFunction,
     CallNative,
     CallTask,
     CallVariant,
-    FunctionInfo,
     ParseSchema,
     Raise,
 )
 from concerto.check.closures import check_value_call
+from concerto.check.function_calls import call_function
+from concerto.check.methods import Method
 from concerto.check.model_calls import (
     RECORD_MAKERS,
     make_record,
@@ -25,8 +25,10 @@ from concerto.check.model_calls import (
     schema_type,
     stream_method,
 )
+from concerto.check.names import associated
 from concerto.check.tasks import check_race
 from concerto.check.types import Type
+from concerto.check.variants import Variant, find_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
@@ -60,14 +62,19 @@ def _in_parentheses(body: Body, node: ast.Expr) -> bool:
 
 def check_all(body: Body, node: ast.Call) -> None:
     """The arguments of a call that was reported."""
+    for arg in node.args:
+        check_argument(body, arg.value)
+
+
+def check_argument(body: Body, value: ast.Expr) -> None:
+    """An argument that belongs to no parameter."""
     from concerto.check.exprs import check_expr
 
-    for arg in node.args:
-        hint = None
-        if isinstance(arg.value, ast.Closure):
-            # What its parameters are, the call would have said.
-            hint = t.Function((t.UNKNOWN,) * len(arg.value.params), t.UNKNOWN)
-        check_expr(body, arg.value, hint)
+    hint = None
+    if isinstance(value, ast.Closure):
+        # What its parameters are, the call would have said.
+        hint = t.Function((t.UNKNOWN,) * len(value.params), t.UNKNOWN)
+    check_expr(body, value, hint)
 
 
 def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) -> Type:
@@ -79,7 +86,10 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
 
             return check_value_call(body, node, check_expr(body, node.callee, None))
         if name in checker.functions:
-            return _function(body, node, checker.functions[name])
+            if checker.functions[name].test is not None:
+                check_all(body, node)
+                return testing.refuse_use(checker, name, node)
+            return call_function(body, node, Method(checker.functions[name], {}), expected)
         if library.is_intrinsic(checker, name):
             return library.check_intrinsic(body, node, name, expected)
         if name in testing.NAMES:
@@ -92,15 +102,20 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             check_all(body, node)
             checker.report("E3009", f"`{name}` is a type", node.callee, f"write `{name} {{ .. }}`")
             return t.UNKNOWN
-    elif path.names[0].text in checker.enums:
-        return _variant(body, node, path)
+    elif (variant := find_variant(checker, path, expected)) is not None:
+        return _variant(body, node, path, variant)
     elif name in ("LlmError::new", "AgentError::new"):
         return _new_error(body, node, name)
     elif name in RECORD_MAKERS:
         return make_record(body, node, name)
-    below = std.behind(path)
-    if below is not None:
+    elif (below := std.behind(path)) is not None:
         return std.check_std_call(body, node, path, below, expected)
+    else:
+        method = associated(body, path)
+        if method is not None:
+            return call_function(body, node, method, expected)
+        check_all(body, node)
+        return t.UNKNOWN
     check_all(body, node)
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
@@ -108,73 +123,17 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     return t.UNKNOWN
 
 
-def _function(body: Body, node: ast.Call, function: FunctionInfo) -> Type:
+def _variant(body: Body, node: ast.Call, path: ast.Path, variant: Variant) -> Type:
     from concerto.check.exprs import check_expr
 
-    checker = body.checker
-    if function.test is not None:
-        testing.refuse_call(checker, function, node)
-        check_all(body, node)
-        return t.UNKNOWN
-    if node.type_args:
-        checker.report("E3017", f"`{function.name}` takes no type arguments", node)
-    slots: list[ast.Expr | None] = [None] * len(function.params)
-    names = [param.name for param in function.params]
-    for position, arg in enumerate(node.args):
-        if arg.name is not None:
-            if arg.name.text not in names:
-                help_ = did_you_mean(arg.name.text, names)
-                checker.report(
-                    "E3032", f"`{function.name}` has no parameter `{arg.name}`", arg.name, help_
-                )
-                check_expr(body, arg.value, None)
-                continue
-            slot = names.index(arg.name.text)
-        else:
-            slot = position
-        if slot >= len(slots):
-            wanted = f"`{function.name}` takes {len(slots)} argument{'s' if len(slots) != 1 else ''}, found {len(node.args)}"
-            checker.report("E3032", wanted, arg)
-            check_expr(body, arg.value, None)
-            continue
-        if slots[slot] is not None:
-            checker.report("E3032", f"`{names[slot]}` is given twice", arg)
-        slots[slot] = arg.value
-        check_expr(body, arg.value, function.params[slot].type)
-    missing = [
-        p.name
-        for p, slot in zip(function.params, slots, strict=True)
-        if slot is None and not p.has_default
-    ]
-    if missing:
-        shown = ", ".join(f"`{name}`" for name in missing)
-        checker.report("E3032", f"`{function.name}` needs {shown}", node)
-    checker.facts.calls[id(node)] = CallFunction(function, tuple(slots))
-    return function.call_type
-
-
-def _variant(body: Body, node: ast.Call, path: ast.Path) -> Type:
-    from concerto.check.exprs import check_expr
-
-    checker, word = body.checker, path.names[-1].text
-    enum = checker.enums[path.names[0].text]
-    for number, variant in enumerate(enum.variants):
-        if variant.name != word:
-            continue
-        if variant.form != "tuple" or len(node.args) != len(variant.fields):
-            wanted = f"`{path}` has {len(variant.fields)} parts, found {len(node.args)}"
-            checker.report("E3032", wanted, node)
-        for arg, field in zip(node.args, variant.fields, strict=False):
-            check_expr(body, arg.value, field.type)
-        args = tuple(arg.value for arg in node.args)
-        checker.facts.calls[id(node)] = CallVariant(enum, number, args)
-        return t.Enum(enum.name)
-    check_all(body, node)
-    names = [variant.name for variant in enum.variants]
-    checker.report(
-        "E2001", f"`{enum.name}` has no variant `{word}`", path, did_you_mean(word, names)
-    )
-    return t.UNKNOWN
+    if variant.form != "tuple" or len(node.args) != len(variant.fields):
+        wanted = f"`{path}` has {len(variant.fields)} parts, found {len(node.args)}"
+        body.checker.report("E3032", wanted, node)
+    for arg, field in zip(node.args, variant.fields, strict=False):
+        check_expr(body, arg.value, field.type)
+    args = tuple(arg.value for arg in node.args)
+    body.checker.facts.calls[id(node)] = CallVariant(variant.type, variant.number, args)
+    return variant.type
 
 
 def _new_error(body: Body, node: ast.Call, name: str) -> Type:
@@ -336,6 +295,9 @@ def _method(
         check_all(body, node)
         checker.not_yet("a method of a value of type `Any`", name)
         return t.UNKNOWN
+    own = methods.own(checker, receiver, name.text)
+    if own is not None and own.function.is_method:
+        return call_function(body, node, own, expected, object_)
     if receiver in (t.MODEL, t.BUILDER):
         return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
@@ -350,16 +312,14 @@ def _method(
         forms = library.find(checker, table, name.text) if table else []
         if forms:
             return library.call_method(body, node, object_, receiver, forms)
+        found = methods.find(checker, receiver, name.text, name, called=True)
+        if found is not None:
+            return call_function(body, node, found, expected, object_)
         check_all(body, node)
-        names = [*builtins.method_names(receiver), *library.method_names(table)]
-        names += [*_TASK_METHODS] if isinstance(receiver, t.Task) else []
-        names += ["context"] if isinstance(receiver, t.Result) else []
-        help_ = did_you_mean(name.text, names)
-        if isinstance(receiver, t.Struct) and receiver.name in checker.structs:
-            fields = checker.structs[receiver.name].fields
-            if any(f.name == name.text and isinstance(f.type, t.Function) for f in fields):
-                help_ = f"call the function in the field: `(x.{name})(..)`"
-        checker.report("E3011", f"`{t.show(receiver)}` has no method `{name}`", name, help_)
+        more = library.method_names(table)
+        more += [*_TASK_METHODS] if isinstance(receiver, t.Task) else []
+        more += ["context"] if isinstance(receiver, t.Result) else []
+        _no_method(body, receiver, name, more)
         return t.UNKNOWN
     if len(node.args) != len(method.params):
         count = len(method.params)
@@ -410,6 +370,25 @@ def _context(body: Body, node: ast.Call, object_: ast.Expr, receiver: t.Result) 
     return receiver
 
 
+def _no_method(body: Body, receiver: Type, name: ast.Name, more: list[str]) -> None:
+    """E3011."""
+    checker, shown = body.checker, t.show(receiver)
+    names = [*builtins.method_names(receiver), *more, *methods.names(checker, receiver)]
+    help_ = did_you_mean(name.text, names)
+    found = methods.find(checker, receiver, name.text, name)
+    if found is not None:
+        help_ = f"it has no `self`, so write `{shown.partition('<')[0]}::{name}(..)`"
+    elif isinstance(receiver, t.Struct) and receiver.name in checker.structs:
+        fields = checker.structs[receiver.name].fields
+        if any(f.name == name.text and isinstance(f.type, t.Function) for f in fields):
+            help_ = f"call the function in the field: `(x.{name})(..)`"
+    elif isinstance(receiver, t.Opaque):
+        traits = [trait.name for trait in checker.traits.values() if name.text in trait.methods]
+        if traits:
+            help_ = f"give it the bound: `{shown}: {traits[0]}`"
+    checker.report("E3011", f"`{shown}` has no method `{name}`", name, help_)
+
+
 def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
     """`parse_schema<T>(text)`: judged as an answer would be, once (rule SC-23)."""
     from concerto.check.exprs import check_expr
@@ -427,7 +406,7 @@ def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
     answer = schema_type(body, node, "parse_schema", expected)
     if answer is not None:
         of_response = found == builtins.RESPONSE
-        body.checker.facts.calls[id(node)] = ParseSchema(answer.name, value, of_response)
+        body.checker.facts.calls[id(node)] = ParseSchema(answer, value, of_response)
     return t.Result(answer or t.UNKNOWN, builtins.LLM_ERROR)
 
 
@@ -447,7 +426,7 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
             fields = builtins.records()[found.name][1]
             code = "E4032"
         else:
-            fields = {field.name: field.type for field in checker.structs[found.name].fields}
+            fields = {f.name: f.type for f in checker.structs[found.name].fields_of(found)}
             code = "E3011"
         if name in fields:
             checker.facts.fields[id(node)] = list(fields).index(name)

@@ -6,10 +6,11 @@ Facts are keyed by the identity of the node, since two equal nodes are two place
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from concerto.check import builtins
+from concerto.check import types as t
 from concerto.check.types import Future, Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
@@ -65,7 +66,6 @@ def schema_name(name: str) -> str:
 class VariantDefault:
     """A variant without data as a constant."""
 
-    enum: str
     variant: int
     name: str
 
@@ -81,6 +81,20 @@ class StructInfo:
     doc: str | None = None
     strict: bool = False
     validators: list[FunctionInfo] = field(default_factory=list)
+    type_params: tuple[t.Opaque, ...] = ()
+
+    def fields_of(self, type_: t.Struct) -> list[FieldInfo]:
+        """The fields of one of its types, which says what its type parameters are."""
+        return _applied(self.fields, self.type_params, type_.args)
+
+
+def _applied(
+    fields: list[FieldInfo], params: tuple[t.Opaque, ...], args: tuple[Type, ...]
+) -> list[FieldInfo]:
+    if not params:
+        return fields
+    meaning = t.meaning(params, args)
+    return [replace(field, type=t.substitute(field.type, meaning)) for field in fields]
 
 
 def struct_info(structs: dict[str, StructInfo], name: str) -> StructInfo | None:
@@ -107,6 +121,11 @@ class EnumInfo:
     name: str
     variants: list[VariantInfo]
     span: Span
+    type_params: tuple[t.Opaque, ...] = ()
+
+    def fields_of(self, variant: int, type_: t.Enum) -> list[FieldInfo]:
+        """The parts of a variant of one of its types, which says what its type parameters are."""
+        return _applied(self.variants[variant].fields, self.type_params, type_.args)
 
 
 @dataclass(slots=True)
@@ -163,16 +182,19 @@ class TestInfo:
     expect_fail: str | None
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class FunctionInfo:
-    """A function with its signature."""
+    """A function with its signature.
+
+    Of a method the first parameter is `self`; the type parameters of its `impl` or trait come before its own, of which there are `own`; in a trait
+    `Self` is the first of all.
+    """
 
     name: str
     params: list[ParamInfo]
     result: Type
     node: ast.Function | None
     is_pub: bool
-    index: int
     #: What it says of itself as a test.
     test: TestInfo | None = None
     #: The file of the library that it stands in.
@@ -181,6 +203,14 @@ class FunctionInfo:
     direct: tuple[str, str] | None = None
     #: What its decorators put around it.
     layers: Layers | None = None
+    type_params: tuple[t.Opaque, ...] = ()
+    own: int = 0
+    owner: ImplInfo | TraitInfo | None = None
+    #: What the words of types in it mean besides declared types.
+    scope: dict[str, Type] = field(default_factory=dict)
+    #: Functions that its body uses with type arguments, and types that must be known for it to compile.
+    uses: list[Use] = field(default_factory=list)
+    needs: list[Need] = field(default_factory=list)
 
     @property
     def is_async(self) -> bool:
@@ -191,6 +221,21 @@ class FunctionInfo:
     def call_type(self) -> Type:
         """What a call gives."""
         return Future(self.result) if self.is_async else self.result
+
+    @property
+    def is_method(self) -> bool:
+        """Whether it has a receiver."""
+        return bool(self.params) and self.params[0].name == "self"
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes its receiver: its code returns the new one, in a pair with its value if it has one."""
+        return self.is_method and self.params[0].local.is_mut
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether it has code only for given type arguments."""
+        return bool(self.type_params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +265,50 @@ class Layers:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """A function that is used with type arguments."""
+
+    function: FunctionInfo
+    args: tuple[Type, ...]
+    node: ast.Node
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A type that the compiler must know, such as that of an answer; `what` needs it."""
+
+    type: Type
+    what: str
+    node: ast.Node
+
+
+@dataclass(eq=False, slots=True)
+class TraitInfo:
+    """A trait. `methods` are all its functions; those with a body are defaults."""
+
+    name: str
+    type_params: tuple[t.Opaque, ...]
+    methods: dict[str, FunctionInfo]
+    span: Span
+
+    @property
+    def ref(self) -> t.TraitRef:
+        """Itself, with its own parameters as arguments."""
+        return t.TraitRef(self.name, self.type_params)
+
+
+@dataclass(eq=False, slots=True)
+class ImplInfo:
+    """An `impl` block; `trait` is None where it belongs to the type itself."""
+
+    type_params: tuple[t.Opaque, ...]
+    target: Type
+    trait: t.TraitRef | None
+    methods: dict[str, FunctionInfo]
+    node: ast.Impl
+
+
+@dataclass(frozen=True, slots=True)
 class Raise:
     """Where an error goes.
 
@@ -232,6 +321,8 @@ class Raise:
     steps: Steps = ()
     wanted: Type | None = None
     otherwise: Raise | None = None
+    #: `From::from`, where a user's `impl` converts.
+    convert: Use | None = None
 
 
 #: What a clause of a `try` takes: everything, errors of these kinds, or values of a type.
@@ -347,6 +438,10 @@ class CheckedProgram:
     env: set[str]
     hosts: set[str]
     library: dict[str, FunctionInfo]
+    traits: dict[str, TraitInfo]
+    impls: list[ImplInfo]
+    #: Generic schemas with the arguments that the program uses them with.
+    schemas: list[t.Struct]
     kept: list[ast.Module]
     """Trees that facts refer to by identity."""
     manifest: ManifestFacts | None = None
@@ -361,6 +456,7 @@ class CallFunction:
 
     function: FunctionInfo
     args: tuple[ast.Expr | None, ...]
+    type_args: tuple[Type, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,7 +513,7 @@ class CallModel:
     model: ast.Expr
     method: str
     input: ast.Expr
-    schema: str | None
+    schema: Type | None
     retry_message: ast.Expr | None
 
 
@@ -478,7 +574,7 @@ class CallBuiltin:
 class ParseSchema:
     """`parse_schema`: a text as a value of a schema or struct."""
 
-    schema: str
+    schema: Type
     text: ast.Expr
     of_response: bool
 
@@ -495,7 +591,7 @@ class ParseAs:
 class CallVariant:
     """A variant with data."""
 
-    enum: EnumInfo
+    type: t.Enum
     variant: int
     args: tuple[ast.Expr, ...]
 
@@ -516,13 +612,14 @@ class FunctionName:
     """A function, or a variant with data, as a value."""
 
     function: FunctionInfo | VariantFunction
+    type_args: tuple[Type, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VariantFunction:
     """A tuple variant as a function of its parts."""
 
-    enum: str
+    type: t.Enum
     variant: int
     parts: int
 
@@ -544,8 +641,8 @@ class TypePattern:
 
 @dataclass(frozen=True, slots=True)
 class UnitVariant:
-    """A variant without data; for None the enum is None. In a pattern, whether the value may be no enum at all, as one of a union."""
+    """A variant without data; for None there is no type. In a pattern, whether the value may be no enum at all, as one of a union."""
 
-    enum: EnumInfo | None
+    type: t.Enum | None
     variant: int
     may_be_other: bool = False

@@ -11,9 +11,12 @@ from concerto.check.checked import (
     EnumInfo,
     Facts,
     FunctionInfo,
+    ImplInfo,
     ManifestFacts,
     ModelInfo,
     StructInfo,
+    TraitInfo,
+    Use,
 )
 from concerto.check.types import Type
 from concerto.diagnostics.model import Diagnostic, Label
@@ -21,7 +24,7 @@ from concerto.source import Source, Span
 from concerto.syntax import ast
 
 if TYPE_CHECKING:
-    from concerto.check.generics import Instance
+    from concerto.check.generics import Applied
 
 
 class Checker:
@@ -46,12 +49,18 @@ class Checker:
         self.kept: list[ast.Module] = []
         #: Whether the library itself is being checked, which may ask for natives and effects.
         self.is_library = False
-        #: Generic schemas, and uses of them whose fields are not read yet.
-        self.generics: dict[str, ast.Schema] = {}
-        self.instances: list[Instance] = []
+        #: Declarations marked `@deprecated`, with what it says.
+        self.deprecated: dict[str, str] = {}
+        self.traits: dict[str, TraitInfo] = {}
+        self.impls: list[ImplInfo] = []
+        #: Written types with arguments that are not checked yet, and generic schemas with their arguments.
+        self.applied: list[Applied] = []
+        self.schemas: list[t.Struct] = []
+        #: Functions that code without type parameters uses with type arguments.
+        self.uses: list[Use] = []
         #: Whether all declarations are known.
         self.is_collected = False
-        #: Type parameters in scope.
+        #: Type parameters in scope, and `Self`.
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
@@ -102,12 +111,14 @@ def check(
     """The checked program, which may be lowered if no diagnostic is an error."""
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
+    from concerto.check.instances import check_instances
     from concerto.check.validators import check_validators
 
     checker = Checker(source, module, manifest.source if manifest else None)
     top = collect(checker, manifest)
     check_bodies(checker, top)
     check_validators(checker)
+    check_instances(checker)
     program = CheckedProgram(
         source=source,
         module=module,
@@ -123,6 +134,9 @@ def check(
         hosts=checker.hosts,
         manifest=manifest,
         library=checker.library,
+        traits=checker.traits,
+        impls=checker.impls,
+        schemas=checker.schemas,
         kept=checker.kept,
     )
     return program, checker.diagnostics

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, testing
+from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.checked import (
     EnumInfo,
     FieldInfo,
-    FunctionInfo,
-    Local,
     ManifestFacts,
-    ParamInfo,
     StructInfo,
     VariantInfo,
 )
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
 from concerto.check.constants import constant_value
-from concerto.check.decorators import read_decorators
+from concerto.check.decorators import (
+    check_deprecated,
+    read_decorators,
+    read_deprecated,
+    warn_deprecated,
+)
 from concerto.check.function_decorators import LAYERS, read_function_decorators
-from concerto.check.generics import declare_generic, instance, read_generics
+from concerto.check.functions import declare_function
+from concerto.check.generics import apply, check_declared, scope, type_params, wrong_count
+from concerto.check.impls import (
+    BUILT_IN_TRAITS,
+    declare_built_in,
+    declare_trait,
+    is_built_in_name,
+    read_impl,
+    read_trait,
+)
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.schemas import check_schemas, read_fields, read_struct
+from concerto.check.testing import DECORATORS
+from concerto.check.traits import is_key
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.source import Span
 from concerto.syntax import ast
 
 _FORMS = {
-    ast.Trait: "a trait",
-    ast.Impl: "an `impl` block",
     ast.Use: "an import",
     ast.Mod: "a module",
     ast.Agent: "an agent",
@@ -52,10 +63,13 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
         else:
             named.append(item)
             _declare(checker, item, declared)
+    declare_built_in(checker)
     for item in named:
         _types(checker, item)
+    for item in named:
+        _bounds(checker, item)
     # Defaults of fields may name constants and variants.
-    for item in sorted(named, key=lambda item: isinstance(item, ast.Struct | ast.Schema)):
+    for item in sorted(named, key=_reading_order):
         _signatures(checker, item)
     if manifest:
         check_manifest(checker, manifest)
@@ -67,10 +81,15 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)
-    read_generics(checker)
+    check_declared(checker)
     check_schemas(checker)
     read_function_decorators(checker)
     return top
+
+
+def _reading_order(item: ast.Declaration) -> int:
+    """What may need others to be read comes behind them."""
+    return 2 if isinstance(item, ast.Impl) else isinstance(item, ast.Struct | ast.Schema)
 
 
 def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
@@ -88,12 +107,10 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
     name = getattr(item, "name", None)
     if name is None or isinstance(item, ast.Connect):
         return
-    if (
-        name.text in builtins.TYPES
-        or name.text in builtins.GENERIC
-        or name.text in ("Self", "Error")
-    ):
-        checker.report("E2003", f"`{name}` is a built-in type", name, "choose another name")
+    is_trait = isinstance(item, ast.Trait) and name.text in BUILT_IN_TRAITS
+    if is_trait or is_built_in_name(name.text):
+        what = "trait" if is_trait else "type"
+        checker.report("E2003", f"`{name}` is a built-in {what}", name, "choose another name")
     if name.text in declared:
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
@@ -102,11 +119,17 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
     """Those of functions are read when all signatures are known, those of tests, schemas, structs and models with what they decorate."""
+    said = read_deprecated(item.decorators)
+    name = getattr(item, "name", None)
+    if said is not None and name is not None:
+        checker.deprecated[name.text] = said
     if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
         return
-    is_function = isinstance(item, ast.Function)
-    allowed = frozenset((*LAYERS, *testing.DECORATORS) if is_function else ())
-    read_decorators(checker, item.decorators, allowed)
+    of_function = (*LAYERS, *DECORATORS) if isinstance(item, ast.Function) else ()
+    allowed = frozenset(("deprecated", *of_function))
+    for decorator in read_decorators(checker, item.decorators, allowed):
+        if decorator.name.text == "deprecated":
+            check_deprecated(checker, decorator)
 
 
 def _head(item: ast.Declaration) -> ast.Node | Span:
@@ -139,20 +162,30 @@ def _types(checker: Checker, item: ast.Declaration) -> None:
     match item:
         case ast.Struct() | ast.Schema():
             origin = "schema" if isinstance(item, ast.Schema) else "struct"
-            if item.type_params and isinstance(item, ast.Schema):
-                declare_generic(checker, item)
-                return
-            if item.type_params:
-                checker.not_yet("a generic type", item.name)
             checker.structs.setdefault(
                 item.name.text, StructInfo(item.name.text, origin, [], item.name.span, item.doc)
             )
         case ast.Enum():
-            if item.type_params:
-                checker.not_yet("a generic type", item.name)
             checker.enums.setdefault(item.name.text, EnumInfo(item.name.text, [], item.name.span))
         case ast.TypeAlias():
             checker.aliases.setdefault(item.name.text, item)
+        case ast.Trait():
+            declare_trait(checker, item)
+        case _:
+            pass
+
+
+def _bounds(checker: Checker, item: ast.Declaration) -> None:
+    """Type parameters of types, whose bounds may name any trait."""
+    match item:
+        case ast.Struct() | ast.Schema():
+            struct = checker.structs[item.name.text]
+            if struct.span == item.name.span:
+                struct.type_params = type_params(checker, item.type_params)
+        case ast.Enum():
+            enum = checker.enums[item.name.text]
+            if enum.span == item.name.span:
+                enum.type_params = type_params(checker, item.type_params)
         case _:
             pass
 
@@ -162,16 +195,24 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
         case ast.Struct() | ast.Schema():
             info = checker.structs.get(item.name.text)
             if info and info.span == item.name.span:
-                read_struct(checker, item, info)
+                with scope(checker, {param.name: param for param in info.type_params}):
+                    read_struct(checker, item, info)
         case ast.Enum():
             enum = checker.enums[item.name.text]
             if enum.span == item.name.span:
-                enum.variants.extend(_variant(checker, variant) for variant in item.variants)
+                with scope(checker, {param.name: param for param in enum.type_params}):
+                    enum.variants.extend(_variant(checker, variant) for variant in item.variants)
         case ast.Function():
             declare_function(checker, item)
+        case ast.Trait() if item.name.text in checker.traits:
+            read_trait(checker, item)
+        case ast.Impl():
+            read_impl(checker, item)
         case ast.TypeAlias():
+            params = type_params(checker, item.type_params)
             checker.resolving.append(item.name.text)
-            written_type(checker, item.type)
+            with scope(checker, {param.name: param for param in params}):
+                written_type(checker, item.type)
             checker.resolving.pop()
         case ast.Const():
             type_ = written_type(checker, item.type)
@@ -191,59 +232,6 @@ def _variant(checker: Checker, variant: ast.Variant) -> VariantInfo:
     return VariantInfo(name, "unit", [])
 
 
-def declare_function(checker: Checker, item: ast.Function) -> None:
-    """The signature of a function."""
-    if item.name.text in checker.functions:
-        return
-    if item.type_params:
-        checker.not_yet("a generic function", item.name)
-    if item.body is None:
-        checker.report(
-            "E1017", f"`{item.name}` has no body", item.name, "write `{ .. }` behind the signature"
-        )
-    params: list[ParamInfo] = []
-    is_test = any(each.name.text == "test" for each in item.decorators)
-    for param in item.params:
-        if param.name.text == "self":
-            if not is_test:  # which has no parameters at all
-                checker.report("E2013", "`self` outside of a method", param)
-            continue
-        if any(other.name == param.name.text for other in params):
-            checker.report("E2004", f"the parameter `{param.name}` is declared twice", param.name)
-        type_: Type = t.UNKNOWN
-        if param.type is None:
-            checker.report(
-                "E3030",
-                f"the parameter `{param.name}` has no type",
-                param,
-                f"write `{param.name}: Type`",
-            )
-        else:
-            type_ = written_type(checker, param.type)
-        default = constant_value(checker, param.default, type_) if param.default else None
-        local = Local(param.name.text, type_, param.name.span, param.is_mut, is_param=True)
-        params.append(ParamInfo(param.name.text, type_, param.default is not None, default, local))
-    result = written_type(checker, item.result) if item.result else t.NIL
-    name = item.name.text
-    if name == "main" and not is_test:
-        fine = t.resolve(result) in (t.NIL, t.UNKNOWN) or isinstance(t.resolve(result), t.Result)
-        if params:
-            checker.report(
-                "E2015",
-                "`main` has no parameters",
-                item.params[0],
-                "let the host call another `pub fn`",
-            )
-        if not fine:
-            checker.report(
-                "E2015", "the result of `main` is nothing or a `Result`", item.result or item.name
-            )
-    test = testing.read_test(checker, item)
-    index = len(checker.functions)
-    function = FunctionInfo(name, params, result, item, item.is_pub, index, test=test)
-    checker.functions[name] = function
-
-
 def written_type(checker: Checker, node: ast.TypeExpr) -> Type:
     """The type that a written type means; unknown names are reported once."""
     match node:
@@ -257,98 +245,89 @@ def written_type(checker: Checker, node: ast.TypeExpr) -> Type:
             types = tuple(written_type(checker, param) for param in params)
             return t.Function(types, written_type(checker, result) if result else t.NIL)
         case ast.UnionType(members=members):
-            return _union(checker, members)
+            return t.union([written_type(checker, member) for member in members])
         case ast.NamedType():
             return _named(checker, node)
         case _:
             raise AssertionError(node)
 
 
-def _union(checker: Checker, members: tuple[ast.TypeExpr, ...]) -> Type:
-    """Without repetition, literals together; `Any | T` is Any, and `Nil | T` an Option."""
-    types: list[Type] = []
-    words: list[str] = []
-    for member in members:
-        type_ = t.resolve(written_type(checker, member))
-        parts = type_.members if isinstance(type_, t.Union) else (type_,)
-        for part in parts:
-            if isinstance(part, t.Option):
-                types += [t.NIL, t.resolve(part.item)]
-            elif isinstance(part, t.Literals):
-                words += [word for word in part.values if word not in words]
-                # Their place is that of the first.
-                types += [] if any(isinstance(each, t.Literals) for each in types) else [part]
-            else:
-                types.append(part)
-    if t.UNKNOWN in types or t.ANY in types:
-        return t.UNKNOWN if t.UNKNOWN in types else t.ANY
-    whole = [t.Literals(tuple(words)) if isinstance(each, t.Literals) else each for each in types]
-    rest = [each for each in dict.fromkeys(whole) if each != t.NIL]
-    union = t.NIL if not rest else rest[0] if len(rest) == 1 else t.Union(tuple(rest))
-    return t.Option(union) if t.NIL in whole and rest else union
-
-
 def _named(checker: Checker, node: ast.NamedType) -> Type:
     name = str(node.path)
-    if name in checker.opaque and not node.args:
+    warn_deprecated(checker, name, node.path)
+    if name in checker.opaque:
+        if node.args:
+            wrong_count(checker, name, 0, len(node.args), node)
         return checker.opaque[name]
     args = [written_type(checker, arg) for arg in node.args]
-    generic = checker.generics.get(name)
-    wanted = len(generic.type_params) if generic else builtins.GENERIC.get(name, 0)
-    known = (
-        name in builtins.GENERIC
-        or name in builtins.TYPES
-        or name in checker.structs
-        or name in checker.enums
-        or name in checker.aliases
-        or name in checker.generics
-    )
-    if not known:
-        if name not in checker.refused:
-            names = [
-                *builtins.GENERIC,
-                *builtins.TYPES,
-                *checker.structs,
-                *checker.enums,
-                *checker.aliases,
-                *checker.generics,
-            ]
-            checker.report(
-                "E2002", f"there is no type `{name}`", node.path, did_you_mean(name, names)
-            )
+    wanted = _arguments_of(checker, name)
+    if wanted is None:
+        _unknown_type(checker, node, name)
         return t.UNKNOWN
     if len(args) != wanted:
-        takes = (
-            f"`{name}` takes {wanted} type argument{'s' if wanted != 1 else ''}, found {len(args)}"
-        )
-        checker.report("E3017", takes, node)
+        wrong_count(checker, name, wanted, len(args), node)
         return t.UNKNOWN
-    if generic:
-        return instance(checker, node, args)
     if name in builtins.GENERIC:
-        if name == "Map" and not t.is_hashable(args[0]):
-            checker.report("E3036", f"`{t.show(args[0])}` cannot be a map key", node.args[0])
+        if name == "Map" and not is_key(checker, args[0]):
+            help_ = f"write `{t.show(args[0])}: Hash`" if isinstance(args[0], t.Opaque) else None
+            message = f"`{t.show(args[0])}` cannot be a map key"
+            checker.report("E3036", message, node.args[0], help_)
         return builtins.generic(name, args)
     if name in checker.structs:
-        return t.Struct(name, checker.structs[name].origin)
+        origin = checker.structs[name].origin
+        return apply(checker, t.Struct(name, origin, tuple(args)), node)
     if name in checker.enums:
-        return t.Enum(name)
+        return apply(checker, t.Enum(name, tuple(args)), node)
     if name in checker.aliases:
-        alias = checker.aliases[name]
-        if name in checker.resolving:
-            circle = " -> ".join([*checker.resolving[checker.resolving.index(name) :], name])
-            if not checker.circular & set(checker.resolving):
-                # Where the circle closes.
-                last = checker.aliases[checker.resolving[-1]].name
-                checker.report("E2005", f"the aliases form a circle: {circle}", last)
-            checker.circular.update(checker.resolving)
-            return t.UNKNOWN
-        checker.resolving.append(name)
-        try:
-            if alias.type_params:
-                checker.not_yet("a generic alias", alias.name)
-                return t.UNKNOWN
-            return written_type(checker, alias.type)
-        finally:
-            checker.resolving.pop()
+        return _alias(checker, name, args)
     return builtins.TYPES[name]
+
+
+def _arguments_of(checker: Checker, name: str) -> int | None:
+    """How many arguments a type takes; None if there is no such type."""
+    if name in builtins.GENERIC:
+        return builtins.GENERIC[name]
+    for table in (checker.structs, checker.enums, checker.aliases):
+        if name in table:
+            return len(table[name].type_params)
+    return 0 if name in builtins.TYPES else None
+
+
+def _unknown_type(checker: Checker, node: ast.NamedType, name: str) -> None:
+    """E2002, and E3016 for a trait."""
+    if name in checker.traits:
+        help_ = f"write `<T: {name}>` and use `T`"
+        checker.report("E3016", f"`{name}` is a trait, no type of values", node.path, help_)
+    elif name not in checker.refused:
+        names = [
+            *checker.opaque,
+            *builtins.GENERIC,
+            *builtins.TYPES,
+            *checker.structs,
+            *checker.enums,
+            *checker.aliases,
+        ]
+        hint = did_you_mean(name, names)
+        if name == "Self":
+            hint = "it stands for the type of an `impl` or trait"
+        checker.report("E2002", f"there is no type `{name}`", node.path, hint)
+
+
+def _alias(checker: Checker, name: str, args: list[Type]) -> Type:
+    alias = checker.aliases[name]
+    if name in checker.resolving:
+        circle = " -> ".join([*checker.resolving[checker.resolving.index(name) :], name])
+        if not checker.circular & set(checker.resolving):
+            # Where the circle closes.
+            last = checker.aliases[checker.resolving[-1]].name
+            checker.report("E2005", f"the aliases form a circle: {circle}", last)
+        checker.circular.update(checker.resolving)
+        return t.UNKNOWN
+    params = (param.name.text for param in alias.type_params)
+    checker.resolving.append(name)
+    kept, checker.opaque = checker.opaque, dict(zip(params, args, strict=True))
+    try:
+        return written_type(checker, alias.type)
+    finally:
+        checker.opaque = kept
+        checker.resolving.pop()

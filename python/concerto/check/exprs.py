@@ -10,7 +10,7 @@ from concerto.check.closures import check_closure
 from concerto.check.lints import check_division
 from concerto.check.literals import check_array, check_literal, check_map, check_struct, check_tuple
 from concerto.check.loops import check_leave, check_loop
-from concerto.check.names import check_path
+from concerto.check.names import check_name
 from concerto.check.operators import check_binary, check_cast, check_open_range, check_unary
 from concerto.check.pipes import check_pipe
 from concerto.check.places import check_assign, check_index, check_tuple_part
@@ -84,8 +84,8 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             for inner in values:
                 _displayable(body, inner, check_expr(body, inner, None))
             return t.STRING
-        case ast.PathExpr():
-            return check_path(body, node, expected)
+        case ast.PathExpr() | ast.SelfExpr():
+            return check_name(body, node, expected)
         case ast.Binary(op="|>"):
             return check_pipe(body, node, expected)
         case ast.Binary():
@@ -138,17 +138,13 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             return _not_yet(body, node)
 
 
-_UNREADY = {
+_UNREADY: dict[type[ast.Expr], str] = {
     ast.Listen: "`listen`",
-    ast.SelfExpr: "`self`",
 }
 
 
 def _not_yet(body: Body, node: ast.Expr) -> Type:
-    if isinstance(node, ast.SelfExpr):
-        body.checker.report("E2013", "`self` outside of a method", node)
-    else:
-        body.checker.not_yet(_UNREADY[type(node)], node)
+    body.checker.not_yet(_UNREADY[type(node)], node)
     return t.UNKNOWN
 
 

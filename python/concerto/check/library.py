@@ -103,7 +103,7 @@ def load(checker: Checker, file: str, name: str) -> list[FunctionInfo]:
 
 
 def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None:
-    from concerto.check.collect import declare_function
+    from concerto.check.functions import declare_function
     from concerto.syntax.parser import parse
 
     start, end = place
@@ -117,7 +117,9 @@ def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None
     own = Checker(text, module)
     own.facts, own.library, own.kept = checker.facts, checker.library, checker.kept
     own.is_library = True
-    own.opaque = {letter: t.Opaque(letter) for letter in _LETTERS}
+    # Whoever calls it answers for what can be compared and be a key.
+    bounds = (t.TraitRef("Hash"), t.TraitRef("Ord"))
+    own.opaque = {letter: t.Opaque(letter, bounds) for letter in _LETTERS}
     declare_function(own, node)
     function = own.functions[node.name.text]
     function.library = file

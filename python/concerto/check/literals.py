@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from concerto.check import methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import (
-    struct_info,
-)
+from concerto.check.checked import FieldInfo, UnitVariant, struct_info
+from concerto.check.decorators import warn_deprecated
 from concerto.check.generics import written_struct
 from concerto.check.lints import check_keys
 from concerto.check.types import Type
+from concerto.check.variants import Variant, find_variant, unknown_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
@@ -33,57 +34,81 @@ def check_literal(value: object, expected: Type | None) -> Type:
 
 
 def check_struct(body: Body, node: ast.StructLiteral, expected: Type | None) -> Type:
-    """The type of a struct literal: each field once, none missing, none unknown."""
+    """The type of a struct literal or of a variant with named fields: each field once, none missing, none unknown."""
+    checker, name = body.checker, str(node.path)
+    warn_deprecated(checker, node.path.names[0].text, node.path)
+    variant = find_variant(checker, node.path, expected)
+    if variant is not None:
+        return _variant(body, node, variant)
+    found = methods.named_type(checker, name) if len(node.path.names) == 1 else None
+    info = struct_info(checker.structs, found.name) if isinstance(found, t.Struct) else None
+    if info is None or not isinstance(found, t.Struct):
+        _unknown_struct(body, node, found)
+        return t.UNKNOWN
+    if info.type_params and undecided_args(found):
+        found = written_struct(found.name, expected) or found
+    _fields(body, node, info.fields_of(found), info.name)
+    return found
+
+
+def undecided_args(type_: t.Struct) -> bool:
+    """Whether a path left type arguments open, which `Self` and aliases do not."""
+    return any(isinstance(t.resolve(arg), t.Var) for arg in type_.args)
+
+
+def _unknown_struct(body: Body, node: ast.StructLiteral, found: Type | None) -> None:
     from concerto.check.exprs import check_expr
 
-    checker, name = body.checker, str(node.path)
-    if name in checker.generics:
-        written = written_struct(name, expected)
-        if written is None:
-            help_ = f"say what they are where the value goes: `let x: {name}<..> = ..`"
-            checker.report("E3017", f"the type arguments of `{name}` are not known", node, help_)
-            checker.refused.add(name)
-        name = written or name
-    info = struct_info(checker.structs, name)
-    if info is None:
-        for field in node.fields:
-            if field.value is not None:
-                check_expr(body, field.value, None)
-        if len(node.path.names) == 2 and node.path.names[0].text in checker.enums:
-            return _struct_variant(body, node)
-        if name not in checker.refused:
-            checker.report(
-                "E2002",
-                f"there is no struct `{name}`",
-                node.path,
-                did_you_mean(name, list(checker.structs)),
-            )
-        return t.UNKNOWN
-    fields = {field.name: field for field in info.fields}
+    checker, path = body.checker, node.path
+    for field in node.fields:
+        if field.value is not None:
+            check_expr(body, field.value, None)
+    if found is not None and found != t.UNKNOWN:
+        message = f"`{t.show(found)}` is no struct"
+        checker.report("E3009", message, path, "only structs and schemas are written like this")
+    elif found is None and isinstance(methods.named_type(checker, path.names[0].text), t.Enum):
+        unknown_variant(checker, path)
+    elif found is None and path.names[0].text not in checker.refused:
+        help_ = did_you_mean(str(path), list(checker.structs))
+        checker.report("E2002", f"there is no struct `{path}`", path, help_)
+
+
+def _variant(body: Body, node: ast.StructLiteral, variant: Variant) -> Type:
+    facts = body.checker.facts
+    if variant.form != "struct":
+        parts = "" if variant.form == "unit" else "(..)"
+        message = f"`{node.path}` has no named fields"
+        body.checker.report("E3032", message, node.path, f"write `{node.path}{parts}`")
+    _fields(body, node, variant.fields if variant.form == "struct" else [], str(node.path))
+    facts.names[id(node)] = UnitVariant(variant.type, variant.number)
+    return variant.type
+
+
+def _fields(body: Body, node: ast.StructLiteral, declared: list[FieldInfo], name: str) -> None:
+    """E2004, E3011, E3012."""
+    from concerto.check.exprs import check_expr
+
+    checker = body.checker
+    fields = {field.name: field for field in declared}
     given: set[str] = set()
     for field in node.fields:
         word = field.name.text
         if word in given:
             checker.report("E2004", f"the field `{word}` is given twice", field.name)
         given.add(word)
-        expected = fields[word].type if word in fields else None
-        if expected is None:
-            checker.report(
-                "E3011",
-                f"`{name}` has no field `{word}`",
-                field.name,
-                did_you_mean(word, list(fields)),
-            )
+        wanted = fields[word].type if word in fields else None
+        if wanted is None and fields:
+            help_ = did_you_mean(word, list(fields))
+            checker.report("E3011", f"`{name}` has no field `{word}`", field.name, help_)
         value = field_value(field)
         checker.facts.names[id(field)] = value
-        check_expr(body, value, expected)
+        check_expr(body, value, wanted)
     missing = [
-        f.name for f in info.fields if f.name not in given and not f.has_default and not f.optional
+        f.name for f in declared if f.name not in given and not f.has_default and not f.optional
     ]
     if missing:
         names = ", ".join(f"`{each}`" for each in missing)
         checker.report("E3012", f"`{name}` lacks {names}", node.path, f"add `{missing[0]}: ..`")
-    return t.Struct(info.name, info.origin)
 
 
 def field_value(field: ast.FieldValue) -> ast.Expr:
@@ -92,11 +117,6 @@ def field_value(field: ast.FieldValue) -> ast.Expr:
         return field.value
     path = ast.Path(span=field.name.span, names=(field.name,))
     return ast.PathExpr(span=field.name.span, path=path)
-
-
-def _struct_variant(body: Body, node: ast.StructLiteral) -> Type:
-    body.checker.not_yet("a variant with named fields", node)
-    return t.UNKNOWN
 
 
 def check_tuple(body: Body, items: tuple[ast.Expr, ...], expected: Type | None) -> Type:

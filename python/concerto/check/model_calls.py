@@ -5,7 +5,8 @@ from __future__ import annotations
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import CallModel, CallNative, CallRecord, CallStream, ModelName
+from concerto.check.checked import CallModel, CallNative, CallRecord, CallStream, ModelName, Need
+from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -150,7 +151,7 @@ def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Typ
     schema = None
     if typed:
         answer = schema_type(body, node, method, expected)
-        schema = answer.name if answer else None
+        schema = answer
         result = answer or t.UNKNOWN
     elif node.type_args:
         checker.report("E3017", f"`{method}` takes no type arguments", node)
@@ -227,10 +228,10 @@ def make_record(body: Body, node: ast.Call, name: str) -> Type:
     return type_
 
 
-def schema_type(body: Body, node: ast.Call, method: str, expected: Type | None) -> t.Struct | None:
+def schema_type(body: Body, node: ast.Call, method: str, expected: Type | None) -> Type | None:
     """The schema or struct that an answer is to have: the type argument, else the expected type (CA-5)."""
     from concerto.check.collect import written_type
-    from concerto.check.schemas import inexpressible
+    from concerto.check.generics import mentions_parameter
 
     checker = body.checker
     place = node.type_args[0] if node.type_args else node
@@ -245,12 +246,24 @@ def schema_type(body: Body, node: ast.Call, method: str, expected: Type | None) 
             help_ = f"write `{method}<Name>(..)` with the name of a schema"
             checker.report("E4038", "the schema of the answer is missing", node, help_)
             return None
-    if isinstance(type_, t.Struct) and type_.origin in ("schema", "struct"):
-        bad = inexpressible(checker, type_) if type_.origin == "struct" else None
-        if bad is not None:
-            message = f"`{t.show(bad)}` in `{type_.name}` cannot be expressed as JSON Schema"
-            checker.report("E4035", message, place)
+    if type_ == t.UNKNOWN:
+        return None
+    if mentions_parameter(type_):
+        # Each use of the function says what it is.
+        body.demands.needs.append(Need(type_, method, place))
         return type_
-    if type_ != t.UNKNOWN:
+    return type_ if check_answer(checker, type_, place) else None
+
+
+def check_answer(checker: Checker, type_: Type, place: ast.Node) -> bool:
+    """E4037, E4035: whether an answer can have a type."""
+    from concerto.check.schemas import inexpressible
+
+    if not (isinstance(type_, t.Struct) and type_.origin in ("schema", "struct")):
         checker.report("E4037", f"`{t.show(type_)}` is no schema or struct", place)
-    return None
+        return False
+    bad = inexpressible(checker, type_) if type_.origin == "struct" else None
+    if bad is not None:
+        message = f"`{t.show(bad)}` in `{t.show(type_)}` cannot be expressed as JSON Schema"
+        checker.report("E4035", message, place)
+    return True

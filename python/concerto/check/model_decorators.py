@@ -12,12 +12,12 @@ from concerto.check.decorator_arguments import (
     time_limit,
     wrong,
 )
-from concerto.check.decorators import read_decorators
+from concerto.check.decorators import check_deprecated, read_decorators
 from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast
 
-_ALLOWED = frozenset(("retry", "timeout", "log", "cache"))
+_ALLOWED = frozenset(("deprecated", "retry", "timeout", "log", "cache"))
 
 
 def read_model_decorators(
@@ -26,6 +26,9 @@ def read_model_decorators(
     """Adds what the decorators of a model say to its fields. `policy` is the place of its `retry_policy`."""
     for decorator in read_decorators(checker, node.decorators, _ALLOWED):
         name = decorator.name.text
+        if name == "deprecated":
+            check_deprecated(checker, decorator)
+            continue
         if name == "cache":
             checker.not_yet("the decorator `@cache`", decorator)
             continue

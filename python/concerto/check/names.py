@@ -2,66 +2,58 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, std, testing
+from concerto.check import builtins, methods, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
 from concerto.check.checked import (
     ConstantName,
     FunctionName,
+    Local,
     ModelName,
     UnitVariant,
+    Use,
     VariantFunction,
 )
+from concerto.check.decorators import warn_deprecated, warn_function
+from concerto.check.generics import fresh
+from concerto.check.methods import Method
+from concerto.check.traits import require
 from concerto.check.types import Type
+from concerto.check.variants import Variant, find_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
 
-def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
-    """The type of a path: a variable first, then what the program declares, then the prelude."""
+def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | None) -> Type:
+    """The type of a path or `self`: a variable first, then what the program declares, then the prelude."""
+    if isinstance(node, ast.SelfExpr):
+        return _self(body, node)
     checker, name = body.checker, str(node.path)
-    if len(node.path.names) == 1:
-        local = body.find(name)
-        if local is not None:
-            local.used = True
-            checker.facts.names[id(node)] = local
-            if not local.assigned:
-                checker.report(
-                    "E2012",
-                    f"`{name}` has no value yet",
-                    node,
-                    "assign it first",
-                    related_declaration(local),
-                )
-                local.assigned = True
-            return local.type
-        if name in checker.constants:
-            type_, value = checker.constants[name]
-            checker.facts.names[id(node)] = ConstantName(type_, value)
-            return type_
-        if name == "None":
-            checker.facts.names[id(node)] = UnitVariant(None, 0)
-            wanted = t.resolve(expected) if expected is not None else None
-            return wanted if isinstance(wanted, t.Option) else t.Option(t.Var())
-        if name in checker.models:
-            checker.facts.names[id(node)] = ModelName(name)
-            return t.MODEL
-        if name in checker.functions:
-            function = checker.functions[name]
-            if function.test is not None:
-                testing.refuse_call(checker, function, node)
-                return t.UNKNOWN
-            checker.facts.names[id(node)] = FunctionName(function)
-            return t.Function(tuple(p.type for p in function.params), function.call_type)
-        if name in builtins.PRELUDE:
-            checker.not_yet("a function of the prelude as a value", node)
-            return t.UNKNOWN
-    elif node.path.names[0].text in checker.enums:
-        return _unit_variant(body, node)
-    below = std.behind(node.path)
-    if below is not None:
-        return std.check_std_path(body, node, below)
-    if node.path.names[0].text not in checker.refused and name != "_":
+    if len(node.path.names) > 1:
+        return _member(body, node, expected)
+    local = body.find(name)
+    if local is not None:
+        return use_local(body, node, local)
+    warn_deprecated(checker, name, node.path)
+    if name in checker.constants:
+        type_, value = checker.constants[name]
+        checker.facts.names[id(node)] = ConstantName(type_, value)
+        return type_
+    if name == "None":
+        checker.facts.names[id(node)] = UnitVariant(None, 0)
+        wanted = t.resolve(expected) if expected is not None else None
+        return wanted if isinstance(wanted, t.Option) else t.Option(t.Var())
+    if name in checker.models:
+        checker.facts.names[id(node)] = ModelName(name)
+        return t.MODEL
+    if name in checker.functions:
+        if checker.functions[name].test is not None:
+            return testing.refuse_use(checker, name, node)
+        return function_value(body, node, Method(checker.functions[name], {}), expected)
+    if name in builtins.PRELUDE:
+        checker.not_yet("a function of the prelude as a value", node)
+        return t.UNKNOWN
+    if name not in checker.refused and name != "_":
         names = [
             *body.names(),
             *checker.constants,
@@ -69,28 +61,137 @@ def check_path(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
             *checker.models,
             *builtins.PRELUDE,
         ]
-        help_ = did_you_mean(name, names)
-        checker.report("E2001", f"there is no `{name}`", node, help_)
+        checker.report("E2001", f"there is no `{name}`", node, did_you_mean(name, names))
     return t.UNKNOWN
 
 
-def _unit_variant(body: Body, node: ast.PathExpr) -> Type:
-    checker, word = body.checker, node.path.names[-1].text
-    enum = checker.enums[node.path.names[0].text]
-    for number, variant in enumerate(enum.variants):
-        if variant.name == word:
-            if variant.form == "tuple":
-                function = VariantFunction(enum.name, number, len(variant.fields))
-                checker.facts.names[id(node)] = FunctionName(function)
-                return t.Function(tuple(f.type for f in variant.fields), t.Enum(enum.name))
-            if variant.form != "unit":
-                checker.report(
-                    "E3001", f"`{node.path}` needs its data", node, f"write `{node.path}(..)`"
-                )
-            checker.facts.names[id(node)] = UnitVariant(enum, number)
-            return t.Enum(enum.name)
-    names = [variant.name for variant in enum.variants]
-    checker.report(
-        "E2001", f"`{enum.name}` has no variant `{word}`", node, did_you_mean(word, names)
+def _self(body: Body, node: ast.SelfExpr) -> Type:
+    """The receiver of a method."""
+    local = body.find("self")
+    if local is None:
+        help_ = "make it a method: `fn f(self)`"
+        body.checker.report("E2013", "`self` outside of a method", node, help_)
+        return t.UNKNOWN
+    return use_local(body, node, local)
+
+
+def use_local(body: Body, node: ast.Expr, local: Local) -> Type:
+    """The type of a variable that is read."""
+    local.used = True
+    body.checker.facts.names[id(node)] = local
+    if not local.assigned:
+        message, related = f"`{local.name}` has no value yet", related_declaration(local)
+        body.checker.report("E2012", message, node, "assign it first", related)
+        local.assigned = True
+    return local.type
+
+
+def _member(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
+    """`E::V`, `T::f` or `T::Trait::f` as a value."""
+    wanted = t.resolve(expected) if expected is not None else None
+    of = wanted.result if isinstance(wanted, t.Function) else wanted
+    variant = find_variant(body.checker, node.path, of)
+    if variant is not None:
+        return _variant_value(body, node, variant)
+    below = std.behind(node.path)
+    if below is not None:
+        return std.check_std_path(body, node, below)
+    method = associated(body, node.path)
+    if method is None:
+        return t.UNKNOWN
+    if method.function.changes:
+        message = f"`{node.path}` changes its receiver, so it is no value"
+        help_ = "call it in a closure that returns the changed value"
+        body.checker.report("E2006", message, node, help_)
+        return t.UNKNOWN
+    return function_value(body, node, method, expected)
+
+
+def _variant_value(body: Body, node: ast.PathExpr, variant: Variant) -> Type:
+    facts = body.checker.facts
+    if variant.form == "tuple":
+        made = VariantFunction(variant.type, variant.number, len(variant.fields))
+        facts.names[id(node)] = FunctionName(made)
+        return t.Function(tuple(f.type for f in variant.fields), variant.type)
+    if variant.form != "unit":
+        help_ = f"write `{node.path} {{ .. }}`"
+        body.checker.report("E3001", f"`{node.path}` needs its data", node, help_)
+    facts.names[id(node)] = UnitVariant(variant.type, variant.number)
+    return variant.type
+
+
+def function_value(body: Body, node: ast.PathExpr, method: Method, expected: Type | None) -> Type:
+    """A function as a value; a generic one takes its type arguments from the place where it goes."""
+    function = method.function
+    warn_function(body.checker, function, node.path)
+    meaning = {param.name: t.Var() for param in function.type_params} | method.meaning
+    type_ = t.Function(
+        tuple(t.substitute(param.type, meaning) for param in function.params),
+        t.substitute(function.call_type, meaning),
     )
-    return t.UNKNOWN
+    args = tuple(meaning[param.name] for param in function.type_params)
+    body.checker.facts.names[id(node)] = FunctionName(function, args)
+    if args:
+        wanted = t.resolve(expected) if expected is not None else None
+        if isinstance(wanted, t.Function):
+            t.assign(type_, wanted)
+        if any(isinstance(t.resolve(arg), t.Var) for arg in args):
+            message = f"the type arguments of `{function.name}` are not known here"
+            help_ = "say the type where it goes: `let f: fn(Int) -> Int = ..`"
+            body.checker.report("E3019", message, node, help_)
+            return t.UNKNOWN
+        body.demands.use(Use(function, args, node))
+    return type_
+
+
+def associated(body: Body, path: ast.Path) -> Method | None:
+    """`T::f`, `T::Trait::f` or `Trait::f`; None if there is none, which is reported."""
+    checker, names = body.checker, [name.text for name in path.names]
+    if len(names) == 2 and names[0] in checker.traits:
+        trait = checker.traits[names[0]]
+        if names[1] in trait.methods:
+            return Method(trait.methods[names[1]], {})
+        _no_function(body, path, names[0], list(trait.methods))
+        return None
+    type_ = methods.named_type(checker, names[0])
+    if type_ is None or len(names) > 3:
+        if names[0] not in checker.refused:
+            help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])
+            checker.report("E2001", f"there is no `{path}`", path, help_)
+        return None
+    if type_ == t.UNKNOWN:
+        return None
+    if len(names) == 2:
+        found = methods.find(checker, type_, names[1], path)
+        if found is None:
+            known = methods.names(checker, type_, methods=False)
+            if isinstance(type_, t.Enum):
+                known += [variant.name for variant in checker.enums[type_.name].variants]
+            _no_function(body, path, names[0], known)
+        return found
+    return _through_trait(body, path, type_)
+
+
+def _through_trait(body: Body, path: ast.Path, type_: Type) -> Method | None:
+    checker, trait, word = body.checker, path.names[1].text, path.names[2].text
+    if trait not in checker.traits:
+        if trait not in checker.refused:
+            help_ = did_you_mean(trait, list(checker.traits))
+            checker.report("E2002", f"there is no trait `{trait}`", path.names[1], help_)
+        return None
+    if word not in checker.traits[trait].methods:
+        _no_function(body, path, trait, list(checker.traits[trait].methods))
+        return None
+    found = methods.of_traits(checker, type_, word, trait)
+    if not found:
+        ref = t.TraitRef(trait, fresh(checker.traits[trait].type_params))
+        require(checker, type_, ref, path, str(path))
+        return None
+    return found[0]
+
+
+def _no_function(body: Body, path: ast.Path, of: str, names: list[str]) -> None:
+    word = path.names[-1]
+    help_ = did_you_mean(word.text, names)
+    what = "variant or function" if of in body.checker.enums else "function"
+    body.checker.report("E2001", f"`{of}` has no {what} `{word}`", word, help_)

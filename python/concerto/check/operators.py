@@ -6,6 +6,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.branches import condition
 from concerto.check.lints import check_comparison, check_division
+from concerto.check.traits import is_ordered
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -83,7 +84,7 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     texts = {t.STRING: True}
     left_text = isinstance(left, t.Literals) or left in texts
     right_text = isinstance(right, t.Literals) or right in texts
-    if comparing and ((left_text and right_text) or (left == right and _is_ordered(left))):
+    if comparing and ((left_text and right_text) or (left == right and is_ordered(left))):
         return t.BOOL
     if op == "+" and (left_text or t.is_error(left)) and (right_text or t.is_error(right)):
         for side, type_ in ((node.left, left), (node.right, right)):
@@ -98,16 +99,6 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     )
     body.checker.report("E3002", message, node, help_)
     return t.BOOL if comparing else t.UNKNOWN
-
-
-def _is_ordered(type_: Type) -> bool:
-    match t.resolve(type_):
-        case t.Tuple(items):
-            return all(_is_ordered(item) for item in items)
-        case t.Array(item):
-            return _is_ordered(item)
-        case other:
-            return other in (t.INT, t.FLOAT, t.STRING, t.BOOL)
 
 
 def _coalesce(body: Body, node: ast.Binary, *, is_last: bool = True) -> Type:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins
+from concerto.check import builtins, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import FieldInfo, Local, TypePattern, UnitVariant
 from concerto.check.generics import written_struct
 from concerto.check.types import Type
+from concerto.check.variants import Variant, find_variant, unknown_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
@@ -24,8 +25,13 @@ def bind(
                 _llm_variant(body, pattern, path, type_)
             elif unit is not None:
                 checker.facts.patterns[id(pattern)] = unit
+            elif find_variant(checker, path) is not None:
+                message = f"`{path}` has data"
+                checker.report(
+                    "E3027", message, pattern, f"write `{path}(..)` or `{path} {{ .. }}`"
+                )
             elif len(path.names) > 1:
-                _unknown_variant(body, path)
+                unknown_variant(checker, path)
             elif str(path) in checker.constants and body.find(str(path)) is None:
                 checker.not_yet("a constant in a pattern", pattern)
             elif str(path) != "_":
@@ -98,35 +104,12 @@ def _wrong(
 
 
 def _unit(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None:
-    text = str(path)
-    if text == "None":
+    if str(path) == "None":
         return UnitVariant(None, 0)
-    if len(path.names) == 2:
-        enum = body.checker.enums.get(path.names[0].text)
-        for number, variant in enumerate(enum.variants if enum else ()):
-            if enum and variant.name == path.names[1].text and variant.form == "unit":
-                return UnitVariant(enum, number, _other_than(body, path, type_, t.Enum(enum.name)))
-    return None
-
-
-def _unknown_variant(body: Body, path: ast.Path) -> None:
-    checker, enum_name = body.checker, path.names[0].text
-    if enum_name in checker.enums:
-        names = [variant.name for variant in checker.enums[enum_name].variants]
-        word = path.names[1].text
-        checker.report(
-            "E2001",
-            f"`{enum_name}` has no variant `{word}`",
-            path.names[1],
-            did_you_mean(word, names),
-        )
-    elif enum_name not in checker.refused:
-        checker.report(
-            "E2002",
-            f"there is no type `{enum_name}`",
-            path,
-            did_you_mean(enum_name, list(checker.enums)),
-        )
+    variant = find_variant(body.checker, path, type_)
+    if variant is None or variant.form != "unit":
+        return None
+    return UnitVariant(variant.type, variant.number, _other_than(body, path, type_, variant.type))
 
 
 def _literal(body: Body, pattern: ast.Pattern, value: object, type_: Type) -> None:
@@ -177,9 +160,8 @@ def _variant(
         for item in items:
             bind(body, item, t.UNKNOWN, is_mut=is_mut)
         return
-    assert found.enum is not None
-    variant = found.enum.variants[found.variant]
-    body.checker.facts.patterns[id(pattern)] = found
+    variant, unit = found
+    body.checker.facts.patterns[id(pattern)] = unit
     _count(body, pattern, len(items), len(variant.fields))
     for item, field in zip(items, variant.fields, strict=False):
         bind(body, item, field.type, is_mut=is_mut)
@@ -210,34 +192,28 @@ def _other_than(body: Body, path: ast.Path, type_: Type, enum: t.Enum) -> bool:
     type_ = t.resolve(type_)
     if isinstance(type_, t.Union) and enum in type_.members:
         return True
-    if type_ not in (enum, t.UNKNOWN):
+    if type_ != t.UNKNOWN and t.assign(type_, enum) != ():
         body.checker.mismatch(type_, enum, path)
     return False
 
 
-def _find_variant(body: Body, path: ast.Path, type_: Type) -> UnitVariant | None:
-    if len(path.names) == 2 and path.names[0].text in body.checker.enums:
-        enum = body.checker.enums[path.names[0].text]
-        for number, variant in enumerate(enum.variants):
-            if variant.name == path.names[1].text:
-                return UnitVariant(enum, number, _other_than(body, path, type_, t.Enum(enum.name)))
+def _find_variant(body: Body, path: ast.Path, type_: Type) -> tuple[Variant, UnitVariant] | None:
+    variant = find_variant(body.checker, path, type_)
+    if variant is not None:
+        may_be_other = _other_than(body, path, type_, variant.type)
+        return variant, UnitVariant(variant.type, variant.number, may_be_other)
     if len(path.names) == 1:
         word = path.names[0].text
-        body.checker.report(
-            "E2001",
-            f"there is no variant `{word}`",
-            path,
-            did_you_mean(word, ["Some", "Ok", "Err"]),
-        )
+        help_ = did_you_mean(word, ["Some", "Ok", "Err"])
+        body.checker.report("E2001", f"there is no variant `{word}`", path, help_)
     else:
-        _unknown_variant(body, path)
+        unknown_variant(body.checker, path)
     return None
 
 
 def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -> None:
     checker, name = body.checker, str(pattern.path)
-    if name in checker.generics:
-        name = written_struct(name, type_) or name
+    struct = methods.named_type(checker, name) if len(pattern.path.names) == 1 else None
     fields: dict[str, Type] = {}
     order: list[str] = []
     if _is_llm_variant(pattern.path):
@@ -249,27 +225,24 @@ def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -
         fields = builtins.records()[t.show(builtin)][1]
         if type_ == t.ERROR:
             checker.facts.patterns[id(pattern)] = TypePattern(builtin, None)
-    elif name in checker.structs:
-        info = checker.structs[name]
-        wanted = t.Struct(name, info.origin)
+    elif isinstance(struct, t.Struct) and struct.name in checker.structs:
+        wanted = written_struct(struct.name, type_) or struct
         _expect(body, pattern, type_, wanted)
         if isinstance(type_, t.Union):
             checker.facts.patterns[id(pattern)] = TypePattern(wanted, None)
-        fields = {each.name: each.type for each in info.fields}
+        declared = checker.structs[struct.name].fields_of(wanted)
+        fields = {each.name: each.type for each in declared}
     elif len(pattern.path.names) == 2:
         found = _find_variant(body, pattern.path, type_)
-        if found and found.enum:
-            checker.facts.patterns[id(pattern)] = found
-            variant = found.enum.variants[found.variant]
+        if found:
+            variant, checker.facts.patterns[id(pattern)] = found
             fields = {each.name: each.type for each in variant.fields}
     else:
         checker.report(
             "E2002",
             f"there is no type `{name}`",
             pattern.path,
-            did_you_mean(name, list(checker.structs))
-            if name not in checker.generics
-            else "the type of the value is another",
+            did_you_mean(name, list(checker.structs)),
         )
         fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
     _struct_fields(body, pattern, fields, order or list(fields), is_mut)
@@ -299,7 +272,7 @@ def _expect(body: Body, pattern: ast.Pattern, type_: Type, wanted: Type) -> None
         return
     if type_ == t.ERROR and t.is_error(wanted):
         return
-    if type_ not in (wanted, t.UNKNOWN, t.ANY):
+    if type_ not in (t.UNKNOWN, t.ANY) and not t.is_same(type_, wanted):
         body.checker.mismatch(type_, wanted, pattern)
 
 
@@ -382,8 +355,10 @@ def missing_patterns(body: Body, patterns: list[ast.Pattern], type_: Type) -> li
             enum = body.checker.enums[name]
             missing = [
                 m
-                for v in enum.variants
-                for m in _missing_variant(body, options, f"{name}::{v.name}", v.fields)
+                for number, v in enumerate(enum.variants)
+                for m in _missing_variant(
+                    body, options, type_, number, f"{name}::{v.name}", enum.fields_of(number, type_)
+                )
             ]
             return missing[:3]
         case t.Struct("LlmError"):
@@ -406,7 +381,8 @@ def _missing_member(body: Body, options: list[ast.Pattern], member: Type) -> lis
             case (ast.StructPattern(path=path), t.Struct(name)) if str(path) == name:
                 own.append(option)
             case (ast.PathPattern() | ast.VariantPattern() | ast.StructPattern(), t.Enum(name)):
-                own += [option] if option.path.names[0].text == name else []
+                variant = find_variant(body.checker, option.path, member)
+                own += [option] if variant is not None and variant.type.name == name else []
             case (ast.LiteralPattern(value=value), _) if _has_literal(value, member):
                 own.append(option)
             case ast.TuplePattern(), t.Tuple():
@@ -475,13 +451,19 @@ def _missing_kinds(body: Body, options: list[ast.Pattern]) -> list[str]:
 
 
 def _missing_variant(
-    body: Body, options: list[ast.Pattern], path: str, fields: list[FieldInfo]
+    body: Body,
+    options: list[ast.Pattern],
+    type_: t.Enum,
+    number: int,
+    path: str,
+    fields: list[FieldInfo],
 ) -> list[str]:
     taken: list[ast.Pattern] = [
         o
         for o in options
         if isinstance(o, ast.PathPattern | ast.VariantPattern | ast.StructPattern)
-        and str(o.path) == path
+        and (found := find_variant(body.checker, o.path, type_)) is not None
+        and (found.type.name, found.number) == (type_.name, number)
     ]
     if not taken:
         return [path + ("" if not fields else "(..)")]

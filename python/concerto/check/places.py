@@ -20,11 +20,12 @@ def place_root(node: ast.Expr) -> ast.Expr:
 def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
     """E2006, unless the root of the place is a mutable variable."""
     root = place_root(node)
-    if not isinstance(root, ast.PathExpr):
+    if not isinstance(root, ast.PathExpr | ast.SelfExpr):
         return
-    local = body.find(str(root.path))
+    name = "self" if isinstance(root, ast.SelfExpr) else str(root.path)
+    local = body.find(name)
     if local is None:
-        if str(root.path) in body.checker.constants:
+        if isinstance(root, ast.PathExpr) and name in body.checker.constants:
             body.checker.report("E2006", f"the constant `{root.path}` cannot be {what}", node)
         return
     local.mutated = True
@@ -46,11 +47,9 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
         body.checker.report("E2011", message, node, help_, related_declaration(local))
         return
     if not local.is_mut:
-        help_ = (
-            f"declare it with `let mut {local.name}`"
-            if not local.is_param
-            else f"write `mut {local.name}` in the parameters"
-        )
+        help_ = f"write `mut {local.name}` in the parameters"
+        if not local.is_param:
+            help_ = f"declare it with `let mut {local.name}`"
         message = f"`{local.name}` cannot be {what}: it is immutable"
         body.checker.report("E2006", message, node, help_, related_declaration(local))
 

@@ -9,14 +9,15 @@ from concerto.check import types as t
 from concerto.check.checked import FieldInfo, StructInfo, VariantDefault
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
-from concerto.check.decorators import read_decorators, text_argument
+from concerto.check.decorators import check_deprecated, read_decorators, text_argument
+from concerto.check.generics import LONGEST, inside
 from concerto.check.limits import LIMITS, broken_limit, read_limit
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast
 
-_SCHEMA = frozenset(("describe", "validate", "strict", "partial", "coerce"))
+_SCHEMA = frozenset(("describe", "validate", "strict", "partial", "coerce", "deprecated"))
 _STRUCT_FIELD = frozenset(("describe", "json")) | LIMITS
 _SCHEMA_FIELD = _STRUCT_FIELD | {"partial", "coerce"}
 
@@ -32,13 +33,15 @@ class _Modes:
 def read_struct(checker: Checker, node: ast.Struct | ast.Schema, info: StructInfo) -> None:
     """Fills in what a declaration says."""
     is_schema = info.origin == "schema"
-    allowed = _SCHEMA if is_schema else frozenset[str]()
+    allowed = _SCHEMA if is_schema else frozenset(("deprecated",))
     found = read_decorators(checker, node.decorators, allowed)
     names = {decorator.name.text for decorator in found}
     info.strict = "strict" in names
     for decorator in found:
         if decorator.name.text == "describe":
             info.doc = text_argument(checker, decorator) or info.doc
+        elif decorator.name.text == "deprecated":
+            check_deprecated(checker, decorator)
     modes = _Modes("partial" in names, "coerce" in names)
     info.fields.extend(read_fields(checker, node.fields, info.origin, modes))
 
@@ -119,7 +122,7 @@ def _variant(checker: Checker, node: ast.Expr, type_: Type) -> VariantDefault | 
         return None
     for number, variant in enumerate(checker.enums[type_.name].variants):
         if variant.form == "unit" and str(node.path) == f"{type_.name}::{variant.name}":
-            return VariantDefault(type_.name, number, variant.name)
+            return VariantDefault(number, variant.name)
     return None
 
 
@@ -129,7 +132,7 @@ def check_schemas(checker: Checker) -> None:
         info = checker.structs.get(item.name.text) if isinstance(item, ast.Schema) else None
         if info is not None and isinstance(item, ast.Schema):
             check_fields(checker, item, info)
-    check_recursion(checker, list(checker.structs))
+    check_recursion(checker)
 
 
 def check_fields(checker: Checker, item: ast.Schema, info: StructInfo) -> None:
@@ -145,7 +148,7 @@ def check_fields(checker: Checker, item: ast.Schema, info: StructInfo) -> None:
 
 def inexpressible(checker: Checker, type_: Type, *, into_schemas: bool = False) -> Type | None:
     """A type inside that no JSON Schema expresses (SC-8). Schemas report their own fields, so they are looked into only on request."""
-    seen: set[str] = set()
+    seen: set[Type] = set()
 
     def find(type_: Type) -> Type | None:
         type_ = t.resolve(type_)
@@ -159,17 +162,19 @@ def inexpressible(checker: Checker, type_: Type, *, into_schemas: bool = False) 
                 return find(value) if t.resolve(key) in (t.STRING, t.UNKNOWN) else type_
             case t.Array() | t.Option() | t.Tuple() | t.Union():
                 return _first(find, t.parts(type_))
-            case t.Struct(name, "struct" | "schema" as origin):
-                if name in seen or (origin == "schema" and not into_schemas):
+            case t.Struct(_, "struct" | "schema" as origin):
+                if type_ in seen or (origin == "schema" and not into_schemas):
                     return None
-                seen.add(name)
-                return _first(find, [field.type for field in checker.structs[name].fields])
-            case t.Enum(name):
-                if name in seen:
+                seen.add(type_)
+                return _first(find, inside(checker, type_))
+            case t.Enum():
+                if type_ in seen:
                     return None
-                seen.add(name)
-                variants = checker.enums[name].variants
-                return _first(find, [f.type for variant in variants for f in variant.fields])
+                seen.add(type_)
+                return _first(find, inside(checker, type_))
+            case t.Opaque():
+                # What stands for it is checked where it is given.
+                return None
             case _:
                 return type_
 
@@ -181,25 +186,27 @@ def _first(find: Any, types: Any) -> Type | None:
     return found
 
 
-def check_recursion(checker: Checker, names: list[str]) -> None:
+def check_recursion(checker: Checker) -> None:
     """E4039, E3013: a type that contains itself without an Option, Array or Map between has no end."""
 
-    def direct(type_: Type) -> list[str]:
+    def direct(type_: Type) -> list[t.Struct]:
         type_ = t.resolve(type_)
         if isinstance(type_, t.Tuple | t.Union):
-            return [name for inner in t.parts(type_) for name in direct(inner)]
-        return [type_.name] if isinstance(type_, t.Struct) and type_.name in checker.structs else []
+            return [struct for inner in t.parts(type_) for struct in direct(inner)]
+        is_declared = isinstance(type_, t.Struct) and type_.name in checker.structs
+        return [type_] if isinstance(type_, t.Struct) and is_declared else []
 
-    for name in names:
-        info, seen = checker.structs[name], set[str]()
-        pending = [inner for field in info.fields for inner in direct(field.type)]
+    for name, info in checker.structs.items():
+        itself = t.Struct(name, info.origin, info.type_params)
+        seen: set[Type] = set()
+        pending = [inner for type_ in inside(checker, itself) for inner in direct(type_)]
         while pending:
             here = pending.pop()
-            if here == name:
+            if here == itself:
                 code = "E4039" if info.origin == "schema" else "E3013"
                 help_ = "put an `Option`, `Array` or `Map` between"
-                checker.report(code, f"`{name}` contains itself", info.span, help_)
+                checker.report(code, f"`{t.show(itself)}` contains itself", info.span, help_)
                 break
-            if here not in seen:
+            if here not in seen and len(t.show(here)) < LONGEST:
                 seen.add(here)
-                pending.extend(i for f in checker.structs[here].fields for i in direct(f.type))
+                pending.extend(i for type_ in inside(checker, here) for i in direct(type_))

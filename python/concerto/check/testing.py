@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import CallTest, FunctionInfo, TestInfo
+from concerto.check.checked import CallTest, TestInfo
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type
@@ -69,10 +69,11 @@ def _text(checker: Checker, decorator: ast.Decorator) -> str:
     return value or ""
 
 
-def refuse_call(checker: Checker, function: FunctionInfo, at: ast.Node) -> None:
+def refuse_use(checker: Checker, name: str, at: ast.Node) -> Type:
     """E2025."""
-    message, help_ = f"`{function.name}` is a test", "move what both need into another function"
-    checker.report("E2025", message, at, help_)
+    help_ = "move what both need into another function"
+    checker.report("E2025", f"`{name}` is a test", at, help_)
+    return t.UNKNOWN
 
 
 def only_in_tests(body: Body, what: str, at: ast.Node) -> None:

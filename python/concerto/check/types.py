@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 
@@ -90,10 +90,19 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Opaque:
-    """A type parameter inside of the function that has it: nothing is known about its values."""
+class TraitRef:
+    """A trait with its type arguments, such as `From<Int>`."""
 
     name: str
+    args: tuple[Type, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A type parameter inside of what has it: of its values only the bounds are known."""
+
+    name: str
+    bounds: tuple[TraitRef, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,7 @@ class Struct:
 
     name: str
     origin: str = field(compare=False)
+    args: tuple[Type, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,7 @@ class Enum:
     """An enum, by name."""
 
     name: str
+    args: tuple[Type, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -179,6 +190,10 @@ def settled(type_: Type) -> Type:
             return Task(settled(item))
         case Function(params, result):
             return Function(tuple(settled(param) for param in params), settled(result))
+        case Struct(args=args) | Enum(args=args) as named if args:
+            return replace(named, args=tuple(settled(arg) for arg in args))
+        case Union(members):
+            return Union(tuple(settled(member) for member in members))
         case other:
             return other
 
@@ -205,13 +220,47 @@ def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
         case Function(params, result):
             inside = tuple(substitute(param, meaning) for param in params)
             return Function(inside, substitute(result, meaning))
+        case Struct(args=args) | Enum(args=args) as named if args:
+            return replace(named, args=tuple(substitute(arg, meaning) for arg in args))
+        case Union(members):
+            return union([substitute(member, meaning) for member in members])
         case other:
             return other
+
+
+def union(types: list[Type]) -> Type:
+    """`A | B`: without repetition, literals together; `Any | T` is Any, and `Nil | T` an Option."""
+    parts: list[Type] = []
+    words: list[str] = []
+    for type_ in types:
+        type_ = resolve(type_)
+        for part in type_.members if isinstance(type_, Union) else (type_,):
+            if isinstance(part, Option):
+                parts += [NIL, resolve(part.item)]
+            elif isinstance(part, Literals):
+                words += [word for word in part.values if word not in words]
+                # Their place is that of the first.
+                parts += [] if any(isinstance(each, Literals) for each in parts) else [part]
+            else:
+                parts.append(part)
+    if UNKNOWN in parts or ANY in parts:
+        return UNKNOWN if UNKNOWN in parts else ANY
+    whole = [Literals(tuple(words)) if isinstance(each, Literals) else each for each in parts]
+    rest = [each for each in dict.fromkeys(whole) if each != NIL]
+    found = NIL if not rest else rest[0] if len(rest) == 1 else Union(tuple(rest))
+    return Option(found) if NIL in whole and rest else found
+
+
+def meaning(params: tuple[Opaque, ...], args: tuple[Type, ...]) -> dict[str, Type]:
+    """What type parameters stand for."""
+    return dict(zip((param.name for param in params), args, strict=True))
 
 
 def show(type_: Type) -> str:
     """As the language writes it."""
     match resolve(type_):
+        case Struct(name, _, args) | Enum(name, args) if args:
+            return f"{name}<{', '.join(show(arg) for arg in args)}>"
         case Simple(name) | Struct(name) | Enum(name) | Opaque(name):
             return name
         case Array(item):
@@ -312,8 +361,15 @@ def assign(source: Type, target: Type) -> Steps | None:
             return ("message",)
         case Struct(origin="error"), Simple("Error"):
             return ()
+        case (Struct(a, _, xs), Struct(b, _, ys)) | (Enum(a, xs), Enum(b, ys)) if a == b:
+            return () if all(is_same(x, y) for x, y in zip(xs, ys, strict=True)) else None
         case _:
             return () if source == target else None
+
+
+def is_same(left: Type, right: Type) -> bool:
+    """Whether two types are one, as type arguments have to be. Decides type variables on the way."""
+    return assign(left, right) == () and assign(right, left) == ()
 
 
 def settled_literal(type_: Type) -> Type:
@@ -376,8 +432,18 @@ def join(left: Type, right: Type) -> Type | None:
         case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
             items = [join(x, y) for x, y in zip(xs, ys, strict=True)]
             return None if None in items else Tuple(tuple(i for i in items if i is not None))
+        case (Struct(), Struct()) | (Enum(), Enum()):
+            return left if assign(left, right) == () else None
         case _:
             return None
+
+
+def undecided(type_: Type) -> bool:
+    """Whether a later use decides something in a type."""
+    type_ = resolve(type_)
+    if isinstance(type_, Function):
+        return any(undecided(part) for part in (*type_.params, type_.result))
+    return isinstance(type_, Var) or any(undecided(part) for part in parts(type_))
 
 
 def contains(type_: Type, wanted: Type) -> bool:
@@ -399,7 +465,7 @@ def parts(type_: Type) -> Iterator[Type]:
         case Result(ok, err):
             yield ok
             yield err
-        case Union(members):
+        case Union(members) | Struct(args=members) | Enum(args=members):
             yield from members
         case _:
             return

@@ -6,7 +6,7 @@ A validator becomes a hidden function of one parameter. It may compute whatever 
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.bodies import Body, check_unused
+from concerto.check.bodies import Body, finish
 from concerto.check.checked import (
     CallBuiltin,
     CallFunction,
@@ -66,7 +66,7 @@ def _validator(checker: Checker, info: StructInfo, node: ast.Expr) -> None:
         is_async=False,
     )
     param = ParamInfo(local.name, schema, False, None, local)
-    own = FunctionInfo(name, [param], result, function, False, len(checker.functions))
+    own = FunctionInfo(name, [param], result, function, False)
     _must_not_ask(checker, block)
     checker.functions[name] = own
     info.validators.append(own)
@@ -102,7 +102,7 @@ def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local)
     body.declare(local)
     body.tail = block.tail
     found = t.settled(check_expr(body, block, written))
-    check_unused(body)
+    finish(body)
     result = t.resolve(written if written is not None else found)
     place = node.result or block.tail or block
     match result:

@@ -39,13 +39,16 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
         lower_form(builder, node, target)
         return
     match builder.facts.calls[id(node)]:
-        case CallFunction(function, args):
+        case CallFunction(function) as call if function.changes:
+            lower_changing(builder, node, call, target)
+        case CallFunction(function, args, type_args):
             first = _arguments(builder, args, function.params)
             # The callee's registers begin at the window, above everything that is in use.
+            index = builder.function(function, type_args)
             name = "future" if function.is_async and not awaited else "call"
-            builder.emit(name, target, function.index, first, len(args), at=node)
+            builder.emit(name, target, index, first, len(args), at=node)
         case CallVariant(enum, variant, args):
-            type_ = builder.tables.type(t.Enum(enum.name))
+            type_ = builder.type(enum)
             builder.emit("variant", target, type_, variant, lower_window(builder, args), len(args))
         case CallNative(native, receiver, args, mutates):
             _native(builder, node, native, receiver, args, mutates, target)
@@ -85,7 +88,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             if of_response:
                 whole, text = text, builder.temporary()
                 builder.emit("field", text, whole, 0)
-            builder.emit("parse_schema", target, builder.tables.schema(schema), text, at=node)
+            index = builder.tables.schema(builder.concrete(schema))
+            builder.emit("parse_schema", target, index, text, at=node)
         case ParseAs(type_, value):
             _parse_as(builder, node, type_, value, target)
         case CallBuiltin(name, args):
@@ -100,18 +104,38 @@ def _arguments(builder: Builder, args: tuple[ast.Expr | None, ...], params: list
     from concerto.lower.literals import load_constant
 
     first = builder.temporary(len(args))
-    order = sorted(
-        (i for i, arg in enumerate(args) if arg is not None),
-        key=lambda i: args[i].span.start,  # type: ignore[union-attr]  # only those that are given
-    )
-    for position in order:
-        argument = args[position]
-        assert argument is not None
-        lower_into(builder, argument, first + position)
-    for position, (argument, param) in enumerate(zip(args, params, strict=True)):
-        if argument is None:
-            load_constant(builder, param.default, param.type, first + position)
+    given = [(arg, place) for place, arg in enumerate(args, first) if arg is not None]
+    for arg, place in sorted(given, key=lambda each: each[0].span.start):
+        lower_into(builder, arg, place)
+    for place, (value, param) in enumerate(zip(args, params, strict=True), first):
+        if value is None:
+            load_constant(builder, param.default, param.type, place)
     return first
+
+
+def lower_changing(builder: Builder, node: ast.Call, call: CallFunction, target: int) -> None:
+    """A method that changes its receiver: the place is taken, changed by the call, and put back."""
+    from concerto.lower.places import place_keys, taken
+
+    receiver = call.args[0]
+    assert receiver is not None
+    index, count = builder.function(call.function, call.type_args), len(call.args)
+    has_value = t.resolve(call.function.result) != t.NIL
+    keys = place_keys(builder, receiver)
+    args = _arguments(builder, call.args[1:], call.function.params[1:])
+    with taken(builder, receiver, keys) as register:
+        first = builder.temporary(count)
+        builder.emit("copy", first, register)
+        for position in range(count - 1):
+            builder.emit("move", first + 1 + position, args + position)
+        builder.emit("call", register, index, first, count, at=node)
+        if has_value:
+            pair = builder.temporary()
+            builder.emit("move", pair, register)
+            builder.emit("tuple_field", register, pair, 0)
+            builder.emit("tuple_field", target, pair, 1)
+    if not has_value:
+        builder.emit("nil", target)
 
 
 def _context(builder: Builder, result: ast.Expr, note: ast.Expr, target: int) -> None:
@@ -141,7 +165,9 @@ def _parse_as(builder: Builder, node: ast.Call, type_: Type, value: ast.Expr, ta
     builder.emit("native", target, "json.parse", first, 1, at=node)
     builder.emit("is_ok", first, target)
     builder.emit("jump_unless", first, end)
-    builder.emit("parse_schema", first, builder.tables.any_schema(type_), text, at=node)
+    builder.emit(
+        "parse_schema", first, builder.tables.schema(builder.concrete(type_)), text, at=node
+    )
     builder.emit("native", target, "json.schema_error", first, 1)
     builder.place(end)
 
@@ -158,7 +184,7 @@ def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> No
         lower_into(builder, call.retry_message, parts + 1)
         builder.emit("native", model, "model.with_retry_message", parts, 2)
     if call.schema is not None:
-        schema = builder.tables.schema(call.schema)
+        schema = builder.tables.schema(builder.concrete(call.schema))
         builder.emit(call.method, target, model, schema, prompt, at=node)
     else:
         builder.emit(call.method, target, model, prompt, at=node)
@@ -174,7 +200,7 @@ def _library(builder: Builder, node: ast.Call, call: CallLibrary, target: int) -
         first = _arguments(builder, call.args, function.params)
         builder.emit(kind, target, name, first, count, at=node)
         return
-    index = builder.tables.library(function)
+    index = builder.function(function, ())
     if not call.changes:
         first = _arguments(builder, call.args, function.params)
         builder.emit("call", target, index, first, count, at=node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from concerto.check import types as t
@@ -11,7 +12,7 @@ from concerto.source import Span
 from concerto.syntax import ast
 
 if TYPE_CHECKING:
-    from concerto.lower.program import Tables
+    pass
 
 
 def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
@@ -22,7 +23,7 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
     tables = builder.tables
     info = builder.facts.closures[id(node)]
     index = tables.reserve()
-    inner = Builder(tables, builder.file)
+    inner = Builder(tables, builder.file, builder.meaning)
     first = inner.temporary(len(info.params))
     for _, own in info.captures:
         inner.local(own)
@@ -42,12 +43,12 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
         lower_into(inner, node.body, result)
         if inner.reachable():
             inner.emit("return", result)
-    params = [_param(tables, number, type_) for number, type_ in enumerate(info.params)]
+    params = [_param(inner, number, type_) for number, type_ in enumerate(info.params)]
     if node.is_async:
         # The body has all values as its arguments; the closure makes a future of them.
         captured = [local.type for _, local in info.captures]
         all_params = [
-            _param(tables, number, type_) for number, type_ in enumerate([*info.params, *captured])
+            _param(inner, number, type_) for number, type_ in enumerate([*info.params, *captured])
         ]
         code = finish_function(inner, "closure", node.span, False, None, all_params, info.result)
         tables.hidden[index] = code
@@ -63,8 +64,8 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
     builder.emit("closure", target, number, values, len(info.captures))
 
 
-def _param(tables: Tables, number: int, type_: t.Type) -> dict[str, Any]:
-    return {"name": f"${number}", "type": tables.type(type_), "default": None}
+def _param(builder: Builder, number: int, type_: t.Type) -> dict[str, Any]:
+    return {"name": f"${number}", "type": builder.type(type_), "default": None}
 
 
 def _maker(
@@ -87,19 +88,22 @@ def lower_function_name(builder: Builder, name: FunctionName, target: int) -> No
     """A function that captures nothing."""
     function = name.function
     if isinstance(function, FunctionInfo):
-        is_own = function.library is None
-        index = function.index if is_own else builder.tables.library(function)
+        index = builder.function(function, name.type_args)
         if function.is_async:
             assert function.node is not None
+            meaning = t.meaning(function.type_params, name.type_args)
             params = [
-                _param(builder.tables, number, param.type)
+                _param(builder, number, t.substitute(param.type, meaning))
                 for number, param in enumerate(function.params)
             ]
             maker = _maker(builder, index, function.node.span, params, len(params))
             index = builder.tables.first_hidden + maker
         builder.emit("closure", target, index, builder.next, 0)
         return
-    index = builder.tables.first_hidden + _variant_function(builder, function)
+    enum = builder.concrete(function.type)
+    assert isinstance(enum, t.Enum)
+    made = replace(function, type=enum)
+    index = builder.tables.first_hidden + _variant_function(builder, made)
     builder.emit("closure", target, index, builder.next, 0)
 
 
@@ -108,18 +112,18 @@ def _variant_function(builder: Builder, function: VariantFunction) -> int:
     if function in tables.variant_functions:
         return tables.variant_functions[function]
     index = tables.variant_functions[function] = tables.reserve()
-    info = tables.checked.enums[function.enum]
+    enum = function.type
+    info = tables.checked.enums[enum.name]
     variant = info.variants[function.variant]
     inner = Builder(tables)
     first = inner.temporary(function.parts)
     result = inner.temporary()
-    enum = t.Enum(function.enum)
     type_ = tables.type(enum)
     inner.emit("variant", result, type_, function.variant, first, function.parts)
     inner.emit("return", result)
     params = [
         {"name": field.name, "type": tables.type(field.type), "default": None}
-        for field in variant.fields
+        for field in info.fields_of(function.variant, enum)
     ]
     tables.hidden[index] = finish_function(
         inner, variant.name, info.span, False, None, params, enum

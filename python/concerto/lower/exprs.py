@@ -45,7 +45,7 @@ from concerto.syntax import ast
 
 def lower(builder: Builder, node: ast.Expr) -> int:
     """A register that holds the value: that of a variable if the expression is one, else a fresh one."""
-    if isinstance(node, ast.PathExpr) and id(node) not in builder.facts.steps:
+    if isinstance(node, ast.PathExpr | ast.SelfExpr) and id(node) not in builder.facts.steps:
         name = builder.facts.names.get(id(node))
         if isinstance(name, Local):
             return builder.registers[id(name)]
@@ -57,7 +57,7 @@ def lower(builder: Builder, node: ast.Expr) -> int:
 def lower_operands(builder: Builder, left: ast.Expr, right: ast.Expr) -> tuple[int, int]:
     """Registers of two operands; the left one is copied if the right one could change it."""
     first = lower(builder, left)
-    if isinstance(left, ast.PathExpr) and not _is_plain(right):
+    if isinstance(left, ast.PathExpr | ast.SelfExpr) and not _is_plain(right):
         kept = builder.temporary()
         builder.emit("copy", kept, first)
         first = kept
@@ -67,7 +67,7 @@ def lower_operands(builder: Builder, left: ast.Expr, right: ast.Expr) -> tuple[i
 def _is_plain(node: ast.Expr) -> bool:
     """Whether evaluating it changes no variable."""
     match node:
-        case ast.Literal() | ast.PathExpr():
+        case ast.Literal() | ast.PathExpr() | ast.SelfExpr():
             return True
         case (
             ast.FieldAccess(object=inner) | ast.TupleAccess(object=inner) | ast.Unary(operand=inner)
@@ -108,7 +108,7 @@ def convert(builder: Builder, steps: Steps, wanted: Type, target: int, node: ast
                 load_record(builder, builtins.PROMPT, (target, None, None, None), target)
             case "check":
                 inner = wanted.item if "some" in steps and isinstance(wanted, t.Option) else wanted
-                builder.emit("check_type", target, target, builder.tables.type(inner), at=node)
+                builder.emit("check_type", target, target, builder.type(inner), at=node)
             case _:
                 raise AssertionError(step)
 
@@ -205,7 +205,7 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             lower_literal(builder, value, t.resolve(builder.facts.types[id(node)]), target)
         case ast.Interpolated(pieces=pieces, values=values):
             lower_interpolated(builder, pieces, values, target)
-        case ast.PathExpr():
+        case ast.PathExpr() | ast.SelfExpr():
             _path(builder, node, target)
         case ast.Binary():
             lower_binary(builder, node, target)
@@ -290,7 +290,7 @@ def lower_window(builder: Builder, nodes: tuple[ast.Expr, ...]) -> int:
     return first
 
 
-def _path(builder: Builder, node: ast.PathExpr, target: int) -> None:
+def _path(builder: Builder, node: ast.PathExpr | ast.SelfExpr, target: int) -> None:
     match builder.facts.names[id(node)]:
         case Local() as local:
             builder.emit("copy", target, builder.registers[id(local)])
@@ -300,12 +300,9 @@ def _path(builder: Builder, node: ast.PathExpr, target: int) -> None:
             lower_function_name(builder, builder.facts.names[id(node)], target)
         case ModelName(model):
             builder.emit("model", target, builder.tables.models[model])
-        case UnitVariant(enum=None):
+        case UnitVariant(None):
             builder.emit("none", target)
-        case UnitVariant(enum=enum, variant=variant):
-            assert enum is not None
-            builder.emit(
-                "variant", target, builder.tables.type(t.Enum(enum.name)), variant, builder.next, 0
-            )
+        case UnitVariant(t.Enum() as enum, variant):
+            builder.emit("variant", target, builder.type(enum), variant, builder.next, 0)
         case other:
             raise AssertionError(other)

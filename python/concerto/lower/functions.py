@@ -46,9 +46,15 @@ class TryTarget:
 class Builder:
     """The code of one function as it grows."""
 
-    def __init__(self, tables: Tables, file: int = 0) -> None:
+    def __init__(
+        self, tables: Tables, file: int = 0, meaning: dict[str, Type] | None = None
+    ) -> None:
         self.tables = tables
         self.file = file
+        #: What the type parameters of the function are in this code.
+        self.meaning = meaning or {}
+        #: Of a method that changes its receiver: every way out of it takes this along.
+        self.receiver: int | None = None
         self.facts = tables.checked.facts
         self.code: list[Instruction] = []
         self.spans: list[tuple[int, int, int]] = []
@@ -82,6 +88,34 @@ class Builder:
         self.locals.append(local)
         return register
 
+    def concrete(self, type_: Type) -> Type:
+        """A type with the type parameters of the function replaced."""
+        type_ = t.settled(type_)
+        return t.substitute(type_, self.meaning) if self.meaning else type_
+
+    def type(self, type_: Type) -> int:
+        """The index of a type."""
+        return self.tables.type(self.concrete(type_))
+
+    def function(self, function: FunctionInfo, args: tuple[Type, ...]) -> int:
+        """The index of a function with type arguments."""
+        return self.tables.function(function, tuple(self.concrete(arg) for arg in args))
+
+    def give_back(self, value: int | None) -> None:
+        """Returns a value, or nothing; from a method that changes its receiver also that."""
+        if self.receiver is None and value is None:
+            self.emit("return_nil")
+        elif self.receiver is None:
+            self.emit("return", value)
+        elif value is None:
+            self.emit("return", self.receiver)
+        else:
+            pair = self.temporary(2)
+            self.emit("copy", pair, self.receiver)
+            self.emit("move", pair + 1, value)
+            self.emit("tuple", pair, pair, 2)
+            self.emit("return", pair)
+
     def place(self, label: Label) -> None:
         """The label stands here."""
         label.at = self.landing = len(self.code)
@@ -101,39 +135,51 @@ class Builder:
         move_last_uses(self.code)
 
 
-def lower_function(tables: Tables, info: FunctionInfo, file: int = 0) -> Function:
-    """The code of a declared function."""
+def lower_function(
+    tables: Tables, info: FunctionInfo, file: int = 0, args: tuple[Type, ...] = ()
+) -> Function:
+    """The code of a declared function with its type arguments."""
     from concerto.lower.exprs import lower_into, lower_unused
 
     node = info.node
     assert node is not None
     assert node.body is not None
-    builder = Builder(tables, file)
+    builder = Builder(tables, file, t.meaning(info.type_params, args))
     params = []
     for param in info.params:
-        builder.local(param.local)
+        register = builder.local(param.local)
+        if info.changes and param is info.params[0]:
+            builder.receiver = register
         default = None
         if param.has_default:
             from concerto.lower.program import constant_entry
 
             default = constant_entry(param.default)
-        params.append({"name": param.name, "type": tables.type(param.type), "default": default})
+        params.append({"name": param.name, "type": builder.type(param.type), "default": default})
     result = t.resolve(info.result)
     if result == t.NIL:
         lower_unused(builder, node.body)
-        builder.emit("return_nil")
+        builder.give_back(None)
     else:
         target = builder.temporary()
         lower_into(builder, node.body, target)
-        builder.emit("return", target)
-    code = finish_function(
-        builder, info.name, node.span, info.is_pub, node.doc, params, info.result
-    )
+        builder.give_back(target)
+    if info.changes:
+        itself = info.params[0].type
+        result = itself if result == t.NIL else t.Tuple((itself, result))
+    is_pub = info.is_pub and info.owner is None
+    name = _instance_name(info, args)
+    code = finish_function(builder, name, node.span, is_pub, node.doc, params, result)
     if info.layers is None:
         return code
     from concerto.lower.layers import with_layers
 
     return with_layers(tables, info, code)
+
+
+def _instance_name(info: FunctionInfo, args: tuple[Type, ...]) -> str:
+    """As a trace shows it, such as `max<Int>`."""
+    return f"{info.name}<{', '.join(t.show(arg) for arg in args)}>" if args else info.name
 
 
 def lower_top(tables: Tables) -> Function:
@@ -165,7 +211,7 @@ def finish_function(
         public=public,
         doc=doc,
         params=params,
-        result=builder.tables.type(result),
+        result=builder.type(result),
         registers=builder.most,
         code=builder.code,
         spans=builder.spans,

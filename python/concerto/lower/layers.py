@@ -61,7 +61,7 @@ class Around:
 
     def _call(self, builder: Builder, name: str, args: list[str | int], function: int) -> int:
         """Calls a function of the library with constants and the function inside."""
-        library = self.tables.library(self.layers.functions[name])
+        library = self.tables.function(self.layers.functions[name])
         first = builder.temporary(len(args) + 1)
         for position, arg in enumerate(args, first):
             if isinstance(arg, int):
@@ -93,7 +93,7 @@ class Around:
         builder.emit("array", first + 4, kinds, len(retry.on))
         builder.emit("move", first + 5, function)
         pair = builder.temporary()
-        library = self.tables.library(self.layers.functions["retry"])
+        library = self.tables.function(self.layers.functions["retry"])
         builder.emit("call", pair, library, first, 6, at=self.span)
         if self.layers.log is None:
             builder.emit("tuple_field", pair, pair, 0)

@@ -7,6 +7,8 @@ from typing import Any
 
 from concerto.check import types as t
 from concerto.check.checked import (
+    FieldInfo,
+    UnitVariant,
     VariantDefault,
     struct_info,
 )
@@ -36,8 +38,7 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
     """A constant of the program, converted to a type."""
     type_ = t.resolve(type_)
     if isinstance(value, VariantDefault) and not isinstance(type_, t.Option):
-        enum = builder.tables.type(t.Enum(value.enum))
-        builder.emit("variant", target, enum, value.variant, builder.next, 0)
+        builder.emit("variant", target, builder.type(type_), value.variant, builder.next, 0)
     elif value == {} and isinstance(value, dict):
         builder.emit("map", target, builder.next, 0)
     elif isinstance(value, float) and not math.isfinite(value) and type_ == t.FLOAT:
@@ -88,7 +89,7 @@ def load_record(
                 builder.emit("move", position, field)
             case _:
                 lower_into(builder, field, position)
-    builder.emit("struct", target, builder.tables.type(type_), first, len(fields))
+    builder.emit("struct", target, builder.type(type_), first, len(fields))
     builder.next = kept
 
 
@@ -116,22 +117,35 @@ def lower_struct(builder: Builder, node: ast.StructLiteral, target: int) -> None
     from concerto.lower.exprs import lower_into
 
     found = t.resolve(builder.facts.types[id(node)])
-    assert isinstance(found, t.Struct)
-    info = struct_info(builder.tables.checked.structs, found.name)
-    assert info is not None
+    fields = _declared_fields(builder, node, found)
     given: dict[str, ast.Expr] = {}
     for field in node.fields:
         given[field.name.text] = builder.facts.names.get(id(field)) or field_value(field)
-    first = builder.temporary(len(info.fields))
+    first = builder.temporary(len(fields))
     # Values are evaluated in written order, defaults after them.
-    order = {field.name: position for position, field in enumerate(info.fields)}
+    order = {field.name: position for position, field in enumerate(fields)}
     for name, value in given.items():
         lower_into(builder, value, first + order[name])
-    for each in info.fields:
+    for each in fields:
         if each.name not in given:
             if each.has_default:
                 load_constant(builder, each.default, each.type, first + order[each.name])
             else:
                 builder.emit("none", first + order[each.name])
-    type_ = builder.tables.type(t.Struct(info.name, info.origin))
-    builder.emit("struct", target, type_, first, len(info.fields))
+    if isinstance(found, t.Enum):
+        unit = builder.facts.names[id(node)]
+        builder.emit("variant", target, builder.type(found), unit.variant, first, len(fields))
+    else:
+        builder.emit("struct", target, builder.type(found), first, len(fields))
+
+
+def _declared_fields(builder: Builder, node: ast.StructLiteral, found: Type) -> list[FieldInfo]:
+    checked = builder.tables.checked
+    if isinstance(found, t.Enum):
+        unit = builder.facts.names[id(node)]
+        assert isinstance(unit, UnitVariant)
+        return checked.enums[found.name].fields_of(unit.variant, found)
+    assert isinstance(found, t.Struct)
+    info = struct_info(checked.structs, found.name)
+    assert info is not None
+    return info.fields_of(found)

@@ -69,7 +69,7 @@ def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
             bind_pattern(builder, part, pair + position)
     else:
         if found == t.ANY and isinstance(node.pattern, ast.TuplePattern):
-            pair_type = builder.tables.type(t.Tuple((t.ANY,) * len(node.pattern.items)))
+            pair_type = builder.type(t.Tuple((t.ANY,) * len(node.pattern.items)))
             builder.emit("check_type", item, item, pair_type, at=node.pattern)
         bind_pattern(builder, node.pattern, item)
     lower_unused(builder, node.body)
@@ -124,12 +124,12 @@ def lower_leave(builder: Builder, node: ast.Expr) -> None:
     match node:
         case ast.Return(value=None):
             close_streams(builder, 0)
-            builder.emit("return_nil")
+            builder.give_back(None)
         case ast.Return(value=ast.Expr() as value):
             result = builder.temporary()
             lower_into(builder, value, result)
             close_streams(builder, 0)
-            builder.emit("return", result)
+            builder.give_back(result)
         case ast.Throw(value=value):
             error = builder.temporary()
             lower_into(builder, value, error)

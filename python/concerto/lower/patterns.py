@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from concerto.check import types as t
 from concerto.check.checked import Local, TypePattern, UnitVariant
 from concerto.lower.functions import Builder, Label
 from concerto.syntax import ast
@@ -86,7 +85,7 @@ def _test_literal(builder: Builder, value: Any, subject: int, otherwise: Label) 
 
 def _test_unit(builder: Builder, unit: UnitVariant, subject: int, otherwise: Label) -> None:
     holds = builder.temporary()
-    if unit.enum is None:
+    if unit.type is None:
         builder.emit("is_some", holds, subject)
         builder.emit("jump_if", holds, otherwise)
     else:
@@ -97,9 +96,9 @@ def _test_unit(builder: Builder, unit: UnitVariant, subject: int, otherwise: Lab
 
 def _test_enum(builder: Builder, unit: UnitVariant, subject: int, otherwise: Label) -> None:
     """Jumps if a value of a union is none of the enum."""
-    if unit.may_be_other and unit.enum is not None:
+    if unit.may_be_other and unit.type is not None:
         holds = builder.temporary()
-        type_ = builder.tables.type(t.Enum(unit.enum.name))
+        type_ = builder.type(unit.type)
         builder.emit("is_type", holds, subject, type_)
         builder.emit("jump_unless", holds, otherwise)
 
@@ -141,7 +140,7 @@ def _payload(builder: Builder, subject: int) -> int:
 def _test_error(builder: Builder, found: TypePattern, subject: int, otherwise: Label) -> None:
     if found.type is not None:
         holds = builder.temporary()
-        builder.emit("is_type", holds, subject, builder.tables.type(found.type))
+        builder.emit("is_type", holds, subject, builder.type(found.type))
         builder.emit("jump_unless", holds, otherwise)
     if found.kind is not None:
         kind = builder.temporary()

@@ -32,7 +32,7 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
 
     kept = builder.next
     value = builder.temporary()
-    if isinstance(node.place, ast.PathExpr):
+    if isinstance(node.place, ast.PathExpr | ast.SelfExpr):
         local = builder.facts.names[id(node.place)]
         assert isinstance(local, Local)
         register = builder.registers[id(local)]
@@ -93,7 +93,9 @@ def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | No
     ):
         return None
     left = value.left
-    same = isinstance(left, ast.PathExpr) and builder.facts.names.get(id(left)) is local
+    same = (
+        isinstance(left, ast.PathExpr | ast.SelfExpr) and builder.facts.names.get(id(left)) is local
+    )
     converted = id(value) in builder.facts.steps or id(left) in builder.facts.steps
     if converted or not same or _changes(builder, value.right, local):
         return None
@@ -135,7 +137,7 @@ def taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[in
     """The register of a place, to be changed; it is put back afterwards."""
     from concerto.lower.exprs import lower_into
 
-    if isinstance(node, ast.PathExpr):
+    if isinstance(node, ast.PathExpr | ast.SelfExpr):
         local = builder.facts.names.get(id(node))
         if isinstance(local, Local):
             yield builder.registers[id(local)]

@@ -16,6 +16,7 @@ from concerto.check.checked import (
     VariantFunction,
     schema_name,
 )
+from concerto.check.traits import dispatch
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
@@ -35,23 +36,41 @@ class Tables:
         self.models = {name: index for index, name in enumerate(checked.models)}
         #: Functions without a name in the program; they stand behind the others.
         self.hidden: list[Function | None] = []
-        self.first_hidden = len(checked.functions) + bool(checked.top)
+        plain = [info for info in checked.functions.values() if not info.is_generic]
+        self.first_hidden = len(plain) + bool(checked.top)
+        #: The index of each function with its type arguments; those that are used and not lowered yet.
+        self.functions: dict[tuple[int, tuple[Type, ...]], int] = {
+            (id(info), ()): index for index, info in enumerate(plain)
+        }
+        self.waiting: list[tuple[int, FunctionInfo, tuple[Type, ...]]] = []
         self.variant_functions: dict[VariantFunction, int] = {}
-        self.library_functions: dict[int, int] = {}
         #: Files of the library that are used, which stand behind the program's own.
         self.library_files: list[str] = []
         self.first_library_file = 2 if checked.manifest else 1
 
-    def library(self, function: FunctionInfo) -> int:
-        """The index of a function of the library, which is lowered when it is first called."""
-        if id(function) not in self.library_functions:
-            assert function.library is not None
-            if function.library not in self.library_files:
-                self.library_files.append(function.library)
-            file = self.first_library_file + self.library_files.index(function.library)
-            place = self.library_functions[id(function)] = self.reserve()
-            self.hidden[place] = lower_function(self, function, file)
-        return self.first_hidden + self.library_functions[id(function)]
+    def function(self, info: FunctionInfo, args: tuple[Type, ...] = ()) -> int:
+        """The index of a function with type arguments; what is no plain function of the program is lowered when it is used."""
+        info, args = dispatch(self.checked, info, args)
+        key = (id(info), args)
+        if key not in self.functions:
+            place = self.reserve()
+            self.functions[key] = self.first_hidden + place
+            self.waiting.append((place, info, args))
+        return self.functions[key]
+
+    def lower_waiting(self) -> None:
+        """The code of all functions that are used, and of those that they use."""
+        while self.waiting:
+            place, info, args = self.waiting.pop(0)
+            self.hidden[place] = lower_function(self, info, self._file(info), args)
+
+    def _file(self, info: FunctionInfo) -> int:
+        """The number of the file that a function stands in."""
+        if info.library is None:
+            return 0
+        if info.library not in self.library_files:
+            self.library_files.append(info.library)
+        return self.first_library_file + self.library_files.index(info.library)
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -83,10 +102,10 @@ class Tables:
         if type_ in self.type_index:
             return self.type_index[type_]
         match type_:
-            case t.Struct(name, origin):
-                return self._struct(type_, name, origin)
-            case t.Enum(name):
-                return self._enum(type_, name)
+            case t.Struct():
+                return self._struct(type_)
+            case t.Enum():
+                return self._enum(type_)
             case t.Array(item):
                 entry: list[Any] = ["array", self.type(item)]
             case t.Map(key, value):
@@ -129,32 +148,36 @@ class Tables:
         self.type_index[key] = len(self.types) - 1
         return self.type_index[key]
 
-    def _struct(self, type_: t.Struct, name: str, origin: str) -> int:
+    def _struct(self, type_: t.Struct) -> int:
         entry: list[Any] = ["struct", {}]
         index = self._add(type_, entry)
-        if origin in ("record", "error"):
-            fields = [
-                FieldInfo(n, ty, isinstance(ty, t.Option))
-                for n, ty in builtins.records()[name][1].items()
-            ]
+        info = self.checked.structs.get(type_.name)
+        if type_.origin in ("record", "error") or info is None:
+            built_in = builtins.records()[type_.name][1]
+            fields = [FieldInfo(n, ty, isinstance(ty, t.Option)) for n, ty in built_in.items()]
         else:
-            fields = self.checked.structs[name].fields
-        entry[1] = {"name": name, "origin": origin, "fields": [self.field(f) for f in fields]}
-        info = self.checked.structs.get(name) if origin == "schema" else None
+            fields = info.fields_of(type_)
+        described = [self.field(field) for field in fields]
+        entry[1] = {"name": t.show(type_), "origin": type_.origin, "fields": described}
         if info and info.strict:
             entry[1]["strict"] = True
         if info and info.validators:
-            entry[1]["validators"] = [function.index for function in info.validators]
+            entry[1]["validators"] = [self.function(each, type_.args) for each in info.validators]
         return index
 
-    def _enum(self, type_: t.Enum, name: str) -> int:
+    def _enum(self, type_: t.Enum) -> int:
         entry: list[Any] = ["enum", {}]
         index = self._add(type_, entry)
+        info = self.checked.enums[type_.name]
         variants = [
-            {"name": v.name, "form": v.form, "fields": [self.field(f) for f in v.fields]}
-            for v in self.checked.enums[name].variants
+            {
+                "name": variant.name,
+                "form": variant.form,
+                "fields": [self.field(field) for field in info.fields_of(number, type_)],
+            }
+            for number, variant in enumerate(info.variants)
         ]
-        entry[1] = {"name": name, "variants": variants}
+        entry[1] = {"name": t.show(type_), "variants": variants}
         return index
 
     def field(self, field: FieldInfo) -> dict[str, Any]:
@@ -172,24 +195,9 @@ class Tables:
             entry["coerce"] = True
         return entry
 
-    def schema(self, name: str) -> int:
+    def schema(self, type_: Type) -> int:
         """The index of a schema that a model is asked to answer in."""
-        return self.schemas.setdefault(t.Struct(name, ""), len(self.schemas))
-
-    def any_schema(self, type_: Type) -> int:
-        """The index of a type that JSON is read as; it need not be a schema."""
         return self.schemas.setdefault(t.settled(type_), len(self.schemas))
-
-    def schema_entry(self, type_: Type) -> dict[str, Any]:
-        """A schema as it stands in the document."""
-        if isinstance(type_, t.Struct):
-            info = self.checked.structs[type_.name]
-            wanted: Type = t.Struct(type_.name, info.origin)
-            json = json_schema(self.checked, type_.name)
-        else:
-            # No model is asked for it, so that nobody reads a JSON Schema of it.
-            wanted, json = type_, "{}"
-        return {"name": schema_name(t.show(type_)), "type": self.type(wanted), "json": json}
 
 
 def constant_entry(value: Any) -> list[Any]:
@@ -233,11 +241,17 @@ def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
     return {**entry, "profile": overlay} if overlay else entry
 
 
-def _test(function: FunctionInfo) -> dict[str, Any]:
+def _test(tables: Tables, function: FunctionInfo) -> dict[str, Any]:
     assert function.test is not None
     test = function.test
     expect_fail = {} if test.expect_fail is None else {"expect_fail": test.expect_fail}
-    return {"function": function.index, "title": test.title, **expect_fail}
+    return {"function": tables.function(function), "title": test.title, **expect_fail}
+
+
+def _schema(tables: Tables, type_: Type) -> dict[str, Any]:
+    # No model is asked for what is no struct, so that nobody reads a JSON Schema of it.
+    json = json_schema(tables.checked, type_) if isinstance(type_, t.Struct) else "{}"
+    return {"name": schema_name(t.show(type_)), "type": tables.type(type_), "json": json}
 
 
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
@@ -250,18 +264,25 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
     digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
-    functions = [lower_function(tables, info) for info in checked.functions.values()]
+    functions = [
+        lower_function(tables, info) for info in checked.functions.values() if not info.is_generic
+    ]
     top = None
     if checked.top:
         top = len(functions)
         functions.append(lower_top(tables))
-    functions += [function for function in tables.hidden if function is not None]
+    tables.lower_waiting()
     for name, info in checked.structs.items():
-        if info.origin == "schema":
-            tables.schema(name)
+        if info.origin == "schema" and not info.type_params:
+            tables.schema(t.Struct(name, info.origin))
+    for schema in checked.schemas:
+        tables.schema(schema)
+    described = [_schema(tables, type_) for type_ in tables.schemas]
+    tables.lower_waiting()  # validators of generic schemas
+    functions += [function for function in tables.hidden if function is not None]
     files += [_file(library.source(file), embed_source=True) for file in tables.library_files]
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
-    program.schemas = [tables.schema_entry(type_) for type_ in tables.schemas]
+    program.schemas = described
     connections = list(checked.connections)
     profile = manifest.profile if manifest else None
     program.connections = [_connection(c, profile) for c in checked.connections.values()]
@@ -279,12 +300,13 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     program.constants = tables.constant_list()
     program.types = tables.types
     exports = [
-        {"name": f.name, "function": f.index}
+        {"name": f.name, "function": tables.function(f)}
         for f in checked.functions.values()
-        if f.is_pub and f.name != "main" and f.test is None
+        if f.is_pub and f.name != "main" and f.test is None and not f.is_generic
     ]
-    program.tests = [_test(f) for f in checked.functions.values() if f.test is not None]
+    program.tests = [_test(tables, f) for f in checked.functions.values() if f.test is not None]
     main = checked.functions.get("main")
-    program.entry = {"top": top, "main": main.index if main else None, "exports": exports}
+    entry = tables.function(main) if main else None
+    program.entry = {"top": top, "main": entry, "exports": exports}
     program.permissions = {"env": sorted(checked.env), "hosts": sorted(checked.hosts)}
     return program

@@ -20,10 +20,11 @@ Schema: TypeAlias = dict[str, Any]
 _WORDS = {"String": "string", "Int": "integer", "Float": "number", "Bool": "boolean", "Nil": "null"}
 
 
-def json_schema(program: CheckedProgram, name: str) -> str:
+def json_schema(program: CheckedProgram, type_: Type) -> str:
     """The schema of a struct or schema as JSON text; types that it uses stand once in `$defs`, in order of their first use."""
     writer = _Writer(program)
-    root = writer.object(name)
+    assert isinstance(type_, t.Struct)
+    root = writer.object(type_)
     if writer.defs:
         root["$defs"] = writer.defs
     return json.dumps(root, ensure_ascii=False, separators=(",", ":"))
@@ -36,12 +37,13 @@ class _Writer:
         self.program = program
         self.defs: dict[str, Schema] = {}
 
-    def object(self, name: str) -> Schema:
-        info = self.program.structs[name]
+    def object(self, type_: t.Struct) -> Schema:
+        """The schema of a struct or schema."""
+        info = self.program.structs[type_.name]
         schema: Schema = {"type": "object"}
         if info.doc:
             schema["description"] = info.doc
-        schema |= self._fields(info.fields)
+        schema |= self._fields(info.fields_of(type_))
         if info.strict:
             schema["additionalProperties"] = False
         return schema
@@ -81,15 +83,10 @@ class _Writer:
                 return self._tuple(list(items))
             case t.Union(members):
                 return {"anyOf": [self.type(member) for member in members]}
-            case t.Struct(name, _):
-                return self._reference(name, lambda: self.object(name))
-            case t.Enum(name):
-                variants = self.program.enums[name].variants
-                if all(variant.form == "unit" for variant in variants):
-                    return {"type": "string", "enum": [variant.name for variant in variants]}
-                return self._reference(
-                    name, lambda: {"anyOf": [self._variant(variant) for variant in variants]}
-                )
+            case t.Struct() as struct:
+                return self._reference(t.show(struct), lambda: self.object(struct))
+            case t.Enum() as enum:
+                return self._enum(enum)
             case other:
                 raise AssertionError(other)
 
@@ -110,14 +107,24 @@ class _Writer:
             self.defs[key] |= make()
         return {"$ref": f"#/$defs/{key}"}
 
-    def _variant(self, variant: VariantInfo) -> Schema:
+    def _enum(self, type_: t.Enum) -> Schema:
+        info = self.program.enums[type_.name]
+        if all(variant.form == "unit" for variant in info.variants):
+            return {"type": "string", "enum": [variant.name for variant in info.variants]}
+        parts = [info.fields_of(number, type_) for number in range(len(info.variants))]
+        pairs = list(zip(info.variants, parts, strict=True))
+        return self._reference(
+            t.show(type_), lambda: {"anyOf": [self._variant(v, fields) for v, fields in pairs]}
+        )
+
+    def _variant(self, variant: VariantInfo, fields: list[FieldInfo]) -> Schema:
         """The form of a value in JSON: the name, or an object that has the data beside it."""
         tag: Schema = {"type": "string", "enum": [variant.name]}
         if variant.form == "unit":
             return tag
         is_tuple = variant.form == "tuple"
-        items = [field.type for field in variant.fields]
-        data = self._tuple(items) if is_tuple else {"type": "object"} | self._fields(variant.fields)
+        items = [field.type for field in fields]
+        data = self._tuple(items) if is_tuple else {"type": "object"} | self._fields(fields)
         return {
             "type": "object",
             "properties": {"variant": tag, "data": data},

@@ -40,7 +40,7 @@ def unwrap(
     if place.to == "none":
         close_streams(builder, 0)
         builder.emit("none", subject)
-        builder.emit("return", subject)
+        builder.give_back(subject)
     else:
         if is_option:
             _none_error(builder, subject)
@@ -80,7 +80,7 @@ def _none_error(builder: Builder, target: int) -> None:
     parts = builder.temporary(2)
     builder.emit("const", parts + _MESSAGE, builder.tables.constant("value is None"))
     builder.emit("const", parts + _KIND, builder.tables.constant("none"))
-    builder.emit("struct", target, builder.tables.type(builtins.NONE_ERROR), parts, 2)
+    builder.emit("struct", target, builder.type(builtins.NONE_ERROR), parts, 2)
 
 
 def raise_error(builder: Builder, place: Raise, error: int, node: ast.Node) -> None:
@@ -106,11 +106,16 @@ def raise_error(builder: Builder, place: Raise, error: int, node: ast.Node) -> N
             builder.emit("err", error, error)
             builder.emit("return", error)
         case "return":
-            if place.wanted is not None:
+            if place.convert is not None:
+                index = builder.function(place.convert.function, place.convert.args)
+                value = builder.temporary()
+                builder.emit("move", value, error)
+                builder.emit("call", error, index, value, 1, at=node)
+            elif place.wanted is not None:
                 convert(builder, place.steps, place.wanted, error, node)
             close_streams(builder, 0)
             builder.emit("err", error, error)
-            builder.emit("return", error)
+            builder.give_back(error)
         case other:
             raise AssertionError(other)
 
@@ -167,14 +172,14 @@ def _test(builder: Builder, test: CaughtBy, error: int, otherwise: Label) -> Non
     holds = builder.temporary()
     if not isinstance(test, tuple):
         assert test is not None
-        builder.emit("is_type", holds, error, builder.tables.type(test))
+        builder.emit("is_type", holds, error, builder.type(test))
         builder.emit("jump_unless", holds, otherwise)
         return
     kind, word, matched = builder.temporary(), builder.temporary(), Label()
     if builtins.TIMEOUT_ERROR.name in test:
-        builder.emit("is_type", holds, error, builder.tables.type(builtins.TIMEOUT_ERROR))
+        builder.emit("is_type", holds, error, builder.type(builtins.TIMEOUT_ERROR))
         builder.emit("jump_if", holds, matched)
-    builder.emit("is_type", holds, error, builder.tables.type(builtins.LLM_ERROR))
+    builder.emit("is_type", holds, error, builder.type(builtins.LLM_ERROR))
     builder.emit("jump_unless", holds, otherwise)
     builder.emit("field", kind, error, _KIND)
     for each in test:
@@ -194,7 +199,7 @@ def _raise_again(
     for type_, place in rest[:-1]:
         following = Label()
         holds = builder.temporary()
-        builder.emit("is_type", holds, error, builder.tables.type(type_))
+        builder.emit("is_type", holds, error, builder.type(type_))
         builder.emit("jump_unless", holds, following)
         raise_error(builder, place, error, node)
         builder.place(following)

@@ -406,19 +406,28 @@ class _Layout:
 
     def _path_before(self) -> tuple[str, bool]:
         """The token before the path (with its type list) that has just ended, and whether there is such a path."""
-        at = len(self.out) - 1
-        if self.out[at].type == "RANGLE":
-            depth = 0
-            while at >= 0:
-                depth += (self.out[at].type == "RANGLE") - (self.out[at].type == "LANGLE")
-                at -= 1
-                if depth == 0:
-                    break
+        at = self._before_type_list(len(self.out) - 1)
         if at < 0 or self.out[at].type not in _NAME_END:
             return "", False
         while at >= 2 and self.out[at - 1].type == "COLONCOLON":
             at -= 2
+        # The type parameters of an `impl` stand between the word and its type.
+        before = self._before_type_list(at - 1)
+        if before != at - 1 and before >= 0 and self.out[before].type == "IMPL":
+            return "IMPL", True
         return (self.out[at - 1].type if at >= 1 else ""), True
+
+    def _before_type_list(self, at: int) -> int:
+        """The place before a type list that ends here; this one if none does."""
+        if at < 0 or self.out[at].type != "RANGLE":
+            return at
+        depth = 0
+        while at >= 0:
+            depth += (self.out[at].type == "RANGLE") - (self.out[at].type == "LANGLE")
+            at -= 1
+            if depth == 0:
+                break
+        return at
 
     def _open_brace(self, at: int, token: Any, starts_statement: bool) -> None:
         frame, previous = self.frame, self.previous

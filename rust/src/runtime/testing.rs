@@ -54,7 +54,7 @@ pub struct TestReport {
     pub failure: Option<TestFailure>,
     /// What it emitted, in order. No handler got it.
     pub emits: Vec<Emit>,
-    /// What it printed.
+    /// What it printed, and what was logged meanwhile.
     pub printed: String,
     /// Snapshots that were written.
     pub written: Vec<PathBuf>,
@@ -112,13 +112,15 @@ impl RuntimeBuilder {
         self.test = Some(Arc::clone(&test));
         // Delays take no time, unless somebody else is to be spared by them.
         let clock = if options.live { Clock::system() } else { Clock::new_virtual() };
-        let runtime = self.clock(clock).retry_jitter(0.0).build()?;
+        let log = Arc::clone(&test);
+        let builder = self.clock(clock).retry_jitter(0.0);
+        let runtime =
+            builder.log_sink(move |record| log.printed(&format!("{record}\n"))).build()?;
         // A limit that no clock reaches is none.
         let until = clock::now().checked_add(options.timeout);
         let mut observer = Capture { test: &test, until, interrupted };
         let plan = Plan(vec![(case.function, Vec::new())]);
-        let recorder = runtime.inner.recorder.for_run();
-        let observed = threads::observe(&runtime.inner, plan, recorder, &mut observer);
+        let observed = threads::observe(&runtime.inner, plan, &mut observer);
         let outcome = outcome(observed, options.timeout)?;
         let outcome =
             outcome.and_then(|()| test.failure().map_or(Ok(()), |m| Err(without_place(m))));

@@ -262,10 +262,6 @@ pub fn mock_call(fields: Vec<Value>) -> Value {
     named("MockCall", fields)
 }
 
-fn named(name: &str, fields: Vec<Value>) -> Value {
-    make(RECORDS.iter().position(|record| record.name == name).unwrap_or(usize::MAX), fields)
-}
-
 /// `ParseError`.
 #[must_use]
 pub fn parse_error(message: &str, kind: &str, input: &str) -> Value {

@@ -55,7 +55,7 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         }
         Value::Struct(value) => {
             let names = value.ty.fields.iter().map(|(name, _)| name.as_str());
-            fields(f, &value.ty.name, names, &value.fields, depth)
+            fields(f, super::declared_name(&value.ty.name), names, &value.fields, depth)
         }
         Value::Enum(value) => {
             let Some((name, form, names)) = value.ty.variants.get(value.variant as usize) else {

@@ -150,6 +150,12 @@ pub struct StructType {
     pub fields: Vec<(String, String)>,
 }
 
+/// The name that a type is declared with: `Page` of `Page<Hit>`.
+#[must_use]
+pub fn declared_name(name: &str) -> &str {
+    name.split('<').next().unwrap_or(name)
+}
+
 /// A struct with its fields in declared order.
 #[derive(Clone, Debug)]
 pub struct StructValue {
@@ -256,7 +262,7 @@ impl Value {
         Self::Tuple(Arc::new(items.into()))
     }
 
-    /// What `typeof` says.
+    /// The name of its type; of a generic one with its arguments.
     #[must_use]
     pub fn type_name(&self) -> &str {
         match self {

@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 use serde_json::{Map, Value as Json};
 
+use crate::value::declared_name;
 use crate::{Form, Value};
 
 /// Arguments nested deeper are refused.
@@ -59,7 +60,7 @@ fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound
             for ((name, _), field) in held.ty.fields.iter().zip(&held.fields) {
                 fields.set_item(name, inside(field)?)?;
             }
-            class(py, &RECORD, "Record")?.call1((held.ty.name.as_str(), fields))?
+            class(py, &RECORD, "Record")?.call1((declared_name(&held.ty.name), fields))?
         }
         Value::Enum(held) => {
             let Some((name, form, names)) = held.ty.variants.get(held.variant as usize) else {

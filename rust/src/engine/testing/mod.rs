@@ -53,7 +53,7 @@ struct State {
 pub struct Captured {
     /// In order.
     pub emits: Vec<Emit>,
-    /// Of `print` and `println`.
+    /// Of `print` and `println`, and the logs.
     pub printed: String,
     /// Snapshots that were written.
     pub written: Vec<PathBuf>,

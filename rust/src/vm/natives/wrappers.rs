@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{Failure, Function, Outcome, Table, panic, take, text};
-use crate::value::{Value, equal, line_difference};
+use crate::value::{Value, declared_name, equal, line_difference};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
     ("any.to_string", Function::Pure(1, |a| Ok(take(a, 0)?.to_string().into()))),
-    ("any.typeof", Function::Pure(1, |a| Ok(take(a, 0)?.type_name().into()))),
+    ("any.typeof", Function::Pure(1, |a| Ok(declared_name(take(a, 0)?.type_name()).into()))),
     (
         "core.assert",
         Function::Pure(2, |a| match a.first() {

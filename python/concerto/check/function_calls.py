@@ -1,0 +1,125 @@
+"""Calls of the program's functions and methods: which argument goes where, and what type parameters stand for."""
+
+from __future__ import annotations
+
+from concerto.check import types as t
+from concerto.check.bodies import Body
+from concerto.check.checked import CallFunction, FunctionInfo, Use
+from concerto.check.decorators import warn_function
+from concerto.check.generics import wrong_count
+from concerto.check.methods import Method
+from concerto.check.places import must_be_mutable, place_root
+from concerto.check.types import Type
+from concerto.diagnostics.model import did_you_mean
+from concerto.syntax import ast
+
+
+def call_function(
+    body: Body,
+    node: ast.Call,
+    method: Method,
+    expected: Type | None,
+    receiver: ast.Expr | None = None,
+) -> Type:
+    """The type of a call. Type arguments are those written, else the arguments tell them, else the expected type."""
+    function = method.function
+    warn_function(body.checker, function, node.callee)
+    meaning: dict[str, Type] = {param.name: t.Var() for param in function.type_params}
+    meaning |= method.meaning
+    _state(body, node, function, meaning)
+    slots = _slots(body, node, function, receiver)
+    types = [t.substitute(param.type, meaning) for param in function.params]
+    result = t.substitute(function.call_type, meaning)
+    given = range(1 if receiver is not None else 0, len(slots))
+    _check(body, [(slots[i], types[i]) for i in given], late=False)
+    if expected is not None and function.type_params and t.undecided(result):
+        t.assign(result, expected)
+    # Closures last: by then the other arguments have told the types of their parameters.
+    _check(body, [(slots[i], types[i]) for i in given], late=True)
+    type_args = tuple(meaning[param.name] for param in function.type_params)
+    body.checker.facts.calls[id(node)] = CallFunction(function, tuple(slots), type_args)
+    if type_args:
+        body.demands.use(Use(function, type_args, node))
+    if function.changes and slots[0] is not None:
+        _must_be_place(body, slots[0], function)
+    return result
+
+
+def _state(body: Body, node: ast.Call, function: FunctionInfo, meaning: dict[str, Type]) -> None:
+    """Type arguments that are written; they are those of the function itself."""
+    from concerto.check.collect import written_type
+
+    if not node.type_args:
+        return
+    own = function.type_params[len(function.type_params) - function.own :]
+    if len(node.type_args) != len(own):
+        wrong_count(body.checker, function.name, len(own), len(node.type_args), node)
+        meaning |= {param.name: t.UNKNOWN for param in own}
+        return
+    for param, written in zip(own, node.type_args, strict=True):
+        meaning[param.name] = written_type(body.checker, written)
+
+
+def _slots(
+    body: Body, node: ast.Call, function: FunctionInfo, receiver: ast.Expr | None
+) -> list[ast.Expr | None]:
+    """The argument of each parameter. Reports E3032."""
+    checker, shown = body.checker, function.name
+    slots: list[ast.Expr | None] = [None] * len(function.params)
+    names = [param.name for param in function.params]
+    first = 0
+    if receiver is not None:
+        slots[0], first = receiver, 1
+    for position, arg in enumerate(node.args, first):
+        slot = position
+        if arg.name is not None:
+            if arg.name.text not in names[first:]:
+                help_ = did_you_mean(arg.name.text, names[first:])
+                message = f"`{shown}` has no parameter `{arg.name}`"
+                checker.report("E3032", message, arg.name, help_)
+                _unused(body, arg.value)
+                continue
+            slot = names.index(arg.name.text)
+        if slot >= len(slots):
+            wanted = len(slots) - first
+            plural = "s" if wanted != 1 else ""
+            message = f"`{shown}` takes {wanted} argument{plural}, found {len(node.args)}"
+            checker.report("E3032", message, arg)
+            _unused(body, arg.value)
+            continue
+        if slots[slot] is not None:
+            checker.report("E3032", f"`{names[slot]}` is given twice", arg)
+        slots[slot] = arg.value
+    missing = [
+        param.name
+        for param, slot in zip(function.params, slots, strict=True)
+        if slot is None and not param.has_default
+    ]
+    if missing:
+        needs = ", ".join(f"`{name}`" for name in missing)
+        checker.report("E3032", f"`{shown}` needs {needs}", node)
+    return slots
+
+
+def _unused(body: Body, value: ast.Expr) -> None:
+    from concerto.check.calls import check_argument
+
+    check_argument(body, value)
+
+
+def _check(body: Body, pairs: list[tuple[ast.Expr | None, Type]], *, late: bool) -> None:
+    from concerto.check.exprs import check_expr
+
+    for value, type_ in pairs:
+        if value is not None and isinstance(t.resolve(type_), t.Function) is late:
+            check_expr(body, value, type_)
+
+
+def _must_be_place(body: Body, receiver: ast.Expr, function: FunctionInfo) -> None:
+    """E2006: what a method changes must be held by somebody."""
+    if isinstance(place_root(receiver), ast.PathExpr | ast.SelfExpr):
+        must_be_mutable(body, receiver, "changed")
+        return
+    message = f"`{function.name}` changes its receiver, which is no variable here"
+    help_ = "put it into a variable first: `let mut x = ..`"
+    body.checker.report("E2006", message, receiver, help_)
