@@ -86,7 +86,7 @@ impl Program {
         entry.main.is_some() || entry.top.is_some()
     }
 
-    /// The `pub fn` items of the entry file.
+    /// The `pub fn` items of the entry file, and the functions that it re-exports.
     #[must_use]
     pub fn entry_points(&self) -> Vec<EntryPoint> {
         self.0

@@ -72,6 +72,7 @@ test result: FAILED. 1 passed, 2 failed
 
 
 def test_options_choose_tests_by_description(folder: Path) -> None:
+    # TE-5
     chosen = run("test", "--filter", ":: answers", cwd=folder)
     assert chosen.returncode == 0
     assert chosen.stdout.startswith("running 1 test\nPASS judge :: answers")
@@ -178,6 +179,21 @@ def test_where_tests_are_found(tmp_path: Path) -> None:
         2,
         "error: there is no `.conc` file in `empty`\n",
     )
+
+
+def test_tests_of_modules_are_found_once(tmp_path: Path) -> None:
+    # TE-7
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/main.conc").write_text("mod judge;\n@test fn own() { }", encoding="utf-8")
+    module = """@test("is fair") fn fair() { assert_snapshot(1); }
+mod inner { @test fn deep() { } }
+"""
+    (tmp_path / "src/judge.conc").write_text(module, encoding="utf-8")
+    listed = run("test", "--list", cwd=tmp_path)
+    assert listed.stdout.splitlines() == ["own", "judge::is fair", "judge::inner::deep"]
+    done = run("test", "--update", "--filter", "judge::", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "tests/snapshots/main/judge/fair.snap").read_text() == "1\n"
 
 
 def test_the_manifest_limits_the_time(folder: Path) -> None:

@@ -270,8 +270,8 @@ def sort_order(left: Value, right: Value) -> int:
 
 
 def declared_name(name: str) -> str:
-    """The name that a type is declared with: `Page` of `Page<Hit>`."""
-    return name.partition("<")[0]
+    """The name that a type is declared with: `Page` of `shop::Page<Hit>`."""
+    return name.partition("<")[0].rpartition("::")[2]
 
 
 def type_name(value: Value) -> str:

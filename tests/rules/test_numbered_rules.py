@@ -30,9 +30,8 @@ WAITING = {
     "M-46": "memory",
     "S-16": "tools",
     "S-17": "memory",
-    "TE-7": "modules",
     "TE-13": "tools",
-    "TE-17": "`await`",
+    "TE-17": "`await emit`",
 }
 
 #: `C-81`, `C-81 to C-84`, `C-81..C-84`, `test_c_81_…`.

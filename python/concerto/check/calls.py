@@ -119,7 +119,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     check_all(body, node)
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
-        checker.report("E2001", f"there is no function `{name}`", path, did_you_mean(name, names))
+        help_ = checker.hint(name, names, path)
+        checker.report("E2001", f"there is no function `{name}`", path, help_)
     return t.UNKNOWN
 
 
@@ -429,6 +430,9 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
             fields = {f.name: f.type for f in checker.structs[found.name].fields_of(found)}
             code = "E3011"
         if name in fields:
+            if found.origin == "struct":
+                info = checker.structs[found.name]
+                checker.may_see(info, info.fields[list(fields).index(name)], node.name)
             checker.facts.fields[id(node)] = list(fields).index(name)
             return fields[name]
         hint = builtins.FIELD_HINTS.get((found.name, name))

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from concerto.check import builtins
 from concerto.check import types as t
+from concerto.check.files import Files
 from concerto.check.types import Future, Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
@@ -50,6 +51,8 @@ class FieldInfo:
     json: str | None = None
     checks: dict[str, Any] = field(default_factory=dict)
     coerce: bool = False
+    is_pub: bool = False
+    span: Span | None = None
 
     @property
     def json_name(self) -> str:
@@ -426,6 +429,7 @@ class CheckedProgram:
     """A program without errors, ready to be lowered."""
 
     source: Source
+    """The whole text; spans are places in it."""
     module: ast.Module
     facts: Facts
     structs: dict[str, StructInfo]
@@ -444,6 +448,9 @@ class CheckedProgram:
     schemas: list[t.Struct]
     kept: list[ast.Module]
     """Trees that facts refer to by identity."""
+    files: Files
+    exports: dict[str, str]
+    """Functions of other modules that the entry file makes public: their full names."""
     manifest: ManifestFacts | None = None
 
 

@@ -20,6 +20,7 @@ from concerto.check.decorators import (
     read_deprecated,
     warn_deprecated,
 )
+from concerto.check.exposed import check_exposed
 from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.functions import declare_function
 from concerto.check.generics import apply, check_declared, scope, type_params, wrong_count
@@ -37,13 +38,11 @@ from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.testing import DECORATORS
 from concerto.check.traits import is_key
 from concerto.check.types import Type
-from concerto.diagnostics.model import Label, did_you_mean
+from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast
 
 _FORMS = {
-    ast.Use: "an import",
-    ast.Mod: "a module",
     ast.Agent: "an agent",
     ast.Tool: "a tool",
     ast.Mcp: "an MCP server",
@@ -83,6 +82,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
             check_model(checker, item)
     check_declared(checker)
     check_schemas(checker)
+    check_exposed(checker, named)
     read_function_decorators(checker)
     return top
 
@@ -98,19 +98,20 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
     if form:
         checker.not_yet(form, _head(item))
         name = getattr(item, "name", None)
-        checker.refused.update([name.text] if name else _imported(item))
-        if isinstance(item, ast.Mod):
-            for inner in item.items or ():
-                if isinstance(inner, ast.Connect):
-                    _not_module_scope(checker, inner)
+        if name:
+            checker.refused.add(name.text)
         return
     name = getattr(item, "name", None)
     if name is None or isinstance(item, ast.Connect):
         return
-    is_trait = isinstance(item, ast.Trait) and name.text in BUILT_IN_TRAITS
-    if is_trait or is_built_in_name(name.text):
+    short = name.text.rpartition("::")[2]
+    is_trait = isinstance(item, ast.Trait) and short in BUILT_IN_TRAITS
+    if is_trait or is_built_in_name(short):
         what = "trait" if is_trait else "type"
-        checker.report("E2003", f"`{name}` is a built-in {what}", name, "choose another name")
+        checker.report("E2003", f"`{short}` is a built-in {what}", name, "choose another name")
+    elif short in builtins.PRELUDE:
+        help_ = "here it stands for yours; choose another name to use both"
+        checker.report("W2005", f"`{short}` hides what is always there", name, help_)
     if name.text in declared:
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
@@ -135,26 +136,6 @@ def _decorators(checker: Checker, item: ast.Declaration) -> None:
 def _head(item: ast.Declaration) -> ast.Node | Span:
     name: ast.Name | None = getattr(item, "name", None)
     return name or Span(item.span.start, min(item.span.end, item.span.start + 4))
-
-
-def _imported(item: ast.Declaration) -> list[str]:
-    if not isinstance(item, ast.Use):
-        return []
-    pending, names = [item.tree], []
-    while pending:
-        tree = pending.pop()
-        pending.extend(tree.group or ())
-        names.append((tree.alias or tree.path.names[-1]).text)
-    return names
-
-
-def _not_module_scope(checker: Checker, item: ast.Connect) -> None:
-    checker.report(
-        "E4001",
-        "a connection is declared at module scope",
-        item.name,
-        "move it out of the module block",
-    )
 
 
 def _types(checker: Checker, item: ast.Declaration) -> None:
@@ -307,7 +288,7 @@ def _unknown_type(checker: Checker, node: ast.NamedType, name: str) -> None:
             *checker.enums,
             *checker.aliases,
         ]
-        hint = did_you_mean(name, names)
+        hint = checker.hint(name, names, node.path)
         if name == "Self":
             hint = "it stands for the type of an `impl` or trait"
         checker.report("E2002", f"there is no type `{name}`", node.path, hint)

@@ -61,7 +61,7 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.models,
             *builtins.PRELUDE,
         ]
-        checker.report("E2001", f"there is no `{name}`", node, did_you_mean(name, names))
+        checker.report("E2001", f"there is no `{name}`", node, checker.hint(name, names, node))
     return t.UNKNOWN
 
 
@@ -124,6 +124,7 @@ def function_value(body: Body, node: ast.PathExpr, method: Method, expected: Typ
     """A function as a value; a generic one takes its type arguments from the place where it goes."""
     function = method.function
     warn_function(body.checker, function, node.path)
+    body.checker.may_call(function, node.path)
     meaning = {param.name: t.Var() for param in function.type_params} | method.meaning
     type_ = t.Function(
         tuple(t.substitute(param.type, meaning) for param in function.params),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import FieldInfo, Local, TypePattern, UnitVariant
+from concerto.check.checked import FieldInfo, Local, StructInfo, TypePattern, UnitVariant
 from concerto.check.generics import written_struct
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant, unknown_variant
@@ -204,6 +204,8 @@ def _find_variant(body: Body, path: ast.Path, type_: Type) -> tuple[Variant, Uni
         return variant, UnitVariant(variant.type, variant.number, may_be_other)
     if len(path.names) == 1:
         word = path.names[0].text
+        if word in body.checker.refused:
+            return None
         help_ = did_you_mean(word, ["Some", "Ok", "Err"])
         body.checker.report("E2001", f"there is no variant `{word}`", path, help_)
     else:
@@ -230,22 +232,32 @@ def _struct(body: Body, pattern: ast.StructPattern, type_: Type, is_mut: bool) -
         _expect(body, pattern, type_, wanted)
         if isinstance(type_, t.Union):
             checker.facts.patterns[id(pattern)] = TypePattern(wanted, None)
-        declared = checker.structs[struct.name].fields_of(wanted)
-        fields = {each.name: each.type for each in declared}
+        info = checker.structs[struct.name]
+        fields = {each.name: each.type for each in info.fields_of(wanted)}
+        _visible(body, pattern, info)
     elif len(pattern.path.names) == 2:
         found = _find_variant(body, pattern.path, type_)
         if found:
             variant, checker.facts.patterns[id(pattern)] = found
             fields = {each.name: each.type for each in variant.fields}
-    else:
+    elif name not in checker.refused:
         checker.report(
             "E2002",
             f"there is no type `{name}`",
             pattern.path,
-            did_you_mean(name, list(checker.structs)),
+            checker.hint(name, checker.structs, pattern.path),
         )
+    if not fields:
         fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
     _struct_fields(body, pattern, fields, order or list(fields), is_mut)
+
+
+def _visible(body: Body, pattern: ast.StructPattern, info: StructInfo) -> None:
+    """Fields may be private to another module."""
+    fields = {each.name: each for each in info.fields}
+    for field in pattern.fields:
+        if field.name.text in fields:
+            body.checker.may_see(info, fields[field.name.text], field.name)
 
 
 def _is_llm_variant(path: ast.Path) -> bool:

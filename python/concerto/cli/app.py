@@ -14,6 +14,8 @@ COMMANDS = {
     "check": ("report everything that is wrong with programs", "concerto check main.conc"),
     "test": ("run the tests of programs", "concerto test --filter judge"),
     "build": ("write the compiled form of a program", "concerto build main.conc -o main.conc-ir"),
+    "fmt": ("write programs in their canonical form", "concerto fmt --check src"),
+    "init": ("start a project", "concerto init my-bot --provider ollama"),
     "ir": ("list the compiled form of a program", "concerto ir main.conc"),
     "connections": (
         "show the settings of each connection and where they come from",

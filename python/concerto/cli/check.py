@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from concerto.cli.app import OK, USAGE, Exit, command_parser, wants_color
-from concerto.cli.sources import compile_path, default_file
+from concerto.cli.app import OK, USAGE, command_parser, wants_color
+from concerto.cli.sources import compile_path, default_file, files_of
 
 
 def main(args: list[str]) -> int:
@@ -31,11 +31,15 @@ def main(args: list[str]) -> int:
     )
     options = parser.parse_args(args)
     paths = options.paths or [default_file(options)]
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in files_of(path, options)]
     failed = denies = False
     seen: set[tuple[str, ...]] = set()
+    read: set[Path] = set()
     for file in files:
-        compiled, project = compile_path(file, options)
+        if file not in paths and Path(file).resolve() in read:
+            continue  # a module of a program that was checked as a whole
+        compiled, project = compile_path(file, options, as_part=True)
+        read.update(Path(each).resolve() for each in compiled.files)
         levels = project.lint if project else {}
         kept = []
         for row in compiled.diagnostics:
@@ -64,12 +68,3 @@ def main(args: list[str]) -> int:
     if not failed and options.format == "human":
         print("no errors found", file=sys.stderr)
     return USAGE if failed else OK
-
-
-def _files(path: str) -> list[str]:
-    if path == "-" or not Path(path).is_dir():
-        return [path]
-    found = sorted(str(file) for file in Path(path).rglob("*.conc"))
-    if not found:
-        raise Exit(USAGE, f"error: there is no `.conc` file in `{path}`")
-    return found

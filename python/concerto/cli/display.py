@@ -35,7 +35,9 @@ def _nested(value: Any) -> str:
             return "(" + ", ".join(map(_nested, value)) + (",)" if len(value) == 1 else ")")
         case Record():
             fields = ", ".join(f"{name}: {_nested(item)}" for name, item in value.items())
-            return f"{value._type} {{ {fields} }}" if fields else f"{value._type} {{ }}"
+            declared, generic, args = value._type.partition("<")
+            name = declared.rpartition("::")[2] + generic + args  # without its module
+            return f"{name} {{ {fields} }}" if fields else f"{name} {{ }}"
         case dict():
             return "{" + ", ".join(f"{_nested(k)}: {_nested(v)}" for k, v in value.items()) + "}"
         case Variant(name, data):

@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto.cli.app import FAILED, INTERRUPTED, OK, USAGE, Exit, command_parser
-from concerto.cli.sources import default_file, load_program, open_project
+from concerto.cli.sources import (
+    compile_path,
+    default_file,
+    files_of,
+    load_program,
+    open_project,
+    report,
+)
 from concerto.cli.test_output import Ended, printer
 from concerto.errors import ConfigError
+from concerto.runtime import Program
 from concerto.testing import TestCase, run_test, tests_of
 
 if TYPE_CHECKING:
     from concerto.project.manifest import Project
-    from concerto.runtime import Program
 
 TIMEOUT = 60.0
 """Seconds that a test may take where the manifest says nothing."""
@@ -89,24 +96,31 @@ def _parse(args: list[str]) -> argparse.Namespace:
 
 def _suites(options: argparse.Namespace) -> list[Suite]:
     """The programs with their tests, in order. Raises `Exit` if one does not compile."""
-    suites = []
-    for path in _files(options):
-        program, project = load_program(path, options)
+    given = options.paths or _default_paths(options)
+    suites: list[Suite] = []
+    read: set[Path] = set()
+    for path in dict.fromkeys(file for each in given for file in files_of(each, options)):
+        if path not in given and Path(path).resolve() in read:
+            continue  # a module of a program before, which has its tests
+        program, project, files = _program(path, options)
+        read.update(Path(each).resolve() for each in files)
         timeout = float(project.test.get("timeout", TIMEOUT)) if project else TIMEOUT
         tests = tuple(enumerate(tests_of(program)))
         suites.append(Suite(path, program, tests, _snapshots(path, project), timeout))
     return suites
 
 
-def _files(options: argparse.Namespace) -> list[str]:
-    """The files that are given, and those in folders that are given, each once."""
-    found: dict[str, None] = {}
-    for path in options.paths or _default_paths(options):
-        inside = sorted(each.as_posix() for each in Path(path).rglob("*.conc"))
-        if Path(path).is_dir() and options.paths and not inside:
-            raise Exit(USAGE, f"error: there is no `.conc` file in `{path}`")
-        found.update(dict.fromkeys(inside if Path(path).is_dir() else [path]))
-    return list(found)
+def _program(
+    path: str, options: argparse.Namespace
+) -> tuple[Program, Project | None, tuple[str, ...]]:
+    """A program, its manifest, and the files that it was compiled from."""
+    if not path.endswith(".conc"):
+        return *load_program(path, options), (path,)
+    compiled, project = compile_path(path, options, as_part=True)
+    report(compiled, options)
+    if compiled.ir is None:
+        raise Exit(USAGE, compiled.refusal)
+    return Program.from_bytes(compiled.ir), project, (path, *compiled.files)
 
 
 def _default_paths(options: argparse.Namespace) -> list[str]:
@@ -209,7 +223,7 @@ def _one(
         index,
         live=options.live,
         timeout=suite.timeout,
-        snapshots=suite.snapshots / case.name,
+        snapshots=suite.snapshots.joinpath(*case.name.split("::")),
         update=options.update,
         cancelled=stop.is_set,
     )

@@ -47,9 +47,10 @@ class Builder:
     """The code of one function as it grows."""
 
     def __init__(
-        self, tables: Tables, file: int = 0, meaning: dict[str, Type] | None = None
+        self, tables: Tables, file: int | None = None, meaning: dict[str, Type] | None = None
     ) -> None:
         self.tables = tables
+        #: The file of its spans; None where they are places in the text of the program.
         self.file = file
         #: What the type parameters of the function are in this code.
         self.meaning = meaning or {}
@@ -136,7 +137,7 @@ class Builder:
 
 
 def lower_function(
-    tables: Tables, info: FunctionInfo, file: int = 0, args: tuple[Type, ...] = ()
+    tables: Tables, info: FunctionInfo, file: int | None = None, args: tuple[Type, ...] = ()
 ) -> Function:
     """The code of a declared function with its type arguments."""
     from concerto.lower.exprs import lower_into, lower_unused
@@ -204,17 +205,20 @@ def finish_function(
 ) -> Function:
     """The function as the document has it."""
     builder.finish()
+    file, first = builder.file, 0
+    if file is None:
+        file, first = builder.tables.file_at(span.start)
     return Function(
         name=name,
-        file=builder.file,
-        span=(span.start, span.end),
+        file=file,
+        span=(span.start - first, span.end - first),
         public=public,
         doc=doc,
         params=params,
         result=builder.type(result),
         registers=builder.most,
         code=builder.code,
-        spans=builder.spans,
+        spans=[(pc, start - first, end - first) for pc, start, end in builder.spans],
     )
 
 

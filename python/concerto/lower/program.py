@@ -21,7 +21,7 @@ from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.schemas import json_schema
-from concerto.source import Source
+from concerto.source import Source, Span
 
 
 class Tables:
@@ -46,7 +46,18 @@ class Tables:
         self.variant_functions: dict[VariantFunction, int] = {}
         #: Files of the library that are used, which stand behind the program's own.
         self.library_files: list[str] = []
-        self.first_library_file = 2 if checked.manifest else 1
+        self.first_library_file = len(checked.files.sources) + bool(checked.manifest)
+
+    def file_at(self, offset: int) -> tuple[int, int]:
+        """The file of a place in the text of the program, and where the file begins in it."""
+        files = self.checked.files
+        index = files.index(offset)
+        return index + bool(index and self.checked.manifest), files.starts[index]
+
+    def place(self, span: Span) -> list[int]:
+        """A span of the program as it stands in the document."""
+        file, first = self.file_at(span.start)
+        return [file, span.start - first, span.end - first]
 
     def function(self, info: FunctionInfo, args: tuple[Type, ...] = ()) -> int:
         """The index of a function with type arguments; what is no plain function of the program is lowered when it is used."""
@@ -64,10 +75,10 @@ class Tables:
             place, info, args = self.waiting.pop(0)
             self.hidden[place] = lower_function(self, info, self._file(info), args)
 
-    def _file(self, info: FunctionInfo) -> int:
-        """The number of the file that a function stands in."""
+    def _file(self, info: FunctionInfo) -> int | None:
+        """The number of the file of the library that a function stands in; None for those of the program."""
         if info.library is None:
-            return 0
+            return None
         if info.library not in self.library_files:
             self.library_files.append(info.library)
         return self.first_library_file + self.library_files.index(info.library)
@@ -228,17 +239,23 @@ def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:
     }
 
 
-def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
+def _connection(tables: Tables, info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
     """A connection as it stands in the document, with the fields of the profile in force."""
+    place = [1, *info.span] if info.origin == "manifest" else tables.place(info.span)
     entry = {
         "name": info.name,
         "kind": info.kind,
         "origin": info.origin,
         "fields": info.fields,
-        "span": [int(info.origin == "manifest"), *info.span],
+        "span": place,
     }
     overlay = info.overlays.get(profile or "")
     return {**entry, "profile": overlay} if overlay else entry
+
+
+def _may_be_called(function: FunctionInfo) -> bool:
+    """Whether a host may call it, if it is public."""
+    return function.test is None and not function.is_generic
 
 
 def _test(tables: Tables, function: FunctionInfo) -> dict[str, Any]:
@@ -256,11 +273,10 @@ def _schema(tables: Tables, type_: Type) -> dict[str, Any]:
 
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
     """The IR of a checked program without errors."""
-    source = checked.source
     manifest = checked.manifest
-    files = [_file(source, embed_source=embed_source)]
+    files = [_file(source, embed_source=embed_source) for source in checked.files.sources]
     if manifest:
-        files.append(_file(manifest.source, embed_source=False))
+        files.insert(1, _file(manifest.source, embed_source=False))
     parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
     digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
@@ -285,7 +301,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     program.schemas = described
     connections = list(checked.connections)
     profile = manifest.profile if manifest else None
-    program.connections = [_connection(c, profile) for c in checked.connections.values()]
+    program.connections = [_connection(tables, c, profile) for c in checked.connections.values()]
     if manifest and manifest.pricing:
         program.pricing = manifest.pricing
     program.models = [
@@ -293,7 +309,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
             "name": m.name,
             "connection": connections.index(m.connection),
             "fields": m.fields,
-            "span": [0, *m.span],
+            "span": tables.place(m.span),
         }
         for m in checked.models.values()
     ]
@@ -302,7 +318,12 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     exports = [
         {"name": f.name, "function": tables.function(f)}
         for f in checked.functions.values()
-        if f.is_pub and f.name != "main" and f.test is None and not f.is_generic
+        if f.is_pub and f.name != "main" and "::" not in f.name and _may_be_called(f)
+    ]
+    exports += [
+        {"name": name, "function": tables.function(checked.functions[full])}
+        for name, full in checked.exports.items()
+        if _may_be_called(checked.functions[full])
     ]
     program.tests = [_test(tables, f) for f in checked.functions.values() if f.test is not None]
     main = checked.functions.get("main")

@@ -78,6 +78,8 @@ class Project:
     #: Of `concerto test`: `paths`, relative to the manifest's folder, and `timeout` in seconds.
     test: dict[str, Any] = field(default_factory=dict)
     profile: str | None = None
+    #: Of `concerto fmt`.
+    line_width: int = 100
 
 
 def find(folder: Path) -> Path | None:
@@ -138,6 +140,7 @@ def read(source: Source, profile: str | None = None) -> tuple[Project, list[Diag
         {**plain.lint, **chosen.lint},
         {**plain.test, **chosen.test},
         profile,
+        chosen.line_width or plain.line_width or 100,
     )
     return project, reader.diagnostics
 
@@ -151,6 +154,7 @@ class _Part:
     run: dict[str, Any] = field(default_factory=dict)
     lint: dict[str, str] = field(default_factory=dict)
     test: dict[str, Any] = field(default_factory=dict)
+    line_width: int | None = None
 
 
 class _Reader:
@@ -230,6 +234,7 @@ class _Reader:
         if "fmt" in tables:
             found = self.keys(tables["fmt"], {"line_width": "Int"}, "`[fmt]`")
             self.at_least(tables["fmt"], found, "line_width", 20)
+            part.line_width = max(found.get("line_width", 100), 20)
         if "test" in tables:
             part.test = self.test(tables["test"])
         return part

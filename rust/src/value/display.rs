@@ -48,7 +48,7 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         Value::Struct(value) if value.ty.is_error => match value.get("message") {
             Some(Value::Str(message)) if depth == 0 => f.write_str(message),
             Some(message) => nested(message, f, depth + 1),
-            None => f.write_str(&value.ty.name),
+            None => f.write_str(super::declared_name(&value.ty.name)),
         },
         Value::Struct(value) if value.ty.name == "Response" && depth == 0 => {
             write!(f, "{}", value.fields.first().unwrap_or(&Value::Nil))
@@ -59,7 +59,7 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         }
         Value::Enum(value) => {
             let Some((name, form, names)) = value.ty.variants.get(value.variant as usize) else {
-                return f.write_str(&value.ty.name);
+                return f.write_str(super::declared_name(&value.ty.name));
             };
             match form {
                 Form::Unit => f.write_str(name),

@@ -150,10 +150,11 @@ pub struct StructType {
     pub fields: Vec<(String, String)>,
 }
 
-/// The name that a type is declared with: `Page` of `Page<Hit>`.
+/// The name that a type is declared with: `Page` of `shop::Page<Hit>`.
 #[must_use]
 pub fn declared_name(name: &str) -> &str {
-    name.split('<').next().unwrap_or(name)
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
 }
 
 /// A struct with its fields in declared order.
