@@ -344,8 +344,8 @@ impl Inner {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let work = async {
-            let engine = Engine::new(&self.shared, recorder);
-            match engine.run(plan.0, outlet).await? {
+            let mut engine = Engine::new(&self.shared, recorder);
+            match engine.run_all(plan.0, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),

@@ -296,6 +296,30 @@ def test_a_call_without_a_mock_fails_the_test_whatever_it_does_with_the_error() 
     assert [frame.function for frame in found.failure.trace] == ["t"]
 
 
+def test_other_network_calls_fail_a_test_too() -> None:
+    # toolchain 2.6
+    message = fails('std::http::get("http://127.0.0.1:1/")?;')
+    assert message == "a test makes no network calls (use --live)"
+
+
+def test_tests_may_await_and_start_tasks() -> None:
+    # TE-1, TE-3
+    body = """
+    async fn ask(text: String) -> String { Judge.execute(text).unwrap().text }
+    @test fn t() {
+        mock Judge { responses: ["a", "b"], latency_ms: 1000 }
+        assert_eq(await ask("x"), "a");
+        let (one, two) = await (ask("y"), 5);
+        assert_eq((one, two), ("b", 5));
+        let task = spawn { std::time::sleep(60000); panic("too late"); };
+        std::time::sleep(1);
+        emit("cancelled", true);
+    }
+    """
+    (found,) = reports(body, timeout=20)
+    assert found.failure is None, found.failure.message
+
+
 def test_live_calls_go_to_the_provider_and_mocked_ones_do_not() -> None:
     with concerto.MockServer(script=json.dumps({"rules": [{"reply": {"text": "live"}}]})) as server:
         passes(

@@ -1,6 +1,6 @@
 """The whole table of instructions."""
 
-from tests.oracle import calls, library, parts, tasks, testing
+from tests.oracle import calls, library, parts, stores, tasks, testing
 from tests.oracle.instructions import INSTRUCTIONS
 
-__all__ = ["INSTRUCTIONS", "calls", "library", "parts", "tasks", "testing"]
+__all__ = ["INSTRUCTIONS", "calls", "library", "parts", "stores", "tasks", "testing"]

@@ -98,6 +98,8 @@ class Body:
     label: str | None = None  # of a `parallel for` whose body this is
     leaving: list[Raise] = field(default_factory=list)
     """Where the errors go that leave an element."""
+    #: Collections whose elements a later use must decide.
+    undecided: list[tuple[ast.Node, Type]] = field(default_factory=list)
     #: Empty literals with the types of what they hold, which a later use may decide.
     empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
     demands: Demands = field(default_factory=Demands)
@@ -289,7 +291,12 @@ def finish(body: Body, function: FunctionInfo | None = None) -> None:
 
 
 def check_unused(body: Body) -> None:
-    """W2001, W2002."""
+    """W2001, W2002, and collections of which nobody ever learned what they hold."""
+    for node, made in body.undecided:
+        if any(isinstance(t.resolve(part), t.Var) for part in t.parts(made)):
+            name = t.show(made).partition("<")[0]
+            message = f"what this `{name}` holds is never known"
+            body.checker.report("E3007", message, node, f"write its type: `let x: {name}<..> = ..`")
     for local in body.locals:
         if local.name.startswith("_"):
             continue

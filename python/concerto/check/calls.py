@@ -92,6 +92,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return call_function(body, node, Method(checker.functions[name], {}), expected)
         if library.is_intrinsic(checker, name):
             return library.check_intrinsic(body, node, name, expected)
+        if checker.is_library and name.startswith("_"):
+            return std.check_own(body, node, name)
         if name in testing.NAMES:
             return testing.test_call(body, node, name)
         if name in builtins.PRELUDE:
@@ -203,7 +205,9 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             return t.STRING
         case "len":
             found = t.resolve(check_expr(body, args[0], None))
-            sized = isinstance(found, t.Array | t.Map | t.Tuple | t.Literals) or found in (
+            sized = isinstance(
+                found, t.Array | t.Map | t.Tuple | t.Literals | t.Collection | t.Store
+            ) or found in (
                 t.STRING,
                 t.RANGE,
                 t.UNKNOWN,

@@ -144,6 +144,17 @@ class ConnectionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """A `hashmap`; `path` is the file that keeps its entries, if it has one."""
+
+    name: str
+    type: Type
+    path: str | None
+    span: Span
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestFacts:
     """What the project's manifest declares, unchecked; tables of connections by name."""
 
@@ -436,6 +447,7 @@ class CheckedProgram:
     enums: dict[str, EnumInfo]
     connections: dict[str, ConnectionInfo]
     models: dict[str, ModelInfo]
+    stores: dict[str, StoreInfo]
     functions: dict[str, FunctionInfo]
     constants: dict[str, tuple[Type, Any]]
     top: list[ast.Statement]
@@ -636,6 +648,13 @@ class ModelName:
     """A declared model as a value."""
 
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreName:
+    """A declared store as a value, by its number."""
+
+    index: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from concerto.check.checked import (
     ImplInfo,
     ManifestFacts,
     ModelInfo,
+    StoreInfo,
     StructInfo,
     TraitInfo,
     Use,
@@ -54,6 +55,7 @@ class Checker:
         self.aliases: dict[str, ast.TypeAlias] = {}
         self.connections: dict[str, ConnectionInfo] = {}
         self.models: dict[str, ModelInfo] = {}
+        self.stores: dict[str, StoreInfo] = {}
         self.functions: dict[str, FunctionInfo] = {}
         self.constants: dict[str, tuple[Type, object]] = {}
         #: Functions of the library that the program uses, and the trees that facts refer to.
@@ -177,6 +179,7 @@ def check(
         enums=checker.enums,
         connections=checker.connections,
         models=checker.models,
+        stores=checker.stores,
         functions=checker.functions,
         constants=checker.constants,
         top=top,

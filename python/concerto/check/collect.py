@@ -35,6 +35,8 @@ from concerto.check.impls import (
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.schemas import check_schemas, read_fields, read_struct
+from concerto.check.std_types import collection_type
+from concerto.check.stores import declare_store
 from concerto.check.testing import DECORATORS
 from concerto.check.traits import is_key
 from concerto.check.types import Type
@@ -94,7 +96,7 @@ def _reading_order(item: ast.Declaration) -> int:
 
 def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
     _decorators(checker, item)
-    form = _FORMS.get(type(item))
+    form = None if _is_hashmap(item) else _FORMS.get(type(item))
     if form:
         checker.not_yet(form, _head(item))
         name = getattr(item, "name", None)
@@ -116,6 +118,10 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
     declared.setdefault(name.text, name.span)
+
+
+def _is_hashmap(item: ast.Declaration) -> bool:
+    return isinstance(item, ast.Store) and item.kind == "hashmap"
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
@@ -195,6 +201,8 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             with scope(checker, {param.name: param for param in params}):
                 written_type(checker, item.type)
             checker.resolving.pop()
+        case ast.Store(kind="hashmap"):
+            declare_store(checker, item)
         case ast.Const():
             type_ = written_type(checker, item.type)
             checker.constants[item.name.text] = (type_, constant_value(checker, item.value, type_))
@@ -240,8 +248,13 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         if node.args:
             wrong_count(checker, name, 0, len(node.args), node)
         return checker.opaque[name]
+    collection = collection_type(checker, name)
     args = [written_type(checker, arg) for arg in node.args]
-    wanted = _arguments_of(checker, name)
+    if collection and len(args) == 1:
+        if collection == "Set" and not is_key(checker, args[0]):
+            checker.report("E3036", f"`{t.show(args[0])}` cannot be in a set", node.args[0])
+        return t.Collection(collection, args[0])
+    wanted = 1 if collection else _arguments_of(checker, name)
     if wanted is None:
         _unknown_type(checker, node, name)
         return t.UNKNOWN
@@ -249,7 +262,7 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         wrong_count(checker, name, wanted, len(args), node)
         return t.UNKNOWN
     if name in builtins.GENERIC:
-        if name == "Map" and not is_key(checker, args[0]):
+        if name in ("Map", "HashMap") and not is_key(checker, args[0]):
             help_ = f"write `{t.show(args[0])}: Hash`" if isinstance(args[0], t.Opaque) else None
             message = f"`{t.show(args[0])}` cannot be a map key"
             checker.report("E3036", message, node.args[0], help_)
@@ -291,6 +304,8 @@ def _unknown_type(checker: Checker, node: ast.NamedType, name: str) -> None:
         hint = checker.hint(name, names, node.path)
         if name == "Self":
             hint = "it stands for the type of an `impl` or trait"
+        elif name in builtins.COLLECTIONS:
+            hint = f"write `use std::collections::{name};`"
         checker.report("E2002", f"there is no type `{name}`", node.path, hint)
 
 

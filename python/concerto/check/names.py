@@ -10,6 +10,7 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    StoreName,
     UnitVariant,
     Use,
     VariantFunction,
@@ -46,6 +47,9 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in checker.models:
         checker.facts.names[id(node)] = ModelName(name)
         return t.MODEL
+    if name in checker.stores:
+        checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
+        return checker.stores[name].type
     if name in checker.functions:
         if checker.functions[name].test is not None:
             return testing.refuse_use(checker, name, node)
@@ -59,6 +63,7 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.stores,
             *builtins.PRELUDE,
         ]
         checker.report("E2001", f"there is no `{name}`", node, checker.hint(name, names, node))

@@ -6,9 +6,6 @@ from functools import cache
 
 #: Modules that this release does not have, so that an import of one is no unknown name.
 _LATER = """
-http: get post put patch delete head request
-fs: read_file read_lines write_file append_file exists is_file is_dir list_dir remove_file create_dir copy rename file_size
-collections: Set Queue Stack
 tools: HttpTool FileTool ShellTool
 """
 

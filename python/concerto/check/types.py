@@ -46,6 +46,22 @@ class Map:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """`Set<T>`, `Queue<T>` or `Stack<T>`, by its name."""
+
+    name: str
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`HashMap<K, V>`: a reference to a store."""
+
+    key: Type
+    value: Type
+
+
+@dataclass(frozen=True, slots=True)
 class Tuple:
     """`(A, B)`."""
 
@@ -147,6 +163,8 @@ Type: TypeAlias = (
     Simple
     | Array
     | Map
+    | Collection
+    | Store
     | Tuple
     | Option
     | Result
@@ -178,6 +196,10 @@ def settled(type_: Type) -> Type:
             return Array(settled(item))
         case Map(key, value):
             return Map(settled(key), settled(value))
+        case Collection(name, item):
+            return Collection(name, settled(item))
+        case Store(key, value):
+            return Store(settled(key), settled(value))
         case Tuple(items):
             return Tuple(tuple(settled(item) for item in items))
         case Option(item):
@@ -207,6 +229,10 @@ def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
             return Array(substitute(item, meaning))
         case Map(key, value):
             return Map(substitute(key, meaning), substitute(value, meaning))
+        case Collection(name, item):
+            return Collection(name, substitute(item, meaning))
+        case Store(key, value):
+            return Store(substitute(key, meaning), substitute(value, meaning))
         case Tuple(items):
             return Tuple(tuple(substitute(item, meaning) for item in items))
         case Option(item):
@@ -267,6 +293,10 @@ def show(type_: Type) -> str:
             return f"Array<{show(item)}>"
         case Map(key, value):
             return f"Map<{show(key)}, {show(value)}>"
+        case Collection(name, item):
+            return f"{name}<{show(item)}>"
+        case Store(key, value):
+            return f"HashMap<{show(key)}, {show(value)}>"
         case Tuple(items):
             inner = ", ".join(show(item) for item in items)
             return f"({inner},)" if len(items) == 1 else f"({inner})"
@@ -336,6 +366,10 @@ def assign(source: Type, target: Type) -> Steps | None:
         case (Array(a), Array(b)) | (Future(a), Future(b)) | (Task(a), Task(b)):
             return _inner(a, b)
         case Map(k, a), Map(m, b):
+            return () if _inner(k, m) == () and _inner(a, b) == () else None
+        case Collection(name, a), Collection(other, b) if name == other:
+            return _inner(a, b)
+        case Store(k, a), Store(m, b):
             return () if _inner(k, m) == () and _inner(a, b) == () else None
         case Result(a, e), Result(b, f):
             return () if _inner(a, b) == () and _inner(e, f) == () else None
@@ -426,6 +460,12 @@ def join(left: Type, right: Type) -> Type | None:
         case Map(k, a), Map(m, b):
             key, value = join(k, m), join(a, b)
             return None if key is None or value is None else Map(key, value)
+        case Collection(name, a), Collection(other, b) if name == other:
+            inner = join(a, b)
+            return None if inner is None else Collection(name, inner)
+        case Store(k, a), Store(m, b):
+            key, value = join(k, m), join(a, b)
+            return None if key is None or value is None else Store(key, value)
         case Result(a, e), Result(b, f):
             ok, err = join(a, b), join(e, f)
             return None if ok is None or err is None else Result(ok, err)
@@ -455,9 +495,9 @@ def contains(type_: Type, wanted: Type) -> bool:
 def parts(type_: Type) -> Iterator[Type]:
     """The types directly inside."""
     match resolve(type_):
-        case Array(item) | Option(item) | Future(item) | Task(item):
+        case Array(item) | Option(item) | Future(item) | Task(item) | Collection(item=item):
             yield item
-        case Map(key, value):
+        case Map(key, value) | Store(key, value):
             yield key
             yield value
         case Tuple(items):

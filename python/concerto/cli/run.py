@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from concerto.cli import overrides
 from concerto.cli.app import FAILED, INTERRUPTED, OK, PANIC, USAGE, Exit, command_parser
@@ -15,6 +15,9 @@ from concerto.cli.sources import default_file, load_program
 from concerto.cli.traces import source_line
 from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
 from concerto.runtime import Emit, EntryPoint, Program, Runtime
+
+if TYPE_CHECKING:
+    from concerto.project.manifest import Project
 
 #: Channels on which the runtime tells what it does.
 _EVENTS = ("pipeline:", "task:", "listen:", "audit:")
@@ -47,6 +50,7 @@ def main(args: list[str]) -> int:
             program_log_level=options.log_level or "info",
             args=args[at + 1 :],
             seed=options.seed,
+            **_permissions(options, project),
         )
         overrides.apply(runtime, options.override, env)
         if options.require_keys:
@@ -98,6 +102,8 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--require-keys", action="store_true", help="evaluate all connections first"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
+    parser.add_argument("--offline", action="store_true", help="no network for `std::http`")
+    parser.add_argument("--read-only", action="store_true", help="`std::fs` writes nothing")
     parser.add_argument(
         "--seed", type=_seed, metavar="N", help="repeat the random numbers of another run"
     )
@@ -108,6 +114,20 @@ def _parse(args: list[str]) -> argparse.Namespace:
         if at + 1 >= len(args) or args[at + 1] not in ("table", "json"):
             args = [*args[:at], "--metrics=table", *args[at + 1 :]]
     return parser.parse_args(args)
+
+
+def _permissions(options: argparse.Namespace, project: Project | None) -> dict[str, Any]:
+    """What the program may do: by the manifest, and less by the command line."""
+    given = project.permissions if project else {}
+    folder = Path(project.source.path).parent if project else Path()
+    mode = given.get("fs", "write")
+    return {
+        "fs_root": folder / given.get("fs_root", "."),
+        "fs_mode": "read" if options.read_only and mode == "write" else mode,
+        "net_allow": given.get("net"),
+        "env_allow": given.get("env"),
+        "offline": options.offline,
+    }
 
 
 def _seed(text: str) -> int:

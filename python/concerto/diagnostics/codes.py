@@ -108,6 +108,7 @@ CODES: dict[str, Code] = {
     "E3034": Code("`?` or `throw` not allowed here"),
     "E3035": Code("error type does not convert"),
     "E3036": Code("map key type not hashable"),
+    "E3037": Code("wrong store type or initialiser"),
     "E3038": Code("`return`, `break` or `continue` across a task boundary"),
     "E4001": Code("connection outside module scope", "conn-not-module-scope"),
     "E4002": Code("escape or interpolation in a key", "conn-key-literal"),

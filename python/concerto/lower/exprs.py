@@ -13,6 +13,7 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    StoreName,
     UnitVariant,
 )
 from concerto.check.types import Steps, Type
@@ -300,6 +301,10 @@ def _path(builder: Builder, node: ast.PathExpr | ast.SelfExpr, target: int) -> N
             lower_function_name(builder, builder.facts.names[id(node)], target)
         case ModelName(model):
             builder.emit("model", target, builder.tables.models[model])
+        case StoreName(index):
+            which = builder.temporary()
+            builder.emit("int", which, index)
+            builder.emit("effect", target, "store.open", which, 1, at=node)
         case UnitVariant(None):
             builder.emit("none", target)
         case UnitVariant(t.Enum() as enum, variant):

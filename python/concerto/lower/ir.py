@@ -74,6 +74,7 @@ class Program:
     entry: dict[str, Any] = field(default_factory=dict)
     permissions: dict[str, list[str]] = field(default_factory=dict)
     #: Left out of the document where there are none.
+    stores: list[dict[str, Any]] | None = None
     tests: list[dict[str, Any]] = field(default_factory=list)
     #: Left out of the document where the manifest gives no prices.
     pricing: dict[str, dict[str, float]] | None = None

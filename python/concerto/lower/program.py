@@ -12,6 +12,7 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    StoreInfo,
     VariantDefault,
     VariantFunction,
     schema_name,
@@ -121,6 +122,10 @@ class Tables:
                 entry: list[Any] = ["array", self.type(item)]
             case t.Map(key, value):
                 entry = ["map", self.type(key), self.type(value)]
+            case t.Collection(name, item):
+                entry = [name.lower(), self.type(item)]
+            case t.Store(key, value):
+                entry = ["hashmap", self.type(key), self.type(value)]
             case t.Tuple(items):
                 entry = ["tuple", [self.type(item) for item in items]]
             case t.Option(item):
@@ -271,6 +276,19 @@ def _schema(tables: Tables, type_: Type) -> dict[str, Any]:
     return {"name": schema_name(t.show(type_)), "type": tables.type(type_), "json": json}
 
 
+def _store(tables: Tables, info: StoreInfo) -> dict[str, Any]:
+    """A store as it stands in the document."""
+    found = t.resolve(info.type)
+    assert isinstance(found, t.Store)
+    entry = {
+        "name": info.name,
+        "key": tables.type(found.key),
+        "value": tables.type(found.value),
+        "span": tables.place(info.span),
+    }
+    return entry if info.path is None else {**entry, "path": info.path}
+
+
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
     """The IR of a checked program without errors."""
     manifest = checked.manifest
@@ -313,6 +331,8 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         }
         for m in checked.models.values()
     ]
+    if checked.stores:
+        program.stores = [_store(tables, store) for store in checked.stores.values()]
     program.constants = tables.constant_list()
     program.types = tables.types
     exports = [

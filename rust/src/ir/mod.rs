@@ -225,6 +225,8 @@ fn write_type(types: &[Type], index: u32, out: &mut String) {
         Some(Type::Future(item)) => wrapped("Future", &[*item]),
         Some(Type::Task(item)) => wrapped("Task", &[*item]),
         Some(Type::Map(key, value)) => wrapped("Map", &[*key, *value]),
+        Some(Type::Collection(kind, item)) => wrapped(kind.name(), &[*item]),
+        Some(Type::Store(key, value)) => wrapped("HashMap", &[*key, *value]),
         Some(Type::Result(ok, err)) => wrapped("Result", &[*ok, *err]),
         Some(Type::Tuple(items)) => {
             out.push('(');

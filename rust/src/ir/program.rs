@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use crate::value::{Form, Origin};
+use crate::value::{CollectionKind, Form, Origin};
 
 /// The `format` of every document.
 pub const FORMAT: &str = "concerto-ir";
@@ -43,6 +43,9 @@ pub struct Document {
     pub pricing: BTreeMap<String, crate::config::PriceConfig>,
     /// Schemas that answers can be asked for.
     pub schemas: Vec<Schema>,
+    /// Declared stores; none are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<Store>,
     /// Functions that only `concerto test` runs; none are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tests: Vec<Test>,
@@ -158,6 +161,10 @@ pub enum Type {
     Map(u32, u32),
     /// A tuple.
     Tuple(Vec<u32>),
+    /// `Set<T>`, `Queue<T>` or `Stack<T>`.
+    Collection(CollectionKind, u32),
+    /// `HashMap<K, V>`.
+    Store(u32, u32),
     /// `Option<T>`.
     Option(u32),
     /// `Result<T, E>`.
@@ -421,6 +428,23 @@ pub struct ModelFields {
     /// Sampling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<FieldExpr>,
+}
+
+/// A declared `hashmap`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Index of the type of its keys.
+    pub key: u32,
+    /// Its name.
+    pub name: String,
+    /// The file that keeps its entries between runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Where it is declared.
+    pub span: Place,
+    /// Index of the type of its values.
+    pub value: u32,
 }
 
 /// A function.

@@ -47,6 +47,11 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
             return bad(format!("price of `{id}`"));
         }
     }
+    for store in &document.stores {
+        place(document, store.span)?;
+        index("key type", store.key, document.types.len())?;
+        index("value type", store.value, document.types.len())?;
+    }
     for model in &document.models {
         place(document, model.span)?;
         index("connection", model.connection, document.connections.len())?;
@@ -118,10 +123,14 @@ fn types(document: &Document) -> Result<(), IrError> {
         let limit = if named { len } else { own };
         let one = |ty: &u32| index("type", *ty, limit).map(|_| ());
         match ty {
-            Type::Array(item) | Type::Option(item) | Type::Future(item) | Type::Task(item) => {
-                one(item)?;
+            Type::Array(item)
+            | Type::Option(item)
+            | Type::Future(item)
+            | Type::Task(item)
+            | Type::Collection(_, item) => one(item)?,
+            Type::Map(a, b) | Type::Result(a, b) | Type::Store(a, b) => {
+                one(a).and_then(|()| one(b))?;
             }
-            Type::Map(a, b) | Type::Result(a, b) => one(a).and_then(|()| one(b))?,
             Type::Tuple(items) | Type::Union(items) => items.iter().try_for_each(one)?,
             Type::Function(params, result) => {
                 params.iter().try_for_each(one)?;

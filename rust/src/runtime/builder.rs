@@ -8,6 +8,7 @@ use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
+use crate::engine::outside::{FileAccess, FileMode, NetAccess};
 use crate::engine::testing::Test;
 use crate::engine::world::Environment;
 use crate::engine::{SettingsCache, Shared};
@@ -30,6 +31,9 @@ pub struct RuntimeBuilder {
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
     max_tasks: usize,
+    files: FileAccess,
+    net: NetAccess,
+    http_body_limit: usize,
     args: Vec<String>,
     seed: Option<u64>,
     program_log_level: LogLevel,
@@ -52,6 +56,9 @@ impl RuntimeBuilder {
             execution_timeout: None,
             max_call_depth: 10_000,
             max_tasks: 10_000,
+            files: FileAccess::default(),
+            net: NetAccess::default(),
+            http_body_limit: 10 << 20,
             args: Vec::new(),
             seed: None,
             program_log_level: LogLevel::Info,
@@ -88,6 +95,36 @@ impl RuntimeBuilder {
     /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
     pub fn max_tasks(mut self, most: usize) -> Self {
         self.max_tasks = most;
+        self
+    }
+
+    /// The folder that `std::fs` is kept in; by default the working directory.
+    pub fn fs_root(mut self, root: impl Into<std::path::PathBuf>) -> Self {
+        self.files.root = Some(root.into());
+        self
+    }
+
+    /// Whether `std::fs` may write, only read, or do nothing at all; it may write by default.
+    pub fn fs_mode(mut self, mode: FileMode) -> Self {
+        self.files.mode = mode;
+        self
+    }
+
+    /// Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; all by default.
+    pub fn net_allow(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.net.hosts = Some(hosts.into_iter().collect());
+        self
+    }
+
+    /// No network for `std::http`.
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.net.offline = offline;
+        self
+    }
+
+    /// The longest body that `std::http` reads, in bytes; 10 MiB by default.
+    pub fn http_body_limit(mut self, bytes: usize) -> Self {
+        self.http_body_limit = bytes;
         self
     }
 
@@ -209,6 +246,9 @@ impl RuntimeBuilder {
             environment: self.environment,
             clock: self.clock,
             settings: SettingsCache::default(),
+            files: self.files,
+            net: self.net,
+            http_body_limit: self.http_body_limit,
             args: self.args,
             program_log,
             seed: self.seed,

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::{Form, Value};
+use super::{Collection, Form, Value};
 
 /// Deeper values show as `...`.
 const MAX_DEPTH: usize = 64;
@@ -83,7 +83,15 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         Value::Model(model) => write!(f, "<model {}>", model.name),
         Value::Task(task) if task.is_future() => f.write_str("<future>"),
         Value::Task(task) => write!(f, "<task {}>", task.id),
-        Value::Foreign(thing) => write!(f, "<{}>", thing.type_name()),
+        Value::Collection(items) => {
+            let (open, close) = match &**items {
+                Collection::Set(_) => ("Set{", "}"),
+                Collection::Queue(_) => ("Queue[", "]"),
+                Collection::Stack(_) => ("Stack[", "]"),
+            };
+            list(f, open, &items.values(), close, depth)
+        }
+        Value::Foreign(thing) => f.write_str(&thing.shown()),
     }
 }
 

@@ -57,6 +57,7 @@ fn json_at(value: &Value, depth: usize) -> Json {
             };
             object([("variant", Json::String(name.clone())), ("data", data)])
         }
+        Value::Collection(items) => items.values().iter().map(inside).collect(),
         Value::Some(inner) => inside(inner),
         Value::Ok(inner) => object([("ok", inside(inner))]),
         Value::Err(inner) => object([("err", inside(inner))]),

@@ -4,6 +4,7 @@
 //! owner, so that assignment is cheap and yet behaves as a copy. Nothing here knows the VM.
 
 pub mod builtin;
+mod collection;
 mod compare;
 mod difference;
 mod display;
@@ -11,18 +12,21 @@ mod json;
 mod json_text;
 mod model;
 mod nested;
+mod store;
 mod task;
 mod text;
 
 use std::any::Any;
 use std::sync::Arc;
 
+pub use collection::{Collection, CollectionKind};
 pub use compare::{equal, order};
 pub use difference::line_difference;
 pub use json::{from_json, to_json};
 pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
+pub use store::Store;
 pub use task::{Progress, TaskValue};
 pub use text::Text;
 
@@ -66,7 +70,9 @@ pub enum Value {
     Model(Arc<ModelValue>),
     /// A future or a task.
     Task(Arc<TaskValue>),
-    /// Something of the engine, such as a stream.
+    /// A `Set<T>`, `Queue<T>` or `Stack<T>`.
+    Collection(Arc<Collection>),
+    /// Something that is a reference, such as a stream or a store.
     Foreign(Arc<Box<dyn Foreign>>),
 }
 
@@ -76,6 +82,14 @@ pub trait Foreign: Any + Send + Sync + std::fmt::Debug {
     fn type_name(&self) -> &'static str;
     /// For the engine, which knows the type.
     fn as_any(&self) -> &dyn Any;
+    /// Its display form.
+    fn shown(&self) -> String {
+        format!("<{}>", self.type_name())
+    }
+    /// Whether `==` says so; most things cannot be compared.
+    fn is_same(&self, _other: &dyn Foreign) -> bool {
+        false
+    }
 }
 
 /// A value that can be a map key.
@@ -295,6 +309,7 @@ impl Value {
                     "Task"
                 }
             }
+            Self::Collection(value) => value.kind().name(),
             Self::Foreign(value) => value.type_name(),
         }
     }

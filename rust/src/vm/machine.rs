@@ -20,7 +20,8 @@ use crate::ir::ops::Op;
 use crate::ir::program::Type;
 use crate::schema;
 use crate::value::{
-    EnumValue, FunctionValue, Held, MapValue, RangeValue, StructValue, Text, Value, equal, order,
+    EnumValue, FunctionValue, Held, MapValue, RangeValue, Store, StructValue, Text, Value, equal,
+    order,
 };
 
 /// One execution of one function.
@@ -611,6 +612,11 @@ impl Fiber {
                         Value::Str(text) => text.char_count(),
                         Value::Array(items) | Value::Tuple(items) => items.len(),
                         Value::Map(map) => map.len(),
+                        Value::Collection(items) => items.len(),
+                        Value::Foreign(_) => match Store::of(&reg!(i.b)) {
+                            Some(store) => store.snapshot().len(),
+                            None => stop!(Stop::Broken),
+                        },
                         Value::Range(range) => usize::try_from(range.len()).unwrap_or(0),
                         _ => stop!(Stop::Broken),
                     };

@@ -4,6 +4,7 @@
 //! documentation for programs are in `python/concerto/check/builtins.py`.
 
 mod arrays;
+mod collections;
 mod crypto;
 mod dynamic;
 mod json;
@@ -14,6 +15,7 @@ mod moments;
 mod numbers;
 mod prompt;
 mod records;
+mod stores;
 mod strings;
 mod tasks;
 mod texts;
@@ -42,7 +44,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    static TABLES: [Table; 15] = [
+    static TABLES: [Table; 20] = [
         strings::TABLE,
         texts::TABLE,
         numbers::TABLE,
@@ -53,6 +55,11 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         moments::TABLE,
         arrays::TABLE,
         maps::TABLE,
+        collections::SETS,
+        collections::QUEUES,
+        collections::STACKS,
+        collections::TABLE,
+        stores::TABLE,
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,

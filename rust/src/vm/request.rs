@@ -29,6 +29,20 @@ requests! {
     TaskYield "task.yield" 0;
     TaskIsCancelled "task.is_cancelled" 0;
     RetryDelay "retry.delay" 4;
+    FsRead "fs.read_file" 1;
+    FsWrite "fs.write_file" 2;
+    FsAppend "fs.append_file" 2;
+    FsExists "fs.exists" 1;
+    FsIsFile "fs.is_file" 1;
+    FsIsDir "fs.is_dir" 1;
+    FsList "fs.list_dir" 1;
+    FsRemove "fs.remove_file" 1;
+    FsCreateDir "fs.create_dir" 2;
+    FsCopy "fs.copy" 2;
+    FsRename "fs.rename" 2;
+    FsSize "fs.file_size" 1;
+    StoreOpen "store.open" 1;
+    HttpRequest "http.request" 5;
 }
 
 impl Request {

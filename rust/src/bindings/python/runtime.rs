@@ -88,7 +88,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None))]
+    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -108,6 +108,11 @@ impl Runtime {
         program_log_level: &str,
         args: Option<Vec<String>>,
         seed: Option<u64>,
+        fs_root: Option<std::path::PathBuf>,
+        fs_mode: &str,
+        net_allow: Option<Vec<String>>,
+        offline: bool,
+        http_body_limit: usize,
     ) -> PyResult<Self> {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
@@ -116,6 +121,12 @@ impl Runtime {
             .log_level(level("log_level", log_level)?)
             .program_log_level(level("program_log_level", program_log_level)?)
             .args(args.unwrap_or_default())
+            .fs_mode(fs_mode.parse().map_err(|()| {
+                let message = format!("`fs_mode` is one of none, read, write, not {fs_mode}");
+                PyValueError::new_err(message)
+            })?)
+            .offline(offline)
+            .http_body_limit(http_body_limit)
             .env(env.unwrap_or_default());
         if let Some(names) = env_allow {
             builder = builder.env_allow(names);
@@ -124,6 +135,12 @@ impl Runtime {
             // What is no duration is refused like zero.
             let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
             builder = builder.execution_timeout(limit);
+        }
+        if let Some(root) = fs_root {
+            builder = builder.fs_root(root);
+        }
+        if let Some(hosts) = net_allow {
+            builder = builder.net_allow(hosts);
         }
         if let Some(seed) = seed {
             builder = builder.seed(seed);
