@@ -96,6 +96,8 @@ class Body:
     is_task: bool = False
     is_element: bool = False
     label: str | None = None  # of a `parallel for` whose body this is
+    is_stage: bool = False  # of a pipeline, which takes every error
+    attempts: int = 1  # of the function, by its `@retry`
     leaving: list[Raise] = field(default_factory=list)
     """Where the errors go that leave an element."""
     #: Collections whose elements a later use must decide.
@@ -129,6 +131,10 @@ class Body:
             body = body.outer
         body.empties.append((node, item))
 
+    def tries_of_function(self) -> int:
+        """How often the function around is tried."""
+        return self.outer.tries_of_function() if self.outer else self.attempts
+
     def names(self) -> list[str]:
         """All variables in scope."""
         own = [name for scope in self.scopes for name in scope]
@@ -149,7 +155,8 @@ class Body:
         if self.is_element and self.outer:
             place = self.outer.returns_none()
             return self.leave(place) if place else None
-        return Raise("none") if isinstance(t.resolve(self.result), t.Option) else None
+        is_option = isinstance(t.resolve(self.result), t.Option) and not self.is_stage
+        return Raise("none") if is_option else None
 
     def raising(
         self,
@@ -175,6 +182,8 @@ class Body:
                 error, at, what=what, implicit=implicit, uncaught=uncaught, lenient=lenient
             )
             return self.leave(place)
+        if self.is_stage:
+            return Raise("return")
         if self.is_entry:
             return Raise("fail")
         result = t.resolve(self.result)
@@ -245,10 +254,13 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     from concerto.check.generics import scope
 
     is_test = function.test is not None
-    is_entry = is_test or (function.name == "main" and function.owner is None)
-    can_await = is_test or node.is_async
+    is_main = function.name == "main" and function.owner is None and not function.is_stage
+    is_entry, can_await = is_test or is_main, is_test or node.is_async
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=can_await)
     body.in_test = is_test
+    body.is_stage = function.is_stage
+    if function.layers and function.layers.retry:
+        body.attempts = function.layers.retry.attempts
     body.scopes.append({})
     for param in function.params:
         body.declare(param.local)

@@ -26,6 +26,7 @@ from concerto.check.model_calls import (
     stream_method,
 )
 from concerto.check.names import associated
+from concerto.check.pipelines import pipeline_method
 from concerto.check.tasks import check_race
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant
@@ -307,6 +308,8 @@ def _method(
         return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
         return stream_method(body, node, object_, name)
+    if isinstance(receiver, t.Pipeline):
+        return pipeline_method(body, node, object_, name, receiver)
     if isinstance(receiver, t.Task) and name.text in _TASK_METHODS:
         return _task_method(body, node, object_, name.text, receiver)
     if isinstance(receiver, t.Result) and name.text == "context":

@@ -217,6 +217,8 @@ class FunctionInfo:
     direct: tuple[str, str] | None = None
     #: What its decorators put around it.
     layers: Layers | None = None
+    #: A stage of a pipeline: whatever its result is, it may fail with any error.
+    is_stage: bool = False
     type_params: tuple[t.Opaque, ...] = ()
     own: int = 0
     owner: ImplInfo | TraitInfo | None = None
@@ -276,6 +278,31 @@ class Layers:
     places: dict[str, ast.Decorator] = field(default_factory=dict)
     #: Those of the library that do it.
     functions: dict[str, FunctionInfo] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class StageInfo:
+    """A stage: its parameter, what it hands on, and how what it is given becomes its parameter."""
+
+    name: str
+    node: ast.Stage
+    param: ParamInfo
+    output: Type
+    function: FunctionInfo
+    steps: Steps = ()
+
+
+@dataclass(slots=True)
+class PipelineInfo:
+    """A pipeline; `steps` make the output of the last stage its own, `runner` is the function of the library that repeats stages."""
+
+    name: str
+    node: ast.Pipeline
+    stages: list[StageInfo]
+    input: Type
+    output: Type
+    steps: Steps = ()
+    runner: FunctionInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -565,6 +592,16 @@ class CallJoin:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPipeline:
+    """`run` or `stages` of a pipeline, which is known by name or comes from a value."""
+
+    method: str
+    pipeline: PipelineInfo | None
+    receiver: ast.Expr
+    input: ast.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
 class CallTest:
     """A function that only tests may call, by its instruction. A missing argument is a constant."""
 
@@ -648,6 +685,13 @@ class ModelName:
     """A declared model as a value."""
 
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineName:
+    """A declared pipeline as a value."""
+
+    pipeline: PipelineInfo
 
 
 @dataclass(frozen=True, slots=True)

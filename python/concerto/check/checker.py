@@ -16,6 +16,7 @@ from concerto.check.checked import (
     ImplInfo,
     ManifestFacts,
     ModelInfo,
+    PipelineInfo,
     StoreInfo,
     StructInfo,
     TraitInfo,
@@ -58,6 +59,7 @@ class Checker:
         self.stores: dict[str, StoreInfo] = {}
         self.functions: dict[str, FunctionInfo] = {}
         self.constants: dict[str, tuple[Type, object]] = {}
+        self.pipelines: dict[str, PipelineInfo] = {}
         #: Functions of the library that the program uses, and the trees that facts refer to.
         self.library: dict[str, FunctionInfo] = {}
         self.kept: list[ast.Module] = []
@@ -122,6 +124,11 @@ class Checker:
         self.report("E2008", message, at, help_, related)
         return False
 
+    def is_foreign(self, name: str, at: ast.Node) -> bool:
+        """Whether a declaration with this full name stands in another module than a place."""
+        module = self.linked.module_at(at.span) if self.linked else None
+        return module is not None and module.path != tuple(name.split("::")[:-1])
+
     def may_call(self, function: FunctionInfo, at: ast.Node) -> None:
         """Reports a method of a type that is private to the module of its `impl` (6.10)."""
         owner = function.owner
@@ -161,6 +168,7 @@ def check(
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
     from concerto.check.instances import check_instances
+    from concerto.check.pipelines import check_pipelines
     from concerto.check.validators import check_validators
 
     linked = link(source, module, find)
@@ -169,6 +177,7 @@ def check(
     checker.refused |= linked.refused
     top = collect(checker, manifest)
     check_bodies(checker, top)
+    check_pipelines(checker)
     check_validators(checker)
     check_instances(checker)
     program = CheckedProgram(

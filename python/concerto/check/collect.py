@@ -34,6 +34,7 @@ from concerto.check.impls import (
 )
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
+from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.std_types import collection_type
 from concerto.check.stores import declare_store
@@ -48,7 +49,6 @@ _FORMS = {
     ast.Agent: "an agent",
     ast.Tool: "a tool",
     ast.Mcp: "an MCP server",
-    ast.Pipeline: "a pipeline",
     ast.Store: "a store",
 }
 
@@ -130,7 +130,7 @@ def _decorators(checker: Checker, item: ast.Declaration) -> None:
     name = getattr(item, "name", None)
     if said is not None and name is not None:
         checker.deprecated[name.text] = said
-    if isinstance(item, ast.Schema | ast.Struct | ast.Model) or type(item) in _FORMS:
+    if isinstance(item, ast.Schema | ast.Struct | ast.Model | ast.Pipeline) or type(item) in _FORMS:
         return
     of_function = (*LAYERS, *DECORATORS) if isinstance(item, ast.Function) else ()
     allowed = frozenset(("deprecated", *of_function))
@@ -189,6 +189,9 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             if enum.span == item.name.span:
                 with scope(checker, {param.name: param for param in enum.type_params}):
                     enum.variants.extend(_variant(checker, variant) for variant in item.variants)
+        case ast.Pipeline():
+            if item.name.text not in checker.pipelines:
+                declare_pipeline(checker, item)
         case ast.Function():
             declare_function(checker, item)
         case ast.Trait() if item.name.text in checker.traits:

@@ -10,6 +10,7 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    PipelineName,
     StoreName,
     UnitVariant,
     Use,
@@ -23,6 +24,7 @@ from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
+from concerto.syntax.walk import children
 
 
 def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | None) -> Type:
@@ -47,6 +49,10 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in checker.models:
         checker.facts.names[id(node)] = ModelName(name)
         return t.MODEL
+    if name in checker.pipelines:
+        pipeline = checker.pipelines[name]
+        checker.facts.names[id(node)] = PipelineName(pipeline)
+        return t.Pipeline(pipeline.input, pipeline.output)
     if name in checker.stores:
         checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
         return checker.stores[name].type
@@ -63,11 +69,34 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.pipelines,
             *checker.stores,
             *builtins.PRELUDE,
         ]
-        checker.report("E2001", f"there is no `{name}`", node, checker.hint(name, names, node))
+        help_ = _top_level(body, name) or checker.hint(name, names, node)
+        checker.report("E2001", f"there is no `{name}`", node, help_)
     return t.UNKNOWN
+
+
+def _top_level(body: Body, name: str) -> str | None:
+    """The help line for a variable of the top-level statements, which functions do not see."""
+    lets = [item for item in body.checker.module.items if isinstance(item, ast.Let)]
+    if body.at_top or not any(name in _bound(item.pattern) for item in lets):
+        return None
+    return f"`{name}` is a variable of the top level: pass it to the function, or make it a `const`"
+
+
+def _bound(pattern: ast.Node) -> list[str]:
+    """The names that a pattern may bind."""
+    match pattern:
+        case ast.PathPattern(path=path) if len(path.names) == 1:
+            return [path.names[0].text]
+        case ast.BindPattern(name=name, inner=inner):
+            return [name.text, *_bound(inner)]
+        case ast.FieldPattern(name=name, pattern=None):
+            return [name.text]
+        case _:
+            return [name for child in children(pattern) for name in _bound(child)]
 
 
 def _self(body: Body, node: ast.SelfExpr) -> Type:

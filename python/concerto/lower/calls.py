@@ -12,6 +12,7 @@ from concerto.check.checked import (
     CallLibrary,
     CallModel,
     CallNative,
+    CallPipeline,
     CallRecord,
     CallStream,
     CallTask,
@@ -25,6 +26,7 @@ from concerto.check.checked import (
 from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
 from concerto.lower.functions import Builder, Label
+from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
 from concerto.lower.testing import lower_test_call
 from concerto.syntax import ast
@@ -79,6 +81,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
                 builder.emit("nil", target)
             else:
                 builder.emit(instruction, target, subject, at=node)
+        case CallPipeline():
+            lower_pipeline_call(builder, node, builder.facts.calls[id(node)], target)
         case CallTest():
             lower_test_call(builder, node, builder.facts.calls[id(node)], target)
         case CallRecord(type_, fields):

@@ -13,6 +13,7 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    PipelineName,
     StoreName,
     UnitVariant,
 )
@@ -37,6 +38,7 @@ from concerto.lower.operators import (
     lower_open_range,
 )
 from concerto.lower.patterns import bind_pattern
+from concerto.lower.pipelines import lower_pipeline_value
 from concerto.lower.places import lower_assign
 from concerto.lower.tasks import lower_task
 from concerto.lower.testing import lower_mock
@@ -299,6 +301,8 @@ def _path(builder: Builder, node: ast.PathExpr | ast.SelfExpr, target: int) -> N
             load_constant(builder, value, type_, target)
         case FunctionName():
             lower_function_name(builder, builder.facts.names[id(node)], target)
+        case PipelineName(pipeline):
+            lower_pipeline_value(builder, pipeline, target)
         case ModelName(model):
             builder.emit("model", target, builder.tables.models[model])
         case StoreName(index):

@@ -3,12 +3,15 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use super::logged::Log;
+use super::mocked::{Mocked, Said};
 use super::models;
 use crate::llm::{LlmError, ResponseStream};
+use crate::metrics::End;
 use crate::value::{Foreign, Value, builtin};
 use crate::vm::{PanicKind, Resume, StreamRequest};
 
@@ -23,17 +26,38 @@ struct Stream {
 #[derive(Debug)]
 enum State {
     Open(Box<ResponseStream>),
-    /// A mocked answer, word by word.
-    Mocked(Mocked),
+    /// A mocked answer.
+    Mocked(Box<Pieces>),
     Over(Over),
 }
 
 #[derive(Debug)]
-struct Mocked {
-    words: VecDeque<String>,
+struct Pieces {
+    /// Until its end.
+    call: Option<Mocked>,
+    left: VecDeque<String>,
+    pause: Duration,
     taken: i64,
     text: String,
     response: Value,
+}
+
+impl Pieces {
+    /// The next chunk; `None` at the natural end.
+    async fn next(&mut self) -> Option<Value> {
+        let Some(piece) = self.left.pop_front() else {
+            self.call.iter_mut().for_each(|call| call.end(&End::Success));
+            return None;
+        };
+        if let Some(call) = self.call.as_ref().filter(|_| self.taken > 0 && !self.pause.is_zero()) {
+            call.sleep(self.pause).await;
+        }
+        self.taken += 1;
+        self.text.push_str(&piece);
+        let elapsed = self.call.as_ref().map_or(0, Mocked::elapsed_ms);
+        let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
+        Some(builtin::stream_chunk(piece, self.taken - 1, elapsed, 1))
+    }
 }
 
 /// What is left of a stream that has ended, failed or was closed.
@@ -67,10 +91,20 @@ pub(super) fn from_response(stream: ResponseStream) -> Value {
     value(State::Open(Box::new(stream)))
 }
 
-/// A mocked stream gives these pieces, and this response at its end.
-pub(super) fn from_pieces(pieces: impl IntoIterator<Item = String>, response: Value) -> Value {
-    let words = pieces.into_iter().collect();
-    value(State::Mocked(Mocked { words, taken: 0, text: String::new(), response }))
+/// A mocked stream gives its text in pieces, and the response at its end.
+pub(super) fn from_mock(call: Mocked, said: Said) -> Value {
+    let response = models::response(&said.answer);
+    mocked(Some(call), said.pieces, said.pause, response)
+}
+
+/// The same for a call that has ended already.
+pub(super) fn from_pieces(pieces: Vec<String>, response: Value) -> Value {
+    mocked(None, pieces, Duration::ZERO, response)
+}
+
+fn mocked(call: Option<Mocked>, pieces: Vec<String>, pause: Duration, response: Value) -> Value {
+    let (left, text) = (pieces.into(), String::new());
+    value(State::Mocked(Box::new(Pieces { call, left, pause, taken: 0, text, response })))
 }
 
 fn stream_of(value: &Value) -> Option<&Stream> {
@@ -159,19 +193,15 @@ impl State {
     async fn next(&mut self) -> Result<Option<Value>, LlmError> {
         let response = match self {
             Self::Over(_) => return Ok(None),
-            Self::Mocked(mocked) => match mocked.words.pop_front() {
-                Some(word) => {
-                    mocked.taken += 1;
-                    mocked.text.push_str(&word);
-                    return Ok(Some(builtin::stream_chunk(&word, mocked.taken - 1, 0, 1)));
-                }
-                None => Some(mocked.response.clone()),
+            Self::Mocked(pieces) => match pieces.next().await {
+                Some(chunk) => return Ok(Some(chunk)),
+                None => Some(pieces.response.clone()),
             },
             Self::Open(open) => match open.next().await {
                 Some(Ok(chunk)) => {
                     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
                     let (index, elapsed) = (whole(chunk.index), whole(chunk.elapsed_ms));
-                    return Ok(Some(builtin::stream_chunk(&chunk.text, index, elapsed, 1)));
+                    return Ok(Some(builtin::stream_chunk(chunk.text, index, elapsed, 1)));
                 }
                 Some(Err(error)) => {
                     self.end(None, Some(models::error_value(&error)));
@@ -200,7 +230,7 @@ impl State {
     fn text(&self) -> &str {
         match self {
             Self::Open(open) => open.text(),
-            Self::Mocked(mocked) => &mocked.text,
+            Self::Mocked(pieces) => &pieces.text,
             Self::Over(over) => &over.text,
         }
     }

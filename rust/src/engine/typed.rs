@@ -2,15 +2,15 @@
 
 use serde_json::Value as Json;
 
+use super::cached::Known;
+use super::mocked::Talk;
 use super::models::result;
-use super::testing::MockSession;
 use super::{BUDGET, Engine, broken, failed, panicked};
 use crate::chat::{Message, OutputSchema};
 use crate::config::ProviderKind;
 use crate::error::RunError;
 use crate::ir::program::Schema;
-use crate::llm::{Answer, Call, CallSession, LlmError};
-use crate::mock_reply;
+use crate::llm::{Answer, Call, LlmError};
 use crate::providers::FailureKind;
 use crate::schema::{self, Decoded, Pending, Violation};
 use crate::secret::scrub;
@@ -35,15 +35,18 @@ impl Engine<'_> {
         input: &Value,
     ) -> Result<Value, RunError> {
         let Some((wanted, output)) = self.wanted(index) else { return Ok(Value::Nil) };
-        let outcome = match self.call(model, input, Some(output)) {
-            Ok(call) if self.shared.mock => self.mocked_typed(&call, &wanted).await?,
-            Ok(call) => {
-                let session = self.shared.client.begin(call, self.recorders.clone());
-                self.typed(Rounds::Wire(session), &wanted, retry_message(model)).await?
-            }
-            Err(error) => Err(error),
+        let call = match self.call(model, input, Some(output)) {
+            Ok(call) => call,
+            Err(error) => return Ok(result(Err(error))),
         };
-        Ok(result(outcome))
+        let question = match self.known(model.index, &call) {
+            Known::Answer(value) => return Ok(Value::ok(value)),
+            Known::Nothing(question) => question,
+        };
+        let talk = Talk::begin(self.shared, call, self.recorders.clone());
+        let answer = result(self.typed(talk, &wanted, retry_message(model)).await?);
+        self.keep(question, &answer);
+        Ok(answer)
     }
 
     /// What an answer is judged by, and what of it the model is told.
@@ -73,22 +76,22 @@ impl Engine<'_> {
     /// Asks until an answer fits, at most as often as the model's policy says. One call, however many answers it takes.
     pub(super) async fn typed(
         &self,
-        mut rounds: Rounds,
+        mut session: Talk,
         wanted: &Schema,
         retry_message: &str,
     ) -> Outcome {
-        let policy = rounds.call().retry.as_ref().and_then(|policy| policy.max_attempts);
+        let policy = session.call().retry.as_ref().and_then(|policy| policy.max_attempts);
         let most = policy.unwrap_or(ROUNDS).max(1);
         let mut round = 1;
         loop {
-            let answer = match rounds.next().await {
+            let answer = match session.round().await {
                 Ok(answer) => answer,
                 Err(error) => return Ok(Err(error)),
             };
             let text = &answer.response.text;
             let violations = match self.judge(wanted, text).await? {
                 Ok(value) => {
-                    rounds.succeed();
+                    session.succeed();
                     return Ok(Ok(value));
                 }
                 Err(violations) => violations,
@@ -96,37 +99,18 @@ impl Engine<'_> {
             // Under the same limit the next answer would be cut off as well, and paid as well.
             let truncated = answer.response.finish_reason == "length";
             if truncated || round >= most {
-                let error = rejection(rounds.call(), &wanted.name, &answer, violations, truncated);
-                rounds.fail(FailureKind::Schema);
+                let error = rejection(session.call(), &wanted.name, &answer, violations, truncated);
+                session.fail(FailureKind::Schema);
                 return Ok(Err(error));
             }
             // Local servers turn the schema into a grammar, which the model never reads.
             let unseen =
-                matches!(rounds.call().settings.kind, ProviderKind::Ollama | ProviderKind::Custom);
+                matches!(session.call().settings.kind, ProviderKind::Ollama | ProviderKind::Custom);
             let json = unseen.then_some(wanted.json.as_str());
             let complaint = schema::repair(&wanted.name, &violations, retry_message, json);
-            rounds.say([Message::assistant(answer.response.text), Message::user(complaint)]);
+            session.say([Message::assistant(answer.response.text), Message::user(complaint)]);
             round += 1;
         }
-    }
-
-    async fn mocked_typed(&self, call: &Call, wanted: &Schema) -> Outcome {
-        let _ = self.mocked(call, String::new());
-        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
-        let text = mock_reply::for_schema(&json).to_string();
-        let judged = self.judge(wanted, &text).await?;
-        Ok(judged.map_err(|violations| {
-            let mut error = LlmError::config(
-                &call.origin.connection,
-                &call.origin.model,
-                &call.model_id,
-                "",
-                "",
-            );
-            let rejected = Rejected { name: &wanted.name, raw: &text, rounds: 1, limit: None };
-            rejected.fill(&mut error, violations, &[]);
-            error
-        }))
     }
 
     /// The value of an answer, or everything that is wrong with it.
@@ -181,49 +165,6 @@ impl Engine<'_> {
             message: format!("a validator has not ended after {limit} instructions"),
             trace: Vec::new(),
         })
-    }
-}
-
-/// A call that may take several answers: over the wire, or of a mock.
-pub(super) enum Rounds {
-    Wire(CallSession),
-    Mock(MockSession),
-}
-
-impl Rounds {
-    fn call(&self) -> &Call {
-        match self {
-            Self::Wire(session) => session.call(),
-            Self::Mock(session) => session.call(),
-        }
-    }
-
-    async fn next(&mut self) -> Result<Answer, LlmError> {
-        match self {
-            Self::Wire(session) => session.round().await,
-            Self::Mock(session) => session.round().await.map(|(answer, _)| answer),
-        }
-    }
-
-    fn say(&mut self, messages: [Message; 2]) {
-        match self {
-            Self::Wire(session) => session.say(messages),
-            Self::Mock(session) => session.say(messages),
-        }
-    }
-
-    fn succeed(self) {
-        match self {
-            Self::Wire(session) => session.succeed(),
-            Self::Mock(session) => session.succeed(),
-        }
-    }
-
-    fn fail(self, kind: FailureKind) {
-        match self {
-            Self::Wire(session) => session.fail(kind),
-            Self::Mock(session) => session.fail(kind),
-        }
     }
 }
 

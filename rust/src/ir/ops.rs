@@ -172,6 +172,7 @@ instructions! {
     AwaitResult "await_result" [Reg Reg];
     Cancel "cancel" [Reg];
     FanOut "fan_out" [Reg Window Count];
+    Pipeline "pipeline" [Reg Function Window Count];
     Mock "mock" [Model Reg];
     MockCalls "mock_calls" [Reg Reg];
     MockEnv "mock_env" [Reg Reg];

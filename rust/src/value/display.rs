@@ -81,6 +81,7 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
         }
         Value::Function(function) => write!(f, "<fn {}>", function.name),
         Value::Model(model) => write!(f, "<model {}>", model.name),
+        Value::Pipeline(pipeline) => write!(f, "<pipeline {}>", &*pipeline.name),
         Value::Task(task) if task.is_future() => f.write_str("<future>"),
         Value::Task(task) => write!(f, "<task {}>", task.id),
         Value::Collection(items) => {

@@ -66,9 +66,11 @@ fn json_at(value: &Value, depth: usize) -> Json {
             let (start, end) = range.exclusive();
             (start..end).map(Json::from).collect()
         }
-        Value::Function(_) | Value::Model(_) | Value::Task(_) | Value::Foreign(_) => {
-            Json::String(value.to_string())
-        }
+        Value::Function(_)
+        | Value::Model(_)
+        | Value::Pipeline(_)
+        | Value::Task(_)
+        | Value::Foreign(_) => Json::String(value.to_string()),
     }
 }
 

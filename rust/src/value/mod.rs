@@ -68,6 +68,8 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A model, or one with settings of its own.
     Model(Arc<ModelValue>),
+    /// A pipeline.
+    Pipeline(Arc<PipelineValue>),
     /// A future or a task.
     Task(Arc<TaskValue>),
     /// A `Set<T>`, `Queue<T>` or `Stack<T>`.
@@ -221,6 +223,17 @@ pub struct EnumValue {
     pub fields: Vec<Value>,
 }
 
+/// A pipeline as a value.
+#[derive(Debug)]
+pub struct PipelineValue {
+    /// Its name.
+    pub name: Text,
+    /// The names of its stages.
+    pub stages: Vec<Text>,
+    /// The function that runs it, of one parameter.
+    pub function: usize,
+}
+
 /// A function as a value.
 #[derive(Debug)]
 pub struct FunctionValue {
@@ -302,6 +315,7 @@ impl Value {
                     "ModelRef"
                 }
             }
+            Self::Pipeline(_) => "PipelineRef",
             Self::Task(task) => {
                 if task.is_future() {
                     "Future"

@@ -867,6 +867,10 @@ impl Fiber {
                     let task = Arc::clone(task);
                     needs!(Pending::Nothing, Effect::Cancel { task })
                 }
+                Op::Pipeline => {
+                    let names = window(regs, i.b as usize, i.y as usize);
+                    reg!(i.a) = attempt!(tasks::pipeline(i.x as usize, names));
+                }
                 Op::FanOut => {
                     let models = window(regs, i.b as usize, i.x as usize);
                     let pending = Pending::Store { register: base + i.a as usize };

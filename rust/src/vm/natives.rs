@@ -13,6 +13,7 @@ mod math;
 mod models;
 mod moments;
 mod numbers;
+mod pipelines;
 mod prompt;
 mod records;
 mod stores;
@@ -44,7 +45,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    static TABLES: [Table; 20] = [
+    static TABLES: [Table; 21] = [
         strings::TABLE,
         texts::TABLE,
         numbers::TABLE,
@@ -63,6 +64,7 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,
+        pipelines::TABLE,
         tasks::TABLE,
         dynamic::TABLE,
     ];

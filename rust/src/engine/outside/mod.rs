@@ -101,11 +101,11 @@ pub(super) async fn answer(
             let store = usize::try_from(*index).ok().and_then(|index| outside.stores.value(index));
             store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
         }
-        (Request::HttpRequest, _) if shared.test.as_ref().is_some_and(|test| !test.live) => {
+        (Request::HttpSend, _) if shared.test.as_ref().is_some_and(|test| !test.live) => {
             let message = "a test makes no network calls (use --live)".to_owned();
             Err((PanicKind::Assertion, message))
         }
-        (Request::HttpRequest, args) => web::request(shared, args).await,
+        (Request::HttpSend, args) => web::request(shared, args).await,
         (request, args) => match files::answer(&shared.files, request, args).await {
             Some(value) => Ok(value),
             None => {

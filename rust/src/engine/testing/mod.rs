@@ -10,9 +10,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::cached::Known;
 use super::emits::Emit;
+use super::mocked::Talk;
 use super::models::{response, result};
-use super::typed::{Rounds, retry_message};
+use super::typed::retry_message;
 use super::{Engine, streams};
 use crate::error::RunError;
 use crate::llm::LlmError;
@@ -202,6 +204,14 @@ impl Engine<'_> {
             Ok(call) => call,
             Err(error) => return Ok(result(Err(error))),
         };
+        let known = match answer {
+            Answer::Stream => Known::Nothing(None),
+            _ => self.known(model.index, &call),
+        };
+        let question = match known {
+            Known::Answer(value) => return Ok(Value::ok(value)),
+            Known::Nothing(question) => question,
+        };
         let said = match input {
             Value::Array(messages) => messages.len(),
             _ => 1,
@@ -211,12 +221,12 @@ impl Engine<'_> {
         let (recorders, clock) = (self.recorders.clone(), self.shared.clock.clone());
         let session = MockSession::begin(test, asking, (call, system), recorders, clock);
         let outcome = match schema {
-            Some(schema) => {
-                self.typed(Rounds::Mock(session), &schema, retry_message(model)).await?
-            }
+            Some(schema) => self.typed(Talk::Test(session), &schema, retry_message(model)).await?,
             None => one_answer(session, answer == Answer::Stream).await,
         };
-        Ok(result(outcome))
+        let value = result(outcome);
+        self.keep(question, &value);
+        Ok(value)
     }
 
     /// What only tests may do. `None` outside of one: no compiler writes that.

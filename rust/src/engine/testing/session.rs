@@ -7,7 +7,7 @@ use super::{Reply, Test};
 use crate::chat::{ChatResponse, Message, Role, Usage};
 use crate::clock::{self, Clock};
 use crate::llm::{Answer, Call, LlmError};
-use crate::metrics::{End, Recorder};
+use crate::metrics::{By, End, Recorder};
 use crate::providers::{FailureKind, RetryClass};
 use crate::value::{Value, builtin};
 
@@ -95,7 +95,7 @@ impl MockSession {
             return;
         }
         for recorder in &self.recorders {
-            recorder.call_ended(&self.call.origin, end, self.latency.as_secs_f64() * 1e3, true);
+            recorder.call_ended(&self.call.origin, end, self.latency.as_secs_f64() * 1e3, By::Mock);
         }
     }
 
