@@ -1,8 +1,12 @@
 """The runtime, written in Rust. Hosts use `concerto.Runtime` and its friends instead of this module."""
 
 from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
+
+from concerto.errors import TraceFrame
 
 __version__: str
 ir_version: int
@@ -24,6 +28,21 @@ def pattern_error(pattern: str) -> str | None:
 
 def pattern_matches(pattern: str, text: str) -> bool:
     """Whether a pattern is found in a text; a wrong pattern is in none."""
+
+def run_test(
+    program: Program,
+    index: int,
+    *,
+    live: bool,
+    timeout: float,
+    snapshots: str | PathLike[str] | None,
+    update: bool,
+    env: Mapping[str, str],
+    cancelled: Callable[[], bool] | None,
+) -> tuple[
+    tuple[str, tuple[TraceFrame, ...]] | None, list[tuple[str, Any]], str, list[Path], Metrics
+]:
+    """Runs a test in a runtime of its own: failure (message, active calls), emits, printed text, snapshots that were written, what was used."""
 
 @final
 class Program:
@@ -50,6 +69,9 @@ class Program:
 
     def connections(self) -> list[str]: ...
     def models(self) -> list[str]: ...
+    def tests(self) -> list[tuple[str, str, str, int]]:
+        """Name, description, file and line of each test."""
+
     def schema(self, name: str) -> str | None:
         """The JSON Schema of a schema, as text."""
 

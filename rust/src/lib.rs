@@ -53,7 +53,7 @@ pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
 pub use runtime::{
     Args, Blocking, EmitHandler, EntryPoint, IntoArgs, Observer, Program, Run, Runtime,
-    RuntimeBuilder, Subscription,
+    RuntimeBuilder, Subscription, TestCase, TestFailure, TestOptions, TestReport,
 };
 pub use value::{
     Collection, CollectionKind, EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json,

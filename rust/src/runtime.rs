@@ -7,6 +7,7 @@ mod args;
 mod background;
 mod builder;
 mod handlers;
+mod testing;
 mod threads;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use args::{Args, IntoArgs};
 pub use background::Run;
 pub use builder::RuntimeBuilder;
 pub use handlers::{EmitHandler, Subscription};
+pub use testing::{TestCase, TestFailure, TestOptions, TestReport};
 
 use handlers::Handlers;
 use threads::with_io;

@@ -33,6 +33,9 @@ def test_every_template_works_with_every_provider(
     checked = run("check", "--deny", "warnings", cwd=project)
     assert (checked.returncode, checked.stderr) == (0, "no errors found\n")
     assert run("fmt", "--check", cwd=project).returncode == 0
+    tested = run("test", cwd=project)
+    assert (tested.returncode, tested.stderr) == (0, "")
+    assert tested.stdout.endswith("test result: ok. 1 passed, 0 failed\n")
     mocked = run("run", "--mock", cwd=project)
     assert mocked.returncode == 0, mocked.stderr
     assert mocked.stdout.startswith("[emit:")
@@ -50,6 +53,7 @@ def test_the_current_folder_may_hold_other_files(tmp_path: Path) -> None:
         "created README.md",
         "next:",
         "  concerto check",
+        "  concerto test",
         "  concerto run --mock",
     ]
     assert run("check", cwd=tmp_path).returncode == 0

@@ -55,7 +55,7 @@ def test_programs_do_what_they_say(path: Path) -> None:
         (
             'assert_eq("a\\nb\\nc", "a\\nx");',
             "Assertion",
-            'line 2 differs\n  left: "b"\n right: "x"',
+            "assertion failed: left != right (- left, + right)\n  a\n- b\n- c\n+ x",
         ),
         (
             'let m = {"a": 1, "b": "x"}; emit("n", m["a"] + m["b"]);',

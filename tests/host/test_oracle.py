@@ -19,9 +19,10 @@ from tests.conftest import ROOT
 from tests.oracle.all_instructions import INSTRUCTIONS
 from tests.oracle.machine import OutOfFuel
 from tests.oracle.programs import program
-from tests.oracle.run import compiled, run_by_oracle, run_by_vm
+from tests.oracle.run import compiled, run_by_oracle, run_by_vm, run_test_by_oracle, run_test_by_vm
 
 PROGRAMS = sorted((ROOT / "tests/golden/run").glob("*.conc"))
+WITH_TESTS = sorted((ROOT / "tests/golden/tests").glob("*.conc"))
 CHUNKS = 4
 PER_CHUNK = 25_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 250
 #: No program can run into it.
@@ -49,11 +50,22 @@ def test_golden_programs_do_the_same_in_both(path: Path) -> None:
     assert run_by_vm(program, None) == run_by_oracle(document, None)
 
 
+@pytest.mark.parametrize("path", WITH_TESTS, ids=lambda path: path.stem)
+def test_golden_tests_do_the_same_in_both(path: Path) -> None:
+    program, document = compiled(path.read_text(encoding="utf-8"))
+    for index, test in enumerate(document["tests"]):
+        assert run_test_by_vm(program, index) == run_test_by_oracle(document, index), test["title"]
+
+
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_generated_programs_do_the_same_in_both(chunk: int) -> None:
     executed: Counter[str] = Counter()
     for path in PROGRAMS:
         run_by_oracle(compiled(path.read_text(encoding="utf-8"))[1], None, executed)
+    for path in WITH_TESTS:
+        document = compiled(path.read_text(encoding="utf-8"))[1]
+        for index in range(len(document["tests"])):
+            run_test_by_oracle(document, index, executed)
 
     @seed(chunk)
     @settings(

@@ -17,8 +17,10 @@ from concerto.lower.program import lower
 from concerto.runtime import Emit, Program
 from concerto.source import Source
 from concerto.syntax.parser import parse
+from concerto.testing import run_test
 
 from tests.oracle.machine import Broken, Ended, Failed, Machine, Panicked
+from tests.oracle.testing import WorldOfTest
 from tests.oracle.values import Err, Ok, Value, display, to_host
 from tests.oracle.world import ENVIRONMENT, ScriptedWorld
 
@@ -89,6 +91,35 @@ def run_by_oracle(
     if executed is not None:
         executed.update(machine.executed)
     return outcome
+
+
+def run_test_by_vm(program: Program, index: int) -> Outcome:
+    report = run_test(program, index, env=ENVIRONMENT)
+    emits = [f"{channel}: {payload!r}" for channel, payload in report.emits]
+    if report.failure is None:
+        return Outcome(emits, report.printed, "passed")
+    lines = [f"in {frame.function}, line {frame.line}: " for frame in report.failure.trace[:1]]
+    return Outcome(emits, report.printed, "".join(lines) + report.failure.message)
+
+
+def run_test_by_oracle(
+    document: dict[str, Any], index: int, executed: Counter[str] | None = None
+) -> Outcome:
+    """Of a test that is not to fail."""
+    world = WorldOfTest()
+    world.machine = machine = Machine(document, world)
+    end = "passed"
+    try:
+        machine.run(document["tests"][index]["function"], [])
+    except Panicked as panicked:
+        kind = "" if panicked.kind == "Assertion" else f"{panicked.kind}: "
+        end = f"in {panicked.function}, line {panicked.line}: {kind}{panicked.message}"
+    except Failed as failed:
+        end = f"in {failed.function}, line {failed.line}: {display(failed.error)}"
+    if executed is not None:
+        executed.update(machine.executed)
+    emits = [f"{channel}: {payload!r}" for channel, payload in world.emits]
+    return Outcome(emits, "".join(world.printed), end)
 
 
 def _functions(document: dict[str, Any], entry: str | None) -> list[int]:

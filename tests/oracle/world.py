@@ -106,6 +106,21 @@ class ScriptedWorld:
         ]
         return Ok(Stream(chunks, None, self._record("Response", text=reply(prompt))))
 
+    def mock(self, model: int, fields: Map) -> None:
+        raise AssertionError("a run has no mocks")
+
+    def mock_calls(self, model: int) -> Value:
+        raise AssertionError("a run has no mocks")
+
+    def mock_env(self, name: str, value: Value) -> None:
+        raise AssertionError("a run has no mocks")
+
+    def test_emits(self, events: bool) -> Value:
+        raise AssertionError("a run does not see what it emitted")
+
+    def assert_snapshot(self, value: Value, name: str) -> None:
+        raise AssertionError("a run has no snapshots")
+
 
 def reply(prompt: str) -> str:
     return f"[mock response to: {prompt[:50]}]"

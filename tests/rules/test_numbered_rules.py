@@ -1,4 +1,4 @@
-"""Each numbered rule of connections, calls, prompts and schemas is named by a test, in its name or beside it."""
+"""Each numbered rule of connections, calls, prompts, schemas and tests is named by a test, in its name or beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-#: First and last number of each run of rules: connections, models, streams, metrics, overrides, errors, prompts, calls, schemas.
+#: First and last number of each run of rules: connections, models, streams, metrics, overrides, errors, prompts, calls, schemas, tests.
 RULES = {
     "C": [(1, 92)],
     "M": [(1, 13), (20, 26), (30, 32), (40, 46)],
@@ -18,6 +18,7 @@ RULES = {
     "PR": [(1, 10)],
     "CA": [(1, 15)],
     "SC": [(1, 25)],
+    "TE": [(1, 22)],
 }
 
 #: Rules of features that the language does not have yet, or that nothing tests yet.
@@ -29,11 +30,13 @@ WAITING = {
     "M-46": "memory",
     "S-16": "tools",
     "S-17": "memory",
+    "TE-13": "tools",
+    "TE-17": "`await emit`",
 }
 
 #: `C-81`, `C-81 to C-84`, `C-81..C-84`, `test_c_81_…`.
-NAMED = re.compile(r"\b(PR|CA|SC|[CMSTOE])-(\d+)\b(?:(?:\.\.| to )[A-Z]*-?(\d+))?")
-IN_NAMES = re.compile(r"(?<![a-z0-9])(pr|ca|sc|[cmstoe])_?(\d+)(?![0-9a-z])")
+NAMED = re.compile(r"\b(PR|CA|SC|TE|[CMSTOE])-(\d+)\b(?:(?:\.\.| to )[A-Z]*-?(\d+))?")
+IN_NAMES = re.compile(r"(?<![a-z0-9])(pr|ca|sc|te|[cmstoe])_?(\d+)(?![0-9a-z])")
 
 
 def named() -> set[str]:

@@ -88,8 +88,9 @@ class Body:
 
     checker: Checker
     result: Type
-    is_entry: bool  # `main` or the top level: an uncaught error ends the run
+    is_entry: bool  # `main`, a test or the top level: an uncaught error ends the run
     at_top: bool
+    in_test: bool = False
     outer: Body | None = None  # of the function around a closure
     captures: list[tuple[Local, Local]] = field(default_factory=list)
     scopes: list[dict[str, Local]] = field(default_factory=list)
@@ -270,8 +271,11 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     """The body of a declared function."""
     from concerto.check.generics import scope
 
-    is_entry = function.name == "main" and function.owner is None and not function.is_stage
-    body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=node.is_async)
+    is_test = function.test is not None
+    is_main = function.name == "main" and function.owner is None and not function.is_stage
+    is_entry, can_await = is_test or is_main, is_test or node.is_async
+    body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=can_await)
+    body.in_test = is_test
     body.is_stage = function.is_stage
     if function.layers and function.layers.retry:
         body.attempts = function.layers.retry.attempts
@@ -371,7 +375,9 @@ def _statement(body: Body, node: ast.Statement) -> bool:
             body.declare(local)
             return False
         case ast.Mock():
-            body.checker.not_yet("`mock`", node.name)
+            from concerto.check.mocks import check_mock
+
+            check_mock(body, node)
             return False
         case _:
             raise AssertionError(node)

@@ -59,6 +59,12 @@ _RECORDS = (
     ("FsError", "error", "message: String, kind: String, path: String"),
     ("HttpError", "error", "message: String, kind: String, url: String"),
     ("HttpResponse", "record", "status: Int, body: String, headers: Map<String, String>"),
+    ("Emit", "record", "channel: String, payload: Any"),
+    (
+        "MockCall",
+        "record",
+        "method: String, prompt: String, messages: Array<Message>, system: String, schema: String, tools: Array<String>, base: String",
+    ),
 )
 
 #: The variants of `LlmError`, by the `kind` that tells them apart.
@@ -144,6 +150,8 @@ RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")
 PROMPT = t.Struct("Prompt", "record")
+EMIT = t.Struct("Emit", "record")
+MOCK_CALL = t.Struct("MockCall", "record")
 
 #: Names of types that are always there; `AgentError` is another name for `LlmError` (rule E-6), and so is `SchemaError` (SC-25).
 TYPES: dict[str, Type] = {
@@ -170,7 +178,7 @@ COLLECTIONS = ("Set", "Queue", "Stack")
 
 PRELUDE = (
     "emit", "env", "print", "println", "len", "typeof", "assert", "assert_eq", "assert_ne", "panic", "Some", "None", "Ok", "Err",
-    "parse_schema",
+    "parse_schema", "test_emits", "mock_calls", "mock_reply", "mock_env", "assert_snapshot",
 )  # fmt: skip
 
 

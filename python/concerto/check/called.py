@@ -136,6 +136,15 @@ class CallPipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTest:
+    """A function that only tests may call, by its instruction. A missing argument is a constant."""
+
+    instruction: str
+    args: tuple[ast.Expr | str | bool, ...]
+    has_value: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """A built-in record; a field is an expression, a constant text, or None."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, library, methods, std
+from concerto.check import builtins, library, methods, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.called import (
@@ -88,11 +88,16 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
 
             return check_value_call(body, node, check_expr(body, node.callee, None))
         if name in checker.functions:
+            if checker.functions[name].test is not None:
+                check_all(body, node)
+                return testing.refuse_use(checker, name, node)
             return call_function(body, node, Method(checker.functions[name], {}), expected)
         if library.is_intrinsic(checker, name):
             return library.check_intrinsic(body, node, name, expected)
         if checker.is_library and name.startswith("_"):
             return std.check_own(body, node, name)
+        if name in testing.NAMES:
+            return testing.test_call(body, node, name)
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
         if name in FORMS:

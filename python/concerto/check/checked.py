@@ -210,6 +210,14 @@ class ParamInfo:
     local: Local
 
 
+@dataclass(frozen=True, slots=True)
+class TestInfo:
+    """What a test says of itself: its description, and what its failure is to contain if it is to fail."""
+
+    title: str
+    expect_fail: str | None
+
+
 @dataclass(eq=False, slots=True)
 class FunctionInfo:
     """A function with its signature.
@@ -223,6 +231,8 @@ class FunctionInfo:
     result: Type
     node: ast.Function | None
     is_pub: bool
+    #: What it says of itself as a test.
+    test: TestInfo | None = None
     #: The file of the library that it stands in.
     library: str | None = None
     #: Of the library: `native` or `effect` and a name, if it does nothing but hand its parameters on to it.
@@ -442,6 +452,14 @@ class CatchInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class MockInfo:
+    """A `mock` statement: the model, and the fields with their values."""
+
+    model: str
+    fields: tuple[tuple[str, ast.Expr], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TryInfo:
     """The clauses of a `try`, and where the errors go that none of them takes."""
 
@@ -465,6 +483,7 @@ class Facts:
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
     forms: dict[int, FormInfo] = field(default_factory=dict)
+    mocks: dict[int, MockInfo] = field(default_factory=dict)
 
 
 @dataclass

@@ -39,6 +39,7 @@ from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.std_types import collection_type
 from concerto.check.stores import declare_store
+from concerto.check.testing import DECORATORS
 from concerto.check.traits import is_key
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
@@ -127,7 +128,7 @@ def _is_hashmap(item: ast.Declaration) -> bool:
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
-    """Tests are not there yet; the others of functions are read when all signatures are known, and those of schemas, structs and models are read with their fields."""
+    """Those of functions are read when all signatures are known, those of tests, schemas, structs and models with what they decorate."""
     said = read_deprecated(item.decorators)
     name = getattr(item, "name", None)
     if said is not None and name is not None:
@@ -140,13 +141,11 @@ def _decorators(checker: Checker, item: ast.Declaration) -> None:
         or type(item) in _FORMS
     ):
         return
-    later = ("test", "expect_fail")
-    allowed = {"deprecated", *((*LAYERS, *later) if isinstance(item, ast.Function) else ())}
-    for decorator in read_decorators(checker, item.decorators, frozenset(allowed)):
+    of_function = (*LAYERS, *DECORATORS) if isinstance(item, ast.Function) else ()
+    allowed = frozenset(("deprecated", *of_function))
+    for decorator in read_decorators(checker, item.decorators, allowed):
         if decorator.name.text == "deprecated":
             check_deprecated(checker, decorator)
-        elif decorator.name.text not in LAYERS:
-            checker.not_yet(f"the decorator `@{decorator.name}` of a function", decorator)
 
 
 def _head(item: ast.Declaration) -> ast.Node | Span:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from concerto.check import types as t
 from concerto.check.checked import (
     FunctionInfo,
@@ -15,6 +17,7 @@ from concerto.check.checked import (
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.generics import scope, type_params
+from concerto.check.testing import read_test
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -27,8 +30,13 @@ def declare_function(checker: Checker, item: ast.Function) -> None:
         message = f"`{item.name}` has no body"
         help_ = "write `{ .. }` behind the signature"
         checker.report("E1017", message, item.name, help_)
+    test = read_test(checker, item)
+    if test is not None:  # whose `self` was reported
+        params = tuple(param for param in item.params if param.name.text != "self")
+        item = replace(item, params=params)
     function = signature(checker, item, item.name.text)
-    if function.name == "main":
+    function.test = test
+    if function.name == "main" and test is None:
         _check_main(checker, item, function)
     checker.functions[function.name] = function
 

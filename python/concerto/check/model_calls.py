@@ -69,13 +69,13 @@ def model_method(
         return _ask(body, node, model, method, expected)
     if method in _SETTINGS:
         param, type_ = _SETTINGS[method]
-        args = _arguments(body, node, method, ((param, type_),), 1)
+        args = arguments(body, node, method, ((param, type_),), 1)
         if args and args[0] is not None:
             call = CallNative(f"model.{method}", model, (args[0],), False)
             body.checker.facts.calls[id(node)] = call
         return t.BUILDER
     if (method == "spawn" and not is_builder) or (method == "shutdown" and not is_name):
-        _arguments(body, node, method, (), 0)
+        arguments(body, node, method, (), 0)
         body.checker.facts.calls[id(node)] = CallNative(f"model.{method}", model, (), False)
         return t.MODEL if method == "spawn" else t.NIL
     check_all(body, node)
@@ -101,12 +101,12 @@ def stream_method(body: Body, node: ast.Call, stream: ast.Expr, name: ast.Name) 
         body.checker.report("E3011", f"a stream has no method `{name}`", name, help_)
         return t.UNKNOWN
     instruction, result = _STREAM_METHODS[name.text]
-    _arguments(body, node, name.text, (), 0)
+    arguments(body, node, name.text, (), 0)
     body.checker.facts.calls[id(node)] = CallStream(instruction, stream)
     return result
 
 
-def _arguments(
+def arguments(
     body: Body,
     node: ast.Call,
     method: str,
@@ -159,7 +159,7 @@ def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Typ
     messages = method.startswith("chat")
     first = ("messages", t.Array(builtins.MESSAGE)) if messages else ("prompt", None)
     params = (first, ("retry_message", t.STRING)) if typed else (first,)
-    args = _arguments(body, node, method, params, 1)
+    args = arguments(body, node, method, params, 1)
     if args is None or args[0] is None:
         if args is None and not messages and node.args:
             check_expr(body, node.args[0].value, None)
@@ -227,7 +227,7 @@ def warn_of_options(body: Body, node: ast.Expr) -> None:
 def make_record(body: Body, node: ast.Call, name: str) -> Type:
     """`Message::user(text)` and the like."""
     type_, fields = RECORD_MAKERS[name]
-    args = _arguments(body, node, name, (("text", t.STRING),), 1)
+    args = arguments(body, node, name, (("text", t.STRING),), 1)
     if args and args[0] is not None:
         warn_of_options(body, args[0])
         parts = tuple(args[0] if field == "" else field for field in fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, methods, std
+from concerto.check import builtins, methods, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
@@ -57,6 +57,8 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
         checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
         return checker.stores[name].type
     if name in checker.functions:
+        if checker.functions[name].test is not None:
+            return testing.refuse_use(checker, name, node)
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
         checker.not_yet("a function of the prelude as a value", node)

@@ -6,12 +6,13 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 #: Command, its one-line help, and an example.
 COMMANDS = {
     "run": ("compile (or load) a program and run it", "concerto run main.conc --mock"),
     "check": ("report everything that is wrong with programs", "concerto check main.conc"),
+    "test": ("run the tests of programs", "concerto test --filter judge"),
     "build": ("write the compiled form of a program", "concerto build main.conc -o main.conc-ir"),
     "fmt": ("write programs in their canonical form", "concerto fmt --check src"),
     "init": ("start a project", "concerto init my-bot --provider ollama"),
@@ -126,8 +127,8 @@ def run(args: list[str]) -> int:
         return FAILED
 
 
-def wants_color(option: str) -> bool:
-    """Whether diagnostics are coloured: `--color`, else a terminal without `NO_COLOR`."""
+def wants_color(option: str, stream: TextIO | None = None) -> bool:
+    """Whether text for a stream (default: standard error) is coloured: `--color`, else a terminal without `NO_COLOR`."""
     if option != "auto":
         return option == "always"
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    return (stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR")

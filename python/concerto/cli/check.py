@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from concerto.cli.app import OK, USAGE, Exit, command_parser, wants_color
-from concerto.cli.sources import compile_path, default_file, open_project
+from concerto.cli.sources import compile_path, default_file, files_of
 from concerto.diagnostics.codes import CODES, code_of
 from concerto.diagnostics.model import did_you_mean
 
@@ -36,7 +35,7 @@ def main(args: list[str]) -> int:
     options.deny = _codes(options.deny, "--deny")
     options.allow = _codes(options.allow, "--allow")
     paths = options.paths or [default_file(options)]
-    files = [file for path in paths for file in _files(path, options)]
+    files = [file for path in paths for file in files_of(path, options)]
     failed = denies = False
     seen: set[tuple[str, ...]] = set()
     read: set[Path] = set()
@@ -86,25 +85,3 @@ def _codes(words: list[str], option: str) -> list[str]:
             raise Exit(USAGE, f"error: `{option} {word}`: {code} is an error, no warning")
         found.append(code)
     return found
-
-
-def _files(path: str, options: argparse.Namespace) -> list[str]:
-    """A file, or those in a folder: first what programs start with, so that their modules are known."""
-    if path == "-" or not Path(path).is_dir():
-        return [path]
-    found = [
-        file
-        for file in Path(path).rglob("*.conc")
-        if not any(part.startswith(".") for part in file.relative_to(path).parts)
-    ]
-    if not found:
-        raise Exit(USAGE, f"error: there is no `.conc` file in `{path}`")
-    project, _ = open_project(path, options)
-    entry = None
-    if project is not None and project.entry is not None:
-        entry = (Path(project.source.path).parent / project.entry).resolve()
-
-    def order(file: Path) -> tuple[bool, bool, int, str]:
-        return (file.resolve() != entry, file.name != "main.conc", len(file.parts), str(file))
-
-    return [str(file) for file in sorted(found, key=order)]

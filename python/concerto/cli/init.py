@@ -50,5 +50,8 @@ def main(args: list[str]) -> int:
     for each in content:
         print(f"created {(folder / each).as_posix()}")
     steps = [] if options.name == "." else [f"cd {options.name}"]
-    print("next:\n  " + "\n  ".join([*steps, "concerto check", "concerto run --mock"]))
+    print(
+        "next:\n  "
+        + "\n  ".join([*steps, "concerto check", "concerto test", "concerto run --mock"])
+    )
     return OK

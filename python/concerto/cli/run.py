@@ -14,6 +14,7 @@ from concerto.cli.app import FAILED, INTERRUPTED, OK, PANIC, USAGE, Exit, comman
 from concerto.cli.display import display, to_json
 from concerto.cli.mock import read_script
 from concerto.cli.sources import default_file, load_program
+from concerto.cli.traces import source_line
 from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
 from concerto.runtime import Emit, EntryPoint, Program, Runtime
 
@@ -222,17 +223,8 @@ def _failure(message: str, trace: tuple[TraceFrame, ...], debug: bool) -> None:
     print(message, file=sys.stderr)
     for frame in trace if debug else trace[:1]:
         print(f"  at {frame}", file=sys.stderr)
-    if trace:
-        _source_line(trace[0])
-
-
-def _source_line(frame: TraceFrame) -> None:
-    """The line in question, if the file is at hand."""
-    try:
-        line = Path(frame.path).read_text(encoding="utf-8").split("\n")[frame.line - 1]
-    except (OSError, IndexError, UnicodeDecodeError):
-        return
-    print(f"  {frame.line} | {line.rstrip()}", file=sys.stderr)
+    for line in source_line(trace[0]) if trace else ():
+        print(f"  {line}", file=sys.stderr)
 
 
 def _print_metrics(runtime: Runtime, form: str | None) -> None:

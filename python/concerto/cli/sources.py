@@ -100,6 +100,28 @@ def _root(path: Path, source: Source, project: Project | None) -> Path | None:
     return None if runs or has_main else root
 
 
+def files_of(path: str, options: argparse.Namespace) -> list[str]:
+    """A file, or those in a folder: first what programs start with, so that their modules are known. Raises `Exit`."""
+    if path == "-" or not Path(path).is_dir():
+        return [path]
+    found = [
+        file
+        for file in Path(path).rglob("*.conc")
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
+    if not found:
+        raise Exit(USAGE, f"error: there is no `.conc` file in `{path}`")
+    project, _ = open_project(path, options)
+    entry = None
+    if project is not None and project.entry is not None:
+        entry = (Path(project.source.path).parent / project.entry).resolve()
+
+    def order(file: Path) -> tuple[bool, bool, int, str]:
+        return (file.resolve() != entry, file.name != "main.conc", len(file.parts), str(file))
+
+    return [str(file) for file in sorted(found, key=order)]
+
+
 def load_program(path: str, options: argparse.Namespace) -> tuple[Program, Project | None]:
     """Loads IR, or compiles a source and prints what is wrong with it; with its manifest, if it was compiled here. Raises `Exit`."""
     from concerto.errors import IrError

@@ -17,6 +17,7 @@ from concerto.check.called import (
     CallRecord,
     CallStream,
     CallTask,
+    CallTest,
     CallValue,
     CallVariant,
     ParseAs,
@@ -29,6 +30,7 @@ from concerto.lower.dynamic import lower_any_method
 from concerto.lower.functions import Builder, Label
 from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
+from concerto.lower.testing import lower_test_call
 from concerto.syntax import ast
 
 
@@ -85,6 +87,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
                 builder.emit(instruction, target, subject, at=node)
         case CallPipeline():
             lower_pipeline_call(builder, node, builder.facts.calls[id(node)], target)
+        case CallTest():
+            lower_test_call(builder, node, builder.facts.calls[id(node)], target)
         case CallRecord(type_, fields):
             load_record(builder, type_, fields, target)
         case ParseSchema(schema, value, of_response):

@@ -17,6 +17,8 @@ def encode(program: Program) -> bytes:
         del document["stores"]
     if program.pricing is None:
         del document["pricing"]
+    if not program.tests:
+        del document["tests"]
     out: list[str] = []
     _write(document, out)
     return "".join(out).encode("utf-8")

@@ -41,6 +41,7 @@ from concerto.lower.patterns import bind_pattern
 from concerto.lower.pipelines import lower_pipeline_value
 from concerto.lower.places import lower_assign
 from concerto.lower.tasks import lower_task
+from concerto.lower.testing import lower_mock
 from concerto.lower.tries import lower_question, lower_try, unwrap
 from concerto.syntax import ast
 
@@ -178,6 +179,8 @@ def lower_statements(builder: Builder, statements: tuple[ast.Statement, ...]) ->
                 lower_unused(builder, value)
             case ast.LocalConst():
                 pass  # its uses hold the value
+            case ast.Mock():
+                lower_mock(builder, statement)
             case _:
                 raise AssertionError(statement)
 

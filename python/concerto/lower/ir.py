@@ -34,6 +34,7 @@ OPERANDS: dict[str, str] = {
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
     "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn", "pipeline": "dFwn",
+    "mock": "Mr", "mock_calls": "dr", "mock_env": "rr", "test_emits": "dr", "assert_snapshot": "rr",
 }  # fmt: skip
 
 #: After these control never goes on to the next instruction.
@@ -75,5 +76,6 @@ class Program:
     permissions: dict[str, list[str]] = field(default_factory=dict)
     #: Left out of the document where there are none.
     stores: list[dict[str, Any]] | None = None
+    tests: list[dict[str, Any]] = field(default_factory=list)
     #: Left out of the document where the manifest gives no prices.
     pricing: dict[str, dict[str, float]] | None = None

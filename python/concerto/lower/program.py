@@ -273,6 +273,18 @@ def _connection(tables: Tables, info: ConnectionInfo, profile: str | None) -> di
     return {**entry, "profile": overlay} if overlay else entry
 
 
+def _may_be_called(function: FunctionInfo) -> bool:
+    """Whether a host may call it, if it is public."""
+    return function.test is None and not function.is_generic
+
+
+def _test(tables: Tables, function: FunctionInfo) -> dict[str, Any]:
+    assert function.test is not None
+    test = function.test
+    expect_fail = {} if test.expect_fail is None else {"expect_fail": test.expect_fail}
+    return {"function": tables.function(function), "title": test.title, **expect_fail}
+
+
 def _schema(tables: Tables, type_: Type) -> dict[str, Any]:
     # No model is asked for what is no struct, so that nobody reads a JSON Schema of it.
     json = json_schema(tables.checked, type_) if isinstance(type_, t.Struct) else "{}"
@@ -341,12 +353,14 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     exports = [
         {"name": f.name, "function": tables.function(f)}
         for f in checked.functions.values()
-        if f.is_pub and f.name != "main" and "::" not in f.name and not f.is_generic
+        if f.is_pub and f.name != "main" and "::" not in f.name and _may_be_called(f)
     ]
     exports += [
         {"name": name, "function": tables.function(checked.functions[full])}
         for name, full in checked.exports.items()
+        if _may_be_called(checked.functions[full])
     ]
+    program.tests = [_test(tables, f) for f in checked.functions.values() if f.test is not None]
     main = checked.functions.get("main")
     entry = tables.function(main) if main else None
     program.entry = {"top": top, "main": entry, "exports": exports}

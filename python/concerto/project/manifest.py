@@ -85,6 +85,8 @@ class Project:
     permissions: dict[str, Any] = field(default_factory=dict)
     #: Code to `allow`, `warn` or `deny`.
     lint: dict[str, str] = field(default_factory=dict)
+    #: Of `concerto test`: `paths`, relative to the manifest's folder, and `timeout` in seconds.
+    test: dict[str, Any] = field(default_factory=dict)
     profile: str | None = None
     #: Of `concerto fmt`.
     line_width: int = 100
@@ -147,6 +149,7 @@ def read(source: Source, profile: str | None = None) -> tuple[Project, list[Diag
         {**plain.run, **chosen.run},
         {**plain.permissions, **chosen.permissions},
         {**plain.lint, **chosen.lint},
+        {**plain.test, **chosen.test},
         profile,
         chosen.line_width or plain.line_width or 100,
     )
@@ -162,6 +165,7 @@ class _Part:
     run: dict[str, Any] = field(default_factory=dict)
     permissions: dict[str, Any] = field(default_factory=dict)
     lint: dict[str, str] = field(default_factory=dict)
+    test: dict[str, Any] = field(default_factory=dict)
     line_width: int | None = None
 
 
@@ -246,8 +250,7 @@ class _Reader:
             self.at_least(tables["fmt"], found, "line_width", 20)
             part.line_width = max(found.get("line_width", 100), 20)
         if "test" in tables:
-            found = self.keys(tables["test"], {"paths": "Array", "timeout": "Int"}, "`[test]`")
-            self.at_least(tables["test"], found, "timeout", 1)
+            part.test = self.test(tables["test"])
         return part
 
     def project(self, table: Located) -> str | None:
@@ -312,6 +315,16 @@ class _Reader:
         if "timeout" in found and not 0 < found["timeout"] < float("inf"):
             message = f"`timeout` must be positive seconds, found {found['timeout']}"
             self.report("E4060", message, table.value["timeout"].span)
+        return found
+
+    def test(self, table: Located) -> dict[str, Any]:
+        """What `concerto test` runs, and for how long."""
+        found = self.keys(table, {"paths": "Array", "timeout": "Int"}, "`[test]`")
+        self.at_least(table, found, "timeout", 1)
+        if "paths" in found:
+            found["paths"] = [each.value for each in found["paths"]]
+            if not all(isinstance(each, str) for each in found["paths"]):
+                self.report("E4060", "`paths` must be strings", table.value["paths"].span)
         return found
 
     def permissions(self, table: Located) -> dict[str, Any]:

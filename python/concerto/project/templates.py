@@ -46,6 +46,15 @@ fn main() {
     emit("review", found);
     emit("stars", found.stars);
 }
+
+@test("review :: a bad answer is asked for again")
+fn repairs() {
+    let good = "{\\"summary\\": \\"Fine.\\", \\"mood\\": \\"good\\", \\"stars\\": 4}";
+    mock Reviewer { responses: ["Hm.", good] }
+    let found = review("All was well.")?;
+    assert_eq(found.stars, 4);
+    assert_eq(mock_calls(Reviewer).len(), 2);
+}
 """
 
 CHAT = """model Assistant {
@@ -70,6 +79,14 @@ fn main() {
     }
     emit("messages", messages.len());
 }
+
+@test("reply :: the answer joins the conversation")
+fn remembers() {
+    mock Assistant { response: "Hello!" }
+    let messages = reply([Message::system("Be brief.")], "Hi")?;
+    assert_eq(messages.map(|message| message.role), ["system", "user", "assistant"]);
+    assert_eq(messages[2].content, "Hello!");
+}
 """
 
 TEMPLATES = {"minimal": MINIMAL, "chat": CHAT}
@@ -82,5 +99,5 @@ README = """# NAME
 
 - Run it: `concerto run --env .env`. `.env.example` says which variables it needs.
 - Without a provider: `concerto run --mock` answers every model call locally.
-- Look for mistakes: `concerto check`. Format: `concerto fmt`.
+- Test it: `concerto test`, with mocked models. Look for mistakes: `concerto check`. Format: `concerto fmt`.
 """

@@ -2,6 +2,8 @@
 //!
 //! A stream has ended when the program has read its end, or has closed it. One that the program forgets says no more.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::Engine;
@@ -10,7 +12,7 @@ use crate::clock::{self, Clock};
 use crate::error::RunError;
 use crate::secret::{Secret, scrub};
 use crate::value::{Key, MapValue, ModelValue, StructValue, Text, Value, to_json};
-use crate::vm::{self, Resume};
+use crate::vm::{self, PanicKind, Resume};
 
 /// A logged call that has not ended.
 #[derive(Debug)]
@@ -105,6 +107,9 @@ impl Engine<'_> {
         log: Option<Log>,
     ) -> Answered {
         let value = self.asked(model, input, answer).await?;
+        if let Some(failure) = self.shared.test.as_ref().and_then(|test| test.failure()) {
+            return Ok(Resume::Panic(PanicKind::Assertion, failure).into());
+        }
         let mut record = None;
         if let Some(log) = log {
             match log.end(&value) {
@@ -121,6 +126,16 @@ impl Engine<'_> {
         input: &Value,
         answer: vm::Answer,
     ) -> Result<Value, RunError> {
+        if let Some(test) = &self.shared.test {
+            let test = Arc::clone(test);
+            let is_mocked = test.answers_for(model.index, &model.name);
+            if is_mocked {
+                return self.ask_mocked(test, model, input, answer).await;
+            }
+            if !test.live {
+                return Ok(Value::Nil);
+            }
+        }
         match answer {
             vm::Answer::Response => Ok(self.execute(model, input).await),
             vm::Answer::Schema(schema) => self.execute_with_schema(model, schema, input).await,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::testing::MockSession;
 use crate::chat::{ChatResponse, Message, Usage};
 use crate::clock::{self, Clock};
 use crate::config::ProviderKind;
@@ -174,6 +175,8 @@ impl Drop for Mocked {
 pub(super) enum Talk {
     Provider(CallSession),
     Mock(Mocked),
+    /// A mock of a test.
+    Test(MockSession),
 }
 
 impl Talk {
@@ -188,6 +191,7 @@ impl Talk {
         match self {
             Self::Provider(session) => session.call(),
             Self::Mock(mocked) => &mocked.call,
+            Self::Test(session) => session.call(),
         }
     }
 
@@ -196,6 +200,7 @@ impl Talk {
         match self {
             Self::Provider(session) => session.round().await,
             Self::Mock(mocked) => Ok(mocked.round(false).await?.answer),
+            Self::Test(session) => session.round().await.map(|(answer, _)| answer),
         }
     }
 
@@ -203,6 +208,7 @@ impl Talk {
         match self {
             Self::Provider(session) => session.say(messages),
             Self::Mock(mocked) => mocked.call.messages.extend(messages),
+            Self::Test(session) => session.say(messages),
         }
     }
 
@@ -210,6 +216,7 @@ impl Talk {
         match self {
             Self::Provider(session) => session.succeed(),
             Self::Mock(mut mocked) => mocked.end(&End::Success),
+            Self::Test(session) => session.succeed(),
         }
     }
 
@@ -217,6 +224,7 @@ impl Talk {
         match self {
             Self::Provider(session) => session.fail(kind),
             Self::Mock(mut mocked) => mocked.end(&End::Error(kind.word())),
+            Self::Test(session) => session.fail(kind),
         }
     }
 }

@@ -16,6 +16,7 @@ mod pipelines;
 mod run;
 mod settings;
 mod streams;
+pub mod testing;
 mod tree;
 mod typed;
 pub mod world;
@@ -40,6 +41,7 @@ pub use mocked::Mock;
 use outside::{FileAccess, NetAccess, Outside};
 use run::Run;
 use settings::RunSettings;
+use testing::Test;
 use world::Environment;
 
 /// Instructions between two looks at the host: about a millisecond of computation.
@@ -81,6 +83,8 @@ pub struct Shared {
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
+    /// The test that this runtime is for.
+    pub test: Option<Arc<Test>>,
     /// Active calls before StackOverflow.
     pub max_call_depth: usize,
     /// Tasks that one run may have at a time.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::{Asked, Refusal, asked};
+use super::asked::{Asked, Over, Refusal, asked};
 use super::cached::Known;
 use super::mocked::{Mocked, Talk};
 use super::settings::SettingsError;
@@ -103,6 +103,10 @@ impl Engine<'_> {
             asked(asking, input).map_err(|refusal| refused(refusal, name, &model.name))?;
         if self.shared.mock.is_on() {
             let call = self.mock_call(model, over.base, said, output);
+            return call.map_err(|error| config(&error.field, &error.message));
+        }
+        if self.shared.test.as_ref().is_some_and(|test| test.is_mocked(index)) {
+            let call = self.tested_call((index, model), over, said, output);
             return call.map_err(|error| config(&error.field, &error.message));
         }
         let settings = self
@@ -207,6 +211,24 @@ impl Engine<'_> {
             deadline: model.fields.deadline_ms.map(Duration::from_millis),
             retry: model.fields.retry_policy.clone(),
         })
+    }
+}
+
+impl Engine<'_> {
+    /// A call of a model that a test has mocked: with the system prompt in front, if it can be evaluated.
+    fn tested_call(
+        &self,
+        (index, model): (u32, &Model),
+        over: Over,
+        said: Vec<Message>,
+        output: Option<OutputSchema>,
+    ) -> Result<Call, SettingsError> {
+        let place = (MODELS + index as usize, "system_prompt");
+        let declared = model.fields.system_prompt.as_ref();
+        let evaluated = |expr| self.settings().text(&self.shared.environment, place, expr).ok();
+        let system = over.system_prompt.or_else(|| declared.and_then(evaluated));
+        let messages = system.map(Message::system).into_iter().chain(said).collect();
+        self.mock_call(model, over.base, messages, output)
     }
 }
 

@@ -283,6 +283,11 @@ impl<'e, O: Outlet> Run<'e, O> {
                 }
             }
             Effect::FanOut { models } => Value::Int(self.engine.fan_out(&models)),
+            Effect::Test(request) => {
+                let what = "a test's instruction, outside of a test,";
+                let answer = self.engine.test_request(request);
+                return answer.map(Some).ok_or_else(|| broken(what, &self.tree.waiting_at(id)));
+            }
             tasks => {
                 let next = self.answer_tasks(id, tasks)?;
                 self.tell_cancelled().await?;

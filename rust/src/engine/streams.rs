@@ -33,7 +33,8 @@ enum State {
 
 #[derive(Debug)]
 struct Pieces {
-    call: Mocked,
+    /// Until its end.
+    call: Option<Mocked>,
     left: VecDeque<String>,
     pause: Duration,
     taken: i64,
@@ -45,15 +46,16 @@ impl Pieces {
     /// The next chunk; `None` at the natural end.
     async fn next(&mut self) -> Option<Value> {
         let Some(piece) = self.left.pop_front() else {
-            self.call.end(&End::Success);
+            self.call.iter_mut().for_each(|call| call.end(&End::Success));
             return None;
         };
-        if self.taken > 0 && !self.pause.is_zero() {
-            self.call.sleep(self.pause).await;
+        if let Some(call) = self.call.as_ref().filter(|_| self.taken > 0 && !self.pause.is_zero()) {
+            call.sleep(self.pause).await;
         }
         self.taken += 1;
         self.text.push_str(&piece);
-        let elapsed = i64::try_from(self.call.elapsed_ms()).unwrap_or(i64::MAX);
+        let elapsed = self.call.as_ref().map_or(0, Mocked::elapsed_ms);
+        let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
         Some(builtin::stream_chunk(piece, self.taken - 1, elapsed, 1))
     }
 }
@@ -92,9 +94,17 @@ pub(super) fn from_response(stream: ResponseStream) -> Value {
 /// A mocked stream gives its text in pieces, and the response at its end.
 pub(super) fn from_mock(call: Mocked, said: Said) -> Value {
     let response = models::response(&said.answer);
-    let (left, text) = (said.pieces.into(), String::new());
-    let pieces = Pieces { call, left, pause: said.pause, taken: 0, text, response };
-    value(State::Mocked(Box::new(pieces)))
+    mocked(Some(call), said.pieces, said.pause, response)
+}
+
+/// The same for a call that has ended already.
+pub(super) fn from_pieces(pieces: Vec<String>, response: Value) -> Value {
+    mocked(None, pieces, Duration::ZERO, response)
+}
+
+fn mocked(call: Option<Mocked>, pieces: Vec<String>, pause: Duration, response: Value) -> Value {
+    let (left, text) = (pieces.into(), String::new());
+    value(State::Mocked(Box::new(Pieces { call, left, pause, taken: 0, text, response })))
 }
 
 fn stream_of(value: &Value) -> Option<&Stream> {

@@ -34,10 +34,7 @@ impl Engine<'_> {
         index: u32,
         input: &Value,
     ) -> Result<Value, RunError> {
-        let Some(wanted) = self.schema(index) else { return Ok(Value::Nil) };
-        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
-        let output = OutputSchema { name: wanted.name.clone(), json };
-        let retry_message = model.setting(Setting::RetryMessage).and_then(Value::as_str);
+        let Some((wanted, output)) = self.wanted(index) else { return Ok(Value::Nil) };
         let call = match self.call(model, input, Some(output)) {
             Ok(call) => call,
             Err(error) => return Ok(result(Err(error))),
@@ -46,9 +43,18 @@ impl Engine<'_> {
             Known::Answer(value) => return Ok(Value::ok(value)),
             Known::Nothing(question) => question,
         };
-        let answer = result(self.typed(call, &wanted, retry_message.unwrap_or("")).await?);
+        let talk = Talk::begin(self.shared, call, self.recorders.clone());
+        let answer = result(self.typed(talk, &wanted, retry_message(model)).await?);
         self.keep(question, &answer);
         Ok(answer)
+    }
+
+    /// What an answer is judged by, and what of it the model is told.
+    pub(super) fn wanted(&self, index: u32) -> Option<(Schema, OutputSchema)> {
+        let wanted = self.schema(index)?;
+        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
+        let output = OutputSchema { name: wanted.name.clone(), json };
+        Some((wanted, output))
     }
 
     /// `parse_schema`: the same judgement on a text that is there already (SC-23).
@@ -68,10 +74,14 @@ impl Engine<'_> {
     }
 
     /// Asks until an answer fits, at most as often as the model's policy says. One call, however many answers it takes.
-    async fn typed(&self, call: Call, wanted: &Schema, retry_message: &str) -> Outcome {
-        let policy = call.retry.as_ref().and_then(|policy| policy.max_attempts);
+    pub(super) async fn typed(
+        &self,
+        mut session: Talk,
+        wanted: &Schema,
+        retry_message: &str,
+    ) -> Outcome {
+        let policy = session.call().retry.as_ref().and_then(|policy| policy.max_attempts);
         let most = policy.unwrap_or(ROUNDS).max(1);
-        let mut session = Talk::begin(self.shared, call, self.recorders.clone());
         let mut round = 1;
         loop {
             let answer = match session.round().await {
@@ -156,6 +166,11 @@ impl Engine<'_> {
             trace: Vec::new(),
         })
     }
+}
+
+/// What the program says to a model whose answer does not fit.
+pub(super) fn retry_message(model: &ModelValue) -> &str {
+    model.setting(Setting::RetryMessage).and_then(Value::as_str).unwrap_or("")
 }
 
 /// The error for the last answer of a call.

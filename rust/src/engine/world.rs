@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What `env(..)` sees.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,8 @@ pub struct Environment {
     pub own: HashMap<String, String>,
     /// Other names count as not set; `None` allows all.
     pub allowed: Option<HashSet<String>>,
+    /// What a test says: it wins over all, and `None` unsets.
+    pub laid_over: Arc<Mutex<HashMap<String, Option<String>>>>,
 }
 
 /// Why a variable has no value.
@@ -51,6 +54,17 @@ impl Missing {
 }
 
 impl Environment {
+    /// Sets a variable, or with `None` unsets it, for all that read this environment.
+    ///
+    /// # Errors
+    /// [`Missing::InvalidName`].
+    pub fn lay_over(&self, name: &str, value: Option<String>) -> Result<(), Missing> {
+        checked(name)?;
+        let mut laid_over = self.laid_over.lock().unwrap_or_else(PoisonError::into_inner);
+        laid_over.insert(name.to_owned(), value);
+        Ok(())
+    }
+
     /// Reads one variable.
     ///
     /// # Errors
@@ -65,9 +79,12 @@ impl Environment {
     /// As [`Environment::read`].
     #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
     pub fn look_up(&self, name: &str) -> Result<Cow<'_, str>, Missing> {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(Missing::InvalidName);
+        checked(name)?;
+        let laid_over = self.laid_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = laid_over.get(name) {
+            return value.clone().map(Cow::Owned).ok_or(Missing::Unset);
         }
+        drop(laid_over);
         if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(name)) {
             return Err(Missing::Unset);
         }
@@ -80,9 +97,7 @@ impl Environment {
             Err(std::env::VarError::NotUnicode(_)) => Err(Missing::InvalidUtf8),
         }
     }
-}
 
-impl Environment {
     /// Whether a variable is set, whatever it holds.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -98,8 +113,22 @@ impl Environment {
         });
         let own = self.own.iter().map(|(name, value)| (name.clone(), value.clone()));
         let is_allowed = |name: &String| self.allowed.as_ref().is_none_or(|all| all.contains(name));
-        process.chain(own).filter(|(name, _)| is_allowed(name)).collect()
+        let mut found: BTreeMap<_, _> =
+            process.chain(own).filter(|(name, _)| is_allowed(name)).collect();
+        let laid_over = self.laid_over.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, value) in laid_over.iter() {
+            match value {
+                Some(value) => found.insert(name.clone(), value.clone()),
+                None => found.remove(name),
+            };
+        }
+        found
     }
+}
+
+fn checked(name: &str) -> Result<(), Missing> {
+    let is_bad = name.is_empty() || name.contains(['=', '\0']);
+    if is_bad { Err(Missing::InvalidName) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -112,12 +141,17 @@ mod tests {
             ("A_KEY".to_owned(), String::new()),
             ("B_KEY".to_owned(), "b".to_owned()),
         ]);
-        let all = Environment { own: own.clone(), allowed: None };
+        let all = Environment { own: own.clone(), ..Environment::default() };
         assert_eq!(all.read("A_KEY"), Ok(String::new()), "an empty variable is set");
         assert_eq!(all.read("NO_SUCH_VARIABLE_HERE"), Err(Missing::Unset));
-        let some = Environment { own, allowed: Some(HashSet::from(["B_KEY".to_owned()])) };
+        let allowed = Some(HashSet::from(["B_KEY".to_owned()]));
+        let some = Environment { own, allowed, ..Environment::default() };
         assert_eq!(some.read("A_KEY"), Err(Missing::Unset));
         assert_eq!(some.read("B_KEY"), Ok("b".to_owned()));
+        some.lay_over("B_KEY", None).unwrap();
+        some.lay_over("A_KEY", Some("a".to_owned())).unwrap();
+        assert_eq!(some.read("B_KEY"), Err(Missing::Unset), "a test comes first");
+        assert_eq!(some.read("A_KEY"), Ok("a".to_owned()));
     }
 
     #[test]
@@ -125,6 +159,7 @@ mod tests {
         let environment = Environment::default();
         for name in ["", "A=B", "A\0B"] {
             assert_eq!(environment.read(name), Err(Missing::InvalidName));
+            assert_eq!(environment.lay_over(name, None), Err(Missing::InvalidName));
         }
     }
 }

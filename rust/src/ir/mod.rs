@@ -19,7 +19,8 @@ use regex::Regex;
 use crate::value::{EnumType, FunctionValue, ModelValue, StructType, TaskValue, Value};
 use ops::Instr;
 use program::{
-    Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Type, VERSION,
+    Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Type,
+    VERSION,
 };
 
 pub use patterns::pattern;
@@ -337,6 +338,12 @@ impl Verified {
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.0.document.entry
+    }
+
+    /// Functions that only a test run calls.
+    #[must_use]
+    pub fn tests(&self) -> &[Test] {
+        &self.0.document.tests
     }
 
     /// Declared connections.

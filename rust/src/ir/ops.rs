@@ -175,6 +175,11 @@ instructions! {
     Cancel "cancel" [Reg];
     FanOut "fan_out" [Reg Window Count];
     Pipeline "pipeline" [Reg Function Window Count];
+    Mock "mock" [Model Reg];
+    MockCalls "mock_calls" [Reg Reg];
+    MockEnv "mock_env" [Reg Reg];
+    TestEmits "test_emits" [Reg Reg];
+    AssertSnapshot "assert_snapshot" [Reg Reg];
 }
 
 impl Op {

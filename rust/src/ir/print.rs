@@ -42,6 +42,14 @@ fn header(out: &mut String, program: &Verified) -> std::fmt::Result {
     for schema in &document.schemas {
         writeln!(out, "schema {} {}", schema.name, schema.json)?;
     }
+    for test in &document.tests {
+        let name = program.function(test.function).map_or("?", |f| &f.name);
+        let expected = match &test.expect_fail {
+            Some(part) => format!(" fails {part:?}"),
+            None => String::new(),
+        };
+        writeln!(out, "test {name} {:?}{expected}", test.title)?;
+    }
     let permissions = &document.permissions;
     writeln!(out, "may read env {:?}, reach hosts {:?}", permissions.env, permissions.hosts)
 }

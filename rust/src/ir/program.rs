@@ -46,6 +46,9 @@ pub struct Document {
     /// Declared stores; none are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<Store>,
+    /// Functions that only `concerto test` runs; none are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<Test>,
     /// Type table.
     pub types: Vec<Type>,
     /// [`VERSION`].
@@ -518,6 +521,19 @@ pub struct Export {
     pub function: usize,
     /// Its name.
     pub name: String,
+}
+
+/// A test.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Test {
+    /// It is to fail, and its message is to contain this text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_fail: Option<String>,
+    /// Index of its function, which has no parameters.
+    pub function: usize,
+    /// Its description.
+    pub title: String,
 }
 
 /// What a program may ask for.

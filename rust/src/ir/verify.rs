@@ -24,6 +24,7 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
     header(document)?;
     types(document)?;
     entry(document)?;
+    tests(document)?;
     for schema in &document.schemas {
         index("schema type", schema.ty, document.types.len())?;
         if serde_json::from_str::<serde::de::IgnoredAny>(&schema.json).is_err() {
@@ -180,6 +181,44 @@ fn entry(document: &Document) -> Result<(), IrError> {
         index("exported function", export.function, len)?;
     }
     Ok(())
+}
+
+/// Tests take nothing, and nothing in the program leads to one (TE-6).
+fn tests(document: &Document) -> Result<(), IrError> {
+    if document.tests.is_empty() {
+        return Ok(());
+    }
+    let mut is_test = vec![false; document.functions.len()];
+    for test in &document.tests {
+        let function = index("test function", test.function, document.functions.len())?;
+        if document.functions.get(function).is_some_and(|f| !f.params.is_empty()) {
+            return bad("a test has parameters");
+        }
+        if let Some(mark) = is_test.get_mut(function) {
+            *mark = true;
+        }
+    }
+    let entry = &document.entry;
+    let validators = document.types.iter().filter_map(|ty| match ty {
+        Type::Struct(inner) => Some(&inner.validators),
+        _ => None,
+    });
+    let called = document.functions.iter().flat_map(|f| &f.code).filter_map(|raw| {
+        let function = match raw.op {
+            Op::Call | Op::Closure => raw.operands.get(1),
+            _ => None,
+        };
+        match function {
+            Some(Operand::Number(number)) => usize::try_from(*number).ok(),
+            _ => None,
+        }
+    });
+    let mut reached = (entry.top.into_iter().chain(entry.main))
+        .chain(entry.exports.iter().map(|export| export.function))
+        .chain(validators.flatten().map(|function| *function as usize))
+        .chain(called);
+    let leads = reached.any(|function| is_test.get(function).copied().unwrap_or(false));
+    if leads { bad("the program leads to a test") } else { Ok(()) }
 }
 
 fn field_expr(expr: &FieldExpr, depth: usize) -> Result<(), IrError> {

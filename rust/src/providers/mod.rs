@@ -50,10 +50,33 @@ pub enum FailureKind {
     ContextLength,
     ContentFiltered,
     InvalidResponse,
+    ToolLimit,
+    Custom,
     Schema,
 }
 
 impl FailureKind {
+    /// All kinds.
+    pub const ALL: [Self; 17] = [
+        Self::Config,
+        Self::Authentication,
+        Self::PermissionDenied,
+        Self::Network,
+        Self::ServerError,
+        Self::StreamInterrupted,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::QuotaExceeded,
+        Self::ModelNotFound,
+        Self::InvalidRequest,
+        Self::ContextLength,
+        Self::ContentFiltered,
+        Self::InvalidResponse,
+        Self::ToolLimit,
+        Self::Custom,
+        Self::Schema,
+    ];
+
     /// The `kind` of the `LlmError`.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -72,6 +95,8 @@ impl FailureKind {
             Self::ContextLength => "context_length",
             Self::ContentFiltered => "content_filtered",
             Self::InvalidResponse => "invalid_response",
+            Self::ToolLimit => "tool_limit",
+            Self::Custom => "custom",
             Self::Schema => "schema",
         }
     }

@@ -9,6 +9,7 @@ use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::outside::{FileAccess, FileMode, NetAccess};
+use crate::engine::testing::Test;
 use crate::engine::world::Environment;
 use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
@@ -19,7 +20,7 @@ use crate::metrics::{PriceBook, Recorder};
 /// Configures a [`Runtime`]; made by [`Runtime::builder`].
 #[must_use]
 pub struct RuntimeBuilder {
-    program: Program,
+    pub(super) program: Program,
     environment: Environment,
     transport: TransportOptions,
     retry_jitter: Option<f64>,
@@ -38,6 +39,7 @@ pub struct RuntimeBuilder {
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
+    pub(super) test: Option<Arc<Test>>,
 }
 
 impl RuntimeBuilder {
@@ -62,6 +64,7 @@ impl RuntimeBuilder {
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
+            test: None,
         }
     }
 
@@ -258,6 +261,7 @@ impl RuntimeBuilder {
             program_log,
             seed: self.seed,
             mock: self.mock,
+            test: self.test,
             max_call_depth: self.max_call_depth,
             max_tasks: self.max_tasks,
         };
@@ -318,7 +322,7 @@ mod tests {
         ] {
             let variables = [("CONCERTO_CA_BUNDLE", own), ("SSL_CERT_FILE", other)];
             let own = variables.map(|(name, path)| (name.to_owned(), path.to_owned()));
-            let process = Environment { own: HashMap::from(own), allowed: None };
+            let process = Environment { own: HashMap::from(own), ..Environment::default() };
             assert_eq!(ca_bundle(&process).as_deref(), expected, "{variables:?}");
         }
     }

@@ -147,6 +147,19 @@ pub static RECORDS: &[Record] = &[
         "HttpResponse",
         &[("status", "Int"), ("body", "String"), ("headers", "Map<String, String>")],
     ),
+    record("Emit", &[("channel", "String"), ("payload", "Any")]),
+    record(
+        "MockCall",
+        &[
+            ("method", "String"),
+            ("prompt", "String"),
+            ("messages", "Array<Message>"),
+            ("system", "String"),
+            ("schema", "String"),
+            ("tools", "Array<String>"),
+            ("base", "String"),
+        ],
+    ),
 ];
 
 static TYPES: LazyLock<Vec<Arc<StructType>>> = LazyLock::new(|| {
@@ -240,6 +253,24 @@ pub fn custom_error(message: &str) -> Value {
 #[must_use]
 pub fn env_error(message: &str, kind: &str, name: &str) -> Value {
     make(6, [message, kind, name].map(Value::from).to_vec())
+}
+
+/// `Emit`.
+#[must_use]
+pub fn emit(channel: &str, payload: Value) -> Value {
+    named("Emit", vec![channel.into(), payload])
+}
+
+/// `Message`.
+#[must_use]
+pub fn message(role: &str, content: &str) -> Value {
+    named("Message", vec![role.into(), content.into()])
+}
+
+/// `MockCall`: fields in the order of the table.
+#[must_use]
+pub fn mock_call(fields: Vec<Value>) -> Value {
+    named("MockCall", fields)
 }
 
 /// `ParseError`.

@@ -6,6 +6,7 @@
 pub mod builtin;
 mod collection;
 mod compare;
+mod difference;
 mod display;
 mod json;
 mod json_text;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use collection::{Collection, CollectionKind};
 pub use compare::{equal, order};
+pub use difference::line_difference;
 pub use json::{from_json, to_json};
 pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};

@@ -88,6 +88,44 @@ pub enum Effect {
         /// The models that its body calls.
         models: Vec<Value>,
     },
+    /// What only tests may do. In another run the program is broken.
+    Test(TestRequest),
+}
+
+/// What a test asks for.
+#[derive(Debug)]
+pub enum TestRequest {
+    /// From now on this answers calls of a model. Answer: nil.
+    Mock {
+        /// Index of the model.
+        model: u32,
+        /// The fields of the mock: a map.
+        fields: Value,
+    },
+    /// Answer: `Array<MockCall>`.
+    MockCalls {
+        /// The model.
+        model: Arc<ModelValue>,
+    },
+    /// Set a variable, or unset it. Answer: nil.
+    MockEnv {
+        /// Its name.
+        name: Text,
+        /// `Option<String>`.
+        value: Value,
+    },
+    /// Answer: `Array<Emit>`.
+    Emits {
+        /// Whether the runtime's own are wanted, too.
+        events: bool,
+    },
+    /// Compare with a stored text. Answer: nil.
+    Snapshot {
+        /// What is compared.
+        value: Value,
+        /// Tells several of one test apart; may be empty.
+        name: Text,
+    },
 }
 
 /// What is made of the values of child tasks.

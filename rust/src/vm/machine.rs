@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use super::effect::{
-    Answer, Effect, Form, Frame, Panic, PanicKind, Resume, Step, StreamRequest, Trace, Work,
+    Answer, Effect, Form, Frame, Panic, PanicKind, Resume, Step, StreamRequest, TestRequest, Trace,
+    Work,
 };
 use super::natives::{self, Failure};
 use super::request::Request;
@@ -904,6 +905,29 @@ impl Fiber {
                     let models = window(regs, i.b as usize, i.x as usize);
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::FanOut { models })
+                }
+                Op::Mock => {
+                    let request = TestRequest::Mock { model: i.x, fields: reg!(i.a).clone() };
+                    needs!(Pending::Nothing, Effect::Test(request))
+                }
+                Op::MockCalls => {
+                    let Value::Model(model) = &reg!(i.b) else { stop!(Stop::Broken) };
+                    let request = TestRequest::MockCalls { model: Arc::clone(model) };
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Test(request))
+                }
+                Op::MockEnv => {
+                    let (name, value) = (text!(i.a), reg!(i.b).clone());
+                    needs!(Pending::Nothing, Effect::Test(TestRequest::MockEnv { name, value }))
+                }
+                Op::TestEmits => {
+                    let Value::Bool(events) = reg!(i.b) else { stop!(Stop::Broken) };
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Test(TestRequest::Emits { events }))
+                }
+                Op::AssertSnapshot => {
+                    let (value, name) = (reg!(i.a).clone(), text!(i.b));
+                    needs!(Pending::Nothing, Effect::Test(TestRequest::Snapshot { value, name }))
                 }
             }
             pc += 1;

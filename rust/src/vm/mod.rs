@@ -10,7 +10,7 @@ pub mod request;
 mod tasks;
 
 pub use effect::{
-    Answer, Effect, Form, Panic, PanicKind, Resume, Step, StreamRequest, Trace, Work,
+    Answer, Effect, Form, Panic, PanicKind, Resume, Step, StreamRequest, TestRequest, Trace, Work,
 };
 pub use machine::Fiber;
 pub use request::Request;

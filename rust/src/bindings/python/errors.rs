@@ -68,7 +68,7 @@ fn make<'py>(
     Ok(PyErr::from_value(made))
 }
 
-fn frames<'py>(py: Python<'py>, trace: &[TraceFrame]) -> PyResult<Bound<'py, PyTuple>> {
+pub(super) fn frames<'py>(py: Python<'py>, trace: &[TraceFrame]) -> PyResult<Bound<'py, PyTuple>> {
     let class = py.import("concerto.errors")?.getattr("TraceFrame")?;
     let made: PyResult<Vec<_>> = trace
         .iter()

@@ -8,6 +8,7 @@ mod mock;
 mod program;
 mod run;
 mod runtime;
+mod testing;
 mod values;
 
 use pyo3::prelude::*;
@@ -60,6 +61,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(builtin_records, module)?)?;
     module.add_function(wrap_pyfunction!(pattern_error, module)?)?;
     module.add_function(wrap_pyfunction!(pattern_matches, module)?)?;
+    module.add_function(wrap_pyfunction!(testing::run_test, module)?)?;
     module.add_class::<program::Program>()?;
     module.add_class::<runtime::Runtime>()?;
     module.add_class::<clock::VirtualClock>()?;

@@ -50,6 +50,11 @@ impl Program {
         self.inner.models()
     }
 
+    fn tests(&self) -> Vec<(String, String, String, u32)> {
+        let cases = self.inner.tests().into_iter();
+        cases.map(|case| (case.name, case.title, case.path, case.line)).collect()
+    }
+
     fn schema(&self, name: &str) -> Option<String> {
         self.inner.schema(name)
     }

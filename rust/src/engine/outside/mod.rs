@@ -101,6 +101,10 @@ pub(super) async fn answer(
             let store = usize::try_from(*index).ok().and_then(|index| outside.stores.value(index));
             store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
         }
+        (Request::HttpSend, _) if shared.test.as_ref().is_some_and(|test| !test.live) => {
+            let message = "a test makes no network calls (use --live)".to_owned();
+            Err((PanicKind::Assertion, message))
+        }
         (Request::HttpSend, args) => {
             let _server = shared.clock.outside();
             web::request(shared, args).await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Failure, Function, Outcome, Table, panic, take, text};
-use crate::value::{Value, declared_name, equal};
+use crate::value::{Value, declared_name, equal, line_difference};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -128,7 +128,7 @@ fn noted(error: &Value, note: &str) -> Value {
     }
 }
 
-/// `assert_eq` and `assert_ne`; a failure shows both values, texts of several lines from the first line on that differs.
+/// `assert_eq` and `assert_ne`; a failure shows both values, texts of several lines by the lines that differ.
 fn assert_same(args: &mut [Value], wanted: bool) -> Outcome {
     let (left, right) = (take(args, 0)?, take(args, 1)?);
     if equal(&left, &right) == wanted {
@@ -136,7 +136,7 @@ fn assert_same(args: &mut [Value], wanted: bool) -> Outcome {
     }
     let message = match (&left, &right) {
         (Value::Str(a), Value::Str(b)) if wanted && (a.contains('\n') || b.contains('\n')) => {
-            line_difference(a, b)
+            format!("left != right (- left, + right)\n{}", line_difference(a, b))
         }
         _ if wanted => format!("{} != {}", shown(left), shown(right)),
         _ => format!("{} == {} (expected not equal)", shown(left), shown(right)),
@@ -148,23 +148,4 @@ fn assert_same(args: &mut [Value], wanted: bool) -> Outcome {
 fn shown(value: Value) -> String {
     let whole = Value::array(vec![value]).to_string();
     whole.strip_prefix('[').and_then(|s| s.strip_suffix(']')).unwrap_or(&whole).to_owned()
-}
-
-fn line_difference(left: &str, right: &str) -> String {
-    let (mut a, mut b) = (left.split('\n'), right.split('\n'));
-    let mut line = 1_u32;
-    loop {
-        match (a.next(), b.next()) {
-            (Some(x), Some(y)) if x == y => line += 1,
-            (x, y) => {
-                let text =
-                    |part: Option<&str>| part.map_or("<end>".to_owned(), |p| format!("{p:?}"));
-                return format!(
-                    "left == right: line {line} differs\n  left: {}\n right: {}",
-                    text(x),
-                    text(y)
-                );
-            }
-        }
-    }
 }
