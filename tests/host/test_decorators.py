@@ -45,13 +45,17 @@ def observed(
 
 def test_a_time_limit_aborts_the_request(server: concerto.MockServer) -> None:
     source = """
-    @timeout(ms: 50)
+    @timeout(seconds: 5)
     fn ask() -> Result<String, Error> { Ok(M.execute("never")?.text) }
     pub fn go() -> String {
         try { ask()? } catch TimeoutError(e) { "${e.kind}: ${e.message}" } catch Error(e) { e.message }
     }"""
-    result, _ = observed(server, source)
-    assert result == "timeout: the time limit of 0.05 s was exceeded"
+    clock = concerto.VirtualClock()
+    program = concerto.compile(HEAD + source)
+    run = concerto.Runtime(program, env={"URL": server.url}, clock=clock).start("go")
+    until(lambda: server.counts()["open_requests"] == 1)
+    clock.advance(5)
+    assert run.result() == "timeout: the time limit of 5.0 s was exceeded"
     until(lambda: server.counts()["outcomes"] == {"client_closed": 1})
 
 

@@ -159,14 +159,17 @@ def test_a_limit_aborts_the_request_of_a_stage(server: concerto.MockServer) -> N
         HEAD
         + """
     pipeline P {
-        @timeout(ms: 50)
+        @timeout(seconds: 50)
         stage ask(text: String) -> String { M.execute(text)?.text }
     }
     pub fn go(text: String) -> Result<String, PipelineError> { P.run(text) }"""
     )
-    runtime = concerto.Runtime(program, env={"URL": server.url})
-    with pytest.raises(concerto.ProgramError, match="the time limit of 0"):
-        runtime.call("go", "never")
+    clock = concerto.VirtualClock()
+    started = concerto.Runtime(program, env={"URL": server.url}, clock=clock).start("go", "never")
+    until(lambda: server.counts()["open_requests"] == 1)
+    clock.advance(50)
+    with pytest.raises(concerto.ProgramError, match="the time limit of 50"):
+        started.result()
     until(lambda: server.counts()["outcomes"].get("client_closed") == 1)
 
 

@@ -298,3 +298,13 @@ def test_failed_tasks_are_reported_unless_somebody_asked(server: concerto.MockSe
     run.result()
     assert {"on purpose"} <= {record["error"] for record in told}
     assert all(record["task"] > 1 for record in told)
+
+
+def test_requests_of_std_http_wait_as_tasks(server: concerto.MockServer) -> None:
+    source = """
+    pub fn go(url: String) -> Array<Int> {
+        let body = { "model": "m", "messages": [{ "role": "user", "content": "pair" }] };
+        parallel for _ in 0..2 { match std::http::post("${url}/chat/completions", body) { Ok(r) => r.status, Err(_) => 0 } }
+    }"""
+    assert runtime(server, source).call("go", server.url) == [200, 200]
+    assert server.counts()["most_open_requests"] == 2
