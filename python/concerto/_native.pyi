@@ -62,6 +62,7 @@ class Runtime:
         program: Program,
         *,
         mock: bool = False,
+        mock_script: str | None = None,
         env: Mapping[str, str] | None = None,
         env_allow: list[str] | None = None,
         execution_timeout: float | None = None,

@@ -161,7 +161,7 @@ class Runtime:
 
     Args:
         program: A `Program`, or the path of a `.conc` or `.conc-ir` file.
-        mock: Answer every model call locally, without network and keys.
+        mock: Answer every model call locally, without network and keys; a script (a mapping, or JSON text, as `docs/mock.md` describes) says what.
         env: Laid over the process environment for `env(..)`.
         env_allow: If given, other variables count as not set.
         execution_timeout: Limit of one run in seconds.
@@ -189,7 +189,7 @@ class Runtime:
         self,
         program: Program | str | os.PathLike[str],
         *,
-        mock: bool = False,
+        mock: bool | str | Mapping[str, Any] = False,
         env: Mapping[str, str] | None = None,
         env_allow: Collection[str] | None = None,
         execution_timeout: float | None = None,
@@ -220,7 +220,8 @@ class Runtime:
         self._pid = os.getpid()
         self._native = _native.Runtime(
             program._native,
-            mock=mock,
+            mock=mock is not False,
+            mock_script=_script(mock),
             env=None if env is None else dict(env),
             env_allow=None if env_allow is None else list(env_allow),
             execution_timeout=execution_timeout,
@@ -427,3 +428,10 @@ def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | dic
     if args and kwargs:
         return {"": list(args), **kwargs}
     return kwargs if kwargs else list(args)
+
+
+def _script(mock: bool | str | Mapping[str, Any]) -> str | None:
+    """The script of the option `mock`, as JSON text."""
+    if isinstance(mock, bool):
+        return None
+    return mock if isinstance(mock, str) else json.dumps(mock)

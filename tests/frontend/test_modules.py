@@ -355,6 +355,89 @@ def test_statements_run_in_the_entry_file_only(project: Project) -> None:
     assert project.run() == [("top", 1), ("main", 2)]
 
 
+def test_functions_do_not_see_variables_of_the_top_level(project: Project) -> None:
+    project.write(main='let (x, y) = (1, 2);\nfn f() -> Int { x }\nemit("x", x + y + f());\n')
+    _, diagnostics = project.compile()
+    help_ = "`x` is a variable of the top level: pass it to the function, or make it a `const`"
+    assert [(d.code, d.help) for d in diagnostics if d.is_error] == [("E2001", help_)]
+
+
+def test_let_for_and_question_mark_at_the_top_level(project: Project) -> None:
+    project.write(
+        main="""
+        fn half(n: Int) -> Result<Int, String> { if n % 2 == 0 { Ok(n / 2) } else { Err("odd") } }
+        let mut sum = 0;
+        for n in [2, 4] { sum += half(n)?; }
+        let add = |n: Int| n + sum;
+        emit("sum", add(0));
+        fn main() { emit("main", 1); }
+        """
+    )
+    assert project.run() == [("sum", 3), ("main", 1)]
+
+
+def test_std_by_module_by_name_by_alias_in_groups_and_by_full_path(project: Project) -> None:
+    project.write(
+        main="""
+        use std::json;
+        use std::{math::{max, PI}, string::to_upper as up};
+        fn main() {
+            emit("json", json::stringify([1, 2]));
+            emit("max", max(1, 2));
+            emit("up", up("x"));
+            emit("pi", PI > 3.0);
+            emit("min", std::math::min(3, 4));
+        }
+        """
+    )
+    assert project.run() == [("json", "[1,2]"), ("max", 2), ("up", "X"), ("pi", True), ("min", 3)]
+
+
+def test_a_name_of_the_module_does_not_change_a_path_into_std(project: Project) -> None:
+    project.write(
+        a="pub fn json() -> String { std::json::stringify([1]) }\n",
+        main='fn main() { emit("json", a::json()); }\n',
+    )
+    assert project.run() == [("json", "[1]")]
+
+
+def test_methods_and_traits_of_another_module(project: Project) -> None:
+    project.write(
+        shapes="""
+        pub trait Shape {
+            fn area(self) -> Int;
+            fn twice(self) -> Int { self.area() * 2 }
+        }
+        pub struct Square { pub side: Int }
+        impl Square {
+            pub fn new(side: Int) -> Square { Square { side } }
+            fn hidden(self) -> Int { 1 }
+        }
+        impl Shape for Square { fn area(self) -> Int { self.side * self.side + self.hidden() - 1 } }
+        """,
+        main="""
+        use shapes::{Shape, Square};
+        struct Line { length: Int }
+        impl Shape for Line { fn area(self) -> Int { self.length } }
+        fn main() {
+            emit("square", Square::new(3).twice());
+            emit("line", Line { length: 4 }.twice());
+            emit("full", shapes::Square::new(2).area());
+        }
+        """,
+    )
+    assert project.run() == [("square", 18), ("line", 8), ("full", 4)]
+    project.write(main='fn main() { emit("h", shapes::Square::new(1).hidden()); }\n')
+    assert [line.split(": ")[1] for line in project.found()] == ["error[E2008]"]
+
+
+def test_an_impl_for_a_type_of_another_module(project: Project) -> None:
+    project.write(
+        a="pub struct T {}\n", main="use a::T;\nimpl T { fn f(self) {} }\nfn main() { T {}; }\n"
+    )
+    assert project.found()[0].split(": ")[1] == "error[E2010]"
+
+
 def test_the_entry_file_is_no_module(project: Project) -> None:
     project.write(main="use main::f;\npub fn f() {}\nfn main() { f(); }\n")
     assert [line.split(": ")[1] for line in project.found()] == ["error[E2022]", "warning[W2005]"]

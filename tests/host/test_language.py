@@ -24,7 +24,9 @@ def test_programs_do_what_they_say(path: Path) -> None:
     def on_emit(emit: Emit) -> None:
         found.append(f"{emit.channel} {display(emit.payload)}".replace("\n", "\\n"))
 
-    concerto.Runtime(concerto.compile(text)).observe(None, {}, on_emit, printed.append)
+    # On a clock that stands still, durations are known.
+    runtime = concerto.Runtime(concerto.compile(text), clock=concerto.VirtualClock())
+    runtime.observe(None, {}, on_emit, printed.append)
     assert found == re.findall(r"// expect: (.*)", text)
     assert "".join(printed) == "".join(re.findall(r"// expect-output: (.*)", text))
 
@@ -75,6 +77,24 @@ def test_programs_do_what_they_say(path: Path) -> None:
             'let m = {"a": 1, "b": "x"}; emit("n", m["a"] / 0);',
             "DivisionByZero",
             "division by zero",
+        ),
+        ('let m = {"a": 1, "b": "x"}; emit("n", m["b"] as Int);', "CastFailed", "`String`"),
+        ('let m = {"a": 1, "b": "x"}; emit("n", m["a"].nope());', "NoSuchMember", "`nope`"),
+        ('let m = {"a": 1, "b": "x"}; m["a"]();', "TypeMismatch", "`Int` cannot be called"),
+        (
+            'let m = {"a": |x: Int| x, "b": 1}; emit("n", m["a"]("x"));',
+            "TypeMismatch",
+            "expected `Int`, found `String`",
+        ),
+        (
+            'let m = {"a": |x: Int| x, "b": 1}; emit("n", m["a"](1, 2));',
+            "TypeMismatch",
+            "takes 1 argument, found 2",
+        ),
+        (
+            'let m = {"a": 1, "b": "x"}; emit("n", match m["a"] { 2 => 3 });',
+            "MatchFailed",
+            "match",
         ),
         (
             'let m = {"a": 1, "b": "x"}; emit("n", m["b"][4]);',

@@ -153,9 +153,11 @@ class Range:
     @property
     def stop(self) -> int:
         """The end, exclusive."""
-        return min(self.end + 1, INT_MAX) if self.inclusive else self.end
+        return self.end + 1 if self.inclusive else self.end
 
-    def __len__(self) -> int:
+    @property
+    def length(self) -> int:
+        """How many numbers it has, which may be too many for `len`."""
         return max(self.stop - self.start, 0)
 
 
@@ -190,6 +192,15 @@ class Stream:
     end: Value = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline, with the names of its stages and the function that runs it."""
+
+    name: str
+    stages: tuple[str, ...]
+    function: int
+
+
 @dataclass(slots=True, eq=False)
 class Handle:
     """A future (number 0) or a task, which are references: what it is to compute, or who computes it, or its value."""
@@ -204,7 +215,7 @@ class Handle:
 
 Value: TypeAlias = (
     bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream
-    | Handle | Collection | Store | None
+    | Handle | Collection | Store | Pipeline | None
 )  # fmt: skip
 
 
@@ -273,6 +284,8 @@ def equal(left: Value, right: Value) -> bool:
             return equal(a, b)  # by wrapping
         case Handle(), Handle():
             return left is right
+        case Pipeline(), Pipeline():
+            return left == right
         case _:
             return False
 
@@ -340,6 +353,8 @@ def type_name(value: Value) -> str:
             return value.type.name
         case Nothing() | Some():
             return "Option"
+        case Pipeline():
+            return "PipelineRef"
         case Handle(number):
             return "Task" if number else "Future"
         case Model():
@@ -425,6 +440,8 @@ def _nested(value: Value, depth: int) -> str:
             return f"<fn {value.name}>"
         case Model():
             return f"<model {value.name}>"
+        case Pipeline():
+            return f"<pipeline {value.name}>"
         case Handle(number):
             return f"<task {number}>" if number else "<future>"
         case Stream():
@@ -488,7 +505,7 @@ def to_host(value: Value) -> Any:
             return host.OrderedSet(map(to_host, items))
         case Collection(_, items):
             return [to_host(item) for item in items]
-        case Function() | Model() | Stream() | Handle() | Store():
+        case Function() | Model() | Stream() | Handle() | Store() | Pipeline():
             return display(value)
         case _:
             return value

@@ -19,6 +19,7 @@ from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
 from concerto.diagnostics.render import render
 from concerto.lower.ir import OPERANDS
+from concerto.lower.pipelines import EFFECTS
 from concerto.source import Source
 
 from tests.conftest import ROOT
@@ -82,7 +83,8 @@ RUST_MAY_USE = {
         "schema",
     },  # `schema` for the violations that an error carries
     "engine": {"vm", "ir", "value", "llm", "schema", "metrics", "config", "chat", "providers"},
-    "runtime": {"ir", "engine", "llm", "config", "metrics", "value", "schema"},
+    # `mock` for the scripts that a builder takes.
+    "runtime": {"ir", "engine", "llm", "config", "metrics", "value", "schema", "mock"},
     "mock": set(),
     "error": {"config", "ir", "value"},  # the public error gathers those of all parts
 }
@@ -172,7 +174,7 @@ def test_twins_agree() -> None:
     for kind, name in library.intrinsics():
         assert name in (natives if kind == "native" else requests), f"{kind} {name}"
     own = {name for kind, name in library.intrinsics() if kind == "effect"}
-    assert requests == own | {"store.open"}
+    assert requests == own | {"store.open", *EFFECTS}
     # What models share is no business of the oracle.
     assert set(natives) == {*PURE, *MUTATING, "model.shutdown", "model.spawn"}
     native_records = {

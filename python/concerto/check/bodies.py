@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, Local, Need, Raise, Use
+from concerto.check.checked import ConstantName, FunctionInfo, Local, Need, Raise, Use
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type
@@ -42,6 +43,14 @@ class TryState:
     """A `try` around the current place, with what its block may raise."""
 
     raised: list[Raised] = field(default_factory=list)
+
+
+@dataclass
+class SharedNames:
+    """The names of the first alternative of a pattern, which each other one binds too, and those seen so far."""
+
+    names: dict[str, Local]
+    seen: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -95,10 +104,16 @@ class Body:
     is_task: bool = False
     is_element: bool = False
     label: str | None = None  # of a `parallel for` whose body this is
+    is_stage: bool = False  # of a pipeline, which takes every error
+    attempts: int = 1  # of the function, by its `@retry`
     leaving: list[Raise] = field(default_factory=list)
     """Where the errors go that leave an element."""
     #: Collections whose elements a later use must decide.
     undecided: list[tuple[ast.Node, Type]] = field(default_factory=list)
+    #: Whether nobody else decides its parameters: not for closures and what can be called from outside.
+    owns_params: bool = False
+    #: Inside of a further alternative of a pattern.
+    shared: SharedNames | None = None
     #: Empty literals with the types of what they hold, which a later use may decide.
     empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
     demands: Demands = field(default_factory=Demands)
@@ -121,12 +136,21 @@ class Body:
                 return scope[name]
         return capture(self, name)
 
+    def constant(self, name: str) -> list[Any] | None:
+        """The value of a constant of a block, in a list; a variable hides one of the program."""
+        local = self.find(name)
+        return [local.constant.value] if local is not None and local.constant else None
+
     def note_empty(self, node: ast.Expr, item: Type) -> None:
         """An empty literal of a closure too may get its type from the function around."""
         body = self
         while body.outer is not None:
             body = body.outer
         body.empties.append((node, item))
+
+    def tries_of_function(self) -> int:
+        """How often the function around is tried."""
+        return self.outer.tries_of_function() if self.outer else self.attempts
 
     def names(self) -> list[str]:
         """All variables in scope."""
@@ -148,7 +172,8 @@ class Body:
         if self.is_element and self.outer:
             place = self.outer.returns_none()
             return self.leave(place) if place else None
-        return Raise("none") if isinstance(t.resolve(self.result), t.Option) else None
+        is_option = isinstance(t.resolve(self.result), t.Option) and not self.is_stage
+        return Raise("none") if is_option else None
 
     def raising(
         self,
@@ -174,6 +199,8 @@ class Body:
                 error, at, what=what, implicit=implicit, uncaught=uncaught, lenient=lenient
             )
             return self.leave(place)
+        if self.is_stage:
+            return Raise("return")
         if self.is_entry:
             return Raise("fail")
         result = t.resolve(self.result)
@@ -229,7 +256,7 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     if top:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}], can_await=True)
         statements(body, tuple(top))
-        finish(body)
+        finish(body, ast.Block(span=top[0].span, statements=tuple(top), tail=None))
 
 
 def _functions(checker: Checker) -> list[FunctionInfo]:
@@ -243,14 +270,18 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     """The body of a declared function."""
     from concerto.check.generics import scope
 
-    is_entry = function.name == "main" and function.owner is None
+    is_entry = function.name == "main" and function.owner is None and not function.is_stage
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=node.is_async)
+    body.is_stage = function.is_stage
+    if function.layers and function.layers.retry:
+        body.attempts = function.layers.retry.attempts
     body.scopes.append({})
+    body.owns_params = not function.is_pub and checker.functions.get(function.name) is function
     for param in function.params:
         body.declare(param.local)
     with scope(checker, function.scope):
         _function_body(body, function, node)
-    finish(body, function)
+    finish(body, node.body, function)
 
 
 def _function_body(body: Body, function: FunctionInfo, node: ast.Function) -> None:
@@ -271,13 +302,16 @@ def _function_body(body: Body, function: FunctionInfo, node: ast.Function) -> No
         body.checker.report("E3031", message, end, help_)
 
 
-def finish(body: Body, function: FunctionInfo | None = None) -> None:
+def finish(body: Body, root: ast.Node | None, function: FunctionInfo | None = None) -> None:
     """What can be said when all types of a body are decided."""
+    from concerto.check.flow import check_flow
     from concerto.check.lints import check_empties
     from concerto.check.traits import require
 
     check_unused(body)
     check_empties(body)
+    if root is not None:
+        check_flow(body, root)
     for bound in body.demands.bounds:
         require(body.checker, bound.type, bound.trait, bound.node, bound.what)
     if function is not None and function.is_generic:
@@ -296,11 +330,10 @@ def check_unused(body: Body) -> None:
     for local in body.locals:
         if local.name.startswith("_"):
             continue
-        if not local.used and not local.is_param:
-            message = f"`{local.name}` is never used"
-            body.checker.report(
-                "W2001", message, local.span, f"remove it, or name it `_{local.name}`"
-            )
+        if not local.used and (not local.is_param or body.owns_params):
+            what = "the parameter " if local.is_param else ""
+            help_ = f"remove it, or name it `_{local.name}`"
+            body.checker.report("W2001", f"{what}`{local.name}` is never used", local.span, help_)
         elif local.is_mut and not local.mutated and not local.is_param and local.used:
             body.checker.report(
                 "W2002", f"`{local.name}` is never changed", local.span, "remove `mut`"
@@ -332,9 +365,10 @@ def _statement(body: Body, node: ast.Statement) -> bool:
             from concerto.check.collect import written_type
 
             type_ = written_type(body.checker, node.type)
-            constant_value(body.checker, node.value, type_)
-            body.checker.not_yet("a constant inside a function", node.name)
-            body.declare(Local(node.name.text, type_, node.name.span, False, used=True))
+            value = constant_value(body.checker, node.value, type_, find=body.constant)
+            local = Local(node.name.text, type_, node.name.span, False)
+            local.constant = ConstantName(type_, value)
+            body.declare(local)
             return False
         case ast.Mock():
             body.checker.not_yet("`mock`", node.name)
@@ -346,25 +380,21 @@ def _statement(body: Body, node: ast.Statement) -> bool:
 def _let(body: Body, node: ast.Let) -> bool:
     from concerto.check.collect import written_type
     from concerto.check.exprs import check_expr
-    from concerto.check.patterns import bind, is_refutable
+    from concerto.check.patterns import bind, bind_whole
 
     checker = body.checker
     declared = written_type(checker, node.type) if node.type else None
     if node.value is None:
-        if not isinstance(node.pattern, ast.PathPattern) or declared is None:
-            checker.not_yet("a `let` without value and type", node)
-            declared = t.UNKNOWN
-        bind(body, node.pattern, declared, is_mut=node.is_mut, assigned=False)
+        if not isinstance(node.pattern, ast.PathPattern):
+            message, help_ = "a `let` without value has one name", "write a `let` for each name"
+            checker.report("E1001", message, node.pattern, help_)
+        # The first assignment tells a type that is not written.
+        type_ = declared if declared is not None else t.Var()
+        bind(body, node.pattern, type_, is_mut=node.is_mut, is_late=True)
         return False
     found = check_expr(body, node.value, declared)
-    if t.resolve(found) == t.STREAM and declared is None:
-        pass
-    if not isinstance(node.pattern, ast.OrPattern) and is_refutable(
-        body, node.pattern, declared or found
-    ):
-        message = "the pattern may fail"
-        checker.report("E3020", message, node.pattern, "use `match`")
-    bind(body, node.pattern, declared if declared is not None else found, is_mut=node.is_mut)
+    type_ = declared if declared is not None else found
+    bind_whole(body, node.pattern, type_, is_mut=node.is_mut, help_="use `match`")
     return t.resolve(found) == t.NEVER
 
 

@@ -48,6 +48,11 @@ _RECORDS = (
         "error",
         "message: String, kind: String, timeout_seconds: Float, phase: Option<String>",
     ),
+    (
+        "PipelineError",
+        "error",
+        "message: String, kind: String, pipeline: String, stage: String, attempts: Int, cause: Any",
+    ),
     ("JsonError", "error", "message: String, kind: String, line: Int, column: Int, path: String"),
     ("DecodeError", "error", "message: String, kind: String, input: String"),
     ("TimeError", "error", "message: String, kind: String, input: String"),
@@ -134,6 +139,7 @@ PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
 TASK_ERROR = t.Struct("TaskError", "error")
 TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
+PIPELINE_ERROR = t.Struct("PipelineError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")
@@ -148,7 +154,16 @@ TYPES: dict[str, Type] = {
 }
 
 #: Types with arguments, by their number.
-GENERIC = {"Array": 1, "Map": 2, "HashMap": 2, "Option": 1, "Result": 2, "Future": 1, "Task": 1}
+GENERIC = {
+    "Array": 1,
+    "Map": 2,
+    "HashMap": 2,
+    "Option": 1,
+    "Result": 2,
+    "Future": 1,
+    "Task": 1,
+    "PipelineRef": 2,
+}
 
 #: Types of `std::collections`, each with one argument.
 COLLECTIONS = ("Set", "Queue", "Stack")
@@ -434,5 +449,7 @@ def generic(name: str, args: list[Type]) -> Type:
             return t.Future(item)
         case "Task", [item]:
             return t.Task(item)
+        case "PipelineRef", [into, out]:
+            return t.Pipeline(into, out)
         case _:
             raise AssertionError(f"{name} with {len(args)} arguments")

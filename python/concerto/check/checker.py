@@ -16,6 +16,7 @@ from concerto.check.checked import (
     ImplInfo,
     ManifestFacts,
     ModelInfo,
+    PipelineInfo,
     StoreInfo,
     StructInfo,
     TraitInfo,
@@ -58,6 +59,7 @@ class Checker:
         self.stores: dict[str, StoreInfo] = {}
         self.functions: dict[str, FunctionInfo] = {}
         self.constants: dict[str, tuple[Type, object]] = {}
+        self.pipelines: dict[str, PipelineInfo] = {}
         #: Functions of the library that the program uses, and the trees that facts refer to.
         self.library: dict[str, FunctionInfo] = {}
         self.kept: list[ast.Module] = []
@@ -78,11 +80,16 @@ class Checker:
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
+        #: Tools, MCP servers and agents: what each is called.
+        self.outside: dict[str, str] = {}
         #: Names whose declarations were refused: using them is no second mistake.
         self.refused: set[str] = set(module.lost)
         #: Aliases that are being resolved, to find circles.
         self.resolving: list[str] = []
-        #: Those that are part of a circle, which was reported.
+        #: Constants that nobody asked for yet, and those that are being evaluated.
+        self.pending_constants: dict[str, ast.Const] = {}
+        self.evaluating: list[str] = []
+        #: Aliases and constants that are part of a circle, which was reported.
         self.circular: set[str] = set()
 
     @property
@@ -122,6 +129,11 @@ class Checker:
         self.report("E2008", message, at, help_, related)
         return False
 
+    def is_foreign(self, name: str, at: ast.Node) -> bool:
+        """Whether a declaration with this full name stands in another module than a place."""
+        module = self.linked.module_at(at.span) if self.linked else None
+        return module is not None and module.path != tuple(name.split("::")[:-1])
+
     def may_call(self, function: FunctionInfo, at: ast.Node) -> None:
         """Reports a method of a type that is private to the module of its `impl` (6.10)."""
         owner = function.owner
@@ -135,6 +147,14 @@ class Checker:
         related = (Label(function.node.name.span, "declared here without `pub`"),)
         help_ = f"write `pub` before `fn {function.node.name}` there"
         self.report("E2008", f"the function `{function.name}` is private", at, help_, related)
+
+    def circular_constant(self, name: str, message: str) -> None:
+        """E2005, once for each circle, where it closes."""
+        if not self.circular & set(self.evaluating):
+            nodes = [item for item in self.module.items if isinstance(item, ast.Const)]
+            last = next(node for node in nodes if node.name.text == self.evaluating[-1])
+            self.report("E2005", message, last.name)
+        self.circular.update([*self.evaluating, name])
 
     def not_yet(self, what: str, at: ast.Node | Span) -> None:
         """A form that the language has and this release does not compile."""
@@ -161,6 +181,7 @@ def check(
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
     from concerto.check.instances import check_instances
+    from concerto.check.pipelines import check_pipelines
     from concerto.check.validators import check_validators
 
     linked = link(source, module, find)
@@ -169,6 +190,7 @@ def check(
     checker.refused |= linked.refused
     top = collect(checker, manifest)
     check_bodies(checker, top)
+    check_pipelines(checker)
     check_validators(checker)
     check_instances(checker)
     program = CheckedProgram(

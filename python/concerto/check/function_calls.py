@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import CallFunction, FunctionInfo, Use
+from concerto.check.called import CallFunction
+from concerto.check.checked import FunctionInfo, Use
 from concerto.check.decorators import warn_function
 from concerto.check.generics import wrong_count
 from concerto.check.methods import Method

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, ImplInfo, Local, ParamInfo, TraitInfo
+from concerto.check.checked import (
+    FunctionInfo,
+    ImplInfo,
+    Local,
+    MapConstant,
+    ParamInfo,
+    StructConstant,
+    TraitInfo,
+)
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.generics import scope, type_params
@@ -34,6 +42,8 @@ def signature(
     self_type: Type | None = None,
 ) -> FunctionInfo:
     """The signature of a function or method; `outer` are the type parameters of what it stands in."""
+    if item.is_async and any(p.name.text == "self" and p.is_mut for p in item.params):
+        checker.not_yet("an `async` method that changes its receiver", item.name)
     names: dict[str, Type] = {param.name: param for param in outer}
     if self_type is not None:
         names["Self"] = self_type
@@ -77,6 +87,9 @@ def _params(checker: Checker, item: ast.Function, self_type: Type | None) -> lis
         if any(other.name == name for other in params):
             checker.report("E2004", f"the parameter `{name}` is declared twice", param.name)
         default = constant_value(checker, param.default, type_) if param.default else None
+        # No host calls functions of the library.
+        if not checker.is_library and isinstance(default, MapConstant | StructConstant | tuple):
+            checker.not_yet("a map, tuple or struct as the default of a parameter", param)
         local = Local(name, type_, param.name.span, param.is_mut, is_param=True)
         params.append(ParamInfo(name, type_, param.default is not None, default, local))
     return params

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from concerto.check import builtins, methods, std
 from concerto.check import types as t
-from concerto.check.bodies import Body, related_declaration
+from concerto.check.bodies import Body
 from concerto.check.checked import (
     ConstantName,
     FunctionName,
     Local,
     ModelName,
+    PipelineName,
     StoreName,
     UnitVariant,
     Use,
@@ -23,6 +24,7 @@ from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
+from concerto.syntax.walk import children
 
 
 def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | None) -> Type:
@@ -47,6 +49,10 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in checker.models:
         checker.facts.names[id(node)] = ModelName(name)
         return t.MODEL
+    if name in checker.pipelines:
+        pipeline = checker.pipelines[name]
+        checker.facts.names[id(node)] = PipelineName(pipeline)
+        return t.Pipeline(pipeline.input, pipeline.output)
     if name in checker.stores:
         checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
         return checker.stores[name].type
@@ -55,17 +61,43 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in builtins.PRELUDE:
         checker.not_yet("a function of the prelude as a value", node)
         return t.UNKNOWN
+    if name in checker.outside:
+        checker.not_yet(f"the use of {checker.outside[name]}", node)
+        return t.UNKNOWN
     if name not in checker.refused and name != "_":
         names = [
             *body.names(),
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.pipelines,
             *checker.stores,
             *builtins.PRELUDE,
         ]
-        checker.report("E2001", f"there is no `{name}`", node, checker.hint(name, names, node))
+        help_ = _top_level(body, name) or checker.hint(name, names, node)
+        checker.report("E2001", f"there is no `{name}`", node, help_)
     return t.UNKNOWN
+
+
+def _top_level(body: Body, name: str) -> str | None:
+    """The help line for a variable of the top-level statements, which functions do not see."""
+    lets = [item for item in body.checker.module.items if isinstance(item, ast.Let)]
+    if body.at_top or not any(name in _bound(item.pattern) for item in lets):
+        return None
+    return f"`{name}` is a variable of the top level: pass it to the function, or make it a `const`"
+
+
+def _bound(pattern: ast.Node) -> list[str]:
+    """The names that a pattern may bind."""
+    match pattern:
+        case ast.PathPattern(path=path) if len(path.names) == 1:
+            return [path.names[0].text]
+        case ast.BindPattern(name=name, inner=inner):
+            return [name.text, *_bound(inner)]
+        case ast.FieldPattern(name=name, pattern=None):
+            return [name.text]
+        case _:
+            return [name for child in children(pattern) for name in _bound(child)]
 
 
 def _self(body: Body, node: ast.SelfExpr) -> Type:
@@ -81,11 +113,7 @@ def _self(body: Body, node: ast.SelfExpr) -> Type:
 def use_local(body: Body, node: ast.Expr, local: Local) -> Type:
     """The type of a variable that is read."""
     local.used = True
-    body.checker.facts.names[id(node)] = local
-    if not local.assigned:
-        message, related = f"`{local.name}` has no value yet", related_declaration(local)
-        body.checker.report("E2012", message, node, "assign it first", related)
-        local.assigned = True
+    body.checker.facts.names[id(node)] = local.constant or local
     return local.type
 
 
@@ -158,6 +186,9 @@ def associated(body: Body, path: ast.Path) -> Method | None:
         _no_function(body, path, names[0], list(trait.methods))
         return None
     type_ = methods.named_type(checker, names[0])
+    if names[0] in checker.outside:
+        checker.not_yet(f"the use of {checker.outside[names[0]]}", path)
+        return None
     if type_ is None or len(names) > 3:
         if names[0] not in checker.refused:
             help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])

@@ -233,7 +233,7 @@ class Rewriter:
     def _path(self, path: ast.Path, use: str) -> ast.Path:
         """A path with the full name of what it leads to; `use` is `value`, `type` or `pattern`."""
         done = self._full_path(path, use)
-        if len(path.names) < 3 or len(done.names) != 3:
+        if len(path.names) < 3 or len(done.names) != 3 or done.names[0].text == "std":
             return done
         # `Type::Trait::function`: the trait has a name of its own.
         trait = ast.Path(span=path.names[-2].span, names=(path.names[-2],))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from concerto.check import builtins
 from concerto.check import types as t
@@ -33,6 +33,13 @@ def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
             return item
         case t.Simple("?"):
             return t.UNKNOWN
+        case t.Simple("Any"):
+            in_option = isinstance(t.resolve(body.result), t.Option) and not body.tries
+            # Where only None can go on, an Err ends the run.
+            place = body.raising(t.ANY, node, implicit=in_option)
+            absent = Raise("none") if in_option else body.raising(builtins.NONE_ERROR, node)
+            body.checker.facts.raises[id(node)] = replace(place, absent=absent)
+            return t.ANY
         case _:
             message = f"`?` needs a `Result` or an `Option`, found `{t.show(found)}`"
             body.checker.report("E3034", message, node, "remove the `?`")

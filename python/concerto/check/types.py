@@ -98,6 +98,14 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Pipeline:
+    """`PipelineRef<In, Out>`."""
+
+    input: Type
+    output: Type
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """`fn(A, B) -> R`."""
 
@@ -170,6 +178,7 @@ Type: TypeAlias = (
     | Result
     | Future
     | Task
+    | Pipeline
     | Function
     | Opaque
     | Literals
@@ -210,6 +219,8 @@ def settled(type_: Type) -> Type:
             return Future(settled(item))
         case Task(item):
             return Task(settled(item))
+        case Pipeline(a, b):
+            return Pipeline(settled(a), settled(b))
         case Function(params, result):
             return Function(tuple(settled(param) for param in params), settled(result))
         case Struct(args=args) | Enum(args=args) as named if args:
@@ -248,6 +259,8 @@ def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
             return Future(substitute(item, meaning))
         case Task(item):
             return Task(substitute(item, meaning))
+        case Pipeline(a, b):
+            return Pipeline(substitute(a, meaning), substitute(b, meaning))
         case Function(params, result):
             inside = tuple(substitute(param, meaning) for param in params)
             return Function(inside, substitute(result, meaning))
@@ -313,6 +326,8 @@ def show(type_: Type) -> str:
             return f"Future<{show(item)}>"
         case Task(item):
             return f"Task<{show(item)}>"
+        case Pipeline(a, b):
+            return f"PipelineRef<{show(a)}, {show(b)}>"
         case Function(params, result):
             shown = f"fn({', '.join(show(param) for param in params)})"
             return shown if resolve(result) == NIL else f"{shown} -> {show(result)}"
@@ -370,6 +385,8 @@ def assign(source: Type, target: Type) -> Steps | None:
             return None if steps is None else (*steps, "some")
         case (Array(a), Array(b)) | (Future(a), Future(b)) | (Task(a), Task(b)):
             return _inner(a, b)
+        case Pipeline(a, b), Pipeline(c, d):
+            return () if _inner(c, a) == () and _inner(b, d) == () else None
         case Map(k, a), Map(m, b):
             return () if _inner(k, m) == () and _inner(a, b) == () else None
         case Collection(name, a), Collection(other, b) if name == other:

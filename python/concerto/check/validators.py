@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, finish
-from concerto.check.checked import (
+from concerto.check.called import (
     CallBuiltin,
+    CallEffect,
     CallFunction,
+    CallLibrary,
     CallModel,
+    CallPipeline,
     CallStream,
     CallTask,
-    FunctionInfo,
-    FunctionName,
-    Local,
-    ParamInfo,
     ParseSchema,
-    StructInfo,
 )
+from concerto.check.checked import FunctionInfo, FunctionName, Local, ParamInfo, StructInfo
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
@@ -102,7 +101,7 @@ def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local)
     body.declare(local)
     body.tail = block.tail
     found = t.settled(check_expr(body, block, written))
-    finish(body)
+    finish(body, block)
     result = t.resolve(written if written is not None else found)
     place = node.result or block.tail or block
     match result:
@@ -146,7 +145,18 @@ def _asking(
             return "call a model", node, node
         case CallTask():
             return "wait", node, node
-        case CallFunction(function):
+        case CallPipeline():
+            return "run a pipeline", node, node
+        case CallEffect():
+            return "ask the world", node, node
+        case CallLibrary(function=function):
+            # Where it stands in the library is nobody's business.
+            inner = function.node and function.node.body
+            if inner and _asking(checker, inner, seen) is not None:
+                return f"use `{function.name}`", node, node
+        case CallFunction(function=function) if function.layers:
+            return f"call `{function.name}`, which has decorators", node, node
+        case CallFunction(function=function):
             followed = function
     match checker.facts.names.get(id(node)):
         case FunctionName(FunctionInfo() as function):

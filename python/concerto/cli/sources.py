@@ -75,7 +75,10 @@ def compile_path(
             compiled = compile_cached(source, None if path == "-" else Path(path), project, root)
         except OSError as error:
             raise Exit(USAGE, f"error: cannot read `{error.filename}`: {error.strerror}") from None
-    return compiled.also(said).linted(project.lint if project else {}), project
+    # A warning that the command line denies is not hidden before.
+    asked = {code: "warn" for code in getattr(options, "deny", ())}
+    levels = {**(project.lint if project else {}), **asked}
+    return compiled.also(said).linted(levels), project
 
 
 def _root(path: Path, source: Source, project: Project | None) -> Path | None:

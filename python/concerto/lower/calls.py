@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.checked import (
+from concerto.check.called import (
+    CallAny,
     CallBuiltin,
     CallContext,
     CallEffect,
@@ -12,18 +13,21 @@ from concerto.check.checked import (
     CallLibrary,
     CallModel,
     CallNative,
+    CallPipeline,
     CallRecord,
     CallStream,
     CallTask,
     CallValue,
     CallVariant,
-    ParamInfo,
     ParseAs,
     ParseSchema,
 )
+from concerto.check.checked import ParamInfo
 from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
+from concerto.lower.dynamic import lower_any_method
 from concerto.lower.functions import Builder, Label
+from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
 from concerto.syntax import ast
 
@@ -59,6 +63,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             builder.emit("join_each", target, form, lower_window(builder, parts), 3, at=node)
         case CallLibrary():
             _library(builder, node, builder.facts.calls[id(node)], target)
+        case CallAny():
+            lower_any_method(builder, node, builder.facts.calls[id(node)], target)
         case CallValue():
             lower_value_call(builder, node, builder.facts.calls[id(node)], target)
         case CallModel():
@@ -77,6 +83,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
                 builder.emit("nil", target)
             else:
                 builder.emit(instruction, target, subject, at=node)
+        case CallPipeline():
+            lower_pipeline_call(builder, node, builder.facts.calls[id(node)], target)
         case CallRecord(type_, fields):
             load_record(builder, type_, fields, target)
         case ParseSchema(schema, value, of_response):

@@ -13,6 +13,7 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    PipelineName,
     StoreName,
     UnitVariant,
 )
@@ -37,6 +38,7 @@ from concerto.lower.operators import (
     lower_open_range,
 )
 from concerto.lower.patterns import bind_pattern
+from concerto.lower.pipelines import lower_pipeline_value
 from concerto.lower.places import lower_assign
 from concerto.lower.tasks import lower_task
 from concerto.lower.tries import lower_question, lower_try, unwrap
@@ -174,6 +176,8 @@ def lower_statements(builder: Builder, statements: tuple[ast.Statement, ...]) ->
                 _let(builder, pattern, value)
             case ast.ExprStatement(value=value):
                 lower_unused(builder, value)
+            case ast.LocalConst():
+                pass  # its uses hold the value
             case _:
                 raise AssertionError(statement)
 
@@ -217,7 +221,7 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
         case ast.TryCatch():
             lower_try(builder, node, target)
         case ast.FieldAccess(object=object_):
-            if type_of(builder, object_) == t.ANY:
+            if type_of(builder, object_) == t.ANY or isinstance(type_of(builder, object_), t.Union):
                 lower_dynamic(builder, "any.field", (object_, node.name.text), target, node)
             else:
                 subject = lower(builder, object_)
@@ -296,6 +300,8 @@ def _path(builder: Builder, node: ast.PathExpr | ast.SelfExpr, target: int) -> N
             load_constant(builder, value, type_, target)
         case FunctionName():
             lower_function_name(builder, builder.facts.names[id(node)], target)
+        case PipelineName(pipeline):
+            lower_pipeline_value(builder, pipeline, target)
         case ModelName(model):
             builder.emit("model", target, builder.tables.models[model])
         case StoreName(index):

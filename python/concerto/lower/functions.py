@@ -67,6 +67,7 @@ class Builder:
         self.tries: list[TryTarget] = []
         self.streams: list[int] = []  # of the loops around, outermost first
         self.landing = -1  # where the last label was placed
+        self.wraps = False  # what a stage of a pipeline returns becomes `Ok`
 
     def emit(self, name: str, *operands: Any, at: ast.Node | Span | None = None) -> None:
         """Adds an instruction; with a place if it can fail or suspend."""
@@ -102,8 +103,13 @@ class Builder:
         """The index of a function with type arguments."""
         return self.tables.function(function, tuple(self.concrete(arg) for arg in args))
 
-    def give_back(self, value: int | None) -> None:
-        """Returns a value, or nothing; from a method that changes its receiver also that."""
+    def give_back(self, value: int | None, *, is_error: bool = False) -> None:
+        """Returns a value, or nothing; from a method that changes its receiver also that, from a stage `Ok` of it unless it `is_error`."""
+        if self.wraps and not is_error:
+            if value is None:
+                value = self.temporary()
+                self.emit("nil", value)
+            self.emit("ok", value, value)
         if self.receiver is None and value is None:
             self.emit("return_nil")
         elif self.receiver is None:

@@ -25,14 +25,15 @@ OPERANDS: dict[str, str] = {
     "index_array": "drr", "set_index_array": "xrm", "take_index_array": "dxr",
     "index_map": "drr", "set_index_map": "xrm", "take_index_map": "dxr",
     "index_string": "drr", "slice_string": "drr", "slice_array": "drr", "len": "dr",
-    "range_bounds": "Dr", "range_next": "dxrL", "array_next": "drxL", "map_next": "DrxL",
-    "check_type": "dmT", "is_type": "drT", "call": "dFwn", "closure": "dFwn", "call_value": "drwn", "native": "dNwn", "native_mut": "dNxwn", "effect": "dEwn",
+    "range_bounds": "Dr", "range_next": "dxxL", "array_next": "drxL", "map_next": "DrxL",
+    "check_type": "dmT", "cast_type": "dmT", "is_type": "drT", "call": "dFwn", "closure": "dFwn",
+    "call_value": "drwn", "call_any": "drwn", "native": "dNwn", "native_mut": "dNxwn", "effect": "dEwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
     "emit": "rm", "print": "ri", "env": "dr", "model": "dM", "execute": "drr", "execute_with_schema": "drSr",
     "parse_schema": "dSr", "stream": "drr",
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
-    "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn",
+    "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn", "pipeline": "dFwn",
 }  # fmt: skip
 
 #: After these control never goes on to the next instruction.

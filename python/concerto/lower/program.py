@@ -12,6 +12,8 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    MapConstant,
+    PipelineInfo,
     StoreInfo,
     VariantDefault,
     VariantFunction,
@@ -21,6 +23,7 @@ from concerto.check.traits import dispatch
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
+from concerto.lower.pipelines import lower_pipeline
 from concerto.lower.schemas import json_schema
 from concerto.source import Source, Span
 
@@ -45,6 +48,7 @@ class Tables:
         }
         self.waiting: list[tuple[int, FunctionInfo, tuple[Type, ...]]] = []
         self.variant_functions: dict[VariantFunction, int] = {}
+        self.pipelines: dict[str, int] = {}
         #: Files of the library that are used, which stand behind the program's own.
         self.library_files: list[str] = []
         self.first_library_file = len(checked.files.sources) + bool(checked.manifest)
@@ -83,6 +87,13 @@ class Tables:
         if info.library not in self.library_files:
             self.library_files.append(info.library)
         return self.first_library_file + self.library_files.index(info.library)
+
+    def pipeline(self, info: PipelineInfo) -> int:
+        """The index of the function that runs a pipeline, which is lowered when it is first used."""
+        if info.name not in self.pipelines:
+            place = self.pipelines[info.name] = self.reserve()
+            self.hidden[place] = lower_pipeline(self, info)
+        return self.first_hidden + self.pipelines[info.name]
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -136,6 +147,8 @@ class Tables:
                 entry = ["future", self.type(item)]
             case t.Task(item):
                 entry = ["task", self.type(item)]
+            case t.Pipeline(into, out):
+                entry = ["pipeline", self.type(into), self.type(out)]
             case t.Function(params, result):
                 entry = ["function", [self.type(param) for param in params], self.type(result)]
             case t.Literals(values):
@@ -231,6 +244,8 @@ def constant_entry(value: Any) -> list[Any]:
             return ["string", value]
         case VariantDefault(name=name):
             return ["string", name]
+        case MapConstant(()):
+            return ["array", []]  # of the library, whose functions no host calls
         case _:
             return ["array", [constant_entry(item) for item in value]]
 

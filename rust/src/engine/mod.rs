@@ -5,11 +5,14 @@
 
 mod answers;
 mod asked;
+mod cached;
 pub mod emits;
 mod evaluated;
 mod logged;
+mod mocked;
 mod models;
 pub mod outside;
+mod pipelines;
 mod run;
 mod settings;
 mod streams;
@@ -30,8 +33,10 @@ use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
 use crate::vm::{Panic, Request, Resume, Trace};
 
+pub use cached::Answers;
 use emits::{Emit, Outlet};
 pub use evaluated::Cache as SettingsCache;
+pub use mocked::Mock;
 use outside::{FileAccess, NetAccess, Outside};
 use run::Run;
 use settings::RunSettings;
@@ -58,6 +63,10 @@ pub struct Shared {
     pub environment: Environment,
     /// Where time comes from.
     pub clock: Clock,
+    /// Of models with `@cache`.
+    pub answers: Answers,
+    /// Who answers model calls.
+    pub mock: Mock,
     /// What runs evaluated.
     pub settings: SettingsCache,
     /// What `std::env::args` gives.
@@ -72,8 +81,6 @@ pub struct Shared {
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
-    /// Answer model calls locally (O-15).
-    pub mock: bool,
     /// Active calls before StackOverflow.
     pub max_call_depth: usize,
     /// Tasks that one run may have at a time.

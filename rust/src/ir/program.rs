@@ -170,6 +170,8 @@ pub enum Type {
     Future(u32),
     /// `Task<T>`.
     Task(u32),
+    /// `PipelineRef<In, Out>`.
+    Pipeline(u32, u32),
     /// `fn(A) -> R`.
     Function(Vec<u32>, u32),
     /// One of these strings.
@@ -382,6 +384,16 @@ pub struct Model {
     pub span: Place,
 }
 
+/// Answers that are kept, so that the same question is not asked again.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// How many; the oldest goes.
+    pub max_entries: u32,
+    /// How long each.
+    pub ttl_seconds: u32,
+}
+
 /// Fields of a model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -389,6 +401,9 @@ pub struct ModelFields {
     /// Model id or alias.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<FieldExpr>,
+    /// Answers that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Limit of a whole call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,

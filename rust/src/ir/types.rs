@@ -29,6 +29,7 @@ impl Serialize for Type {
             Self::Option(item) => json!(["option", item]),
             Self::Result(ok, err) => json!(["result", ok, err]),
             Self::Future(item) => json!(["future", item]),
+            Self::Pipeline(input, output) => json!(["pipeline", input, output]),
             Self::Task(item) => json!(["task", item]),
             Self::Function(params, result) => json!(["function", params, result]),
             Self::Literal(values) => json!(["literal", values]),
@@ -81,6 +82,9 @@ fn read(parts: &[Json]) -> Result<Type, String> {
             indices(params).zip(index(result)).map(|(p, r)| Type::Function(p, r))
         }
         ("future", [item]) => index(item).map(Type::Future),
+        ("pipeline", [input, output]) => {
+            index(input).zip(index(output)).map(|(i, o)| Type::Pipeline(i, o))
+        }
         ("task", [item]) => index(item).map(Type::Task),
         ("literal", [values]) => values
             .as_array()

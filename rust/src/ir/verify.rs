@@ -127,7 +127,7 @@ fn types(document: &Document) -> Result<(), IrError> {
             | Type::Future(item)
             | Type::Task(item)
             | Type::Collection(_, item) => one(item)?,
-            Type::Map(a, b) | Type::Result(a, b) | Type::Store(a, b) => {
+            Type::Map(a, b) | Type::Result(a, b) | Type::Store(a, b) | Type::Pipeline(a, b) => {
                 one(a).and_then(|()| one(b))?;
             }
             Type::Tuple(items) | Type::Union(items) => items.iter().try_for_each(one)?,
@@ -342,6 +342,12 @@ fn arity(document: &Document, instr: Instr, raw: &Raw) -> Result<(), String> {
             let room = |callee: &Function| callee.params.len() + count <= callee.registers as usize;
             if !callee.is_some_and(room) {
                 return Err("wrong number of captured values".to_owned());
+            }
+        }
+        Op::Pipeline => {
+            let callee = document.functions.get(instr.x as usize);
+            if callee.is_none_or(|callee| callee.params.len() != 1) || count == 0 {
+                return Err("no function of a pipeline".to_owned());
             }
         }
         Op::Future => {

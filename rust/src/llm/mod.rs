@@ -191,6 +191,7 @@ impl Client {
     ///
     /// # Errors
     /// [`LlmError`].
+    #[cfg(test)]
     pub async fn execute(
         &self,
         call: Call,

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::outside::{FileAccess, FileMode, NetAccess};
 use crate::engine::world::Environment;
-use crate::engine::{SettingsCache, Shared};
+use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
@@ -36,7 +36,7 @@ pub struct RuntimeBuilder {
     args: Vec<String>,
     seed: Option<u64>,
     program_log_level: LogLevel,
-    mock: bool,
+    mock: Mock,
     prices: Vec<(String, PriceConfig)>,
 }
 
@@ -60,7 +60,7 @@ impl RuntimeBuilder {
             args: Vec::new(),
             seed: None,
             program_log_level: LogLevel::Info,
-            mock: false,
+            mock: Mock::Off,
             prices: Vec::new(),
         }
     }
@@ -145,7 +145,14 @@ impl RuntimeBuilder {
 
     /// Answer every model call locally, without network and keys.
     pub fn mock(mut self, mock: bool) -> Self {
-        self.mock = mock;
+        self.mock = if mock { Mock::Usual } else { Mock::Off };
+        self
+    }
+
+    /// Answer every model call locally, by the rules of a script; a question that none fits gets the usual answer.
+    #[cfg(feature = "mock")]
+    pub fn mock_script(mut self, script: crate::mock::LocalScript) -> Self {
+        self.mock = Mock::Scripted(Arc::new(script));
         self
     }
 
@@ -242,6 +249,7 @@ impl RuntimeBuilder {
             overrides: Arc::clone(&overrides),
             environment: self.environment,
             clock: self.clock,
+            answers: Answers::default(),
             settings: SettingsCache::default(),
             files: self.files,
             net: self.net,

@@ -40,6 +40,7 @@ fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result
         (Type::Builder, Value::Model(model)) => model.is_builder,
         (Type::Future(_), Value::Task(task)) => task.is_future(),
         (Type::Task(_), Value::Task(task)) => !task.is_future(),
+        (Type::Pipeline(..), Value::Pipeline(_)) => true,
         (Type::Option(_), Value::Nil) => return Ok(Value::None),
         (Type::Option(inner), Value::Some(held)) => {
             return conform(program, *inner, (***held).clone()).map(Value::some);

@@ -66,6 +66,8 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A model, or one with settings of its own.
     Model(Arc<ModelValue>),
+    /// A pipeline.
+    Pipeline(Arc<PipelineValue>),
     /// A future or a task.
     Task(Arc<TaskValue>),
     /// A `Set<T>`, `Queue<T>` or `Stack<T>`.
@@ -117,17 +119,35 @@ pub struct RangeValue {
 }
 
 impl RangeValue {
-    /// The bounds with an exclusive end; an inclusive end at the largest number keeps that number out.
+    /// The bounds with an exclusive end; an inclusive end at the largest number keeps that number out, which slices cannot tell.
     #[must_use]
     pub fn exclusive(&self) -> (i64, i64) {
         (self.start, if self.inclusive { self.end.saturating_add(1) } else { self.end })
+    }
+
+    /// Whether it ends with the largest number of all, which an exclusive end cannot say.
+    #[must_use]
+    pub fn reaches_the_largest(&self) -> bool {
+        self.inclusive && self.end == i64::MAX
+    }
+
+    /// Its numbers in order.
+    pub fn numbers(&self) -> impl Iterator<Item = i64> + use<> {
+        let (start, end) = self.exclusive();
+        (start..end).chain(self.reaches_the_largest().then_some(i64::MAX))
+    }
+
+    /// Whether a number is in it.
+    #[must_use]
+    pub fn contains(&self, number: i64) -> bool {
+        self.start <= number && (number < self.end || (self.inclusive && number == self.end))
     }
 
     /// How many numbers it has.
     #[must_use]
     pub fn len(&self) -> i64 {
         let (start, end) = self.exclusive();
-        end.saturating_sub(start).max(0)
+        end.saturating_sub(start).max(0).saturating_add(self.reaches_the_largest().into())
     }
 
     /// Whether it has none.
@@ -219,6 +239,17 @@ pub struct EnumValue {
     pub fields: Vec<Value>,
 }
 
+/// A pipeline as a value.
+#[derive(Debug)]
+pub struct PipelineValue {
+    /// Its name.
+    pub name: Text,
+    /// The names of its stages.
+    pub stages: Vec<Text>,
+    /// The function that runs it, of one parameter.
+    pub function: usize,
+}
+
 /// A function as a value.
 #[derive(Debug)]
 pub struct FunctionValue {
@@ -300,6 +331,7 @@ impl Value {
                     "ModelRef"
                 }
             }
+            Self::Pipeline(_) => "PipelineRef",
             Self::Task(task) => {
                 if task.is_future() {
                     "Future"

@@ -233,6 +233,6 @@ mod tests {
         assert!(store.listeners(key("x")).is_empty());
         assert_eq!(inner.clear().len(), 1);
         assert_eq!(store.snapshot().len(), 1);
-        assert!(store.is_same(&store.scope("a").clone()) == false && store.is_same(&store));
+        assert!(store.is_same(&store) && !store.is_same(&inner));
     }
 }

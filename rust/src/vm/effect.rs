@@ -229,6 +229,7 @@ pub enum PanicKind {
     UnwrapNone,
     UnwrapErr,
     TypeMismatch,
+    CastFailed,
     NoSuchMember,
     MatchFailed,
     InvalidArgument,

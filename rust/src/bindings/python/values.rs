@@ -95,9 +95,11 @@ fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound
             let (start, end) = range.exclusive();
             py.import("builtins")?.getattr("range")?.call1((start, end))?
         }
-        Value::Function(_) | Value::Model(_) | Value::Task(_) | Value::Foreign(_) => {
-            PyString::new(py, &value.to_string()).into_any()
-        }
+        Value::Function(_)
+        | Value::Model(_)
+        | Value::Pipeline(_)
+        | Value::Task(_)
+        | Value::Foreign(_) => PyString::new(py, &value.to_string()).into_any(),
     })
 }
 

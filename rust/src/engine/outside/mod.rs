@@ -101,7 +101,7 @@ pub(super) async fn answer(
             let store = usize::try_from(*index).ok().and_then(|index| outside.stores.value(index));
             store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
         }
-        (Request::HttpRequest, args) => web::request(shared, args).await,
+        (Request::HttpSend, args) => web::request(shared, args).await,
         (request, args) => match files::answer(&shared.files, request, args).await {
             Some(value) => Ok(value),
             None => {
