@@ -47,7 +47,7 @@ _HOMES = {
     ),
     "concerto.metrics": ("CostEstimate", "Metrics", "TokenUsage"),
     "concerto.runtime": ("Emit", "EntryPoint", "Parameter", "Program", "Run", "Runtime", "run_file"),
-    "concerto.values": ("Err", "Ok", "Record", "Variant"),
+    "concerto.values": ("Err", "Ok", "OrderedSet", "Record", "Variant"),
 }  # fmt: skip
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "Metrics",
     "MockServer",
     "Ok",
+    "OrderedSet",
     "PanicError",
     "Parameter",
     "Program",

@@ -62,6 +62,7 @@ class Runtime:
         program: Program,
         *,
         mock: bool = False,
+        mock_script: str | None = None,
         env: Mapping[str, str] | None = None,
         env_allow: list[str] | None = None,
         execution_timeout: float | None = None,
@@ -76,6 +77,11 @@ class Runtime:
         program_log_level: str = "info",
         args: list[str] | None = None,
         seed: int | None = None,
+        fs_root: str | None = None,
+        fs_mode: str = "write",
+        net_allow: list[str] | None = None,
+        offline: bool = False,
+        http_body_limit: int = 10_485_760,
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""

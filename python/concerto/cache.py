@@ -1,7 +1,8 @@
 """Compiled programs beside their source, in `.concerto/cache/`, so that an unchanged program is not compiled again.
 
-The key holds the source, its path, the version of the compiler and the state of its own files, so an entry is never stale. Entries are written to a
-temporary file and renamed, so concurrent runs do no harm; where nothing can be written, nothing is. `CONCERTO_CACHE=off` turns it off.
+The key holds the entry file, its path, the manifest, the version of the compiler and the state of its own files. The entry itself says what was found at
+each place where a module was looked for; if one of them holds something else by now, the entry is not taken. So it is never stale. Entries are written to
+a temporary file and renamed, so concurrent runs do no harm; where nothing can be written, nothing is. `CONCERTO_CACHE=off` turns it off.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from concerto import __version__
 from concerto.diagnostics.codes import MAX_ERRORS, OFF_BY_DEFAULT
+from concerto.folder import Folder
 from concerto.source import Source
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Compiled:
     ir: bytes | None
     #: `[severity, code, slug, human, coloured, short, json]` of each diagnostic, in order.
     diagnostics: tuple[tuple[str, str, str, str, str, str, str], ...]
+    #: The files of modules that were read.
+    files: tuple[str, ...] = ()
 
     @property
     def has_errors(self) -> bool:
@@ -53,7 +57,7 @@ class Compiled:
     def also(self, other: Compiled) -> Compiled:
         """With the diagnostics of another compilation before its own; no IR if one of them is an error."""
         rows = tuple(dict.fromkeys((*other.diagnostics, *self.diagnostics)))
-        return Compiled(None if other.has_errors else self.ir, rows)
+        return Compiled(None if other.has_errors else self.ir, rows, self.files)
 
     def linted(self, levels: Mapping[str, str]) -> Compiled:
         """With the warnings at their levels: `allow` hides one, `deny` keeps the program from running. Some are off unless asked for."""
@@ -64,7 +68,7 @@ class Compiled:
             denied = denied or level == "deny"
             if level != "allow":
                 rows.append(row)
-        return Compiled(None if denied else self.ir, tuple(rows))
+        return Compiled(None if denied else self.ir, tuple(rows), self.files)
 
     def render(self, form: str, *, color: bool = False, warnings: bool = True) -> str:
         """The diagnostics as text."""
@@ -81,7 +85,9 @@ class Compiled:
         return ("\n" if form == "human" else "").join(shown)
 
 
-def compiled_from(ir: bytes | None, diagnostics: list[Diagnostic]) -> Compiled:
+def compiled_from(
+    ir: bytes | None, diagnostics: list[Diagnostic], files: Iterable[str] = ()
+) -> Compiled:
     """Renders the diagnostics of a compilation."""
     from concerto.diagnostics.render import in_order, render, render_json, render_short
 
@@ -97,26 +103,34 @@ def compiled_from(ir: bytes | None, diagnostics: list[Diagnostic]) -> Compiled:
         )
         for d in in_order(diagnostics)
     )
-    return Compiled(ir, rows)
+    return Compiled(ir, rows, tuple(files))
 
 
-def compile_cached(source: Source, path: Path | None, project: Project | None = None) -> Compiled:
-    """Compiles, or takes the outcome from the cache beside `path`; None turns the cache off."""
-    entry = _entry(source, path, project)
-    if entry is not None:
-        found = _read(entry)
+def compile_cached(
+    source: Source, path: Path | None, project: Project | None = None, root: Path | None = None
+) -> Compiled:
+    """Compiles, or takes the outcome from the cache beside `path`; None turns the cache off, and the modules are those of the current folder.
+
+    `root` is the source root if it is not the folder of the file. Raises `OSError` if the file of a module cannot be read.
+    """
+    entry = _entry(source, path, project, root)
+    if entry is not None and path is not None:
+        found = _read(entry, Folder.of(path, root))
         if found is not None:
             return found
     from concerto.compiler import compile_source
 
-    compiled = compiled_from(*compile_source(source, project))
+    folder = Folder.of(path, root) if path else Folder(Path())
+    compiled = compiled_from(*compile_source(source, project, folder=folder), folder.files())
     if entry is not None:
         with contextlib.suppress(OSError):
-            _write(entry, compiled)
+            _write(entry, compiled, folder)
     return compiled
 
 
-def _entry(source: Source, path: Path | None, project: Project | None) -> Path | None:
+def _entry(
+    source: Source, path: Path | None, project: Project | None, root: Path | None
+) -> Path | None:
     if path is None or os.environ.get("CONCERTO_CACHE") == "off":
         return None
     manifest: tuple[str, ...] = ()
@@ -126,6 +140,7 @@ def _entry(source: Source, path: Path | None, project: Project | None) -> Path |
     for part in (
         source.path,
         source.digest,
+        root.as_posix() if root else "",
         *manifest,
         __version__,
         sys.version,
@@ -150,27 +165,33 @@ def _compiler_state() -> str:
         "syntax/grammar",
     )
     entries = [
-        e for f in folders for e in os.scandir(root / f) if e.name.endswith((".py", ".json"))
+        e
+        for f in folders
+        for e in os.scandir(root / f)
+        if e.name.endswith((".py", ".json", ".conc"))
     ]
     return str(sorted((e.path, e.stat().st_mtime_ns, e.stat().st_size) for e in entries))
 
 
-def _read(entry: Path) -> Compiled | None:
+def _read(entry: Path, folder: Folder) -> Compiled | None:
     try:
         data = json.loads(entry.read_bytes())
+        if not folder.is_unchanged(data["seen"]):
+            return None
         ir = None if data["ir"] is None else data["ir"].encode("utf-8")
-        return Compiled(ir, tuple(tuple(row) for row in data["diagnostics"]))
+        rows = tuple(tuple(row) for row in data["diagnostics"])
+        return Compiled(ir, rows, tuple(folder.files()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: compile
 
 
-def _write(entry: Path, compiled: Compiled) -> None:
+def _write(entry: Path, compiled: Compiled, folder: Folder) -> None:
     entry.parent.mkdir(parents=True, exist_ok=True)
     ignore = entry.parent.parent / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
     ir = None if compiled.ir is None else compiled.ir.decode("utf-8")
-    text = json.dumps({"ir": ir, "diagnostics": compiled.diagnostics})
+    text = json.dumps({"ir": ir, "diagnostics": compiled.diagnostics, "seen": folder.seen})
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=entry.parent, suffix=".tmp", delete=False
     ) as file:

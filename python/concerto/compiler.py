@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concerto.diagnostics.model import Diagnostic, Label
+from concerto.diagnostics.model import Diagnostic
 from concerto.diagnostics.render import render
 from concerto.errors import CompileError, ConfigError
-from concerto.source import Source, Span
+from concerto.folder import Folder, decode
+from concerto.source import Source
 
 if TYPE_CHECKING:
     from concerto.project.manifest import Project
@@ -17,16 +18,22 @@ if TYPE_CHECKING:
 
 
 def compile_source(
-    source: Source, project: Project | None = None, *, embed_source: bool = True
+    source: Source,
+    project: Project | None = None,
+    *,
+    folder: Folder | None = None,
+    embed_source: bool = True,
 ) -> tuple[bytes | None, list[Diagnostic]]:
     """The canonical IR, or None if there are errors, and all diagnostics. Never raises for a bad program.
 
-    What is wrong with the manifest of `project` was said when it was read.
+    `folder` holds the files of modules; without one the program has this file only. What is wrong with the manifest of `project` was said when it was
+    read. Raises `OSError` if a file of a module cannot be read.
     """
     from concerto import __version__
     from concerto.check.checked import ManifestFacts
     from concerto.check.checker import check
-    from concerto.check.follow_ups import without_follow_ups
+    from concerto.check.follow_ups import Parsed, without_follow_ups
+    from concerto.check.found import no_files
     from concerto.lower.encode import encode
     from concerto.lower.program import lower
     from concerto.syntax.parser import parse
@@ -43,8 +50,9 @@ def compile_source(
             project.profile,
             project.pricing,
         )
-    checked, found = check(source, module, manifest)
-    diagnostics = without_follow_ups(source, module, diagnostics, found)
+    checked, found = check(source, module, manifest, folder.find if folder else no_files)
+    entry = Parsed(source, module, tuple(diagnostics))
+    diagnostics = without_follow_ups([entry, *checked.files.modules], found)
     if any(diagnostic.is_error for diagnostic in diagnostics):
         return None, diagnostics
     program = lower(checked, __version__, embed_source=embed_source)
@@ -53,18 +61,7 @@ def compile_source(
 
 def read_source(path: Path) -> tuple[Source | None, list[Diagnostic]]:
     """A file as a source; bytes that are not UTF-8 are E0001. Raises `OSError`."""
-    try:
-        return Source.read(path), []
-    except UnicodeDecodeError as error:
-        return None, [_not_utf8(path, error)]
-
-
-def _not_utf8(path: Path, error: UnicodeDecodeError) -> Diagnostic:
-    text = path.read_bytes()[: error.start].decode("utf-8", "replace")
-    source = Source(path.as_posix(), text + "\N{REPLACEMENT CHARACTER}")
-    label = Label(Span(len(text), len(text) + 1))
-    message = f"the file is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}"
-    return Diagnostic("E0001", message, source, label, help="save it as UTF-8")
+    return decode(path, path.read_bytes())
 
 
 def open_project(
@@ -85,12 +82,12 @@ def open_project(
         return None, []
     try:
         return load(found, profile)
-    except UnicodeDecodeError as error:
-        return None, [_not_utf8(found, error)]
+    except UnicodeDecodeError:
+        return None, decode(found, found.read_bytes())[1]
 
 
 def compile_text(text: str, path: str = "<text>") -> Program:
-    """Compiles a program given as text, without a manifest. Raises `CompileError` with all diagnostics."""
+    """Compiles a program given as text, without a manifest and without files of modules. Raises `CompileError` with all diagnostics."""
     return _program(*compile_source(Source(path, text)))
 
 
@@ -100,7 +97,7 @@ def compile_file(
     manifest: str | os.PathLike[str] | None = None,
     profile: str | None = None,
 ) -> Program:
-    """Compiles a `.conc` file with its manifest, if it has one, and one of the manifest's profiles.
+    """Compiles a `.conc` file and the modules that it uses, with its manifest, if it has one, and one of the manifest's profiles.
 
     Raises `CompileError` with all diagnostics, `OSError` if a file cannot be read, `ConfigError` for a profile without a manifest.
     """
@@ -109,7 +106,7 @@ def compile_file(
     diagnostics = [*found, *diagnostics]
     if source is None:
         return _program(None, diagnostics)
-    ir, more = compile_source(source, project)
+    ir, more = compile_source(source, project, folder=Folder.of(Path(path)))
     failed = any(diagnostic.is_error for diagnostic in diagnostics)
     return _program(None if failed else ir, [*diagnostics, *more])
 

@@ -161,7 +161,7 @@ class Runtime:
 
     Args:
         program: A `Program`, or the path of a `.conc` or `.conc-ir` file.
-        mock: Answer every model call locally, without network and keys.
+        mock: Answer every model call locally, without network and keys; a script (a mapping, or JSON text, as `docs/mock.md` describes) says what.
         env: Laid over the process environment for `env(..)`.
         env_allow: If given, other variables count as not set.
         execution_timeout: Limit of one run in seconds.
@@ -176,6 +176,11 @@ class Runtime:
         program_log_level: The same for what the program writes with `std::log`.
         args: What the program's `std::env::args` gives.
         seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
+        fs_root: The folder that `std::fs` is kept in; default: the working directory.
+        fs_mode: What `std::fs` may do: `none`, `read` or `write`.
+        net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
+        offline: No network for `std::http`.
+        http_body_limit: The longest body that `std::http` reads, in bytes.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
@@ -184,7 +189,7 @@ class Runtime:
         self,
         program: Program | str | os.PathLike[str],
         *,
-        mock: bool = False,
+        mock: bool | str | Mapping[str, Any] = False,
         env: Mapping[str, str] | None = None,
         env_allow: Collection[str] | None = None,
         execution_timeout: float | None = None,
@@ -199,6 +204,11 @@ class Runtime:
         program_log_level: str = "info",
         args: Sequence[str] = (),
         seed: int | None = None,
+        fs_root: str | os.PathLike[str] | None = None,
+        fs_mode: str = "write",
+        net_allow: Collection[str] | None = None,
+        offline: bool = False,
+        http_body_limit: int = 10_485_760,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
@@ -210,7 +220,8 @@ class Runtime:
         self._pid = os.getpid()
         self._native = _native.Runtime(
             program._native,
-            mock=mock,
+            mock=mock is not False,
+            mock_script=_script(mock),
             env=None if env is None else dict(env),
             env_allow=None if env_allow is None else list(env_allow),
             execution_timeout=execution_timeout,
@@ -225,6 +236,11 @@ class Runtime:
             program_log_level=program_log_level,
             args=list(args),
             seed=seed,
+            fs_root=None if fs_root is None else os.fspath(fs_root),
+            fs_mode=fs_mode,
+            net_allow=None if net_allow is None else list(net_allow),
+            offline=offline,
+            http_body_limit=http_body_limit,
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)
@@ -412,3 +428,10 @@ def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | dic
     if args and kwargs:
         return {"": list(args), **kwargs}
     return kwargs if kwargs else list(args)
+
+
+def _script(mock: bool | str | Mapping[str, Any]) -> str | None:
+    """The script of the option `mock`, as JSON text."""
+    if isinstance(mock, bool):
+        return None
+    return mock if isinstance(mock, str) else json.dumps(mock)

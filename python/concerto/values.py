@@ -1,12 +1,13 @@
 """Values of a Concerto program as a Python host sees them.
 
 `Int`, `Float`, `Bool`, `String` and `Nil` are `int`, `float`, `bool`, `str` and `None`; arrays and tuples are `list` and `tuple`, maps are `dict`
-in order of insertion, an `Option` is its value or `None`. What Python has no word for is defined here.
+in order of insertion, an `Option` is its value or `None`.
+Queues and stacks are `list`, a set is an `OrderedSet`, which equals a `set` of the same values. What Python has no word for is defined here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,3 +99,25 @@ class Err:
     """A failed `Result` inside another value; a call that fails raises instead."""
 
     error: Any
+
+
+class OrderedSet(frozenset[Any]):
+    """A set that is iterated and shown in order of insertion."""
+
+    _items: tuple[Any, ...]
+
+    def __new__(cls, items: Iterable[Any]) -> OrderedSet:
+        """A set of these values, each of which is there once."""
+        kept = tuple(items)
+        made = super().__new__(cls, kept)
+        made._items = kept
+        return made
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(map(repr, self._items)) + "}" if self._items else "set()"
+
+    def __reduce__(self) -> tuple[type[OrderedSet], tuple[tuple[Any, ...]]]:
+        return (OrderedSet, (self._items,))

@@ -46,6 +46,7 @@ mod wire;
 pub use clock::Clock;
 pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
 pub use engine::emits::Emit;
+pub use engine::outside::FileMode;
 pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
 pub use ir::IrError;
 pub use log::{LogLevel, LogRecord, LogSink};
@@ -54,7 +55,9 @@ pub use runtime::{
     Args, Blocking, EmitHandler, EntryPoint, IntoArgs, Observer, Program, Run, Runtime,
     RuntimeBuilder, Subscription,
 };
-pub use value::{EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json};
+pub use value::{
+    Collection, CollectionKind, EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json,
+};
 pub use vm::natives::list as native_functions;
 pub use vm::request::list as requests;
 pub use wire::ServerLimit;

@@ -1,8 +1,11 @@
 //! What a mocked model answers, in-process and over HTTP (rule O-15): made from the question alone, so that runs repeat.
 
 mod pattern;
+mod script;
 
 use serde_json::{Map, Value as Json, json};
+
+pub(crate) use script::{Question, Script, Scripted};
 
 /// Lists and texts are not made longer than this, whatever a schema asks for.
 const MAX_PARTS: u64 = 10_000;

@@ -84,7 +84,7 @@ impl Program {
         entry.main.is_some() || entry.top.is_some()
     }
 
-    /// The `pub fn` items of the entry file.
+    /// The `pub fn` items of the entry file, and the functions that it re-exports.
     #[must_use]
     pub fn entry_points(&self) -> Vec<EntryPoint> {
         self.0
@@ -342,8 +342,8 @@ impl Inner {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let work = async {
-            let engine = Engine::new(&self.shared, recorder);
-            match engine.run(plan.0, outlet).await? {
+            let mut engine = Engine::new(&self.shared, recorder);
+            match engine.run_all(plan.0, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),

@@ -17,8 +17,19 @@ from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "tests/frontend/diagnostic_examples.txt"
 MARK = "§"
-#: What one source file cannot show: bytes that are no text, the command that runs it, and the manifest.
-ELSEWHERE = {"E0001", "E0010", "E2016", "E4022", "E4023", "E4058", "E4059", "E4060", "E4061"}
+#: What one source file cannot show: bytes that are no text, the command that runs it, other files, and the manifest.
+ELSEWHERE = {
+    "E0001",
+    "E0010",
+    "E2016",
+    "E2020",
+    "E4022",
+    "E4023",
+    "E4058",
+    "E4059",
+    "E4060",
+    "E4061",
+}
 #: Rules that are about several declarations, or are not in the language's table: their goldens show them.
 GOLDEN_ONLY = {"E4010", "E4016", "W4012", "W4017", "E9001"}
 

@@ -10,6 +10,7 @@ from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
 from concerto.diagnostics.model import Diagnostic
 from concerto.diagnostics.render import render
+from concerto.folder import Folder
 from concerto.project.manifest import read
 from concerto.source import Source
 from concerto.syntax.dump import dump_tokens, dump_tree
@@ -33,13 +34,18 @@ def names(paths: list[Path]) -> list[str]:
 
 
 @pytest.mark.parametrize("path", programs("errors"), ids=lambda path: path.stem)
-def test_each_code_has_one_message(path: Path, golden: Golden) -> None:
+def test_each_code_has_one_message(
+    path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A folder of the same name holds the modules.
+    monkeypatch.chdir(path.parent)
     diagnostics: list[Diagnostic] = []
     project = None
     manifest = path.with_suffix(".toml")
     if manifest.exists():
         project, diagnostics = read(source(manifest))
-    diagnostics += compile_source(source(path), project)[1]
+    folder = Folder(Path(path.stem))
+    diagnostics += compile_source(source(path), project, folder=folder)[1]
     golden(path.with_suffix(".diag"), render(diagnostics))
     assert {diagnostic.code for diagnostic in diagnostics} == {path.stem}, "no follow-up noise"
 

@@ -16,12 +16,12 @@ def found(expression: str) -> list[str]:
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        ('std::jsn::parse("1")', "E2001: there is no module `std::jsn` / did you mean `json`?"),
+        ('std::jsn::parse("1")', "E2001: `std` has no `jsn` / did you mean `json`?"),
         (
             'std::json::prse("1")',
-            "E2001: there is no `prse` in `std::json` / did you mean `parse`?",
+            "E2001: `std::json` has no `prse` / did you mean `parse`?",
         ),
-        ("std::math::PJ", "E2001: there is no `PJ` in `std::math` / did you mean `PI`?"),
+        ("std::math::PJ", "E2001: `std::math` has no `PJ` / did you mean `PI`?"),
         ("std::json", "E2001: `std::json` is a module, no value / write `json::..`"),
         ("std::json(1)", "E2001: `std::json` is a module, no function / write `json::..(..)`"),
         ("std::math::PI()", "E3009: `PI` is a constant / remove the `()`"),

@@ -293,6 +293,44 @@ def test_the_cache_is_used_and_never_stale(folder: Path) -> None:
     assert run("check", "main.conc", cwd=folder, CONCERTO_CACHE="on").returncode == 0
 
 
+def test_programs_of_several_files_are_checked_as_a_whole(tmp_path: Path) -> None:
+    files = {
+        "Concerto.toml": '[project]\nname = "p"\nversion = "0.1.0"\nentry = "src/main.conc"\n',
+        "src/main.conc": 'use shop::tax;\nfn main() { emit("vat", tax::vat(100)); }\n',
+        "src/shop/tax.conc": "use rates::RATE;\npub fn vat(n: Int) -> Int { n * RATE / 100 }\n",
+        "src/rates.conc": "pub const RATE: Int = 21;\n",
+        "src/shop/unused.conc": "use rates::RATE;\npub fn f() -> Int { RATE }\n",
+        "src/shop/script.conc": 'use own::f;\nemit("f", f());\n',
+        "src/shop/own.conc": "pub fn f() -> Int { 1 }\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    for args in ((), (".",), ("src/shop/tax.conc",), ("src/shop/unused.conc",)):
+        done = run("check", *args, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "no errors found\n"), args
+    assert run("run", cwd=tmp_path).stdout == "[emit:vat] 21\n"
+    assert run("build", cwd=tmp_path).returncode == 0
+    assert run("run", "src/main.conc-ir", cwd=tmp_path).stdout == "[emit:vat] 21\n"
+    listing = run("ir", "src/main.conc-ir", cwd=tmp_path).stdout
+    assert "fn shop::tax::vat" in listing
+    assert str(tmp_path) not in (tmp_path / "src/main.conc-ir").read_text(encoding="utf-8")
+
+
+def test_a_program_on_standard_input_has_the_modules_of_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.conc").write_text("pub fn f() -> Int { 7 }\n", encoding="utf-8")
+    done = run("run", "-", cwd=tmp_path, stdin='use a::f;\nemit("f", f());\n')
+    assert (done.stdout, done.stderr) == ("[emit:f] 7\n", "")
+
+
+def test_a_module_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "main.conc").write_text("mod a;\nfn main() {}\n", encoding="utf-8")
+    (tmp_path / "a.conc").mkdir()
+    done = run("check", cwd=tmp_path)
+    assert (done.returncode, "E2021" in done.stderr) == (2, True)
+
+
 def test_explain_has_a_page(tmp_path: Path) -> None:
     assert run("explain", "E3001", cwd=tmp_path).stdout.startswith("# E3001: type mismatch")
     assert run("explain", "conn-duplicate", cwd=tmp_path).stdout.startswith("# E4003")

@@ -223,7 +223,7 @@ def test_mocked_runs_answer_locally() -> None:
     }}
     pub fn empty() -> Result<String, LlmError> {{ Ok(M.execute("")?.text) }}"""
     runtime = concerto.Runtime(concerto.compile(source), mock=True)
-    assert runtime.call("go") == "[mock response to: hello] fast"
+    assert runtime.call("go") == "[mock response to: hello] m-fast"
     with pytest.raises(errors.InvalidRequestError):
         runtime.call("empty")
 

@@ -1,6 +1,6 @@
 """The whole table of instructions."""
 
-from tests.oracle import calls, library, parts, tasks
+from tests.oracle import calls, library, parts, pipelines, stores, tasks
 from tests.oracle.instructions import INSTRUCTIONS
 
-__all__ = ["INSTRUCTIONS", "calls", "library", "parts", "tasks"]
+__all__ = ["INSTRUCTIONS", "calls", "library", "parts", "pipelines", "stores", "tasks"]

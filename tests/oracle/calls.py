@@ -32,6 +32,8 @@ def effect(m: Machine, d: int, name: str, w: int, n: int) -> None:
         case "retry.delay", [int() as retry, str() as backoff, int() as first, int() as longest]:
             factor = {"linear": retry, "exponential": 2 ** (retry - 1)}.get(backoff, 1)
             m.write(d, min(first * factor, longest))
+        case _ if name.startswith("pipeline."):
+            m.write(d, m.pipelines.answer(name.removeprefix("pipeline."), args))
         case _:
             m.write(d, m.world.request(name, *args))
     if name in ("task.yield", "time.sleep"):

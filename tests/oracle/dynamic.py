@@ -11,6 +11,7 @@ from tests.oracle.machine import panic
 from tests.oracle.natives import out_of_bounds, plain
 from tests.oracle.values import (
     Array,
+    Collection,
     Map,
     Nothing,
     Range,
@@ -155,6 +156,8 @@ def _items(value: Value) -> Value:
             return Array(tuple(range(value.start, value.stop)))
         case Map(entries):
             return Array(tuple(Tuple(pair) for pair in entries))
+        case Collection(_, items):
+            return Array(items)
         case _:
             _mismatch("something to iterate", value)
 

@@ -15,6 +15,7 @@ from concerto.check.types import Type, show
 
 from tests.oracle.generator import Generator, is_ordered
 from tests.oracle.patterns import match_arms
+from tests.oracle.std_calls import library_calls
 
 INTS = (
     "0", "1", "2", "3", "5", "7", "10", "(-1)", "(-3)", "100", "2147483647", "2147483648", "(-2147483649)", "9007199254740993",
@@ -34,6 +35,19 @@ ORDER_METHODS = {"sorted", "sort", "min", "max"}
 LEFT_OUT = {"pow"}
 #: What panics without its precondition.
 RISKY = {"unwrap", "expect", "unwrap_err", "remove", "insert"}
+SIZED = {
+    *(
+        "pad_left",
+        "pad_right",
+        "truncate",
+        "char_at",
+        "std::fmt::pad_left",
+        "std::fmt::pad_right",
+        "std::fmt::truncate",
+        "std::fmt::fixed",
+    ),
+    *("std::fmt::indent", "std::string::repeat", "std::time::format", "std::math::checked_pow"),
+}
 COUNTED = {"repeat", "to_fixed", "take", "skip", "slice", "substring", "get", "insert", "remove"}
 
 
@@ -150,7 +164,7 @@ def expr(g: Generator, wanted: Type, depth: int) -> str:
         operation,
         call,
         method,
-        operation,
+        library,
         method,
         lambda g, w, d: known(g, w, d),
         unwrapped,
@@ -376,6 +390,22 @@ def method(g: Generator, wanted: Type, depth: int) -> str:
     if found.name in RISKY and not g.chance(4):
         return leaf(g, wanted)
     return f"{known(g, receiver, depth - 1)}.{found.name}({arguments(g, found, depth - 1)})"
+
+
+def library(g: Generator, wanted: Type, depth: int) -> str:
+    """A call of a function or method of the library."""
+    options = [found for found in library_calls() if found.result == wanted]
+    if not options:
+        return method(g, wanted, depth)
+    found = g.one(options)
+    # Widths and lengths stay small.
+    args = [
+        f"{g.pick(12) - 1}" if type_ == t.INT and found.name in SIZED else expr(g, type_, depth - 1)
+        for type_ in found.params
+    ]
+    if not found.is_method:
+        return f"{found.name}({', '.join(args)})"
+    return f"{known(g, found.params[0], depth - 1)}.{found.name}({', '.join(args[1:])})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from tests.oracle.values import (
     INT_MAX,
     INT_MIN,
     Array,
+    Collection,
     Enum,
     Err,
     Map,
@@ -214,7 +215,7 @@ def _write(value: Value, indent: int | None, line: str) -> str:
             return object_([("ok", held)])
         case Err(held):
             return object_([("err", held)])
-        case Array(values) | Tuple(values):
+        case Array(values) | Tuple(values) | Collection(_, values):
             return items(values)
         case Range():
             return items(tuple(range(value.start, value.stop)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from tests.oracle.values import EnumType, Model, StructType, Value
 
 if TYPE_CHECKING:
+    from tests.oracle.pipelines import Runs
     from tests.oracle.tasks import Scheduler, Task
 
 
@@ -37,11 +38,18 @@ class Ended(Exception):  # noqa: N818 - an outcome, not always an error
         self.line = 0
         self.function = ""
 
+    def told(self) -> str:
+        """As a host reads it."""
+        return str(self)
+
 
 class Panicked(Ended):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__()
         self.kind, self.message = kind, message
+
+    def told(self) -> str:
+        return f"{self.kind}: {self.message}"
 
     def __str__(self) -> str:
         return f"{self.kind} in {self.function}, line {self.line}: {self.message}"
@@ -51,6 +59,11 @@ class Failed(Ended):
     def __init__(self, error: Value) -> None:
         super().__init__()
         self.error = error
+
+    def told(self) -> str:
+        from tests.oracle.values import display
+
+        return display(self.error)
 
     def __str__(self) -> str:
         return f"uncaught in {self.function}, line {self.line}: {self.error}"
@@ -93,13 +106,16 @@ class Machine:
     task: Task = field(init=False)
     frames: list[Frame] = field(default_factory=list)
     scheduler: Scheduler = field(init=False)
+    pipelines: Runs = field(init=False)
     executed: Counter[str] = field(default_factory=Counter)
     answer: Value = None
 
     def __post_init__(self) -> None:
+        from tests.oracle.pipelines import Runs
         from tests.oracle.tasks import Scheduler
 
         self.scheduler = Scheduler(self)
+        self.pipelines = Runs(self)
 
     def run(self, function: int, arguments: list[Value]) -> Value:
         """Calls a function, drives all tasks until it has ended, and gives its result; raises `Ended`."""
@@ -112,9 +128,11 @@ class Machine:
                 if action:
                     action()
                 self.go_on()
+                self.scheduler.tell_cancelled()
         except Ended as ended:
             frame = self.frames[-1]
             ended.function, ended.line = frame.function["name"], self.line(frame)
+            self.pipelines.cut(None, ended.told())
             raise
         return root.value
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from tests.oracle.instructions import a, instruction, key
 from tests.oracle.machine import Machine, broken, panic
-from tests.oracle.values import INT_MAX, Array, Enum, Map, Range, Struct, Tuple, Value, display
+from tests.oracle.values import (
+    INT_MAX,
+    Array,
+    Collection,
+    Enum,
+    Map,
+    Range,
+    Store,
+    Struct,
+    Tuple,
+    Value,
+    display,
+)
 
 
 def _part(items: tuple[Value, ...], i: int) -> Value:
@@ -136,8 +148,10 @@ def len_(m: Machine, d: int, r: int) -> None:
     match m.read(r):
         case str() as text:
             m.write(d, len(text))
-        case Array(items) | Tuple(items) | Map(items):
+        case Array(items) | Tuple(items) | Map(items) | Collection(_, items):
             m.write(d, len(items))
+        case Store() as store:
+            m.write(d, len(store.shown().entries))
         case Range() as range_:
             m.write(d, min(range_.length, INT_MAX))
         case other:

@@ -40,7 +40,13 @@ def run_by_vm(program: Program, entry: str | None) -> Outcome:
         outcome.emits.append(f"{emit.channel}: {emit.payload!r}")
 
     runtime = concerto.Runtime(
-        program, mock=True, program_log_level="error", env=ENVIRONMENT, env_allow=list(ENVIRONMENT)
+        program,
+        mock=True,
+        program_log_level="error",
+        log_level="error",
+        env=ENVIRONMENT,
+        env_allow=list(ENVIRONMENT),
+        clock=concerto.VirtualClock(),
     )
     try:
         result = runtime.observe(entry, {}, on_emit, printed.append)

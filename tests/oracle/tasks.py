@@ -50,6 +50,7 @@ class Scheduler:
     starts: list[tuple[Task, Callable[[], None] | None]] = field(default_factory=list)
     queue: deque[tuple[Task, Callable[[], None] | None]] = field(default_factory=deque)
     spawned: list[Task] = field(default_factory=list)
+    cancelled: list[Task] = field(default_factory=list)
 
     def start(self, function: int, arguments: list[Value]) -> Task:
         self.last += 1
@@ -125,6 +126,7 @@ class Scheduler:
         if not task.is_alive:
             return
         task.is_alive = False
+        self.cancelled.append(task)
         if isinstance(task.wait, Group):
             for child in task.wait.running:
                 self.cancel(child)
@@ -138,8 +140,28 @@ class Scheduler:
             for waiter, answer in task.waiters:
                 self.resume(waiter, partial(answer, task.handle))
 
+    def around(self, task: Task) -> list[Task]:
+        """A task and those that wait for it."""
+        found = [task]
+        while True:
+            here = found[-1]
+            if here.form:
+                found.append(here.form[0])
+            elif here.handle and here.handle.number == 0 and here.waiters:
+                found.append(here.waiters[0][0])
+            else:
+                return found
+
+    def tell_cancelled(self) -> None:
+        """Ends the pipelines of tasks that were cancelled."""
+        self.machine.pipelines.cut(self.cancelled, "cancelled")
+        self.cancelled = []
+
     def finish(self) -> None:
         """Spawned tasks that failed, and whose value nobody has asked for."""
+        for task in sorted(self.spawned, key=lambda task: task.number):
+            self.cancel(task)
+        self.tell_cancelled()
         for task in sorted(self.spawned, key=lambda task: task.number):
             handle = task.handle
             assert handle is not None
@@ -256,6 +278,7 @@ def cancel(m: Machine, r: int) -> None:
     if handle.state == "running":
         assert isinstance(handle.task, Task)
         m.scheduler.cancel(handle.task)
+        m.scheduler.tell_cancelled()
 
 
 @instruction

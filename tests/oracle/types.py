@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.oracle.values import (
     Array,
+    Collection,
     Enum,
     Err,
     Function,
@@ -15,6 +16,7 @@ from tests.oracle.values import (
     Ok,
     Range,
     Some,
+    Store,
     Struct,
     Tuple,
     Value,
@@ -35,6 +37,10 @@ def written(types: Types, index: int) -> str:
             return f"Array<{written(types, item)}>"
         case ["option", item]:
             return f"Option<{written(types, item)}>"
+        case ["set" | "queue" | "stack" as kind, item]:
+            return f"{kind.capitalize()}<{written(types, item)}>"
+        case ["hashmap", k, v]:
+            return f"HashMap<{all_of([k, v])}>"
         case ["map", k, v]:
             return f"Map<{all_of([k, v])}>"
         case ["result", ok, err]:
@@ -98,6 +104,12 @@ def conform(types: Types, index: int, value: Value) -> Value:
             return Ok(conform(types, inner, held))
         case (["result", _, inner], Err(held)):
             return Err(conform(types, inner, held))
+        case (["set" | "queue" | "stack" as kind, inner], Collection(name, items)) if (
+            name.lower() == kind
+        ):
+            return Collection(name, each(inner, items))
+        case (["hashmap", _, _], Store()):
+            return value
         case (["struct" | "enum", inner], Struct() | Enum()) if inner["name"] == value.type.name:
             return value
         case (["function", params, _], Function()) if value.arity == len(params):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -51,6 +51,49 @@ class Map:
         for key, value in other.entries:
             merged = merged.put(key, value)
         return merged
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A set, queue or stack by its name; a set has no value twice."""
+
+    name: str
+    items: tuple[Value, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Entries:
+    """What a store holds, and who wants to know of changes: key, whether there is one, prefix, function."""
+
+    map: Map = field(default_factory=lambda: Map(()))
+    listeners: list[tuple[Value, bool, str, Value]] = field(default_factory=list)
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A reference to a store, or to the entries whose keys begin with a prefix."""
+
+    name: str
+    entries: Entries
+    prefix: str = ""
+
+    def full(self, key: Value) -> Value:
+        """A key as the whole store has it."""
+        return self.prefix + key if isinstance(key, str) else key
+
+    def own(self, key: Value) -> Value:
+        """A key of the whole store as this reference has it; None if it is not in it."""
+        if not self.prefix:
+            return key
+        if isinstance(key, str) and key.startswith(self.prefix):
+            return key.removeprefix(self.prefix)
+        return None
+
+    def shown(self) -> Map:
+        """The entries that this reference sees."""
+        pairs = ((self.own(key), value) for key, value in self.entries.map.entries)
+        return Map(tuple((key, value) for key, value in pairs if key is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +192,15 @@ class Stream:
     end: Value = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline, with the names of its stages and the function that runs it."""
+
+    name: str
+    stages: tuple[str, ...]
+    function: int
+
+
 @dataclass(slots=True, eq=False)
 class Handle:
     """A future (number 0) or a task, which are references: what it is to compute, or who computes it, or its value."""
@@ -162,8 +214,8 @@ class Handle:
 
 
 Value: TypeAlias = (
-    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream | Handle
-    | None
+    bool | int | float | str | Array | Tuple | Map | Struct | Enum | Nothing | Some | Ok | Err | Range | Function | Model | Stream
+    | Handle | Collection | Store | Pipeline | None
 )  # fmt: skip
 
 
@@ -218,6 +270,12 @@ def equal(left: Value, right: Value) -> bool:
                 and left.variant == right.variant
                 and _all_equal(left.fields, right.fields)
             )
+        case Collection("Set", a), Collection("Set", b):
+            return len(a) == len(b) and all(any(same_key(x, y) for y in b) for x in a)
+        case Collection(), Collection():
+            return left.name == right.name and _all_equal(left.items, right.items)
+        case Store(), Store():
+            return left.entries is right.entries and left.prefix == right.prefix
         case (Some(a), Some(b)) | (Ok(a), Ok(b)) | (Err(a), Err(b)):
             return equal(a, b)
         case (Some(), None | Nothing()) | (None | Nothing(), Some()):
@@ -226,6 +284,8 @@ def equal(left: Value, right: Value) -> bool:
             return equal(a, b)  # by wrapping
         case Handle(), Handle():
             return left is right
+        case Pipeline(), Pipeline():
+            return left == right
         case _:
             return False
 
@@ -272,8 +332,8 @@ def sort_order(left: Value, right: Value) -> int:
 
 
 def declared_name(name: str) -> str:
-    """The name that a type is declared with: `Page` of `Page<Hit>`."""
-    return name.partition("<")[0]
+    """The name that a type is declared with: `Page` of `shop::Page<Hit>`."""
+    return name.partition("<")[0].rpartition("::")[2]
 
 
 def type_name(value: Value) -> str:
@@ -293,12 +353,18 @@ def type_name(value: Value) -> str:
             return value.type.name
         case Nothing() | Some():
             return "Option"
+        case Pipeline():
+            return "PipelineRef"
         case Handle(number):
             return "Task" if number else "Future"
         case Model():
             return "ModelBuilder" if value.settings else "ModelRef"
         case Ok() | Err():
             return "Result"
+        case Collection(name):
+            return name
+        case Store():
+            return "HashMapRef"
         case _:
             return type(value).__name__
 
@@ -340,6 +406,10 @@ def _nested(value: Value, depth: int) -> str:
             return json.dumps(value, ensure_ascii=False)
         case Array(items):
             return f"[{all_of(items)}]"
+        case Collection(name, items):
+            return f"Set{{{all_of(items)}}}" if name == "Set" else f"{name}[{all_of(items)}]"
+        case Store(name):
+            return f"<hashmap {name}>"
         case Tuple(items):
             return f"({all_of(items)}{',' if len(items) == 1 else ''})"
         case Map(entries):
@@ -370,6 +440,8 @@ def _nested(value: Value, depth: int) -> str:
             return f"<fn {value.name}>"
         case Model():
             return f"<model {value.name}>"
+        case Pipeline():
+            return f"<pipeline {value.name}>"
         case Handle(number):
             return f"<task {number}>" if number else "<future>"
         case Stream():
@@ -429,7 +501,11 @@ def to_host(value: Value) -> Any:
             return host.Err(to_host(inner))
         case Range():
             return range(value.start, value.stop)
-        case Function() | Model() | Stream() | Handle():
+        case Collection("Set", items):
+            return host.OrderedSet(map(to_host, items))
+        case Collection(_, items):
+            return [to_host(item) for item in items]
+        case Function() | Model() | Stream() | Handle() | Store() | Pipeline():
             return display(value)
         case _:
             return value

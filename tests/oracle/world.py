@@ -10,7 +10,20 @@ from typing import Any
 
 from tests.oracle.decode import decode
 from tests.oracle.machine import Machine, panic
-from tests.oracle.values import Array, Err, Map, Model, Ok, Stream, Struct, Value, display, to_host
+from tests.oracle.values import (
+    Array,
+    Entries,
+    Err,
+    Map,
+    Model,
+    Ok,
+    Store,
+    Stream,
+    Struct,
+    Value,
+    display,
+    to_host,
+)
 
 ENVIRONMENT = {"SET": "here", "EMPTY": ""}
 
@@ -20,6 +33,7 @@ class ScriptedWorld:
         self.emits: list[tuple[str, Any]] = []
         self.printed: list[str] = []
         self.machine: Machine | None = None
+        self.stores: list[Store] = []
 
     def emit(self, channel: str, payload: Value) -> None:
         # An error is sent as its message.
@@ -62,6 +76,12 @@ class ScriptedWorld:
         if name in ("time.sleep", "log.write"):
             return None
         match name, args:
+            case "store.open", (int() as index,):
+                assert self.machine is not None
+                if not self.stores:
+                    declared = self.machine.document["stores"]
+                    self.stores = [Store(each["name"], Entries()) for each in declared]
+                return self.stores[index]
             case "env.read", (str() as variable,):
                 return self.env(variable)
             case "env.has", (str() as variable,):

@@ -19,6 +19,7 @@ from concerto.compiler import compile_source
 from concerto.diagnostics.codes import CODES
 from concerto.diagnostics.render import render
 from concerto.lower.ir import OPERANDS
+from concerto.lower.pipelines import EFFECTS
 from concerto.source import Source
 
 from tests.conftest import ROOT
@@ -37,6 +38,7 @@ MAY_USE = {
     "check": {"syntax", "source", "diagnostics", "_native"},
     "lower": {"check", "syntax", "source"},
     "project": {"source", "diagnostics", ""},
+    "folder": {"source", "diagnostics", "check"},
     "compiler": {
         "source",
         "diagnostics",
@@ -44,11 +46,12 @@ MAY_USE = {
         "check",
         "lower",
         "project",
+        "folder",
         "errors",
         "runtime",
         "",
     },
-    "cache": {"compiler", "diagnostics", "project", "source", ""},
+    "cache": {"compiler", "diagnostics", "folder", "project", "source", ""},
     "errors": {"diagnostics"},
     "values": set(),
     "connection": set(),
@@ -80,7 +83,8 @@ RUST_MAY_USE = {
         "schema",
     },  # `schema` for the violations that an error carries
     "engine": {"vm", "ir", "value", "llm", "schema", "metrics", "config", "chat", "providers"},
-    "runtime": {"ir", "engine", "llm", "config", "metrics", "value", "schema"},
+    # `mock` for the scripts that a builder takes.
+    "runtime": {"ir", "engine", "llm", "config", "metrics", "value", "schema", "mock"},
     "mock": set(),
     "error": {"config", "ir", "value"},  # the public error gathers those of all parts
 }
@@ -139,6 +143,7 @@ def test_only_one_file_uses_the_http_library_and_one_folder_python() -> None:
                 "llm/transport.rs",
                 "llm/pools.rs",
                 "llm/feed.rs",
+                "llm/fetch.rs",
                 "config/url.rs",
             ), relative
         if "pyo3" in text:
@@ -168,7 +173,8 @@ def test_twins_agree() -> None:
     requests = {name for name, _ in _native.requests()}
     for kind, name in library.intrinsics():
         assert name in (natives if kind == "native" else requests), f"{kind} {name}"
-    assert requests == {name for kind, name in library.intrinsics() if kind == "effect"}
+    own = {name for kind, name in library.intrinsics() if kind == "effect"}
+    assert requests == own | {"store.open", *EFFECTS}
     # What models share is no business of the oracle.
     assert set(natives) == {*PURE, *MUTATING, "model.shutdown", "model.spawn"}
     native_records = {

@@ -104,12 +104,16 @@ class Body:
     is_task: bool = False
     is_element: bool = False
     label: str | None = None  # of a `parallel for` whose body this is
+    is_stage: bool = False  # of a pipeline, which takes every error
+    attempts: int = 1  # of the function, by its `@retry`
     leaving: list[Raise] = field(default_factory=list)
     """Where the errors go that leave an element."""
     #: Whether nobody else decides its parameters: not for closures and what can be called from outside.
     owns_params: bool = False
     #: Inside of a further alternative of a pattern.
     shared: SharedNames | None = None
+    #: Collections whose elements a later use must decide.
+    undecided: list[tuple[ast.Node, Type]] = field(default_factory=list)
     #: Empty literals with the types of what they hold, which a later use may decide.
     empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
     demands: Demands = field(default_factory=Demands)
@@ -144,6 +148,10 @@ class Body:
             body = body.outer
         body.empties.append((node, item))
 
+    def tries_of_function(self) -> int:
+        """How often the function around is tried."""
+        return self.outer.tries_of_function() if self.outer else self.attempts
+
     def names(self) -> list[str]:
         """All variables in scope."""
         own = [name for scope in self.scopes for name in scope]
@@ -164,7 +172,8 @@ class Body:
         if self.is_element and self.outer:
             place = self.outer.returns_none()
             return self.leave(place) if place else None
-        return Raise("none") if isinstance(t.resolve(self.result), t.Option) else None
+        is_option = isinstance(t.resolve(self.result), t.Option) and not self.is_stage
+        return Raise("none") if is_option else None
 
     def raising(
         self,
@@ -190,6 +199,8 @@ class Body:
                 error, at, what=what, implicit=implicit, uncaught=uncaught, lenient=lenient
             )
             return self.leave(place)
+        if self.is_stage:
+            return Raise("return")
         if self.is_entry:
             return Raise("fail")
         result = t.resolve(self.result)
@@ -259,8 +270,11 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     """The body of a declared function."""
     from concerto.check.generics import scope
 
-    is_entry = function.name == "main" and function.owner is None
+    is_entry = function.name == "main" and function.owner is None and not function.is_stage
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=node.is_async)
+    body.is_stage = function.is_stage
+    if function.layers and function.layers.retry:
+        body.attempts = function.layers.retry.attempts
     body.scopes.append({})
     body.owns_params = not function.is_pub and checker.functions.get(function.name) is function
     for param in function.params:
@@ -307,7 +321,12 @@ def finish(body: Body, root: ast.Node | None, function: FunctionInfo | None = No
 
 
 def check_unused(body: Body) -> None:
-    """W2001, W2002."""
+    """W2001, W2002, and collections of which nobody ever learned what they hold."""
+    for node, made in body.undecided:
+        if any(isinstance(t.resolve(part), t.Var) for part in t.parts(made)):
+            name = t.show(made).partition("<")[0]
+            message = f"what this `{name}` holds is never known"
+            body.checker.report("E3007", message, node, f"write its type: `let x: {name}<..> = ..`")
     for local in body.locals:
         if local.name.startswith("_"):
             continue

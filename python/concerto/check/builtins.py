@@ -48,6 +48,11 @@ _RECORDS = (
         "error",
         "message: String, kind: String, timeout_seconds: Float, phase: Option<String>",
     ),
+    (
+        "PipelineError",
+        "error",
+        "message: String, kind: String, pipeline: String, stage: String, attempts: Int, cause: Any",
+    ),
     ("JsonError", "error", "message: String, kind: String, line: Int, column: Int, path: String"),
     ("DecodeError", "error", "message: String, kind: String, input: String"),
     ("TimeError", "error", "message: String, kind: String, input: String"),
@@ -134,6 +139,7 @@ PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
 TASK_ERROR = t.Struct("TaskError", "error")
 TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
+PIPELINE_ERROR = t.Struct("PipelineError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")
@@ -148,7 +154,19 @@ TYPES: dict[str, Type] = {
 }
 
 #: Types with arguments, by their number.
-GENERIC = {"Array": 1, "Map": 2, "Option": 1, "Result": 2, "Future": 1, "Task": 1}
+GENERIC = {
+    "Array": 1,
+    "Map": 2,
+    "HashMap": 2,
+    "Option": 1,
+    "Result": 2,
+    "Future": 1,
+    "Task": 1,
+    "PipelineRef": 2,
+}
+
+#: Types of `std::collections`, each with one argument.
+COLLECTIONS = ("Set", "Queue", "Stack")
 
 PRELUDE = (
     "emit", "env", "print", "println", "len", "typeof", "assert", "assert_eq", "assert_ne", "panic", "Some", "None", "Ok", "Err",
@@ -247,6 +265,32 @@ Array.extend!(Array<T>) -> Nil
 Array.clear!() -> Nil
 Array.reverse!() -> Nil
 Array.sort!() -> Nil
+Set.len() -> Int
+Set.is_empty() -> Bool
+Set.contains(T) -> Bool
+Set.union(Set<T>) -> Set<T>
+Set.intersection(Set<T>) -> Set<T>
+Set.difference(Set<T>) -> Set<T>
+Set.symmetric_difference(Set<T>) -> Set<T>
+Set.is_subset(Set<T>) -> Bool
+Set.to_array() -> Array<T>
+Set.insert!(T) -> Bool
+Set.remove!(T) -> Bool
+Set.clear!() -> Nil
+Queue.len() -> Int
+Queue.is_empty() -> Bool
+Queue.peek() -> Option<T>
+Queue.to_array() -> Array<T>
+Queue.enqueue!(T) -> Nil
+Queue.dequeue!() -> Option<T>
+Queue.clear!() -> Nil
+Stack.len() -> Int
+Stack.is_empty() -> Bool
+Stack.peek() -> Option<T>
+Stack.to_array() -> Array<T>
+Stack.push!(T) -> Nil
+Stack.pop!() -> Option<T>
+Stack.clear!() -> Nil
 Map.len() -> Int
 Map.is_empty() -> Bool
 Map.get(K) -> Option<V>
@@ -294,6 +338,10 @@ def receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
             return "Array", {"T": item}
         case t.Map(key, value):
             return "Map", {"K": key, "V": value}
+        case t.Collection(name, item):
+            return name, {"T": item}
+        case t.Store(key, value):
+            return "HashMap", {"K": key, "V": value}
         case t.Option(item):
             return "Option", {"T": item}
         case t.Result(ok, err):
@@ -389,6 +437,10 @@ def generic(name: str, args: list[Type]) -> Type:
             return t.Array(item)
         case "Map", [key, value]:
             return t.Map(key, value)
+        case "HashMap", [key, value]:
+            return t.Store(key, value)
+        case "Set" | "Queue" | "Stack", [item]:
+            return t.Collection(name, item)
         case "Option", [item]:
             return t.Option(item)
         case "Result", [ok, err]:
@@ -397,5 +449,7 @@ def generic(name: str, args: list[Type]) -> Type:
             return t.Future(item)
         case "Task", [item]:
             return t.Task(item)
+        case "PipelineRef", [into, out]:
+            return t.Pipeline(into, out)
         case _:
             raise AssertionError(f"{name} with {len(args)} arguments")

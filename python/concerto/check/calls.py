@@ -27,6 +27,7 @@ from concerto.check.model_calls import (
     stream_method,
 )
 from concerto.check.names import associated
+from concerto.check.pipelines import pipeline_method
 from concerto.check.tasks import check_race
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant
@@ -90,6 +91,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return call_function(body, node, Method(checker.functions[name], {}), expected)
         if library.is_intrinsic(checker, name):
             return library.check_intrinsic(body, node, name, expected)
+        if checker.is_library and name.startswith("_"):
+            return std.check_own(body, node, name)
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
         if name in FORMS:
@@ -118,7 +121,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         return t.UNKNOWN
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
-        checker.report("E2001", f"there is no function `{name}`", path, did_you_mean(name, names))
+        help_ = checker.hint(name, names, path)
+        checker.report("E2001", f"there is no function `{name}`", path, help_)
     return t.UNKNOWN
 
 
@@ -201,7 +205,9 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             return t.STRING
         case "len":
             found = t.resolve(check_expr(body, args[0], None))
-            sized = isinstance(found, t.Array | t.Map | t.Tuple | t.Literals) or found in (
+            sized = isinstance(
+                found, t.Array | t.Map | t.Tuple | t.Literals | t.Collection | t.Store
+            ) or found in (
                 t.STRING,
                 t.RANGE,
                 t.UNKNOWN,
@@ -299,6 +305,8 @@ def _method(
         return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
         return stream_method(body, node, object_, name)
+    if isinstance(receiver, t.Pipeline):
+        return pipeline_method(body, node, object_, name, receiver)
     if isinstance(receiver, t.Task) and name.text in _TASK_METHODS:
         return _task_method(body, node, object_, name.text, receiver)
     if isinstance(receiver, t.Result) and name.text == "context":
@@ -453,6 +461,9 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
             fields = {f.name: f.type for f in checker.structs[found.name].fields_of(found)}
             code = "E3011"
         if name in fields:
+            if found.origin == "struct":
+                info = checker.structs[found.name]
+                checker.may_see(info, info.fields[list(fields).index(name)], node.name)
             checker.facts.fields[id(node)] = list(fields).index(name)
             return fields[name]
         hint = builtins.FIELD_HINTS.get((found.name, name))

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from concerto.check import builtins
 from concerto.check import types as t
+from concerto.check.files import Files
 from concerto.check.types import Future, Steps, Type
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
@@ -55,6 +56,8 @@ class FieldInfo:
     json: str | None = None
     checks: dict[str, Any] = field(default_factory=dict)
     coerce: bool = False
+    is_pub: bool = False
+    span: Span | None = None
 
     @property
     def json_name(self) -> str:
@@ -163,6 +166,17 @@ class ConnectionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """A `hashmap`; `path` is the file that keeps its entries, if it has one."""
+
+    name: str
+    type: Type
+    path: str | None
+    span: Span
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestFacts:
     """What the project's manifest declares, unchecked; tables of connections by name."""
 
@@ -215,6 +229,8 @@ class FunctionInfo:
     direct: tuple[str, str] | None = None
     #: What its decorators put around it.
     layers: Layers | None = None
+    #: A stage of a pipeline: whatever its result is, it may fail with any error.
+    is_stage: bool = False
     type_params: tuple[t.Opaque, ...] = ()
     own: int = 0
     owner: ImplInfo | TraitInfo | None = None
@@ -274,6 +290,31 @@ class Layers:
     places: dict[str, ast.Decorator] = field(default_factory=dict)
     #: Those of the library that do it.
     functions: dict[str, FunctionInfo] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class StageInfo:
+    """A stage: its parameter, what it hands on, and how what it is given becomes its parameter."""
+
+    name: str
+    node: ast.Stage
+    param: ParamInfo
+    output: Type
+    function: FunctionInfo
+    steps: Steps = ()
+
+
+@dataclass(slots=True)
+class PipelineInfo:
+    """A pipeline; `steps` make the output of the last stage its own, `runner` is the function of the library that repeats stages."""
+
+    name: str
+    node: ast.Pipeline
+    stages: list[StageInfo]
+    input: Type
+    output: Type
+    steps: Steps = ()
+    runner: FunctionInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,12 +472,14 @@ class CheckedProgram:
     """A program without errors, ready to be lowered."""
 
     source: Source
+    """The whole text; spans are places in it."""
     module: ast.Module
     facts: Facts
     structs: dict[str, StructInfo]
     enums: dict[str, EnumInfo]
     connections: dict[str, ConnectionInfo]
     models: dict[str, ModelInfo]
+    stores: dict[str, StoreInfo]
     functions: dict[str, FunctionInfo]
     constants: dict[str, tuple[Type, Any]]
     top: list[ast.Statement]
@@ -449,6 +492,9 @@ class CheckedProgram:
     schemas: list[t.Struct]
     kept: list[ast.Module]
     """Trees that facts refer to by identity."""
+    files: Files
+    exports: dict[str, str]
+    """Functions of other modules that the entry file makes public: their full names."""
     manifest: ManifestFacts | None = None
 
 
@@ -571,6 +617,16 @@ class CallJoin:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPipeline:
+    """`run` or `stages` of a pipeline, which is known by name or comes from a value."""
+
+    method: str
+    pipeline: PipelineInfo | None
+    receiver: ast.Expr
+    input: ast.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """A built-in record; a field is an expression, a constant text, or None."""
 
@@ -645,6 +701,20 @@ class ModelName:
     """A declared model as a value."""
 
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineName:
+    """A declared pipeline as a value."""
+
+    pipeline: PipelineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class StoreName:
+    """A declared store as a value, by its number."""
+
+    index: int
 
 
 @dataclass(frozen=True, slots=True)

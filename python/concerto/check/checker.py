@@ -1,7 +1,8 @@
-"""The check of one file, from its declarations to its function bodies."""
+"""The check of a program, from its declarations to its function bodies."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from concerto.check import types as t
@@ -10,16 +11,21 @@ from concerto.check.checked import (
     ConnectionInfo,
     EnumInfo,
     Facts,
+    FieldInfo,
     FunctionInfo,
     ImplInfo,
     ManifestFacts,
     ModelInfo,
+    PipelineInfo,
+    StoreInfo,
     StructInfo,
     TraitInfo,
     Use,
 )
+from concerto.check.found import Finder, no_files
+from concerto.check.link import Linked, link
 from concerto.check.types import Type
-from concerto.diagnostics.model import Diagnostic, Label
+from concerto.diagnostics.model import Diagnostic, Label, did_you_mean
 from concerto.source import Source, Span
 from concerto.syntax import ast
 
@@ -30,11 +36,19 @@ if TYPE_CHECKING:
 class Checker:
     """Tables and diagnostics that all parts of the check share."""
 
-    def __init__(self, source: Source, module: ast.Module, manifest: Source | None = None) -> None:
-        #: The text that is being checked: the program, or for a while the manifest.
+    def __init__(
+        self,
+        source: Source,
+        module: ast.Module,
+        manifest: Source | None = None,
+        linked: Linked | None = None,
+    ) -> None:
+        #: The text that is being checked: the whole program, or for a while the manifest.
         self.source = source
         self.manifest = manifest
         self.module = module
+        #: The modules of the program.
+        self.linked = linked
         self.diagnostics: list[Diagnostic] = []
         self.facts = Facts()
         self.structs: dict[str, StructInfo] = {}
@@ -42,8 +56,10 @@ class Checker:
         self.aliases: dict[str, ast.TypeAlias] = {}
         self.connections: dict[str, ConnectionInfo] = {}
         self.models: dict[str, ModelInfo] = {}
+        self.stores: dict[str, StoreInfo] = {}
         self.functions: dict[str, FunctionInfo] = {}
         self.constants: dict[str, tuple[Type, object]] = {}
+        self.pipelines: dict[str, PipelineInfo] = {}
         #: Functions of the library that the program uses, and the trees that facts refer to.
         self.library: dict[str, FunctionInfo] = {}
         self.kept: list[ast.Module] = []
@@ -103,6 +119,43 @@ class Checker:
             self.report("E2005", message, last.name)
         self.circular.update([*self.evaluating, name])
 
+    def hint(self, name: str, candidates: Iterable[str], at: ast.Node) -> str | None:
+        """The help line for an unknown name: close ones that are visible at a place, as they are written there."""
+        names = list(candidates)
+        return self.linked.hint(name, names, at.span) if self.linked else did_you_mean(name, names)
+
+    def may_see(self, info: StructInfo, field: FieldInfo, at: ast.Node) -> bool:
+        """Whether a field may be used at a place; reports it if not (6.8)."""
+        home = info.name.partition("<")[0].split("::")[:-1]
+        if field.is_pub or info.origin != "struct" or not home or self.linked is None:
+            return True
+        if self.linked.may_see(tuple(home), at.span):
+            return True
+        related = (Label(field.span, "declared here without `pub`"),) if field.span else ()
+        help_ = f"write `pub {field.name}` there"
+        message = f"the field `{field.name}` of `{info.name}` is private"
+        self.report("E2008", message, at, help_, related)
+        return False
+
+    def is_foreign(self, name: str, at: ast.Node) -> bool:
+        """Whether a declaration with this full name stands in another module than a place."""
+        module = self.linked.module_at(at.span) if self.linked else None
+        return module is not None and module.path != tuple(name.split("::")[:-1])
+
+    def may_call(self, function: FunctionInfo, at: ast.Node) -> None:
+        """Reports a method of a type that is private to the module of its `impl` (6.10)."""
+        owner = function.owner
+        if self.linked is None or function.is_pub or function.node is None:
+            return
+        if not isinstance(owner, ImplInfo) or owner.trait is not None:
+            return
+        home = self.linked.module_at(owner.node.span)
+        if home is None or self.linked.may_see(home.path, at.span):
+            return
+        related = (Label(function.node.name.span, "declared here without `pub`"),)
+        help_ = f"write `pub` before `fn {function.node.name}` there"
+        self.report("E2008", f"the function `{function.name}` is private", at, help_, related)
+
     def not_yet(self, what: str, at: ast.Node | Span) -> None:
         """A form that the language has and this release does not compile."""
         self.report(
@@ -119,17 +172,25 @@ class Checker:
 
 
 def check(
-    source: Source, module: ast.Module, manifest: ManifestFacts | None = None
+    source: Source,
+    module: ast.Module,
+    manifest: ManifestFacts | None = None,
+    find: Finder = no_files,
 ) -> tuple[CheckedProgram, list[Diagnostic]]:
-    """The checked program, which may be lowered if no diagnostic is an error."""
+    """The checked program, which may be lowered if no diagnostic is an error. `find` looks for the files of modules."""
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
     from concerto.check.instances import check_instances
+    from concerto.check.pipelines import check_pipelines
     from concerto.check.validators import check_validators
 
-    checker = Checker(source, module, manifest.source if manifest else None)
+    linked = link(source, module, find)
+    source, module = linked.files.whole, linked.tree
+    checker = Checker(source, module, manifest.source if manifest else None, linked)
+    checker.refused |= linked.refused
     top = collect(checker, manifest)
     check_bodies(checker, top)
+    check_pipelines(checker)
     check_validators(checker)
     check_instances(checker)
     program = CheckedProgram(
@@ -140,6 +201,7 @@ def check(
         enums=checker.enums,
         connections=checker.connections,
         models=checker.models,
+        stores=checker.stores,
         functions=checker.functions,
         constants=checker.constants,
         top=top,
@@ -151,5 +213,8 @@ def check(
         impls=checker.impls,
         schemas=checker.schemas,
         kept=checker.kept,
+        files=linked.files,
+        exports=linked.exports,
     )
-    return program, checker.diagnostics
+    found = [linked.files.located(diagnostic) for diagnostic in checker.diagnostics]
+    return program, [*linked.diagnostics, *found]

@@ -20,6 +20,7 @@ from concerto.check.decorators import (
     read_deprecated,
     warn_deprecated,
 )
+from concerto.check.exposed import check_exposed
 from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.functions import declare_function
 from concerto.check.generics import apply, check_declared, scope, type_params, wrong_count
@@ -34,17 +35,17 @@ from concerto.check.impls import (
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.outside import KINDS, check_outside
+from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import check_schemas, read_fields, read_struct
+from concerto.check.std_types import collection_type
+from concerto.check.stores import declare_store
 from concerto.check.traits import is_key
 from concerto.check.types import Type
-from concerto.diagnostics.model import Label, did_you_mean
+from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast
 
-_FORMS = {
-    ast.Use: "an import",
-    ast.Mod: "a module",
-    ast.Pipeline: "a pipeline",
+_FORMS: dict[type[ast.Declaration], str] = {
     ast.Store: "a store",
 }
 
@@ -82,6 +83,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
             check_model(checker, item)
     check_declared(checker)
     check_schemas(checker)
+    check_exposed(checker, named)
     read_function_decorators(checker)
     return top
 
@@ -94,29 +96,34 @@ def _reading_order(item: ast.Declaration) -> int:
 
 def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
     _decorators(checker, item)
-    form = _FORMS.get(type(item))
+    form = None if _is_hashmap(item) else _FORMS.get(type(item))
     if form:
         checker.not_yet(form, _head(item))
         name = getattr(item, "name", None)
-        checker.refused.update([name.text] if name else _imported(item))
-        if isinstance(item, ast.Mod):
-            for inner in item.items or ():
-                if isinstance(inner, ast.Connect):
-                    _not_module_scope(checker, inner)
+        if name:
+            checker.refused.add(name.text)
         return
     name = getattr(item, "name", None)
     if name is None or isinstance(item, ast.Connect):
         return
-    is_trait = isinstance(item, ast.Trait) and name.text in BUILT_IN_TRAITS
-    if is_trait or is_built_in_name(name.text):
+    short = name.text.rpartition("::")[2]
+    is_trait = isinstance(item, ast.Trait) and short in BUILT_IN_TRAITS
+    if is_trait or is_built_in_name(short):
         what = "trait" if is_trait else "type"
-        checker.report("E2003", f"`{name}` is a built-in {what}", name, "choose another name")
+        checker.report("E2003", f"`{short}` is a built-in {what}", name, "choose another name")
+    elif short in builtins.PRELUDE:
+        help_ = "here it stands for yours; choose another name to use both"
+        checker.report("W2005", f"`{short}` hides what is always there", name, help_)
     if name.text in declared:
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
     declared.setdefault(name.text, name.span)
     if type(item) in KINDS:
         checker.outside.setdefault(name.text, KINDS[type(item)])
+
+
+def _is_hashmap(item: ast.Declaration) -> bool:
+    return isinstance(item, ast.Store) and item.kind == "hashmap"
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
@@ -126,7 +133,10 @@ def _decorators(checker: Checker, item: ast.Declaration) -> None:
     if said is not None and name is not None:
         checker.deprecated[name.text] = said
     if (
-        isinstance(item, ast.Schema | ast.Struct | ast.Model | ast.Tool | ast.Mcp | ast.Agent)
+        isinstance(
+            item,
+            ast.Schema | ast.Struct | ast.Model | ast.Pipeline | ast.Tool | ast.Mcp | ast.Agent,
+        )
         or type(item) in _FORMS
     ):
         return
@@ -142,26 +152,6 @@ def _decorators(checker: Checker, item: ast.Declaration) -> None:
 def _head(item: ast.Declaration) -> ast.Node | Span:
     name: ast.Name | None = getattr(item, "name", None)
     return name or Span(item.span.start, min(item.span.end, item.span.start + 4))
-
-
-def _imported(item: ast.Declaration) -> list[str]:
-    if not isinstance(item, ast.Use):
-        return []
-    pending, names = [item.tree], []
-    while pending:
-        tree = pending.pop()
-        pending.extend(tree.group or ())
-        names.append((tree.alias or tree.path.names[-1]).text)
-    return names
-
-
-def _not_module_scope(checker: Checker, item: ast.Connect) -> None:
-    checker.report(
-        "E4001",
-        "a connection is declared at module scope",
-        item.name,
-        "move it out of the module block",
-    )
 
 
 def _types(checker: Checker, item: ast.Declaration) -> None:
@@ -211,6 +201,9 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             if enum.span == item.name.span:
                 with scope(checker, {param.name: param for param in enum.type_params}):
                     enum.variants.extend(_variant(checker, variant) for variant in item.variants)
+        case ast.Pipeline():
+            if item.name.text not in checker.pipelines:
+                declare_pipeline(checker, item)
         case ast.Function():
             declare_function(checker, item)
         case ast.Trait() if item.name.text in checker.traits:
@@ -223,6 +216,8 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             with scope(checker, {param.name: param for param in params}):
                 written_type(checker, item.type)
             checker.resolving.pop()
+        case ast.Store(kind="hashmap"):
+            declare_store(checker, item)
         case ast.Const():
             declared_constant(checker, item.name.text)
         case _:
@@ -267,11 +262,16 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         if node.args:
             wrong_count(checker, name, 0, len(node.args), node)
         return checker.opaque[name]
+    collection = collection_type(checker, name)
     args = [written_type(checker, arg) for arg in node.args]
     if name in checker.outside:
         checker.not_yet(f"{checker.outside[name]} as a type", node)
         return t.UNKNOWN
-    wanted = _arguments_of(checker, name)
+    if collection and len(args) == 1:
+        if collection == "Set" and not is_key(checker, args[0]):
+            checker.report("E3036", f"`{t.show(args[0])}` cannot be in a set", node.args[0])
+        return t.Collection(collection, args[0])
+    wanted = 1 if collection else _arguments_of(checker, name)
     if wanted is None:
         _unknown_type(checker, node, name)
         return t.UNKNOWN
@@ -279,7 +279,7 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         wrong_count(checker, name, wanted, len(args), node)
         return t.UNKNOWN
     if name in builtins.GENERIC:
-        if name == "Map" and not is_key(checker, args[0]):
+        if name in ("Map", "HashMap") and not is_key(checker, args[0]):
             help_ = f"write `{t.show(args[0])}: Hash`" if isinstance(args[0], t.Opaque) else None
             message = f"`{t.show(args[0])}` cannot be a map key"
             checker.report("E3036", message, node.args[0], help_)
@@ -318,9 +318,11 @@ def _unknown_type(checker: Checker, node: ast.NamedType, name: str) -> None:
             *checker.enums,
             *checker.aliases,
         ]
-        hint = did_you_mean(name, names)
+        hint = checker.hint(name, names, node.path)
         if name == "Self":
             hint = "it stands for the type of an `impl` or trait"
+        elif name in builtins.COLLECTIONS:
+            hint = f"write `use std::collections::{name};`"
         checker.report("E2002", f"there is no type `{name}`", node.path, hint)
 
 

@@ -21,6 +21,7 @@ _ARGUMENTS: dict[str, dict[str, Type]] = {
     },
     "timeout": {"seconds": t.FLOAT, "ms": t.INT, "scope": t.STRING},
     "log": {"channel": t.STRING},
+    "cache": {"ttl_seconds": t.INT, "max_entries": t.INT},
 }
 _BACKOFFS = ("none", "linear", "exponential")
 _CLASSES = ("rate_limit", "server_error", "timeout")
@@ -63,7 +64,8 @@ def read_arguments(checker: Checker, decorator: ast.Decorator) -> Given | None:
     return given if len(checker.diagnostics) == errors else None
 
 
-def _in_range(checker: Checker, given: Given, name: str, low: int, high: int) -> None:
+def in_range(checker: Checker, given: Given, name: str, low: int, high: int) -> None:
+    """E3032 for a number outside of its range."""
     if name in given:
         value, arg = given[name]
         if not low <= value <= high:
@@ -75,9 +77,9 @@ def retry_policy(checker: Checker, given: Given, *, of_calls: bool) -> dict[str,
 
     `of_calls` fail in classes; what functions fail with has any kind.
     """
-    _in_range(checker, given, "max", 1, 100)
-    _in_range(checker, given, "delay_ms", 0, 600_000)
-    _in_range(checker, given, "max_delay_ms", 0, 3_600_000)
+    in_range(checker, given, "max", 1, 100)
+    in_range(checker, given, "delay_ms", 0, 600_000)
+    in_range(checker, given, "max_delay_ms", 0, 3_600_000)
     policy: dict[str, Any] = {"max_attempts": 3, "backoff": "exponential"}
     names = {"max": "max_attempts", "delay_ms": "initial_delay_ms", "on": "retry_on"}
     for word, (value, _) in given.items():

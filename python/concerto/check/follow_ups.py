@@ -1,8 +1,9 @@
-"""One mistake, one message: what is left out of the diagnostics of a file because another one of them may be its cause."""
+"""One mistake, one message: what is left out of the diagnostics of a program because another one of them may be its cause."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 
 from concerto.diagnostics.model import Diagnostic
 from concerto.source import Source, Span
@@ -14,33 +15,53 @@ _UNUSED = frozenset(["W2001", "W2002", "W2004", "W2007"])
 _INCOMPLETE = frozenset(["E3029", "E3031"])
 
 
-def without_follow_ups(
-    source: Source, module: ast.Module, syntax: list[Diagnostic], found: list[Diagnostic]
-) -> list[Diagnostic]:
-    """The diagnostics of a file: those of its text, and those of its check that stand on their own.
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file as it was read, with what is wrong with its text."""
+
+    source: Source
+    module: ast.Module
+    syntax: tuple[Diagnostic, ...]
+
+
+def without_follow_ups(files: list[Parsed], found: list[Diagnostic]) -> list[Diagnostic]:
+    """The diagnostics of a program: those of its texts, and those of its check that stand on their own.
 
     Beside an error in the same declaration a warning is held back, and beside any error one about something unused.
     """
-    items = _Items(module)
-    unreadable = {each.primary.span for each in syntax}
-    damaged = {items.of(span) for span in module.damaged}
-    refused = {items.of(each.primary.span) for each in syntax if each.is_error}
+    syntax = [each for file in files for each in file.syntax]
     errors = [each for each in (*syntax, *found) if each.is_error]
-    wrong = {items.of(each.primary.span) for each in errors if each.source == source}
+    parts = {file.source.path: _Part(file, errors) for file in files}
 
     def stands(each: Diagnostic) -> bool:
         if errors and each.code in _UNUSED:
             return False
-        if each.source != source:
-            return True
-        item = items.of(each.primary.span)
-        if not each.is_error:
-            return item not in wrong
-        if each.primary.span in unreadable or (item in damaged and each.code in _INCOMPLETE):
-            return False
-        return not (item in refused and isinstance(items.node(item), ast.Use))
+        part = parts.get(each.source.path)
+        return part is None or part.stands(each)
 
     return [*syntax, *(each for each in found if stands(each))]
+
+
+class _Part:
+    """One file, and which of its declarations are wrong."""
+
+    def __init__(self, file: Parsed, errors: list[Diagnostic]) -> None:
+        self.items = items = _Items(file.module)
+        self.unreadable = {each.primary.span for each in file.syntax}
+        self.damaged = {items.of(span) for span in file.module.damaged}
+        self.refused = {items.of(each.primary.span) for each in file.syntax if each.is_error}
+        here = [each for each in errors if each.source.path == file.source.path]
+        self.wrong = {items.of(each.primary.span) for each in here}
+
+    def stands(self, each: Diagnostic) -> bool:
+        """Whether a diagnostic of the check is no consequence of another one."""
+        item = self.items.of(each.primary.span)
+        if not each.is_error:
+            return item not in self.wrong
+        unread = item in self.damaged and each.code in _INCOMPLETE
+        if each.primary.span in self.unreadable or unread:
+            return False
+        return not (item in self.refused and isinstance(self.items.node(item), ast.Use))
 
 
 class _Items:

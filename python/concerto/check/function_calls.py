@@ -24,6 +24,8 @@ def call_function(
     """The type of a call. Type arguments are those written, else the arguments tell them, else the expected type."""
     function = method.function
     warn_function(body.checker, function, node.callee)
+    name = node.callee.name if isinstance(node.callee, ast.FieldAccess) else node.callee
+    body.checker.may_call(function, name)
     meaning: dict[str, Type] = {param.name: t.Var() for param in function.type_params}
     meaning |= method.meaning
     _state(body, node, function, meaning)

@@ -147,6 +147,11 @@ def _check_own(checker: Checker, info: ImplInfo) -> None:
         help_ = f"declare a trait with the methods and write `impl Trait for {shown} {{ .. }}`"
         checker.report("E2010", f"`{shown}` is {what}", node.type, help_)
         return
+    if checker.is_foreign(target.name, node):
+        message = f"`{target.name}` is declared in another module"
+        help_ = "write the block there, or declare a trait here and implement it"
+        checker.report("E2010", message, node.type, help_)
+        return
     for other in checker.impls:
         if other.trait is None and overlap(other.target, target):
             for method in info.methods.values():

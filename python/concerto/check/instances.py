@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from concerto.check import library
 from concerto.check import types as t
 from concerto.check.checked import FunctionInfo, Need, Use
 from concerto.check.checker import Checker
@@ -22,6 +23,8 @@ def check_instances(checker: Checker) -> None:
         args = tuple(t.settled(arg) for arg in use.args)
         if any(t.contains(arg, t.UNKNOWN) for arg in args):
             continue
+        if use.function.owner is checker.traits.get("Error"):
+            library.find(checker, "Error", "message")  # that of built-in errors
         try:
             function, args = dispatch(checker, use.function, args)
         except LookupError:

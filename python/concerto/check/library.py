@@ -270,12 +270,15 @@ def _method(
     result: Type,
 ) -> Type:
     from concerto.check.places import must_be_mutable
+    from concerto.check.stores import check_update
 
     method = function.name.split("_", 1)[1]
     slots = bind_arguments(body, node, method, function.params[1:], types[1:])
     if changes(function):
         must_be_mutable(body, receiver, "changed")
     has_value = _CHANGE.get(function.name, True)
+    if function.name == "hashmap_update":
+        check_update(body, node)
     for key in _keys(result):
         if not t.is_hashable(key):
             body.checker.report("E3036", f"`{t.show(key)}` cannot be a map key", node.callee)
@@ -290,4 +293,7 @@ def _keys(type_: Type) -> list[Type]:
     """The types of keys of the maps inside of a type."""
     type_ = t.resolve(type_)
     own = [t.resolve(type_.key)] if isinstance(type_, t.Map) else []
+    own += (
+        [t.resolve(type_.item)] if isinstance(type_, t.Collection) and type_.name == "Set" else []
+    )
     return own + [key for part in t.parts(type_) for key in _keys(part)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import FieldInfo, UnitVariant, struct_info
+from concerto.check.checked import FieldInfo, StructInfo, UnitVariant, struct_info
 from concerto.check.decorators import warn_deprecated
 from concerto.check.generics import written_struct
 from concerto.check.lints import check_keys
@@ -47,7 +47,7 @@ def check_struct(body: Body, node: ast.StructLiteral, expected: Type | None) -> 
         return t.UNKNOWN
     if info.type_params and undecided_args(found):
         found = written_struct(found.name, expected) or found
-    _fields(body, node, info.fields_of(found), info.name)
+    _fields(body, node, info.fields_of(found), info.name, info)
     return found
 
 
@@ -69,7 +69,7 @@ def _unknown_struct(body: Body, node: ast.StructLiteral, found: Type | None) -> 
     elif found is None and isinstance(methods.named_type(checker, path.names[0].text), t.Enum):
         unknown_variant(checker, path)
     elif found is None and path.names[0].text not in checker.refused:
-        help_ = did_you_mean(str(path), list(checker.structs))
+        help_ = checker.hint(str(path), checker.structs, path)
         checker.report("E2002", f"there is no struct `{path}`", path, help_)
 
 
@@ -84,7 +84,13 @@ def _variant(body: Body, node: ast.StructLiteral, variant: Variant) -> Type:
     return variant.type
 
 
-def _fields(body: Body, node: ast.StructLiteral, declared: list[FieldInfo], name: str) -> None:
+def _fields(
+    body: Body,
+    node: ast.StructLiteral,
+    declared: list[FieldInfo],
+    name: str,
+    info: StructInfo | None = None,
+) -> None:
     """E2004, E3011, E3012."""
     from concerto.check.exprs import check_expr
 
@@ -97,6 +103,8 @@ def _fields(body: Body, node: ast.StructLiteral, declared: list[FieldInfo], name
             checker.report("E2004", f"the field `{word}` is given twice", field.name)
         given.add(word)
         wanted = fields[word].type if word in fields else None
+        if wanted is not None and info is not None:
+            checker.may_see(info, fields[word], field.name)
         if wanted is None and fields:
             help_ = did_you_mean(word, list(fields))
             checker.report("E3011", f"`{name}` has no field `{word}`", field.name, help_)

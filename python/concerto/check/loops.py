@@ -61,7 +61,12 @@ def item_type(body: Body, node: ast.For, found: Type) -> Type:
             item = inner
         case t.Simple("Range"):
             item = t.INT
-        case t.Map(key, value):
+        case t.Collection("Set" | "Queue", inner):
+            item = inner
+        case t.Collection():
+            message = f"`{t.show(found)}` is not iterable"
+            checker.report("E3024", message, node.iterable, "use `.to_array()`: bottom to top")
+        case t.Map(key, value) | t.Store(key, value):
             item = t.Tuple((key, value))
             if not isinstance(node.pattern, ast.TuplePattern):
                 checker.report(

@@ -165,15 +165,14 @@ def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Typ
         return t.Result(result, builtins.LLM_ERROR)
     if not messages:
         _prompt(body, args[0])
-    if typed:
-        _warn_of_layers(body, node, model)
+    _warn_of_layers(body, node, model, typed=typed)
     retry = args[1] if typed else None
     checker.facts.calls[id(node)] = CallModel(model, _ASKING[method], args[0], schema, retry)
     return t.Result(result, builtins.LLM_ERROR)
 
 
-def _warn_of_layers(body: Body, node: ast.Call, model: ast.Expr) -> None:
-    """W4012: requests of a typed call, if each round and each attempt in it fails."""
+def _warn_of_layers(body: Body, node: ast.Call, model: ast.Expr, *, typed: bool) -> None:
+    """W4012: requests of a call, if each attempt, each round of a typed one, and each attempt of the function around fails."""
     while isinstance(model, ast.Call) and isinstance(model.callee, ast.FieldAccess):
         model = model.callee.object
     name = body.checker.facts.names.get(id(model))
@@ -184,9 +183,16 @@ def _warn_of_layers(body: Body, node: ast.Call, model: ast.Expr) -> None:
     own = info.fields.get("retry_policy")
     policy = own if own is not None else connection.fields.get("retry", {}) if connection else {}
     attempts = policy.get("max_attempts", 1)
-    rounds = (own or {}).get("max_attempts", 3)
-    if isinstance(attempts, int) and isinstance(rounds, int) and attempts * rounds > _MOST_REQUESTS:
-        message = f"this call may send {attempts * rounds} requests: {attempts} attempts in each of {rounds} rounds"
+    rounds = (own or {}).get("max_attempts", 3) if typed else 1
+    tries = body.tries_of_function()
+    if not isinstance(attempts, int) or not isinstance(rounds, int):
+        return
+    if attempts * rounds * tries > _MOST_REQUESTS:
+        parts = [f"{attempts} attempts"]
+        parts += [f"in each of {rounds} rounds"] if typed else []
+        parts += [f"in each of {tries} attempts of `@retry`"] if tries > 1 else []
+        total = attempts * rounds * tries
+        message = f"this call may send {total} requests: {' '.join(parts)}"
         place = node.callee.name if isinstance(node.callee, ast.FieldAccess) else node
         body.checker.report("W4012", message, place, "lower the attempts")
 

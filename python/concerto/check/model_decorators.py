@@ -1,4 +1,4 @@
-"""Decorators of models: `@retry`, `@timeout` and `@log` (library reference 8). They become fields of the model."""
+"""Decorators of models: `@retry`, `@timeout`, `@log` and `@cache` (library reference 8). They become fields of the model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from concerto.check.checker import Checker
 from concerto.check.decorator_arguments import (
+    Given,
+    in_range,
     log_channel,
     read_arguments,
     retry_policy,
@@ -18,6 +20,7 @@ from concerto.source import Span
 from concerto.syntax import ast
 
 _ALLOWED = frozenset(("deprecated", "retry", "timeout", "log", "cache"))
+_LONGEST_TTL = 31_536_000
 
 
 def read_model_decorators(
@@ -28,9 +31,6 @@ def read_model_decorators(
         name = decorator.name.text
         if name == "deprecated":
             check_deprecated(checker, decorator)
-            continue
-        if name == "cache":
-            checker.not_yet("the decorator `@cache`", decorator)
             continue
         given = read_arguments(checker, decorator)
         if given is None:
@@ -51,5 +51,20 @@ def read_model_decorators(
                 deadline = time_limit(checker, decorator, given)
                 if deadline is not None:
                     fields["deadline_ms"] = deadline
+            case "cache":
+                cache = _cache(checker, decorator, given)
+                if cache is not None:
+                    fields["cache"] = cache
             case _:
                 fields["log"] = log_channel(checker, given)
+
+
+def _cache(checker: Checker, decorator: ast.Decorator, given: Given) -> dict[str, int] | None:
+    """How long answers are kept, in seconds, and how many."""
+    if "ttl_seconds" not in given:
+        help_ = "write how long answers are kept: `@cache(ttl_seconds: 300)`"
+        wrong(checker, "`@cache` needs `ttl_seconds`", decorator, help_)
+        return None
+    in_range(checker, given, "ttl_seconds", 1, _LONGEST_TTL)
+    in_range(checker, given, "max_entries", 1, 1_000_000)
+    return {"max_entries": 1000} | {word: value for word, (value, _) in given.items()}

@@ -10,6 +10,8 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    PipelineName,
+    StoreName,
     UnitVariant,
     Use,
     VariantFunction,
@@ -22,6 +24,7 @@ from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
+from concerto.syntax.walk import children
 
 
 def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | None) -> Type:
@@ -46,6 +49,13 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in checker.models:
         checker.facts.names[id(node)] = ModelName(name)
         return t.MODEL
+    if name in checker.pipelines:
+        pipeline = checker.pipelines[name]
+        checker.facts.names[id(node)] = PipelineName(pipeline)
+        return t.Pipeline(pipeline.input, pipeline.output)
+    if name in checker.stores:
+        checker.facts.names[id(node)] = StoreName(checker.stores[name].index)
+        return checker.stores[name].type
     if name in checker.functions:
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
@@ -60,10 +70,34 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.constants,
             *checker.functions,
             *checker.models,
+            *checker.pipelines,
+            *checker.stores,
             *builtins.PRELUDE,
         ]
-        checker.report("E2001", f"there is no `{name}`", node, did_you_mean(name, names))
+        help_ = _top_level(body, name) or checker.hint(name, names, node)
+        checker.report("E2001", f"there is no `{name}`", node, help_)
     return t.UNKNOWN
+
+
+def _top_level(body: Body, name: str) -> str | None:
+    """The help line for a variable of the top-level statements, which functions do not see."""
+    lets = [item for item in body.checker.module.items if isinstance(item, ast.Let)]
+    if body.at_top or not any(name in _bound(item.pattern) for item in lets):
+        return None
+    return f"`{name}` is a variable of the top level: pass it to the function, or make it a `const`"
+
+
+def _bound(pattern: ast.Node) -> list[str]:
+    """The names that a pattern may bind."""
+    match pattern:
+        case ast.PathPattern(path=path) if len(path.names) == 1:
+            return [path.names[0].text]
+        case ast.BindPattern(name=name, inner=inner):
+            return [name.text, *_bound(inner)]
+        case ast.FieldPattern(name=name, pattern=None):
+            return [name.text]
+        case _:
+            return [name for child in children(pattern) for name in _bound(child)]
 
 
 def _self(body: Body, node: ast.SelfExpr) -> Type:
@@ -121,6 +155,7 @@ def function_value(body: Body, node: ast.PathExpr, method: Method, expected: Typ
     """A function as a value; a generic one takes its type arguments from the place where it goes."""
     function = method.function
     warn_function(body.checker, function, node.path)
+    body.checker.may_call(function, node.path)
     meaning = {param.name: t.Var() for param in function.type_params} | method.meaning
     type_ = t.Function(
         tuple(t.substitute(param.type, meaning) for param in function.params),

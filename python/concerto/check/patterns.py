@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concerto.check import builtins, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body, SharedNames
-from concerto.check.checked import ConstantName, Local, TypePattern, UnitVariant
+from concerto.check.checked import ConstantName, Local, StructInfo, TypePattern, UnitVariant
 from concerto.check.coverage import missing_forms
 from concerto.check.forms import form_of
 from concerto.check.generics import written_struct
@@ -326,15 +326,16 @@ class _Binder:
         elif isinstance(struct, t.Struct) and struct.name in checker.structs:
             wanted = written_struct(struct.name, type_) or struct
             self.expect(pattern, type_, wanted)
-            declared = checker.structs[struct.name].fields_of(wanted)
-            fields = {each.name: each.type for each in declared}
+            info = checker.structs[struct.name]
+            fields = {each.name: each.type for each in info.fields_of(wanted)}
+            _visible(self.body, pattern, info)
         elif len(pattern.path.names) == 2:
             found = self.find_variant(pattern.path, type_)
             if found:
                 variant, self.facts.patterns[id(pattern)] = found
                 fields = {each.name: each.type for each in variant.fields}
         elif name not in checker.refused:
-            help_ = did_you_mean(name, list(checker.structs))
+            help_ = checker.hint(name, checker.structs, pattern.path)
             checker.report("E2002", f"there is no type `{name}`", pattern.path, help_)
         if fields is None:
             fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
@@ -384,6 +385,14 @@ class _Binder:
             help_ = f"add `{missing[0]}`, or `..` for the rest"
             count = f"{len(missing)} field{'s' if len(missing) != 1 else ''}"
             self.checker.report("E3027", f"the pattern leaves out {count}", pattern, help_)
+
+
+def _visible(body: Body, pattern: ast.StructPattern, info: StructInfo) -> None:
+    """Fields may be private to another module."""
+    fields = {each.name: each for each in info.fields}
+    for field in pattern.fields:
+        if field.name.text in fields:
+            body.checker.may_see(info, fields[field.name.text], field.name)
 
 
 def _is_llm_variant(path: ast.Path) -> bool:

@@ -6,6 +6,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
 from concerto.check.closures import mark_changed
 from concerto.check.operators import NUMBERS
+from concerto.check.stores import check_store_assign, check_store_index
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -30,8 +31,12 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
     name = "self" if isinstance(root, ast.SelfExpr) else str(root.path)
     local = body.find(name)
     if local is None:
+        if _is_in_store(body, node, what):
+            return
         if isinstance(root, ast.PathExpr) and name in body.checker.constants:
             body.checker.report("E2006", f"the constant `{root.path}` cannot be {what}", node)
+        return
+    if _is_in_store(body, node, what):
         return
     local.mutated = True
     part: ast.Expr = node
@@ -59,6 +64,20 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
         body.checker.report("E2006", message, node, help_, related_declaration(local))
 
 
+def _is_in_store(body: Body, node: ast.Expr, what: str) -> bool:
+    """Whether a place is an entry of a store, or a part of one, which is reported: an entry is set as a whole."""
+    part: ast.Expr = node
+    while isinstance(part, ast.FieldAccess | ast.TupleAccess | ast.Index):
+        if isinstance(t.resolve(body.checker.facts.types[id(part.object)]), t.Store):
+            if part is not node or what != "assigned":
+                message = "an entry of a store is changed as a whole"
+                help_ = "set a new value, or use `.update(key, default, |old| ..)`"
+                body.checker.report("E2006", message, node, help_)
+            return True
+        part = part.object
+    return False
+
+
 def check_assign(body: Body, node: ast.Assign) -> Type:
     """An assignment, plain or with an operator; it gives Nil."""
     from concerto.check.exprs import check_expr
@@ -78,6 +97,10 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
         local.mutated = True
     else:
         must_be_mutable(body, place, "assigned")
+    if isinstance(place, ast.Index) and isinstance(
+        t.resolve(checker.facts.types[id(place.object)]), t.Store
+    ):
+        check_store_assign(body, node)
     if (
         isinstance(place, ast.Index)
         and t.resolve(checker.facts.types[id(place.object)]) == t.STRING
@@ -141,6 +164,8 @@ def check_index(body: Body, node: ast.Index) -> Type:
         case t.Map(key, value):
             check_expr(body, node.index, key)
             return value
+        case t.Store():
+            return check_store_index(body, node, found)
         case t.Simple("?"):
             check_expr(body, node.index, None)
             return t.UNKNOWN

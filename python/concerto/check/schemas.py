@@ -89,6 +89,7 @@ def _field(checker: Checker, field: ast.Field, origin: str, modes: _Modes) -> Fi
         type_ = t.Option(type_)
     info = FieldInfo(field.name.text, type_, isinstance(t.resolve(type_), t.Option), doc=field.doc)
     info.coerce = modes.coerce or "coerce" in own
+    info.is_pub, info.span = field.is_pub, field.name.span
     for decorator in decorators:
         match decorator.name.text:
             case "describe":

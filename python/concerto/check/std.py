@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 
-from concerto.check import library
+from concerto.check import builtins, library
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import CallLibrary, ConstantName, FunctionInfo, FunctionName
-from concerto.check.std_types import PARSE_AS, check_parse_as
+from concerto.check.std_types import PARSE_AS, check_maker, check_parse_as
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -28,11 +28,13 @@ CONSTANTS: dict[tuple[str, str], tuple[Type, int | float]] = {
 
 def modules() -> tuple[str, ...]:
     """The names of all modules."""
-    return library.modules()
+    return (*library.modules(), "collections")
 
 
 def members(module: str) -> list[str]:
     """Functions and constants of a module; none if there is no such module."""
+    if module == "collections":
+        return list(builtins.COLLECTIONS)
     if module not in modules():
         return []
     others = [name for own, name in (*CONSTANTS, PARSE_AS) if own == module]
@@ -68,6 +70,9 @@ def check_std_path(body: Body, node: ast.Node, names: Sequence[str]) -> Type:
         checker.report("E2001", wrong[0], node, wrong[1])
         return t.UNKNOWN
     module, name = names
+    if module == "collections":
+        checker.report("E2001", f"`{name}` is a type, no value", node, f"write `{name}::new()`")
+        return t.UNKNOWN
     if (module, name) in CONSTANTS:
         type_, value = CONSTANTS[module, name]
         checker.facts.names[id(node)] = ConstantName(type_, value)
@@ -88,6 +93,8 @@ def check_std_call(
     from concerto.check.calls import check_all
 
     checker = body.checker
+    if names[0] == "collections" and len(names) > 1 and names[1] in builtins.COLLECTIONS:
+        return check_maker(body, node, path, tuple(names), expected)
     wrong = problem(names)
     if wrong is None and len(names) == 1:
         wrong = f"`std::{names[0]}` is a module, no function", f"write `{names[0]}::..(..)`"
@@ -102,6 +109,11 @@ def check_std_call(
         return _call(body, node, names[-1], forms)
     check_all(body, node)
     return t.UNKNOWN
+
+
+def check_own(body: Body, node: ast.Call, name: str) -> Type:
+    """A call of a function that is there for the methods only."""
+    return _call(body, node, name, library.load(body.checker, library.METHODS, name))
 
 
 def _call(body: Body, node: ast.Call, name: str, forms: list[FunctionInfo]) -> Type:

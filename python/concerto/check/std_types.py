@@ -1,14 +1,18 @@
-"""What `std` has besides functions in the language: a function that takes a type."""
+"""What `std` has besides functions in the language: a function that takes a type, and the types of `std::collections`."""
 
 from __future__ import annotations
 
+from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import ParseAs
+from concerto.check.checked import CallNative, ParseAs
+from concerto.check.checker import Checker
 from concerto.check.types import Type
+from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
 PARSE_AS = ("json", "parse_as")
+_MAKERS = ("new", "from")
 JSON_ERROR = t.Struct("JsonError", "error")
 
 
@@ -52,3 +56,45 @@ def _wanted(body: Body, node: ast.Call, expected: Type | None) -> Type:
         checker.report("E4037", f"`{t.show(bad)}` has no form in JSON", place)
         return t.UNKNOWN
     return wanted
+
+
+def collection_type(checker: Checker, name: str) -> str | None:
+    """`Set` of `std::collections::Set`; the library itself writes the last name only."""
+    *module, last = name.split("::")
+    is_there = module == ["std", "collections"] or (checker.is_library and not module)
+    return last if is_there and last in builtins.COLLECTIONS else None
+
+
+def check_maker(
+    body: Body, node: ast.Call, path: ast.Path, names: tuple[str, ...], expected: Type | None
+) -> Type:
+    """`std::collections::Set::new()` and `::from(array)`."""
+    from concerto.check.calls import check_all
+    from concerto.check.exprs import check_expr
+
+    checker, (_, kind, *rest) = body.checker, names
+    if len(rest) != 1 or rest[0] not in _MAKERS:
+        check_all(body, node)
+        shown = "::".join((kind, *rest))
+        help_ = did_you_mean(rest[0], list(_MAKERS)) if rest else f"write `{kind}::new()`"
+        checker.report("E2001", f"there is no function `{shown}`", path, help_)
+        return t.UNKNOWN
+    count = _MAKERS.index(rest[0])
+    wanted = t.resolve(expected) if expected is not None else None
+    is_same = isinstance(wanted, t.Collection) and wanted.name == kind
+    item: Type = wanted.item if isinstance(wanted, t.Collection) and is_same else t.Var()
+    if len(node.args) != count or any(arg.name for arg in node.args):
+        message = f"`{kind}::{rest[0]}` takes {count} argument{'s' * (count != 1)}, found {len(node.args)}"
+        checker.report("E3032", message, node)
+        check_all(body, node)
+        return t.UNKNOWN
+    for arg in node.args:
+        check_expr(body, arg.value, t.Array(item))
+    if kind == "Set" and not t.is_hashable(t.resolve(item)):
+        checker.report("E3036", f"`{t.show(item)}` cannot be in a set", node)
+    args = tuple(arg.value for arg in node.args)
+    checker.facts.calls[id(node)] = CallNative(f"{kind.lower()}.{rest[0]}", None, args, False)
+    made = t.Collection(kind, item)
+    if isinstance(t.resolve(item), t.Var):
+        body.undecided.append((node, made))
+    return made

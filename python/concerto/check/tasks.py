@@ -7,6 +7,7 @@ from concerto.check.bodies import Body, check_unused
 from concerto.check.checked import (
     FORMS,
     CallModel,
+    CallPipeline,
     CallStream,
     ElementInfo,
     FormInfo,
@@ -66,7 +67,7 @@ def _may_wait(body: Body, node: ast.Expr) -> bool:
     """Whether an expression is a call that waits, though it gives no future."""
     while isinstance(node, ast.Try):
         node = node.operand
-    return isinstance(body.checker.facts.calls.get(id(node)), CallModel | CallStream)
+    return isinstance(body.checker.facts.calls.get(id(node)), CallModel | CallStream | CallPipeline)
 
 
 def _item(type_: Type) -> Type:
@@ -178,7 +179,6 @@ def _spawn(body: Body, node: ast.Spawn) -> Type:
         body.checker, t.Var(), is_entry=False, at_top=False, outer=body, scopes=[{}],
         can_await=body.can_await, is_task=True,
     )  # fmt: skip
-    inner.empties = body.empties
     raises = leaves(operand)
     if raises:
         inner.result = t.Result(t.Var(), t.Var())
@@ -213,7 +213,7 @@ def _element(
         body.checker, body.result, is_entry=body.is_entry, at_top=body.at_top, outer=body, scopes=[{}],
         can_await=body.can_await, is_task=True, is_element=True, label=label,
     )  # fmt: skip
-    inner.unset, inner.empties = body.unset, body.empties
+    inner.unset = body.unset
     if of is not None:
         pattern, item = of
         if is_refutable(inner, pattern, item):

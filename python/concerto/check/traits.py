@@ -59,7 +59,16 @@ def _shape(type_: Type) -> tuple[object, tuple[Type, ...]]:
             return ("fn", len(params)), (*params, result)
         case t.Struct(name, _, args) | t.Enum(name, args):
             return name, args
-        case t.Array() | t.Map() | t.Option() | t.Result() | t.Tuple():
+        case (
+            t.Array()
+            | t.Map()
+            | t.Option()
+            | t.Result()
+            | t.Tuple()
+            | t.Future()
+            | t.Task()
+            | t.Store()
+        ):
             inside = tuple(t.parts(type_))
             return (type(type_), len(inside)), inside
         case _:
@@ -244,7 +253,7 @@ def dispatch(
     found = implementation(program, ref, args[0])
     if found is None:
         if owner.name == "Error" and t.is_error(args[0]):
-            return program.library["error_message"], ()
+            return program.library["methods::error_message#0"], ()
         raise LookupError(f"{t.show(args[0])} has no {ref.name}")
     impl, meaning = found
     method = impl.methods.get(function.node.name.text)

@@ -46,6 +46,22 @@ class Map:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """`Set<T>`, `Queue<T>` or `Stack<T>`, by its name."""
+
+    name: str
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`HashMap<K, V>`: a reference to a store."""
+
+    key: Type
+    value: Type
+
+
+@dataclass(frozen=True, slots=True)
 class Tuple:
     """`(A, B)`."""
 
@@ -79,6 +95,14 @@ class Task:
     """`Task<T>`: a computation beside the one that has it."""
 
     item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """`PipelineRef<In, Out>`."""
+
+    input: Type
+    output: Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +171,14 @@ Type: TypeAlias = (
     Simple
     | Array
     | Map
+    | Collection
+    | Store
     | Tuple
     | Option
     | Result
     | Future
     | Task
+    | Pipeline
     | Function
     | Opaque
     | Literals
@@ -178,6 +205,10 @@ def settled(type_: Type) -> Type:
             return Array(settled(item))
         case Map(key, value):
             return Map(settled(key), settled(value))
+        case Collection(name, item):
+            return Collection(name, settled(item))
+        case Store(key, value):
+            return Store(settled(key), settled(value))
         case Tuple(items):
             return Tuple(tuple(settled(item) for item in items))
         case Option(item):
@@ -188,6 +219,8 @@ def settled(type_: Type) -> Type:
             return Future(settled(item))
         case Task(item):
             return Task(settled(item))
+        case Pipeline(a, b):
+            return Pipeline(settled(a), settled(b))
         case Function(params, result):
             return Function(tuple(settled(param) for param in params), settled(result))
         case Struct(args=args) | Enum(args=args) as named if args:
@@ -207,6 +240,10 @@ def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
             return Array(substitute(item, meaning))
         case Map(key, value):
             return Map(substitute(key, meaning), substitute(value, meaning))
+        case Collection(name, item):
+            return Collection(name, substitute(item, meaning))
+        case Store(key, value):
+            return Store(substitute(key, meaning), substitute(value, meaning))
         case Tuple(items):
             return Tuple(tuple(substitute(item, meaning) for item in items))
         case Option(item):
@@ -217,6 +254,8 @@ def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
             return Future(substitute(item, meaning))
         case Task(item):
             return Task(substitute(item, meaning))
+        case Pipeline(a, b):
+            return Pipeline(substitute(a, meaning), substitute(b, meaning))
         case Function(params, result):
             inside = tuple(substitute(param, meaning) for param in params)
             return Function(inside, substitute(result, meaning))
@@ -267,6 +306,10 @@ def show(type_: Type) -> str:
             return f"Array<{show(item)}>"
         case Map(key, value):
             return f"Map<{show(key)}, {show(value)}>"
+        case Collection(name, item):
+            return f"{name}<{show(item)}>"
+        case Store(key, value):
+            return f"HashMap<{show(key)}, {show(value)}>"
         case Tuple(items):
             inner = ", ".join(show(item) for item in items)
             return f"({inner},)" if len(items) == 1 else f"({inner})"
@@ -278,6 +321,8 @@ def show(type_: Type) -> str:
             return f"Future<{show(item)}>"
         case Task(item):
             return f"Task<{show(item)}>"
+        case Pipeline(a, b):
+            return f"PipelineRef<{show(a)}, {show(b)}>"
         case Function(params, result):
             shown = f"fn({', '.join(show(param) for param in params)})"
             return shown if resolve(result) == NIL else f"{shown} -> {show(result)}"
@@ -335,7 +380,13 @@ def assign(source: Type, target: Type) -> Steps | None:
             return None if steps is None else (*steps, "some")
         case (Array(a), Array(b)) | (Future(a), Future(b)) | (Task(a), Task(b)):
             return _inner(a, b)
+        case Pipeline(a, b), Pipeline(c, d):
+            return () if _inner(c, a) == () and _inner(b, d) == () else None
         case Map(k, a), Map(m, b):
+            return () if _inner(k, m) == () and _inner(a, b) == () else None
+        case Collection(name, a), Collection(other, b) if name == other:
+            return _inner(a, b)
+        case Store(k, a), Store(m, b):
             return () if _inner(k, m) == () and _inner(a, b) == () else None
         case Result(a, e), Result(b, f):
             return () if _inner(a, b) == () and _inner(e, f) == () else None
@@ -426,6 +477,12 @@ def join(left: Type, right: Type) -> Type | None:
         case Map(k, a), Map(m, b):
             key, value = join(k, m), join(a, b)
             return None if key is None or value is None else Map(key, value)
+        case Collection(name, a), Collection(other, b) if name == other:
+            inner = join(a, b)
+            return None if inner is None else Collection(name, inner)
+        case Store(k, a), Store(m, b):
+            key, value = join(k, m), join(a, b)
+            return None if key is None or value is None else Store(key, value)
         case Result(a, e), Result(b, f):
             ok, err = join(a, b), join(e, f)
             return None if ok is None or err is None else Result(ok, err)
@@ -455,9 +512,9 @@ def contains(type_: Type, wanted: Type) -> bool:
 def parts(type_: Type) -> Iterator[Type]:
     """The types directly inside."""
     match resolve(type_):
-        case Array(item) | Option(item) | Future(item) | Task(item):
+        case Array(item) | Option(item) | Future(item) | Task(item) | Collection(item=item):
             yield item
-        case Map(key, value):
+        case Map(key, value) | Store(key, value):
             yield key
             yield value
         case Tuple(items):

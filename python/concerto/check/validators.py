@@ -9,8 +9,11 @@ from concerto.check import types as t
 from concerto.check.bodies import Body, finish
 from concerto.check.checked import (
     CallBuiltin,
+    CallEffect,
     CallFunction,
+    CallLibrary,
     CallModel,
+    CallPipeline,
     CallStream,
     CallTask,
     FunctionInfo,
@@ -146,7 +149,18 @@ def _asking(
             return "call a model", node, node
         case CallTask():
             return "wait", node, node
-        case CallFunction(function):
+        case CallPipeline():
+            return "run a pipeline", node, node
+        case CallEffect():
+            return "ask the world", node, node
+        case CallLibrary(function=function):
+            # Where it stands in the library is nobody's business.
+            inner = function.node and function.node.body
+            if inner and _asking(checker, inner, seen) is not None:
+                return f"use `{function.name}`", node, node
+        case CallFunction(function=function) if function.layers:
+            return f"call `{function.name}`, which has decorators", node, node
+        case CallFunction(function=function):
             followed = function
     match checker.facts.names.get(id(node)):
         case FunctionName(FunctionInfo() as function):

@@ -13,6 +13,8 @@ COMMANDS = {
     "run": ("compile (or load) a program and run it", "concerto run main.conc --mock"),
     "check": ("report everything that is wrong with programs", "concerto check main.conc"),
     "build": ("write the compiled form of a program", "concerto build main.conc -o main.conc-ir"),
+    "fmt": ("write programs in their canonical form", "concerto fmt --check src"),
+    "init": ("start a project", "concerto init my-bot --provider ollama"),
     "ir": ("list the compiled form of a program", "concerto ir main.conc"),
     "connections": (
         "show the settings of each connection and where they come from",

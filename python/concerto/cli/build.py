@@ -33,6 +33,7 @@ def main(args: list[str]) -> int:
     path = options.file or default_file(options)
     from concerto.cache import compiled_from
     from concerto.compiler import compile_source, read_source
+    from concerto.folder import Folder
     from concerto.source import Source
 
     try:
@@ -47,7 +48,11 @@ def main(args: list[str]) -> int:
     ir = None
     if source is not None:
         # Without the source in it: a file that is passed on holds no more than it needs.
-        ir, diagnostics = compile_source(source, project, embed_source=False)
+        folder = Folder(Path()) if path == "-" else Folder.of(Path(path))
+        try:
+            ir, diagnostics = compile_source(source, project, folder=folder, embed_source=False)
+        except OSError as error:
+            raise Exit(USAGE, f"error: cannot read `{error.filename}`: {error.strerror}") from None
     compiled = compiled_from(ir, diagnostics).also(said).linted(project.lint if project else {})
     report(compiled, options)
     if compiled.ir is None or ir is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 from concerto.cli.app import OK, USAGE, Exit, command_parser, wants_color
-from concerto.cli.sources import compile_path, default_file
+from concerto.cli.sources import compile_path, default_file, open_project
 from concerto.diagnostics.codes import CODES, code_of
 from concerto.diagnostics.model import did_you_mean
 
@@ -35,11 +36,15 @@ def main(args: list[str]) -> int:
     options.deny = _codes(options.deny, "--deny")
     options.allow = _codes(options.allow, "--allow")
     paths = options.paths or [default_file(options)]
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in _files(path, options)]
     failed = denies = False
     seen: set[tuple[str, ...]] = set()
+    read: set[Path] = set()
     for file in files:
-        compiled, project = compile_path(file, options)
+        if file not in paths and Path(file).resolve() in read:
+            continue  # a module of a program that was checked as a whole
+        compiled, project = compile_path(file, options, as_part=True)
+        read.update(Path(each).resolve() for each in compiled.files)
         levels = project.lint if project else {}
         kept = []
         for row in compiled.diagnostics:
@@ -83,10 +88,23 @@ def _codes(words: list[str], option: str) -> list[str]:
     return found
 
 
-def _files(path: str) -> list[str]:
+def _files(path: str, options: argparse.Namespace) -> list[str]:
+    """A file, or those in a folder: first what programs start with, so that their modules are known."""
     if path == "-" or not Path(path).is_dir():
         return [path]
-    found = sorted(str(file) for file in Path(path).rglob("*.conc"))
+    found = [
+        file
+        for file in Path(path).rglob("*.conc")
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
     if not found:
         raise Exit(USAGE, f"error: there is no `.conc` file in `{path}`")
-    return found
+    project, _ = open_project(path, options)
+    entry = None
+    if project is not None and project.entry is not None:
+        entry = (Path(project.source.path).parent / project.entry).resolve()
+
+    def order(file: Path) -> tuple[bool, bool, int, str]:
+        return (file.resolve() != entry, file.name != "main.conc", len(file.parts), str(file))
+
+    return [str(file) for file in sorted(found, key=order)]

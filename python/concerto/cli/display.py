@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from concerto.values import Err, Ok, Record, Variant
+from concerto.values import Err, Ok, OrderedSet, Record, Variant
 
 #: Longer ranges are written as their text.
 LONGEST_RANGE = 1_000_000
@@ -33,9 +33,13 @@ def _nested(value: Any) -> str:
             return "[" + ", ".join(map(_nested, value)) + "]"
         case tuple():
             return "(" + ", ".join(map(_nested, value)) + (",)" if len(value) == 1 else ")")
+        case OrderedSet():
+            return "Set{" + ", ".join(map(_nested, value)) + "}"
         case Record():
             fields = ", ".join(f"{name}: {_nested(item)}" for name, item in value.items())
-            return f"{value._type} {{ {fields} }}" if fields else f"{value._type} {{ }}"
+            declared, generic, args = value._type.partition("<")
+            name = declared.rpartition("::")[2] + generic + args  # without its module
+            return f"{name} {{ {fields} }}" if fields else f"{name} {{ }}"
         case dict():
             return "{" + ", ".join(f"{_nested(k)}: {_nested(v)}" for k, v in value.items()) + "}"
         case Variant(name, data):
@@ -71,7 +75,7 @@ def to_json(value: Any) -> Any:
             return {str(key): to_json(item) for key, item in value.items()}
         case range() if value.stop - value.start > LONGEST_RANGE:
             return display(value)
-        case list() | tuple() | range():
+        case list() | tuple() | range() | OrderedSet():
             return [to_json(item) for item in value]
         case Variant(name, data):
             return {"variant": name, "data": to_json(data)}

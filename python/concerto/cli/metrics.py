@@ -8,7 +8,15 @@ from typing import Any
 from concerto.metrics import CostEstimate, Metrics, TokenUsage
 
 #: Heads of the columns that are left out where every cell says 0.
-_ONLY_IF_ANY = ("failed", "cancelled", "mocked", "attempts", "retries", "cached")
+_ONLY_IF_ANY = (
+    "failed",
+    "cancelled",
+    "mocked",
+    "kept",
+    "attempts",
+    "retries",
+    "cached",
+)
 
 
 def render_table(metrics: Metrics) -> str:
@@ -55,12 +63,13 @@ def _model(metrics: Metrics, name: str) -> dict[str, str]:
 
 def _counts(counters: dict[str, Any], tokens: TokenUsage) -> dict[str, str]:
     # As many attempts as calls is what everybody expects.
-    unusual = counters["attempts"] != counters["calls"] - counters["mocked"]
+    unusual = counters["attempts"] != counters["calls"] - counters["mocked"] - counters["cached"]
     return {
         "calls": f"{counters['calls']:,}",
         "failed": f"{sum(counters['errors'].values()):,}",
         "cancelled": f"{counters['cancelled']:,}",
         "mocked": f"{counters['mocked']:,}",
+        "kept": f"{counters['cached']:,}",
         "attempts": f"{counters['attempts']:,}" if unusual else "",
         "retries": f"{counters['retries']:,}",
         "tokens in": f"{tokens.tokens_in:,}",

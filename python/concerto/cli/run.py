@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from concerto.cli import overrides
 from concerto.cli.app import FAILED, INTERRUPTED, OK, PANIC, USAGE, Exit, command_parser
 from concerto.cli.display import display, to_json
+from concerto.cli.mock import read_script
 from concerto.cli.sources import default_file, load_program
 from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
 from concerto.runtime import Emit, EntryPoint, Program, Runtime
+
+if TYPE_CHECKING:
+    from concerto.project.manifest import Project
 
 #: Channels on which the runtime tells what it does.
 _EVENTS = ("pipeline:", "task:", "listen:", "audit:")
@@ -38,7 +43,7 @@ def main(args: list[str]) -> int:
     try:
         runtime = Runtime(
             program,
-            mock=options.mock,
+            mock=_mock(options.mock),
             env=env,
             execution_timeout=options.timeout,
             # One option for both logs, whose defaults differ.
@@ -46,6 +51,7 @@ def main(args: list[str]) -> int:
             program_log_level=options.log_level or "info",
             args=args[at + 1 :],
             seed=options.seed,
+            **_permissions(options, project),
         )
         overrides.apply(runtime, options.override, env)
         if options.require_keys:
@@ -82,7 +88,13 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--events", action="store_true", help="show what the runtime tells of pipelines and tasks"
     )
     overrides.add_option(parser)
-    parser.add_argument("--mock", action="store_true", help="answer every model call locally")
+    parser.add_argument(
+        "--mock",
+        nargs="?",
+        default=False,
+        metavar="SCRIPT",
+        help="answer every model call locally; a file of rules (.json or .toml, see docs/mock.md) says what",
+    )
     parser.add_argument(
         "--metrics",
         nargs="?",
@@ -97,16 +109,52 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--require-keys", action="store_true", help="evaluate all connections first"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
+    parser.add_argument("--offline", action="store_true", help="no network for `std::http`")
+    parser.add_argument("--read-only", action="store_true", help="`std::fs` writes nothing")
     parser.add_argument(
         "--seed", type=_seed, metavar="N", help="repeat the random numbers of another run"
     )
     parser.add_argument("--log-level", choices=("error", "warn", "info", "debug", "trace"))
-    # `--metrics FILE` would take the file for its value.
-    if "--metrics" in args:
-        at = args.index("--metrics")
-        if at + 1 >= len(args) or args[at + 1] not in ("table", "json"):
-            args = [*args[:at], "--metrics=table", *args[at + 1 :]]
+    # `--metrics FILE` and `--mock FILE` would take the program for their value.
+    args = _settled(args, "--metrics", "table", lambda word: word in ("table", "json"))
+    args = _settled(args, "--mock", "", lambda word: word.endswith((".json", ".toml")))
     return parser.parse_args(args)
+
+
+def _permissions(options: argparse.Namespace, project: Project | None) -> dict[str, Any]:
+    """What the program may do: by the manifest, and less by the command line."""
+    given = project.permissions if project else {}
+    folder = Path(project.source.path).parent if project else Path()
+    mode = given.get("fs", "write")
+    return {
+        "fs_root": folder / given.get("fs_root", "."),
+        "fs_mode": "read" if options.read_only and mode == "write" else mode,
+        "net_allow": given.get("net"),
+        "env_allow": given.get("env"),
+        "offline": options.offline,
+    }
+
+
+def _settled(
+    args: list[str], option: str, usual: str, is_value: Callable[[str], bool]
+) -> list[str]:
+    """The arguments with a value for `option` where it stands without one."""
+    if option not in args:
+        return args
+    at = args.index(option)
+    if at + 1 < len(args) and is_value(args[at + 1]):
+        return args
+    return [*args[:at], f"{option}={usual}", *args[at + 1 :]]
+
+
+def _mock(option: bool | str) -> bool | str:
+    """What `--mock` asks for: nothing, the usual answers, or those of a script."""
+    if isinstance(option, bool) or not option:
+        return option is not False
+    try:
+        return read_script(Path(option))
+    except OSError as error:
+        raise Exit(USAGE, f"error: cannot read `{option}`: {error.strerror}") from None
 
 
 def _seed(text: str) -> int:

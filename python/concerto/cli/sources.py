@@ -49,26 +49,52 @@ def open_project(path: str, options: argparse.Namespace) -> tuple[Project | None
     return project, compiled_from(None, diagnostics)
 
 
-def compile_path(path: str, options: argparse.Namespace) -> tuple[Compiled, Project | None]:
-    """Compiles a file, or takes it from the cache, at the levels of the manifest's `[lint]`. Raises `Exit` if it cannot be read."""
+def compile_path(
+    path: str, options: argparse.Namespace, *, as_part: bool = False
+) -> tuple[Compiled, Project | None]:
+    """Compiles a file, or takes it from the cache, at the levels of the manifest's `[lint]`. Raises `Exit` if it cannot be read.
+
+    With `as_part` a file that has nothing to run is one of the project: its modules are looked for where those of the project's entry are.
+    """
     from concerto.cache import compile_cached, compiled_from
     from concerto.compiler import read_source
 
     project, said = open_project(path, options)
     if path == "-":
-        compiled = compile_cached(Source("<stdin>", sys.stdin.read()), None, project)
+        source: Source | None = Source("<stdin>", sys.stdin.read())
+        compiled = compiled_from(None, [])
     else:
         try:
             source, diagnostics = read_source(Path(path))
         except OSError as error:
             raise Exit(USAGE, f"error: cannot read `{path}`: {error.strerror}") from None
         compiled = compiled_from(None, diagnostics)
-        if source is not None:
-            compiled = compile_cached(source, Path(path), project)
+    if source is not None:
+        try:
+            root = _root(Path(path), source, project) if as_part else None
+            compiled = compile_cached(source, None if path == "-" else Path(path), project, root)
+        except OSError as error:
+            raise Exit(USAGE, f"error: cannot read `{error.filename}`: {error.strerror}") from None
     # A warning that the command line denies is not hidden before.
     asked = {code: "warn" for code in getattr(options, "deny", ())}
     levels = {**(project.lint if project else {}), **asked}
     return compiled.also(said).linted(levels), project
+
+
+def _root(path: Path, source: Source, project: Project | None) -> Path | None:
+    """The source root of a file that is a part of a project; None if it is a program of its own."""
+    if project is None or project.entry is None:
+        return None
+    root = (Path(project.source.path).parent / project.entry).parent
+    if path.resolve().parent == root.resolve() or root.resolve() not in path.resolve().parents:
+        return None
+    from concerto.syntax import ast
+    from concerto.syntax.parser import parse
+
+    items = parse(source)[0].items
+    runs = any(isinstance(item, ast.Statement) for item in items)
+    has_main = any(isinstance(item, ast.Function) and item.name.text == "main" for item in items)
+    return None if runs or has_main else root
 
 
 def load_program(path: str, options: argparse.Namespace) -> tuple[Program, Project | None]:

@@ -13,6 +13,7 @@ from concerto.check.checked import (
     CallLibrary,
     CallModel,
     CallNative,
+    CallPipeline,
     CallRecord,
     CallStream,
     CallTask,
@@ -26,6 +27,7 @@ from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
 from concerto.lower.dynamic import lower_any_method
 from concerto.lower.functions import Builder, Label
+from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
 from concerto.syntax import ast
 
@@ -81,6 +83,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
                 builder.emit("nil", target)
             else:
                 builder.emit(instruction, target, subject, at=node)
+        case CallPipeline():
+            lower_pipeline_call(builder, node, builder.facts.calls[id(node)], target)
         case CallRecord(type_, fields):
             load_record(builder, type_, fields, target)
         case ParseSchema(schema, value, of_response):

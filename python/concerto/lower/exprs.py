@@ -13,6 +13,8 @@ from concerto.check.checked import (
     FunctionName,
     Local,
     ModelName,
+    PipelineName,
+    StoreName,
     UnitVariant,
 )
 from concerto.check.types import Steps, Type
@@ -36,6 +38,7 @@ from concerto.lower.operators import (
     lower_open_range,
 )
 from concerto.lower.patterns import bind_pattern
+from concerto.lower.pipelines import lower_pipeline_value
 from concerto.lower.places import lower_assign
 from concerto.lower.tasks import lower_task
 from concerto.lower.tries import lower_question, lower_try, unwrap
@@ -297,8 +300,14 @@ def _path(builder: Builder, node: ast.PathExpr | ast.SelfExpr, target: int) -> N
             load_constant(builder, value, type_, target)
         case FunctionName():
             lower_function_name(builder, builder.facts.names[id(node)], target)
+        case PipelineName(pipeline):
+            lower_pipeline_value(builder, pipeline, target)
         case ModelName(model):
             builder.emit("model", target, builder.tables.models[model])
+        case StoreName(index):
+            which = builder.temporary()
+            builder.emit("int", which, index)
+            builder.emit("effect", target, "store.open", which, 1, at=node)
         case UnitVariant(None):
             builder.emit("none", target)
         case UnitVariant(t.Enum() as enum, variant):

@@ -47,9 +47,10 @@ class Builder:
     """The code of one function as it grows."""
 
     def __init__(
-        self, tables: Tables, file: int = 0, meaning: dict[str, Type] | None = None
+        self, tables: Tables, file: int | None = None, meaning: dict[str, Type] | None = None
     ) -> None:
         self.tables = tables
+        #: The file of its spans; None where they are places in the text of the program.
         self.file = file
         #: What the type parameters of the function are in this code.
         self.meaning = meaning or {}
@@ -66,6 +67,7 @@ class Builder:
         self.tries: list[TryTarget] = []
         self.streams: list[int] = []  # of the loops around, outermost first
         self.landing = -1  # where the last label was placed
+        self.wraps = False  # what a stage of a pipeline returns becomes `Ok`
 
     def emit(self, name: str, *operands: Any, at: ast.Node | Span | None = None) -> None:
         """Adds an instruction; with a place if it can fail or suspend."""
@@ -101,8 +103,13 @@ class Builder:
         """The index of a function with type arguments."""
         return self.tables.function(function, tuple(self.concrete(arg) for arg in args))
 
-    def give_back(self, value: int | None) -> None:
-        """Returns a value, or nothing; from a method that changes its receiver also that."""
+    def give_back(self, value: int | None, *, is_error: bool = False) -> None:
+        """Returns a value, or nothing; from a method that changes its receiver also that, from a stage `Ok` of it unless it `is_error`."""
+        if self.wraps and not is_error:
+            if value is None:
+                value = self.temporary()
+                self.emit("nil", value)
+            self.emit("ok", value, value)
         if self.receiver is None and value is None:
             self.emit("return_nil")
         elif self.receiver is None:
@@ -136,7 +143,7 @@ class Builder:
 
 
 def lower_function(
-    tables: Tables, info: FunctionInfo, file: int = 0, args: tuple[Type, ...] = ()
+    tables: Tables, info: FunctionInfo, file: int | None = None, args: tuple[Type, ...] = ()
 ) -> Function:
     """The code of a declared function with its type arguments."""
     from concerto.lower.exprs import lower_into, lower_unused
@@ -204,17 +211,20 @@ def finish_function(
 ) -> Function:
     """The function as the document has it."""
     builder.finish()
+    file, first = builder.file, 0
+    if file is None:
+        file, first = builder.tables.file_at(span.start)
     return Function(
         name=name,
-        file=builder.file,
-        span=(span.start, span.end),
+        file=file,
+        span=(span.start - first, span.end - first),
         public=public,
         doc=doc,
         params=params,
         result=builder.type(result),
         registers=builder.most,
         code=builder.code,
-        spans=builder.spans,
+        spans=[(pc, start - first, end - first) for pc, start, end in builder.spans],
     )
 
 

@@ -33,7 +33,7 @@ OPERANDS: dict[str, str] = {
     "parse_schema": "dSr", "stream": "drr",
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
-    "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn",
+    "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn", "pipeline": "dFwn",
 }  # fmt: skip
 
 #: After these control never goes on to the next instruction.
@@ -73,5 +73,7 @@ class Program:
     functions: list[Function] = field(default_factory=list)
     entry: dict[str, Any] = field(default_factory=dict)
     permissions: dict[str, list[str]] = field(default_factory=dict)
+    #: Left out of the document where there are none.
+    stores: list[dict[str, Any]] | None = None
     #: Left out of the document where the manifest gives no prices.
     pricing: dict[str, dict[str, float]] | None = None

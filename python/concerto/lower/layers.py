@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, Layers
+from concerto.check.checked import FunctionInfo, Layers, Retry
 from concerto.lower.functions import Builder, Label, finish_function
 from concerto.lower.ir import Function
 from concerto.source import Span
@@ -15,49 +15,60 @@ if TYPE_CHECKING:
 
 
 class Around:
-    """The layers of one function, from the inside out. All have its arguments in their first registers."""
+    """The layers of one function, from the inside out. All have its arguments, `count` of them, in their first registers."""
 
-    def __init__(self, tables: Tables, info: FunctionInfo, span: Span, body: int) -> None:
-        assert info.layers is not None
-        self.tables, self.info, self.span = tables, info, span
-        self.layers: Layers = info.layers
+    def __init__(
+        self, tables: Tables, name: str, count: int, layers: Layers, span: Span, body: int
+    ) -> None:
+        self.tables, self.name, self.count, self.layers, self.span = (
+            tables,
+            name,
+            count,
+            layers,
+            span,
+        )
         self.inside = body
         #: Whether what is inside gives its value with the number of attempts.
         self.counts = False
 
     def build(self) -> None:
-        """All layers but the outermost call, in their order."""
+        """All layers, in their order."""
         layers = self.layers
         if layers.attempt_ms is not None:
-            self._limit(layers.attempt_ms)
+            self.limit(layers.attempt_ms)
         if layers.retry is not None:
-            self._retry()
+            self._retry(layers.retry)
         elif layers.log is not None:
-            self._hidden("once", [])
+            self.hidden("once", [])
             self.counts = True
         if layers.total_ms is not None:
-            self._limit(layers.total_ms)
+            self.limit(layers.total_ms)
         if layers.log is not None:
-            self._hidden("log", [layers.log, self.info.name])
-            self.counts = False
+            self.hidden("log", [layers.log, self.name])
 
     def begin(self) -> tuple[Builder, int]:
         """Code with room for the arguments, and a register with the function inside."""
         builder = Builder(self.tables)
-        count = len(self.info.params)
-        first = builder.temporary(count)
+        first = builder.temporary(self.count)
         function = builder.temporary()
-        copies = builder.temporary(count)
-        for position in range(count):
+        copies = builder.temporary(self.count)
+        for position in range(self.count):
             builder.emit("copy", copies + position, first + position)
-        builder.emit("closure", function, self.inside, copies, count)
+        builder.emit("closure", function, self.inside, copies, self.count)
         return builder, function
 
-    def _finish(self, builder: Builder) -> None:
+    def finish(self, builder: Builder) -> None:
+        """The code is the new inside."""
         place = self.tables.reserve()
-        code = finish_function(builder, self.info.name, self.span, False, None, [], t.ANY)
+        code = finish_function(builder, self.name, self.span, False, None, [], t.ANY)
         self.tables.hidden[place] = code
         self.inside = self.tables.first_hidden + place
+
+    def hidden(self, name: str, args: list[str | int]) -> None:
+        """A layer that is a function of the library."""
+        builder, function = self.begin()
+        builder.emit("return", self._call(builder, name, args, function))
+        self.finish(builder)
 
     def _call(self, builder: Builder, name: str, args: list[str | int], function: int) -> int:
         """Calls a function of the library with constants and the function inside."""
@@ -73,16 +84,9 @@ class Around:
         builder.emit("call", result, library, first, len(args) + 1, at=self.span)
         return result
 
-    def _hidden(self, name: str, args: list[str | int]) -> None:
-        builder, function = self.begin()
-        builder.emit("return", self._call(builder, name, args, function))
-        self._finish(builder)
-
-    def _retry(self) -> None:
-        retry = self.layers.retry
-        assert retry is not None
-        builder, function = self.begin()
-        first = builder.temporary(6)
+    def policy(self, builder: Builder, retry: Retry | None, first: int) -> None:
+        """The five arguments that say how often something is tried; None is once."""
+        retry = retry or Retry(1, "none", 0, 0, ())
         builder.emit("int", first, retry.attempts)
         builder.emit("const", first + 1, self.tables.constant(retry.backoff))
         builder.emit("int", first + 2, retry.delay_ms)
@@ -91,18 +95,22 @@ class Around:
         for position, kind in enumerate(retry.on, kinds):
             builder.emit("const", position, self.tables.constant(kind))
         builder.emit("array", first + 4, kinds, len(retry.on))
+
+    def _retry(self, retry: Retry) -> None:
+        builder, function = self.begin()
+        first = builder.temporary(6)
+        self.policy(builder, retry, first)
         builder.emit("move", first + 5, function)
         pair = builder.temporary()
         library = self.tables.function(self.layers.functions["retry"])
         builder.emit("call", pair, library, first, 6, at=self.span)
-        if self.layers.log is None:
+        self.counts = self.layers.log is not None
+        if not self.counts:
             builder.emit("tuple_field", pair, pair, 0)
-        else:
-            self.counts = True
         builder.emit("return", pair)
-        self._finish(builder)
+        self.finish(builder)
 
-    def _limit(self, ms: int) -> None:
+    def limit(self, ms: int) -> None:
         """In time, the value as it is; else the error as the function has it."""
         from concerto.lower.exprs import convert
 
@@ -115,32 +123,41 @@ class Around:
         builder.emit("return", value)
         builder.place(expired)
         builder.emit("payload", outcome, outcome)
-        if late.wanted is not None and self.info.node is not None:
-            convert(builder, late.steps, late.wanted, outcome, self.info.node)
+        if late.wanted is not None:
+            place = next(iter(self.layers.places.values()))
+            convert(builder, late.steps, late.wanted, outcome, place)
         builder.emit("err", outcome, outcome)
         if self.counts:
             pair = builder.temporary(2)
             builder.emit("move", pair, outcome)
-            builder.emit("int", pair + 1, 1)
+            self.attempts_so_far(builder, pair + 1)
             builder.emit("tuple", outcome, pair, 2)
         builder.emit("return", outcome)
-        self._finish(builder)
+        self.finish(builder)
+
+    def attempts_so_far(self, builder: Builder, target: int) -> None:
+        """Nobody knows how many attempts of a function a limit has cut off: at least one."""
+        builder.emit("int", target, 1)
 
 
 def with_layers(tables: Tables, info: FunctionInfo, code: Function) -> Function:
     """A function whose body is `code`, which has its parameters, with the layers of its decorators around it."""
     assert info.layers is not None
-    span = Span(*code.span)
+    assert info.node is not None
+    span = info.node.span
     place = tables.reserve()
     tables.hidden[place] = Function(
         name=code.name, file=code.file, span=code.span, public=False, doc=None, params=[],
         result=code.result, registers=code.registers, code=code.code, spans=code.spans,
     )  # fmt: skip
-    around = Around(tables, info, span, tables.first_hidden + place)
+    count, body = len(info.params), tables.first_hidden + place
+    around = Around(tables, info.name, count, info.layers, span, body)
     around.build()
     builder, function = around.begin()
     result = builder.temporary()
     builder.emit("call_value", result, function, builder.next, 0, at=span)
+    if info.layers.log is not None:
+        builder.emit("tuple_field", result, result, 0)
     builder.emit("return", result)
     return finish_function(
         builder, code.name, span, code.public, code.doc, code.params, info.result

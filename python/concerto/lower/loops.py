@@ -52,6 +52,13 @@ def _for(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
     lower_into(builder, node.iterable, subject)
     if found == t.ANY:
         builder.emit("native", subject, "any.items", subject, 1, at=node.iterable)
+    if isinstance(found, t.Collection):
+        native = f"{found.name.lower()}.to_array"
+        builder.emit("native", subject, native, subject, 1)
+    if isinstance(found, t.Store):
+        # The loop sees what there was when it began.
+        builder.emit("native", subject, "store.to_map", subject, 1)
+        found = t.Map(found.key, found.value)
     if found == t.STREAM:
         _for_stream(builder, node, loop, subject)
         return

@@ -164,7 +164,7 @@ def _coalesce(builder: Builder, node: ast.Binary, target: int) -> None:
 
 def lower_index(builder: Builder, node: ast.Index, target: int) -> None:
     """An element, a value of a map, a character, or a slice."""
-    from concerto.lower.exprs import lower, lower_operands
+    from concerto.lower.exprs import lower, lower_operands, lower_window
 
     object_type = type_of(builder, node.object)
     if isinstance(object_type, t.Tuple):
@@ -174,6 +174,10 @@ def lower_index(builder: Builder, node: ast.Index, target: int) -> None:
         return
     if object_type == t.ANY:
         lower_dynamic(builder, "any.index", (node.object, node.index), target, node)
+        return
+    if isinstance(object_type, t.Store):
+        parts = lower_window(builder, (node.object, node.index))
+        builder.emit("native", target, "store.at", parts, 2, at=node)
         return
     subject, at = lower_operands(builder, node.object, node.index)
     ranged = type_of(builder, node.index) == t.RANGE

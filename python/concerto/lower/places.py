@@ -57,6 +57,10 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
             builder.emit("move", register, value)
         builder.next = kept
         return
+    if id(node) in builder.facts.calls:
+        _set_entry(builder, node)
+        builder.next = kept
+        return
     if not isinstance(node.place, ast.FieldAccess | ast.Index | ast.TupleAccess):
         raise AssertionError(node.place)
     keys = place_keys(builder, node.place)
@@ -68,6 +72,27 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
         with taken(builder, node.place.object, keys) as owner:
             _put(builder, node.place, owner, keys, value)
     builder.next = kept
+
+
+def _set_entry(builder: Builder, node: ast.Assign) -> None:
+    """`h[k] = v` and `h[k] op= v` on a store."""
+    from concerto.lower.exprs import lower_into
+
+    assert isinstance(node.place, ast.Index)
+    parts = builder.temporary(3)
+    lower_into(builder, node.place.object, parts)
+    lower_into(builder, node.place.index, parts + 1)
+    if node.op:
+        value, old = builder.temporary(), builder.temporary(2)
+        lower_into(builder, node.value, value)
+        builder.emit("copy", old, parts)
+        builder.emit("copy", old + 1, parts + 1)
+        builder.emit("native", parts + 2, "store.at", old, 2, at=node.place)
+        _operate(builder, node, parts + 2, value)
+    else:
+        lower_into(builder, node.value, parts + 2)
+    function = builder.tables.function(builder.facts.calls[id(node)])
+    builder.emit("call", parts, function, parts, 3, at=node)
 
 
 def _small_step(node: ast.Assign, local: Local) -> int | None:

@@ -12,6 +12,8 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    PipelineInfo,
+    StoreInfo,
     VariantDefault,
     VariantFunction,
     schema_name,
@@ -20,8 +22,9 @@ from concerto.check.traits import dispatch
 from concerto.check.types import Type
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
+from concerto.lower.pipelines import lower_pipeline
 from concerto.lower.schemas import json_schema
-from concerto.source import Source
+from concerto.source import Source, Span
 
 
 class Tables:
@@ -44,9 +47,21 @@ class Tables:
         }
         self.waiting: list[tuple[int, FunctionInfo, tuple[Type, ...]]] = []
         self.variant_functions: dict[VariantFunction, int] = {}
+        self.pipelines: dict[str, int] = {}
         #: Files of the library that are used, which stand behind the program's own.
         self.library_files: list[str] = []
-        self.first_library_file = 2 if checked.manifest else 1
+        self.first_library_file = len(checked.files.sources) + bool(checked.manifest)
+
+    def file_at(self, offset: int) -> tuple[int, int]:
+        """The file of a place in the text of the program, and where the file begins in it."""
+        files = self.checked.files
+        index = files.index(offset)
+        return index + bool(index and self.checked.manifest), files.starts[index]
+
+    def place(self, span: Span) -> list[int]:
+        """A span of the program as it stands in the document."""
+        file, first = self.file_at(span.start)
+        return [file, span.start - first, span.end - first]
 
     def function(self, info: FunctionInfo, args: tuple[Type, ...] = ()) -> int:
         """The index of a function with type arguments; what is no plain function of the program is lowered when it is used."""
@@ -64,13 +79,20 @@ class Tables:
             place, info, args = self.waiting.pop(0)
             self.hidden[place] = lower_function(self, info, self._file(info), args)
 
-    def _file(self, info: FunctionInfo) -> int:
-        """The number of the file that a function stands in."""
+    def _file(self, info: FunctionInfo) -> int | None:
+        """The number of the file of the library that a function stands in; None for those of the program."""
         if info.library is None:
-            return 0
+            return None
         if info.library not in self.library_files:
             self.library_files.append(info.library)
         return self.first_library_file + self.library_files.index(info.library)
+
+    def pipeline(self, info: PipelineInfo) -> int:
+        """The index of the function that runs a pipeline, which is lowered when it is first used."""
+        if info.name not in self.pipelines:
+            place = self.pipelines[info.name] = self.reserve()
+            self.hidden[place] = lower_pipeline(self, info)
+        return self.first_hidden + self.pipelines[info.name]
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -110,6 +132,10 @@ class Tables:
                 entry: list[Any] = ["array", self.type(item)]
             case t.Map(key, value):
                 entry = ["map", self.type(key), self.type(value)]
+            case t.Collection(name, item):
+                entry = [name.lower(), self.type(item)]
+            case t.Store(key, value):
+                entry = ["hashmap", self.type(key), self.type(value)]
             case t.Tuple(items):
                 entry = ["tuple", [self.type(item) for item in items]]
             case t.Option(item):
@@ -120,6 +146,8 @@ class Tables:
                 entry = ["future", self.type(item)]
             case t.Task(item):
                 entry = ["task", self.type(item)]
+            case t.Pipeline(into, out):
+                entry = ["pipeline", self.type(into), self.type(out)]
             case t.Function(params, result):
                 entry = ["function", [self.type(param) for param in params], self.type(result)]
             case t.Literals(values):
@@ -228,14 +256,15 @@ def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:
     }
 
 
-def _connection(info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
+def _connection(tables: Tables, info: ConnectionInfo, profile: str | None) -> dict[str, Any]:
     """A connection as it stands in the document, with the fields of the profile in force."""
+    place = [1, *info.span] if info.origin == "manifest" else tables.place(info.span)
     entry = {
         "name": info.name,
         "kind": info.kind,
         "origin": info.origin,
         "fields": info.fields,
-        "span": [int(info.origin == "manifest"), *info.span],
+        "span": place,
     }
     overlay = info.overlays.get(profile or "")
     return {**entry, "profile": overlay} if overlay else entry
@@ -247,13 +276,25 @@ def _schema(tables: Tables, type_: Type) -> dict[str, Any]:
     return {"name": schema_name(t.show(type_)), "type": tables.type(type_), "json": json}
 
 
+def _store(tables: Tables, info: StoreInfo) -> dict[str, Any]:
+    """A store as it stands in the document."""
+    found = t.resolve(info.type)
+    assert isinstance(found, t.Store)
+    entry = {
+        "name": info.name,
+        "key": tables.type(found.key),
+        "value": tables.type(found.value),
+        "span": tables.place(info.span),
+    }
+    return entry if info.path is None else {**entry, "path": info.path}
+
+
 def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
     """The IR of a checked program without errors."""
-    source = checked.source
     manifest = checked.manifest
-    files = [_file(source, embed_source=embed_source)]
+    files = [_file(source, embed_source=embed_source) for source in checked.files.sources]
     if manifest:
-        files.append(_file(manifest.source, embed_source=False))
+        files.insert(1, _file(manifest.source, embed_source=False))
     parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
     digest = hashlib.sha256(parts.encode()).hexdigest()
     tables = Tables(checked)
@@ -278,7 +319,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     program.schemas = described
     connections = list(checked.connections)
     profile = manifest.profile if manifest else None
-    program.connections = [_connection(c, profile) for c in checked.connections.values()]
+    program.connections = [_connection(tables, c, profile) for c in checked.connections.values()]
     if manifest and manifest.pricing:
         program.pricing = manifest.pricing
     program.models = [
@@ -286,16 +327,22 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
             "name": m.name,
             "connection": connections.index(m.connection),
             "fields": m.fields,
-            "span": [0, *m.span],
+            "span": tables.place(m.span),
         }
         for m in checked.models.values()
     ]
+    if checked.stores:
+        program.stores = [_store(tables, store) for store in checked.stores.values()]
     program.constants = tables.constant_list()
     program.types = tables.types
     exports = [
         {"name": f.name, "function": tables.function(f)}
         for f in checked.functions.values()
-        if f.is_pub and f.name != "main" and not f.is_generic
+        if f.is_pub and f.name != "main" and "::" not in f.name and not f.is_generic
+    ]
+    exports += [
+        {"name": name, "function": tables.function(checked.functions[full])}
+        for name, full in checked.exports.items()
     ]
     main = checked.functions.get("main")
     entry = tables.function(main) if main else None

@@ -120,7 +120,7 @@ def raise_error(builder: Builder, place: Raise, error: int, node: ast.Node) -> N
                 convert(builder, place.steps, place.wanted, error, node)
             close_streams(builder, 0)
             builder.emit("err", error, error)
-            builder.give_back(error)
+            builder.give_back(error, is_error=True)
         case other:
             raise AssertionError(other)
 

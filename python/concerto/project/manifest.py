@@ -22,7 +22,7 @@ from concerto.source import Located, Source, Span
 NAME = "Concerto.toml"
 #: Tables that profiles may hold too; `project` and `profile` stand at the top only.
 TABLES = ("connections", "pricing", "run", "lint", "fmt", "test", "mcp", "agents", "permissions")
-_NOT_YET = ("mcp", "agents", "permissions")
+_NOT_YET = ("mcp", "agents")
 _PROJECT = {
     "name": "String",
     "version": "String",
@@ -39,10 +39,18 @@ _RUN = {
     "max_cost": "Float",
     "max_tokens": "Int",
 }
+_PERMISSIONS = {
+    "fs_root": "String",
+    "fs": "String",
+    "net": "Array",
+    "env": "Array",
+    "shell": "Bool",
+}
 _PRICES = {"input": "Float", "output": "Float", "cached": "Float"}
 _WORDS = {
     "log_level": ("error", "warn", "info", "debug", "trace"),
     "emit": ("text", "json", "none"),
+    "fs": ("none", "read", "write"),
     "lint": ("allow", "warn", "deny"),
 }
 _NUMBER = r"(0|[1-9]\d*)"
@@ -73,9 +81,13 @@ class Project:
     pricing: dict[str, dict[str, float]] = field(default_factory=dict)
     #: Defaults of the command line: `timeout`, `log_level`, `emit`.
     run: dict[str, Any] = field(default_factory=dict)
+    #: What the program may do: `fs_root`, `fs`, `net`, `env`, `shell`, as far as they are given.
+    permissions: dict[str, Any] = field(default_factory=dict)
     #: Code to `allow`, `warn` or `deny`.
     lint: dict[str, str] = field(default_factory=dict)
     profile: str | None = None
+    #: Of `concerto fmt`.
+    line_width: int = 100
 
 
 def find(folder: Path) -> Path | None:
@@ -133,8 +145,10 @@ def read(source: Source, profile: str | None = None) -> tuple[Project, list[Diag
         {name: part.connections for name, part in profiles.items()},
         {**plain.pricing, **chosen.pricing},
         {**plain.run, **chosen.run},
+        {**plain.permissions, **chosen.permissions},
         {**plain.lint, **chosen.lint},
         profile,
+        chosen.line_width or plain.line_width or 100,
     )
     return project, reader.diagnostics
 
@@ -146,7 +160,9 @@ class _Part:
     connections: dict[str, Located] = field(default_factory=dict)
     pricing: dict[str, dict[str, float]] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+    permissions: dict[str, Any] = field(default_factory=dict)
     lint: dict[str, str] = field(default_factory=dict)
+    line_width: int | None = None
 
 
 class _Reader:
@@ -221,11 +237,14 @@ class _Reader:
             part.pricing[model] = self.prices(model, table)
         if "run" in tables:
             part.run = self.run(tables["run"])
+        if "permissions" in tables:
+            part.permissions = self.permissions(tables["permissions"])
         if "lint" in tables:
             part.lint = self.lint(tables["lint"])
         if "fmt" in tables:
             found = self.keys(tables["fmt"], {"line_width": "Int"}, "`[fmt]`")
             self.at_least(tables["fmt"], found, "line_width", 20)
+            part.line_width = max(found.get("line_width", 100), 20)
         if "test" in tables:
             found = self.keys(tables["test"], {"paths": "Array", "timeout": "Int"}, "`[test]`")
             self.at_least(tables["test"], found, "timeout", 1)
@@ -294,6 +313,22 @@ class _Reader:
             message = f"`timeout` must be positive seconds, found {found['timeout']}"
             self.report("E4060", message, table.value["timeout"].span)
         return found
+
+    def permissions(self, table: Located) -> dict[str, Any]:
+        """What the program may do."""
+        found = self.keys(table, _PERMISSIONS, "`[permissions]`")
+        if "fs" in found:
+            self.word("fs", table.value["fs"], _WORDS["fs"])
+        for name in ("net", "env"):
+            if any(not isinstance(each.value, str) for each in found.get(name, ())):
+                self.report("E4060", f"`{name}` must be strings", table.value[name].span)
+        if found.get("shell"):
+            help_ = "this release has no tool that starts processes; see the README"
+            self.report("E9001", "`shell` has no effect yet", table.value["shell"].key, help_)
+        return {
+            name: [each.value for each in value] if isinstance(value, (list, tuple)) else value
+            for name, value in found.items()
+        }
 
     def word(self, name: str, each: Located, words: tuple[str, ...]) -> bool:
         """Whether a value is one of some words; reports it if not."""

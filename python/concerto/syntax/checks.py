@@ -62,6 +62,12 @@ def _check(node: ast.Node, in_settings: bool, notes: Notes) -> Iterator[_Problem
             yield from _arguments(node.args)
         case ast.Function():
             yield from _parameters(node.params)
+        case ast.Mod(items=items) if items is not None:
+            statements = [item for item in items if isinstance(item, ast.Statement)]
+            if statements:
+                message = "a statement outside of the entry file"
+                help_ = "put it into a function, or into the file that is run"
+                yield "E1019", message, statements[0], help_
         case ast.Let() if isinstance(node.pattern, ast.OrPattern):
             yield "E1022", "alternatives in `let`", node.pattern, "use `match`"
         case ast.TryCatch(catches=catches):

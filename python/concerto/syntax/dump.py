@@ -35,7 +35,12 @@ def _dump(value: Any, label: str, indent: str, lines: list[str]) -> None:
         nested: list[tuple[str, Any]] = []
         for item in fields(value):
             inner = getattr(value, item.name)
-            if item.name in ("span", "lost") or inner is None or inner == () or inner is False:
+            if (
+                item.name in ("span", "lost", "grouped")
+                or inner is None
+                or inner == ()
+                or inner is False
+            ):
                 continue
             if isinstance(inner, Node | tuple) and not _is_plain(inner):
                 nested.append((item.name, inner))

@@ -470,7 +470,9 @@ class _Layout:
             keyword = "TOOL"
         if keyword in _WITH_FIELDS:
             new.kind, new.has_fields = "fields", True
-        elif keyword in ("TRAIT", "IMPL", "FOR", "PIPELINE", "MOD"):
+        elif keyword == "MOD":
+            new.kind = "file"
+        elif keyword in ("TRAIT", "IMPL", "FOR", "PIPELINE"):
             new.kind = "items"
         new.has_methods = keyword in ("TOOL", "MCP")
         new.has_state = keyword == "TOOL"

@@ -23,8 +23,13 @@ from concerto.syntax.layout import LINE, Doc, Indent, bracketed, joined, render
 WIDTH = 100
 
 
-def format_module(module: ast.Module) -> str:
+def format_module(module: ast.Module, width: int = WIDTH) -> str:
     """The text of a file."""
+    return render(module_doc(module), width)
+
+
+def module_doc(module: ast.Module) -> Doc:
+    """The layout of a file."""
     parts: list[Doc] = []
     if module.doc is not None:
         parts += [f"//!{_after_mark(line)}\n" for line in module.doc.split("\n")]
@@ -32,7 +37,7 @@ def format_module(module: ast.Module) -> str:
         if before is not None and _needs_gap(before, item):
             parts.append(LINE)
         parts += [_item(item), LINE]
-    return render(tuple(parts), WIDTH)
+    return tuple(parts)
 
 
 def _needs_gap(before: ast.Node, item: ast.Node) -> bool:
@@ -110,7 +115,7 @@ def _core(node: ast.Declaration) -> Doc:
         case ast.Use():
             return ("use ", _use(node.tree), ";")
         case ast.Mod():
-            inner = ";" if node.items is None else (" ", _methods(node.items))
+            inner = ";" if node.items is None else (" ", _blank_between(map(_item, node.items)))
             return (f"mod {node.name}", inner)
         case ast.Const():
             return (f"const {node.name}: ", type_(node.type), " = ", place_value(node.value), ";")
@@ -222,22 +227,18 @@ def _tool_body(
     fields: tuple[ast.ConfigField | ast.ToolState, ...], methods: tuple[ast.Function, ...]
 ) -> Doc:
     parts: list[Doc] = []
-    for field in fields:
-        match field:
+    items = sorted((*fields, *methods), key=lambda item: item.span.start)
+    for before, item in zip((None, *items), items, strict=False):
+        is_method = ast.Function in (type(before), type(item))
+        parts += [LINE, LINE] if before is not None and is_method else [LINE]
+        match item:
             case ast.ConfigField():
-                parts += [LINE, _setting(field), ","]
+                parts += [_setting(item), ","]
             case ast.ToolState():
-                parts += [
-                    LINE,
-                    f"{field.name}: ",
-                    type_(field.type),
-                    " = ",
-                    place_value(field.value),
-                    ",",
-                ]
+                value = place_value(item.value)
+                parts += [f"{item.name}: ", type_(item.type), " = ", value, ","]
+            case ast.Function():
+                parts.append(declaration(item))
             case _:
-                assert_never(field)
-    for method in methods:
-        parts += [LINE, LINE] if parts else [LINE]
-        parts.append(declaration(method))
+                assert_never(item)
     return ("{", Indent(tuple(parts)), LINE, "}") if parts else "{}"

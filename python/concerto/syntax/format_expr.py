@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from concerto.syntax import ast
@@ -28,6 +29,7 @@ from concerto.syntax.layout import (
     joined,
     render,
 )
+from concerto.syntax.spelling import is_grouped, number_written, spelled, written
 
 #: How tightly operators bind, and which of their operands may have the same strength without parentheses.
 _LEVELS = {
@@ -64,12 +66,14 @@ def expression(node: ast.Expr, around: Around = _PLAIN, strength: int = 0) -> Do
     inside = _strength(node) < strength or (around.is_head and _hurts_heads(node))
     if isinstance(node, ast.MapLiteral) and not node.entries:
         inside = True  # elsewhere it would be an empty block; `place_value` knows where it is not
+    grouped = is_grouped(node)
+    inside = inside if grouped is None else grouped
     return ("(", _written(node, around.inside()), ")") if inside else _written(node, around)
 
 
 def place_value(node: ast.Expr, *, in_settings: bool = False) -> Doc:
     """An expression behind `=`, `:`, `,` or an opening bracket."""
-    if isinstance(node, ast.MapLiteral) and not node.entries:
+    if isinstance(node, ast.MapLiteral) and not node.entries and not is_grouped(node):
         return "{}"
     return expression(node, Around(in_settings=in_settings))
 
@@ -109,6 +113,10 @@ def _hurts_heads(node: ast.Expr) -> bool:
 
 def _written(node: ast.Expr, around: Around) -> Doc:
     match node:
+        case ast.Literal(value=int() | float() as value):
+            return number_written(node.span) or constant(value)
+        case ast.Literal() | ast.Interpolated() if (text := spelled(node)) is not None:
+            return text
         case ast.Literal(value=str() as text):
             return _text((text,), ())
         case ast.Literal(value=value):
@@ -137,6 +145,8 @@ def _written(node: ast.Expr, around: Around) -> Doc:
             return (place, f" {node.op}= ", place_value(node.value, in_settings=around.in_settings))
         case ast.Await() | ast.Spawn():
             word = "await " if isinstance(node, ast.Await) else "spawn "
+            if word == "await " and not (written(node.span) or word).startswith("await"):
+                return (expression(node.operand, around, _TIGHT), ".await")
             if isinstance(node, ast.Spawn) and isinstance(node.operand, ast.Block):
                 return (word, block(node.operand))
             return (word, expression(node.operand, around, _AWAIT))
@@ -181,7 +191,7 @@ def _values(items: tuple[ast.Expr, ...], around: Around = _PLAIN) -> list[Doc]:
 
 
 def _value(item: ast.Expr, has_neighbours: bool, around: Around) -> Doc:
-    if has_neighbours and _has_angle(item):
+    if has_neighbours and is_grouped(item) is None and _has_angle(item):
         return ("(", expression(item, around.inside()), ")")
     return place_value(item, in_settings=around.in_settings)
 
@@ -213,7 +223,7 @@ def _binary(node: ast.Binary, around: Around) -> Doc:
         return (expression(node.left, around, level + 1), f" {node.op} ", right)
     parts: list[Doc] = [(SPACE, f"{node.op} ", right)]
     here = node.left
-    while isinstance(here, ast.Binary) and _LEVELS[here.op][0] == level:
+    while isinstance(here, ast.Binary) and _LEVELS[here.op][0] == level and not is_grouped(here):
         parts.append((SPACE, f"{here.op} ", expression(here.right, around, level + 1)))
         here = here.left
     return Group((expression(here, around, level), Indent(tuple(reversed(parts)))))
@@ -265,6 +275,14 @@ def _closure(node: ast.Closure, around: Around) -> Doc:
         written: tuple[Doc, ...] = () if param.type is None else (": ", type_atom(param.type))
         return ("mut " if param.is_mut else "", pattern_atom(param.pattern), *written)
 
+    if (written(node.span) or "").startswith("fn"):  # an argument of a decorator
+        return (
+            "fn",
+            bracketed("(", map(one, node.params), ")"),
+            result(node.result),
+            " ",
+            expression(node.body),
+        )
     head = ("async " if node.is_async else "", "|", joined(", ", map(one, node.params)), "|")
     if node.result is not None and isinstance(node.body, ast.Block):
         return (*head, result(node.result), " ", block(node.body))
@@ -274,8 +292,10 @@ def _closure(node: ast.Closure, around: Around) -> Doc:
 def _entry(node: ast.Entry, around: Around) -> Doc:
     value = _value(node.value, False, around)
     match node.key:
+        case _ if is_grouped(node.key) is not None:
+            key: Doc = expression(node.key)
         case ast.PathExpr() if around.in_settings and len(node.key.path.names) == 1:
-            key: Doc = path(node.key.path)
+            key = path(node.key.path)
         case ast.Literal() | ast.Interpolated():
             key = expression(node.key)
         case _:
@@ -404,13 +424,18 @@ def _block_like(node: ast.Expr, around: Around) -> Doc:
         case ast.TryCatch():
             return ("try ", block(node.body), *map(_catch, node.catches))
         case ast.Listen():
-            handlers = [
-                (LINE, string(h.channel), " => ", expression(h.body), ",") for h in node.handlers
-            ]
+            handlers = [(LINE, _channel(h), " => ", expression(h.body), ",") for h in node.handlers]
             inner: Doc = ("{", Indent(tuple(handlers)), LINE, "}") if handlers else "{}"
             return ("listen ", expression(node.subject, head), " ", inner)
         case _:
             raise AssertionError(node)
+
+
+def _channel(handler: ast.Handler) -> str:
+    """The channel of a handler."""
+    whole = written(handler.span)
+    found = re.match(r'"(?:\\.|[^"\\])*"', whole) if whole is not None else None
+    return found.group() if found else string(handler.channel)
 
 
 def _if_else(node: ast.If, other: ast.Block, head: Around) -> Doc:

@@ -6,6 +6,7 @@ import re
 
 from concerto.syntax import ast
 from concerto.syntax.layout import Doc, bracketed, joined
+from concerto.syntax.spelling import number_written, written
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 
@@ -50,6 +51,8 @@ def path(node: ast.Path) -> str:
 def config_key(field: ast.ConfigField) -> str:
     """The key of a setting: bare where it can be."""
     text = field.key.text
+    if (given := written(field.key.span)) is not None:
+        return given
     if not field.is_plain:  # it had an escape, and the checker will say so
         return f'"\\u{{{ord(text[0]):X}}}{escaped(text[1:])}"' if text else '"\\u{0}"'
     reserved = text in ("true", "false", "nil", "self")
@@ -66,9 +69,9 @@ def type_(node: ast.TypeExpr) -> Doc:
             args = bracketed("<", map(type_, node.args), ">") if node.args else ""
             return (path(node.path), args)
         case ast.LiteralType():
-            return string(node.value)
+            return written(node.span) or string(node.value)
         case ast.NilType():
-            return "nil"
+            return written(node.span) or "nil"
         case ast.TupleType(items=items):
             return bracketed("(", map(type_, items), ")", lone="," if len(items) == 1 else "")
         case ast.FunctionType():
@@ -123,8 +126,11 @@ def pattern(node: ast.Pattern) -> Doc:
         case ast.PathPattern():
             return path(node.path)
         case ast.LiteralPattern(value=value):
-            return constant(value)
+            given = written if isinstance(value, str) else number_written
+            return given(node.span) or constant(value)
         case ast.RangePattern():
+            if (numbers := number_written(node.span)) is not None:
+                return numbers
             between = "..=" if node.inclusive else ".."
             return f"{number(node.start)}{between}{number(node.end)}"
         case ast.BindPattern():

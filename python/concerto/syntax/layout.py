@@ -45,7 +45,19 @@ class Verbatim:
     text: str
 
 
-Doc: TypeAlias = str | Break | Line | Indent | Group | Verbatim | tuple["Doc", ...]
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A comment. `place` is `above` what follows, `behind` what stands before it on the line, `below` it on a line of its own, or `within` the line.
+
+    A gap is an empty line before a comment above or below; with an empty text it is only that.
+    """
+
+    text: str
+    place: str
+    has_gap: bool = False
+
+
+Doc: TypeAlias = str | Break | Line | Indent | Group | Verbatim | Note | tuple["Doc", ...]
 
 LINE = Line()
 SOFT = Break("")
@@ -73,38 +85,105 @@ def bracketed(
     return Group((opening, Indent((Break(pad), inside)), Break(lone + pad, ","), closing))
 
 
-def render(doc: Doc, width: int) -> str:
-    """The text; lines are indented by four spaces per level."""
-    out: list[str] = []
-    column = margin = (
-        0  # where the text stands; spaces that the line still lacks before its first word
-    )
+def render(doc: Doc, width: int, starts: list[int] | None = None) -> str:
+    """The text; lines are indented by four spaces per level. `starts` takes the offset of each word and each verbatim text, in order."""
+    page = _Page()
     pending: list[tuple[int, bool, Doc]] = [(0, False, doc)]
     while pending:
         indent, flat, part = pending.pop()
         match part:
-            case "":
-                pass
-            case str():
-                out.append(" " * margin + part)
-                column, margin = column + len(part), 0
-            case Verbatim(text):
-                out.append(text)
-                column, margin = len(text.rpartition("\n")[2]), 0
+            case str() | Verbatim():
+                start = page.write(part, indent)
+                if starts is not None:
+                    starts.append(start)
             case tuple():
                 pending.extend((indent, flat, inner) for inner in reversed(part))
             case Indent(inner):
                 pending.append((indent + 4, flat, inner))
             case Group(inner):
-                fits = flat or _fits(inner, width - column, pending)
+                fits = flat or _fits(inner, width - page.column, pending)
                 pending.append((indent, fits, inner))
             case Break(instead) if flat:
-                out.append(instead)
-                column += len(instead)
+                page.write(instead, indent)
             case Break() | Line():
-                out.append("\n" if isinstance(part, Line) else f"{part.broken}\n")
-                column = margin = indent
-    return "".join(out)
+                page.end_line(indent, part.broken if isinstance(part, Break) else "")
+            case Note():
+                page.note(part, indent)
+    page.end_comments()
+    return "".join(page.out)
+
+
+class _Page:
+    """Text as it grows, line by line."""
+
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self.length = 0
+        self.column = 0
+        #: Spaces that the line still lacks before its first word.
+        self.margin = 0
+        self.is_fresh = True  # nothing stands on the line
+        self.held: list[tuple[int, Note]] = []
+        """Comments that stand at the end of the line, or below it."""
+
+    def add(self, text: str) -> None:
+        """Appends text as it is."""
+        self.out.append(text)
+        self.length += len(text)
+
+    def write(self, part: str | Verbatim, indent: int) -> int:
+        """Appends a word; gives where it begins."""
+        text = part if isinstance(part, str) else part.text
+        if not text:
+            return self.length
+        if self.held and text[0] not in ",;" and not text.isspace():
+            self.end_line(indent, "")
+        if text.isspace() and self.is_fresh:
+            return self.length
+        self.add(" " * self.margin)
+        start = self.length
+        self.add(text)
+        is_broken = not isinstance(part, str) and "\n" in text
+        self.column = len(text.rpartition("\n")[2]) if is_broken else self.column + len(text)
+        self.margin, self.is_fresh = 0, text.endswith("\n")
+        return start
+
+    def end_line(self, indent: int, last: str) -> None:
+        """Ends the line, after a last mark and the comments that wait for it."""
+        self.add(last)
+        self.end_comments()
+        self.add("\n")
+        self.column = self.margin = indent
+        self.is_fresh = True
+
+    def end_comments(self) -> None:
+        """Writes the comments that wait for the end of the line."""
+        for indent, note in self.held:
+            if note.place == "behind":
+                self.add(f" {note.text}")
+            else:
+                self.add("\n" * (1 + note.has_gap) + " " * indent + note.text)
+        self.held = []
+
+    def note(self, note: Note, indent: int) -> None:
+        """A comment, or an empty line."""
+        if note.place in ("behind", "below"):
+            self.held.append((indent, note))
+        elif note.place == "within":
+            self.write(f"{note.text} ", indent)
+        else:
+            if not self.is_fresh and note.text:
+                self.end_line(indent, "")
+            if note.has_gap and self.is_fresh and self._may_have_gap():
+                self.add("\n")
+            if note.text:
+                self.write(note.text, indent)
+                self.end_line(indent, "")
+
+    def _may_have_gap(self) -> bool:
+        """Whether the line above is neither the first, nor empty, nor opens a bracket."""
+        above = "".join(self.out[-4:])
+        return bool(above) and not above.endswith("\n\n") and above.rstrip("\n")[-1:] not in "{[("
 
 
 def _fits(doc: Doc, room: int, behind: list[tuple[int, bool, Doc]]) -> bool:
@@ -125,6 +204,11 @@ def _fits(doc: Doc, room: int, behind: list[tuple[int, bool, Doc]]) -> bool:
                 room -= len(part)
             case Line() | Verbatim():
                 return not inside
+            case Note(place="within", text=text):
+                room -= len(text) + 1
+            case Note(text=text):
+                if text and inside:
+                    return False
             case tuple():
                 pending.extend((flat, inner) for inner in reversed(part))
             case Indent(inner) | Group(inner):

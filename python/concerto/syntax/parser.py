@@ -197,7 +197,8 @@ def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
             removed = {start, start - 1}
     else:
         parser.notes = Notes()
-    module = replace(module, lost=frozenset(lost), damaged=tuple(damaged))
+    grouped = frozenset(parser.notes.parenthesised)
+    module = replace(module, lost=frozenset(lost), damaged=tuple(damaged), grouped=grouped)
     diagnostics += check_tree(source, module, parser.notes)
     if not diagnostics:
         diagnostics = lint_tree(source, module, parser.notes, docs)

@@ -5,11 +5,14 @@
 
 mod answers;
 mod asked;
+mod cached;
 pub mod emits;
 mod evaluated;
 mod logged;
+mod mocked;
 mod models;
-mod outside;
+pub mod outside;
+mod pipelines;
 mod run;
 mod settings;
 mod streams;
@@ -30,9 +33,11 @@ use crate::metrics::{PriceBook, Recorder};
 use crate::value::{Value, builtin};
 use crate::vm::{Panic, Request, Resume, Trace};
 
+pub use cached::Answers;
 use emits::{Emit, Outlet};
 pub use evaluated::Cache as SettingsCache;
-use outside::Outside;
+pub use mocked::Mock;
+use outside::{FileAccess, NetAccess, Outside};
 use run::Run;
 use settings::RunSettings;
 use world::Environment;
@@ -58,16 +63,24 @@ pub struct Shared {
     pub environment: Environment,
     /// Where time comes from.
     pub clock: Clock,
+    /// Of models with `@cache`.
+    pub answers: Answers,
+    /// Who answers model calls.
+    pub mock: Mock,
     /// What runs evaluated.
     pub settings: SettingsCache,
     /// What `std::env::args` gives.
     pub args: Vec<String>,
+    /// What `std::fs` may do.
+    pub files: FileAccess,
+    /// What `std::http` may reach.
+    pub net: NetAccess,
+    /// The longest body of an answer to `std::http`, in bytes.
+    pub http_body_limit: usize,
     /// Where `std::log` writes.
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
-    /// Answer model calls locally (O-15).
-    pub mock: bool,
     /// Active calls before StackOverflow.
     pub max_call_depth: usize,
     /// Tasks that one run may have at a time.
@@ -127,11 +140,31 @@ impl<'a> Engine<'a> {
         self.settings().view(self.shared, index).map_err(|error| error.message)
     }
 
+    /// Runs functions in order, each with its arguments and the program's stores open around them, and gives the value of the last.
+    ///
+    /// # Errors
+    /// As for [`Engine::run`]; also a store whose file cannot be read or written.
+    pub async fn run_all<O: Outlet>(
+        &mut self,
+        functions: Vec<(usize, Vec<Value>)>,
+        outlet: &mut O,
+    ) -> Result<Value, RunError> {
+        self.outside.open_stores(self.shared).map_err(store_failed)?;
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.run(functions, outlet) => outcome,
+            what = self.outside.keep_saved(self.shared) => Err(store_failed(what)),
+        };
+        // What was changed before a failure is kept, too.
+        let saved = self.outside.save_stores(self.shared).await.map_err(store_failed);
+        outcome.and_then(|value| saved.map(|()| value))
+    }
+
     /// Runs functions in order, each with its arguments, and gives the value of the last. Tasks that they spawn live until then.
     ///
     /// # Errors
     /// [`RunError`]: an uncaught error or panic of the program, or a failed host.
-    pub async fn run<O: Outlet>(
+    async fn run<O: Outlet>(
         &self,
         functions: Vec<(usize, Vec<Value>)>,
         outlet: &mut O,
@@ -204,6 +237,11 @@ fn emitted(payload: Value) -> Value {
         }
         other => other,
     }
+}
+
+fn store_failed(what: String) -> RunError {
+    let value = builtin::fs_error(&what, "io", "");
+    RunError::Program { message: what, value, trace: Vec::new() }
 }
 
 fn failed(error: Value, trace: &Trace) -> RunError {

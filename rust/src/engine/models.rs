@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::{Asked, Refusal, asked};
+use super::cached::Known;
+use super::mocked::{Mocked, Talk};
+use super::settings::SettingsError;
 use super::{Engine, streams};
 use crate::chat::{Message, OutputSchema, Sampling};
 use crate::clock;
 use crate::config::{self, ProviderKind};
 use crate::ir::program::{FieldExpr, Model};
 use crate::llm::{Answer, Call, LlmError};
-use crate::metrics::{End, Origin};
-use crate::mock_reply;
+use crate::metrics::{By, End, Origin};
 use crate::providers::FailureKind;
 use crate::schema::Violation;
 use crate::value::{ModelValue, Value, builtin};
@@ -23,22 +25,29 @@ const OPENAI_STOPS: usize = 4;
 
 impl Engine<'_> {
     pub(super) async fn execute(&self, model: &ModelValue, input: &Value) -> Value {
-        let outcome = match self.call(model, input, None) {
-            Ok(call) if self.shared.mock => Ok(self.mocked(&call, mock_reply::text(last(&call)))),
-            Ok(call) => {
-                self.shared.client.execute(call, self.recorders.clone()).await.map(|a| response(&a))
-            }
-            Err(error) => Err(error),
+        let call = match self.call(model, input, None) {
+            Ok(call) => call,
+            Err(error) => return result(Err(error)),
         };
-        result(outcome)
+        let question = match self.known(model.index, &call) {
+            Known::Answer(value) => return Value::ok(value),
+            Known::Nothing(question) => question,
+        };
+        let mut talk = Talk::begin(self.shared, call, self.recorders.clone());
+        let outcome = talk.round().await.map(|answer| {
+            talk.succeed();
+            response(&answer)
+        });
+        let answer = result(outcome);
+        self.keep(question, &answer);
+        answer
     }
 
     pub(super) async fn stream(&self, model: &ModelValue, input: &Value) -> Value {
         let outcome = match self.call(model, input, None) {
-            Ok(call) if self.shared.mock => {
-                let text = mock_reply::text(last(&call));
-                let response = self.mocked(&call, text.clone());
-                Ok(streams::from_text(&text, response))
+            Ok(call) if self.shared.mock.is_on() => {
+                let mut mocked = Mocked::begin(self.shared, call, self.recorders.clone());
+                mocked.round(true).await.map(|said| streams::from_mock(mocked, said))
             }
             Ok(call) => self
                 .shared
@@ -64,7 +73,12 @@ impl Engine<'_> {
             let origin = Origin { connection, model };
             for recorder in &self.recorders {
                 recorder.call_started(&origin);
-                recorder.call_ended(&origin, &End::Error(error.failure.kind.word()), 0.0, false);
+                recorder.call_ended(
+                    &origin,
+                    &End::Error(error.failure.kind.word()),
+                    0.0,
+                    By::Provider,
+                );
             }
         }
         prepared
@@ -87,8 +101,9 @@ impl Engine<'_> {
             |field: &str, message: &str| LlmError::config(name, &model.name, "", field, message);
         let Asked { messages: said, over } =
             asked(asking, input).map_err(|refusal| refused(refusal, name, &model.name))?;
-        if self.shared.mock {
-            return Ok(self.mock_call(model, name, over.base, said, output));
+        if self.shared.mock.is_on() {
+            let call = self.mock_call(model, over.base, said, output);
+            return call.map_err(|error| config(&error.field, &error.message));
         }
         let settings = self
             .settings()
@@ -160,61 +175,34 @@ impl Engine<'_> {
         })
     }
 
-    /// A call that never leaves the process needs no key and no variables.
+    /// A call that never leaves the process needs no key and no variables: what cannot be evaluated is left out.
     fn mock_call(
         &self,
         model: &Model,
-        name: &str,
         base: Option<String>,
         messages: Vec<Message>,
         output: Option<OutputSchema>,
-    ) -> Call {
-        let id = match (base, &model.fields.base) {
-            (Some(id), _) => id,
-            (None, Some(FieldExpr::Text(id))) => id.clone(),
-            _ => "mock".to_owned(),
-        };
-        let local = config::Layer {
-            base_url: Some("http://localhost/v1".to_owned()),
-            ..config::Layer::default()
-        };
-        // These settings are complete, so merging them cannot fail.
-        let settings = config::merge(name, ProviderKind::Custom, &[("program", &local)]);
-        Call {
-            origin: Origin { connection: name.to_owned(), model: model.name.clone() },
-            settings: Arc::new(settings.unwrap_or_else(|_| unreachable!("complete settings"))),
-            model_id: id,
+    ) -> Result<Call, SettingsError> {
+        let shared = self.shared;
+        let settings = self.settings().lenient(shared, model.connection as usize)?;
+        let declared = model.fields.base.as_ref();
+        let evaluated =
+            |expr| self.settings().text(&shared.environment, (MODELS, "mock"), expr).ok();
+        let base = base.or_else(|| declared.and_then(evaluated));
+        let base = base.or_else(|| settings.default_model.clone());
+        let usual = config::default_model(settings.kind);
+        let base = base.or_else(|| usual.map(str::to_owned)).unwrap_or_else(|| "mock".to_owned());
+        Ok(Call {
+            origin: Origin { connection: settings.name.clone(), model: model.name.clone() },
+            timeout: settings.timeout,
+            model_id: settings.resolve_model(&base).unwrap_or(base),
+            settings: Arc::new(settings),
             messages,
             sampling: Sampling::default(),
             output,
-            timeout: Duration::from_secs(30),
-            deadline: None,
-            retry: None,
-        }
-    }
-
-    /// Counts a mocked call and makes its response: bytes of the prompt in, 42 out (O-15); these numbers do not enter the metrics.
-    pub(super) fn mocked(&self, call: &Call, text: String) -> Value {
-        for recorder in &self.recorders {
-            recorder.call_started(&call.origin);
-            recorder.call_ended(&call.origin, &End::Success, 0.0, true);
-        }
-        let prompt = call.messages.last().map_or(0, |message| message.content.len());
-        builtin::response(vec![
-            text.into(),
-            i64::try_from(prompt).unwrap_or(i64::MAX).into(),
-            42.into(),
-            call.model_id.as_str().into(),
-            call.origin.connection.as_str().into(),
-            0.into(),
-            "stop".into(),
-            1.into(),
-            1.into(),
-            Value::None,
-            0.into(),
-            false.into(),
-            Value::None,
-        ])
+            deadline: model.fields.deadline_ms.map(Duration::from_millis),
+            retry: model.fields.retry_policy.clone(),
+        })
     }
 }
 
@@ -243,11 +231,6 @@ fn sampling(model: &Model) -> Sampling {
         stop: Vec::new(),
         seed: whole(&model.fields.seed),
     }
-}
-
-/// The text that a mocked call answers.
-fn last(call: &Call) -> &str {
-    call.messages.last().map_or("", |message| &message.content)
 }
 
 /// The error for what is not asked.

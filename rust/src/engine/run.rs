@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::answers::{Answer, Answered};
 use super::emits::Outlet;
+use super::pipelines::{Pipelines, Place, Told};
 use super::tree::{Refused, Tree};
 use super::{BUDGET, EFFECTS, Engine, broken, emitted, failed, frames, panicked, streams};
 use crate::error::RunError;
@@ -25,6 +26,7 @@ pub(super) struct Run<'e, O> {
     /// A task to be cancelled when the one that runs, which belongs to it, suspends.
     doomed: Option<u64>,
     effects: u32,
+    pipelines: Pipelines,
 }
 
 impl<'e, O: Outlet> Run<'e, O> {
@@ -38,15 +40,27 @@ impl<'e, O: Outlet> Run<'e, O> {
             arrived: std::collections::VecDeque::new(),
             doomed: None,
             effects: 0,
+            pipelines: Pipelines::new(shared.clock.clone()),
         }
     }
 
-    /// Calls a function and drives all tasks until it has ended.
+    /// Calls a function and drives all tasks until it has ended. If the run fails, its pipelines end with that error.
     pub(super) async fn call(
         &mut self,
         function: usize,
         args: Vec<Value>,
     ) -> Result<Value, RunError> {
+        let outcome = self.drive(function, args).await;
+        if let Err(error) = &outcome
+            && !matches!(error, RunError::Handler(_))
+        {
+            let told = self.pipelines.cut(|_| true, &error.to_string());
+            self.tell_all(told).await?;
+        }
+        outcome
+    }
+
+    async fn drive(&mut self, function: usize, args: Vec<Value>) -> Result<Value, RunError> {
         self.tree.start(function, args);
         loop {
             let (id, resume) = self.next().await?;
@@ -54,6 +68,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             if let Some(doomed) = self.doomed.take() {
                 self.tree.cancel(doomed);
             }
+            self.tell_cancelled().await?;
             if let Some(value) = self.tree.result.take() {
                 return Ok(value);
             }
@@ -79,6 +94,76 @@ impl<'e, O: Outlet> Run<'e, O> {
                 return Ok((id, resume));
             }
         }
+    }
+
+    /// Ends the pipelines of tasks that were cancelled.
+    async fn tell_cancelled(&mut self) -> Result<(), RunError> {
+        let cancelled = self.tree.cancelled();
+        if cancelled.is_empty() {
+            return Ok(());
+        }
+        let told = self.pipelines.cut(|task| cancelled.contains(&task), "cancelled");
+        self.tell_all(told).await
+    }
+
+    async fn tell_all(&mut self, told: impl IntoIterator<Item = Told>) -> Result<(), RunError> {
+        for (channel, value) in told {
+            self.engine.send(channel.to_owned(), value, self.outlet).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers what the code of a pipeline asks, and tells the host.
+    async fn pipeline(
+        &mut self,
+        id: u64,
+        request: Request,
+        args: &[Value],
+    ) -> Result<Value, RunError> {
+        let (value, told) = match (request, args) {
+            (Request::PipelineStart, [Value::Str(name), Value::Int(stages), input]) => {
+                let around = self.tree.around(id);
+                let Some((run, told)) = self.pipelines.start(&around, name, *stages, input) else {
+                    let message = format!("pipeline `{}` is nested more than 64 deep", &**name);
+                    let refused = Refused::Panic(PanicKind::LimitExceeded, message);
+                    return Err(self.refused(id, refused));
+                };
+                (run.into(), Some(told))
+            }
+            (Request::PipelineAttempt, [Value::Int(run)]) => {
+                (self.pipelines.attempt(*run).into(), None)
+            }
+            (Request::PipelineError, [Value::Int(run), _, error]) => {
+                (Value::Nil, self.pipelines.error(*run, &error.message()))
+            }
+            (Request::PipelineComplete, [Value::Int(run)]) => {
+                (Value::Nil, self.pipelines.complete(*run))
+            }
+            (
+                _,
+                [
+                    Value::Int(run),
+                    Value::Str(stage),
+                    Value::Int(index),
+                    Value::Int(attempt),
+                    rest @ ..,
+                ],
+            ) => {
+                let (stage, index, attempt) = (stage.clone(), *index, *attempt);
+                let place = Place { run: *run, stage, index, attempt };
+                let told = match (request, rest) {
+                    (Request::PipelineStageStart, []) => self.pipelines.stage_start(&place),
+                    (Request::PipelineStageRetry, [Value::Some(error), Value::Int(delay_ms)]) => {
+                        self.pipelines.stage_retry(&place, error, *delay_ms)
+                    }
+                    _ => self.pipelines.stage_complete(&place),
+                };
+                (Value::Nil, told)
+            }
+            _ => return Err(self.refused(id, Refused::Broken)),
+        };
+        self.tell_all(told).await?;
+        Ok(value)
     }
 
     /// Sends the record of an answer.
@@ -183,6 +268,9 @@ impl<'e, O: Outlet> Run<'e, O> {
             Effect::Request { request: Request::TaskIsCancelled, .. } => {
                 Value::Bool(self.doomed.is_some_and(|doomed| self.tree.belongs_to(id, doomed)))
             }
+            Effect::Request { request, args } if request.is_of_pipelines() => {
+                self.pipeline(id, request, &args).await?
+            }
             Effect::Request { request, args } => {
                 let engine = self.engine;
                 if request == Request::TimeSleep {
@@ -195,7 +283,11 @@ impl<'e, O: Outlet> Run<'e, O> {
                 }
             }
             Effect::FanOut { models } => Value::Int(self.engine.fan_out(&models)),
-            tasks => return self.answer_tasks(id, tasks),
+            tasks => {
+                let next = self.answer_tasks(id, tasks)?;
+                self.tell_cancelled().await?;
+                return Ok(next);
+            }
         };
         Ok(Some(Resume::Value(value)))
     }
@@ -246,7 +338,7 @@ impl<'e, O: Outlet> Run<'e, O> {
     /// Tells of spawned tasks that nobody waited for, and cancels those that still run (6.2).
     pub(super) async fn finish(mut self) -> Result<(), RunError> {
         for id in self.tree.unfinished() {
-            let place = self.tree.waiting_at(id).into_iter().next();
+            let place = self.tree.waiting_at(id).pop();
             self.engine.shared.client.log().write(LogLevel::Warn, || {
                 let at = place.map_or(String::new(), |frame| {
                     format!(" at {}:{}:{}", frame.path, frame.line, frame.column)
@@ -255,6 +347,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             });
             self.tree.cancel(id);
         }
+        self.tell_cancelled().await?;
         for (id, error) in self.tree.failed() {
             let id = i64::try_from(id).unwrap_or(i64::MAX);
             let fields = [("task", Value::Int(id)), ("error", error.message().into())];

@@ -113,6 +113,17 @@ impl RunSettings {
         Ok(Evaluated { settings: Arc::new(settings), reads, values })
     }
 
+    /// The same for a call that never leaves the process: what is missing or wrong is left out.
+    pub(super) fn lenient(
+        &mut self,
+        shared: &Shared,
+        index: usize,
+    ) -> Result<ConnectionSettings, SettingsError> {
+        let connection = declared(shared, index)?;
+        let (layers, _) = self.layers(shared, index, connection, &mut Reads::new());
+        Ok(config::merge_for_view(&connection.name, kind(connection), &borrowed(&layers)).0)
+    }
+
     /// Every field with its value and origin, secrets masked; a field that cannot be evaluated has an `error` instead of a value.
     pub(super) fn view(&mut self, shared: &Shared, index: usize) -> Result<Json, SettingsError> {
         let connection = declared(shared, index)?;

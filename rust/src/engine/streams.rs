@@ -3,12 +3,15 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use super::logged::Log;
+use super::mocked::{Mocked, Said};
 use super::models;
 use crate::llm::{LlmError, ResponseStream};
+use crate::metrics::End;
 use crate::value::{Foreign, Value, builtin};
 use crate::vm::{PanicKind, Resume, StreamRequest};
 
@@ -23,17 +26,36 @@ struct Stream {
 #[derive(Debug)]
 enum State {
     Open(Box<ResponseStream>),
-    /// A mocked answer, word by word.
-    Mocked(Mocked),
+    /// A mocked answer.
+    Mocked(Box<Pieces>),
     Over(Over),
 }
 
 #[derive(Debug)]
-struct Mocked {
-    words: VecDeque<String>,
+struct Pieces {
+    call: Mocked,
+    left: VecDeque<String>,
+    pause: Duration,
     taken: i64,
     text: String,
     response: Value,
+}
+
+impl Pieces {
+    /// The next chunk; `None` at the natural end.
+    async fn next(&mut self) -> Option<Value> {
+        let Some(piece) = self.left.pop_front() else {
+            self.call.end(&End::Success);
+            return None;
+        };
+        if self.taken > 0 && !self.pause.is_zero() {
+            self.call.sleep(self.pause).await;
+        }
+        self.taken += 1;
+        self.text.push_str(&piece);
+        let elapsed = i64::try_from(self.call.elapsed_ms()).unwrap_or(i64::MAX);
+        Some(builtin::stream_chunk(piece, self.taken - 1, elapsed, 1))
+    }
 }
 
 /// What is left of a stream that has ended, failed or was closed.
@@ -67,10 +89,12 @@ pub(super) fn from_response(stream: ResponseStream) -> Value {
     value(State::Open(Box::new(stream)))
 }
 
-/// A mocked stream gives its text word by word, and this response at its end.
-pub(super) fn from_text(text: &str, response: Value) -> Value {
-    let words = text.split_inclusive(' ').map(str::to_owned).collect();
-    value(State::Mocked(Mocked { words, taken: 0, text: String::new(), response }))
+/// A mocked stream gives its text in pieces, and the response at its end.
+pub(super) fn from_mock(call: Mocked, said: Said) -> Value {
+    let response = models::response(&said.answer);
+    let (left, text) = (said.pieces.into(), String::new());
+    let pieces = Pieces { call, left, pause: said.pause, taken: 0, text, response };
+    value(State::Mocked(Box::new(pieces)))
 }
 
 fn stream_of(value: &Value) -> Option<&Stream> {
@@ -159,19 +183,15 @@ impl State {
     async fn next(&mut self) -> Result<Option<Value>, LlmError> {
         let response = match self {
             Self::Over(_) => return Ok(None),
-            Self::Mocked(mocked) => match mocked.words.pop_front() {
-                Some(word) => {
-                    mocked.taken += 1;
-                    mocked.text.push_str(&word);
-                    return Ok(Some(builtin::stream_chunk(&word, mocked.taken - 1, 0, 1)));
-                }
-                None => Some(mocked.response.clone()),
+            Self::Mocked(pieces) => match pieces.next().await {
+                Some(chunk) => return Ok(Some(chunk)),
+                None => Some(pieces.response.clone()),
             },
             Self::Open(open) => match open.next().await {
                 Some(Ok(chunk)) => {
                     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
                     let (index, elapsed) = (whole(chunk.index), whole(chunk.elapsed_ms));
-                    return Ok(Some(builtin::stream_chunk(&chunk.text, index, elapsed, 1)));
+                    return Ok(Some(builtin::stream_chunk(chunk.text, index, elapsed, 1)));
                 }
                 Some(Err(error)) => {
                     self.end(None, Some(models::error_value(&error)));
@@ -200,7 +220,7 @@ impl State {
     fn text(&self) -> &str {
         match self {
             Self::Open(open) => open.text(),
-            Self::Mocked(mocked) => &mocked.text,
+            Self::Mocked(pieces) => &pieces.text,
             Self::Over(over) => &over.text,
         }
     }

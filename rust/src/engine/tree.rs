@@ -74,6 +74,8 @@ pub(super) struct Tree<'e> {
     pub result: Option<Value>,
     /// Spawned tasks that ended with an error.
     failed: Vec<Arc<TaskValue>>,
+    /// Tasks that were cancelled, until somebody has asked.
+    cancelled: Vec<u64>,
 }
 
 impl<'e> Tree<'e> {
@@ -88,6 +90,7 @@ impl<'e> Tree<'e> {
             answers: Answers::default(),
             result: None,
             failed: Vec::new(),
+            cancelled: Vec::new(),
         }
     }
 
@@ -336,6 +339,7 @@ impl<'e> Tree<'e> {
         let mut pending = vec![id];
         while let Some(id) = pending.pop() {
             let Some(task) = self.tasks.remove(&id) else { continue };
+            self.cancelled.push(id);
             match task.wait {
                 Wait::Children(group) => pending.extend(group.running.into_iter().rev()),
                 Wait::For(other) => {
@@ -356,6 +360,29 @@ impl<'e> Tree<'e> {
                     self.resume(waiter, outcome(None, as_result));
                 }
             }
+        }
+    }
+
+    /// The tasks that were cancelled since this was asked last.
+    pub(super) fn cancelled(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.cancelled)
+    }
+
+    /// A task and those that wait for it, from the inside out.
+    pub(super) fn around(&self, mut id: u64) -> Vec<u64> {
+        let mut found = vec![id];
+        loop {
+            id = match self.tasks.get(&id).map(|task| &task.owner) {
+                Some(Owner::Form { parent, .. }) => *parent,
+                Some(Owner::Handle { handle, waiters }) if handle.is_future() => {
+                    match waiters.first() {
+                        Some((waiter, _)) => *waiter,
+                        None => return found,
+                    }
+                }
+                _ => return found,
+            };
+            found.push(id);
         }
     }
 
@@ -389,20 +416,11 @@ impl<'e> Tree<'e> {
     /// Active calls of a task that failed at `trace`, and of those that wait for it.
     pub(super) fn trace(&self, id: u64, mut trace: Trace) -> Trace {
         const LONGEST: usize = 64;
-        let mut here = id;
-        while trace.len() < LONGEST {
-            here = match self.tasks.get(&here).map(|task| &task.owner) {
-                Some(Owner::Form { parent, .. }) => *parent,
-                Some(Owner::Handle { handle, waiters }) if handle.is_future() => {
-                    match waiters.first() {
-                        Some((waiter, _)) => *waiter,
-                        None => break,
-                    }
-                }
-                _ => break,
-            };
-            if let Some(parent) = self.tasks.get(&here) {
-                trace.extend(parent.fiber.waiting_at());
+        for around in self.around(id).into_iter().skip(1) {
+            if trace.len() < LONGEST
+                && let Some(task) = self.tasks.get(&around)
+            {
+                trace.extend(task.fiber.waiting_at());
             }
         }
         trace.truncate(LONGEST);

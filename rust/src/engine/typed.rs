@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use super::cached::Known;
+use super::mocked::Talk;
 use super::models::result;
 use super::{BUDGET, Engine, broken, failed, panicked};
 use crate::chat::{Message, OutputSchema};
@@ -9,7 +11,6 @@ use crate::config::ProviderKind;
 use crate::error::RunError;
 use crate::ir::program::Schema;
 use crate::llm::{Answer, Call, LlmError};
-use crate::mock_reply;
 use crate::providers::FailureKind;
 use crate::schema::{self, Decoded, Pending, Violation};
 use crate::secret::scrub;
@@ -37,11 +38,17 @@ impl Engine<'_> {
         let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
         let output = OutputSchema { name: wanted.name.clone(), json };
         let retry_message = model.setting(Setting::RetryMessage).and_then(Value::as_str);
-        let outcome = match self.call(model, input, Some(output)) {
-            Ok(call) => self.typed(call, &wanted, retry_message.unwrap_or("")).await?,
-            Err(error) => Err(error),
+        let call = match self.call(model, input, Some(output)) {
+            Ok(call) => call,
+            Err(error) => return Ok(result(Err(error))),
         };
-        Ok(result(outcome))
+        let question = match self.known(model.index, &call) {
+            Known::Answer(value) => return Ok(Value::ok(value)),
+            Known::Nothing(question) => question,
+        };
+        let answer = result(self.typed(call, &wanted, retry_message.unwrap_or("")).await?);
+        self.keep(question, &answer);
+        Ok(answer)
     }
 
     /// `parse_schema`: the same judgement on a text that is there already (SC-23).
@@ -62,12 +69,9 @@ impl Engine<'_> {
 
     /// Asks until an answer fits, at most as often as the model's policy says. One call, however many answers it takes.
     async fn typed(&self, call: Call, wanted: &Schema, retry_message: &str) -> Outcome {
-        if self.shared.mock {
-            return self.mocked_typed(&call, wanted).await;
-        }
         let policy = call.retry.as_ref().and_then(|policy| policy.max_attempts);
         let most = policy.unwrap_or(ROUNDS).max(1);
-        let mut session = self.shared.client.begin(call, self.recorders.clone());
+        let mut session = Talk::begin(self.shared, call, self.recorders.clone());
         let mut round = 1;
         loop {
             let answer = match session.round().await {
@@ -97,25 +101,6 @@ impl Engine<'_> {
             session.say([Message::assistant(answer.response.text), Message::user(complaint)]);
             round += 1;
         }
-    }
-
-    async fn mocked_typed(&self, call: &Call, wanted: &Schema) -> Outcome {
-        let _ = self.mocked(call, String::new());
-        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
-        let text = mock_reply::for_schema(&json).to_string();
-        let judged = self.judge(wanted, &text).await?;
-        Ok(judged.map_err(|violations| {
-            let mut error = LlmError::config(
-                &call.origin.connection,
-                &call.origin.model,
-                &call.model_id,
-                "",
-                "",
-            );
-            let rejected = Rejected { name: &wanted.name, raw: &text, rounds: 1, limit: None };
-            rejected.fill(&mut error, violations, &[]);
-            error
-        }))
     }
 
     /// The value of an answer, or everything that is wrong with it.

@@ -222,8 +222,11 @@ fn write_type(types: &[Type], index: u32, out: &mut String) {
         Some(Type::Array(item)) => wrapped("Array", &[*item]),
         Some(Type::Option(item)) => wrapped("Option", &[*item]),
         Some(Type::Future(item)) => wrapped("Future", &[*item]),
+        Some(Type::Pipeline(input, output)) => wrapped("PipelineRef", &[*input, *output]),
         Some(Type::Task(item)) => wrapped("Task", &[*item]),
         Some(Type::Map(key, value)) => wrapped("Map", &[*key, *value]),
+        Some(Type::Collection(kind, item)) => wrapped(kind.name(), &[*item]),
+        Some(Type::Store(key, value)) => wrapped("HashMap", &[*key, *value]),
         Some(Type::Result(ok, err)) => wrapped("Result", &[*ok, *err]),
         Some(Type::Tuple(items)) => {
             out.push('(');

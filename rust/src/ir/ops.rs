@@ -174,6 +174,7 @@ instructions! {
     AwaitResult "await_result" [Reg Reg];
     Cancel "cancel" [Reg];
     FanOut "fan_out" [Reg Window Count];
+    Pipeline "pipeline" [Reg Function Window Count];
 }
 
 impl Op {

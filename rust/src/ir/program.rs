@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use crate::value::{Form, Origin};
+use crate::value::{CollectionKind, Form, Origin};
 
 /// The `format` of every document.
 pub const FORMAT: &str = "concerto-ir";
@@ -43,6 +43,9 @@ pub struct Document {
     pub pricing: BTreeMap<String, crate::config::PriceConfig>,
     /// Schemas that answers can be asked for.
     pub schemas: Vec<Schema>,
+    /// Declared stores; none are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<Store>,
     /// Type table.
     pub types: Vec<Type>,
     /// [`VERSION`].
@@ -155,6 +158,10 @@ pub enum Type {
     Map(u32, u32),
     /// A tuple.
     Tuple(Vec<u32>),
+    /// `Set<T>`, `Queue<T>` or `Stack<T>`.
+    Collection(CollectionKind, u32),
+    /// `HashMap<K, V>`.
+    Store(u32, u32),
     /// `Option<T>`.
     Option(u32),
     /// `Result<T, E>`.
@@ -163,6 +170,8 @@ pub enum Type {
     Future(u32),
     /// `Task<T>`.
     Task(u32),
+    /// `PipelineRef<In, Out>`.
+    Pipeline(u32, u32),
     /// `fn(A) -> R`.
     Function(Vec<u32>, u32),
     /// One of these strings.
@@ -375,6 +384,16 @@ pub struct Model {
     pub span: Place,
 }
 
+/// Answers that are kept, so that the same question is not asked again.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// How many; the oldest goes.
+    pub max_entries: u32,
+    /// How long each.
+    pub ttl_seconds: u32,
+}
+
 /// Fields of a model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -382,6 +401,9 @@ pub struct ModelFields {
     /// Model id or alias.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<FieldExpr>,
+    /// Answers that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Limit of a whole call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
@@ -418,6 +440,23 @@ pub struct ModelFields {
     /// Sampling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<FieldExpr>,
+}
+
+/// A declared `hashmap`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Index of the type of its keys.
+    pub key: u32,
+    /// Its name.
+    pub name: String,
+    /// The file that keeps its entries between runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Where it is declared.
+    pub span: Place,
+    /// Index of the type of its values.
+    pub value: u32,
 }
 
 /// A function.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use super::program::{Enum, Struct, Type};
+use crate::value::CollectionKind;
 
 impl Serialize for Type {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -23,9 +24,12 @@ impl Serialize for Type {
             Self::Array(item) => json!(["array", item]),
             Self::Map(key, value) => json!(["map", key, value]),
             Self::Tuple(items) => json!(["tuple", items]),
+            Self::Collection(kind, item) => json!([kind.name().to_lowercase(), item]),
+            Self::Store(key, value) => json!(["hashmap", key, value]),
             Self::Option(item) => json!(["option", item]),
             Self::Result(ok, err) => json!(["result", ok, err]),
             Self::Future(item) => json!(["future", item]),
+            Self::Pipeline(input, output) => json!(["pipeline", input, output]),
             Self::Task(item) => json!(["task", item]),
             Self::Function(params, result) => json!(["function", params, result]),
             Self::Literal(values) => json!(["literal", values]),
@@ -68,12 +72,19 @@ fn read(parts: &[Json]) -> Result<Type, String> {
         ("array", [item]) => index(item).map(Type::Array),
         ("map", [key, value]) => index(key).zip(index(value)).map(|(k, v)| Type::Map(k, v)),
         ("tuple", [items]) => indices(items).map(Type::Tuple),
+        ("set", [item]) => index(item).map(|i| Type::Collection(CollectionKind::Set, i)),
+        ("queue", [item]) => index(item).map(|i| Type::Collection(CollectionKind::Queue, i)),
+        ("stack", [item]) => index(item).map(|i| Type::Collection(CollectionKind::Stack, i)),
+        ("hashmap", [key, value]) => index(key).zip(index(value)).map(|(k, v)| Type::Store(k, v)),
         ("option", [item]) => index(item).map(Type::Option),
         ("result", [ok, err]) => index(ok).zip(index(err)).map(|(o, e)| Type::Result(o, e)),
         ("function", [params, result]) => {
             indices(params).zip(index(result)).map(|(p, r)| Type::Function(p, r))
         }
         ("future", [item]) => index(item).map(Type::Future),
+        ("pipeline", [input, output]) => {
+            index(input).zip(index(output)).map(|(i, o)| Type::Pipeline(i, o))
+        }
         ("task", [item]) => index(item).map(Type::Task),
         ("literal", [values]) => values
             .as_array()

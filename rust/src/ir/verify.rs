@@ -46,6 +46,11 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
             return bad(format!("price of `{id}`"));
         }
     }
+    for store in &document.stores {
+        place(document, store.span)?;
+        index("key type", store.key, document.types.len())?;
+        index("value type", store.value, document.types.len())?;
+    }
     for model in &document.models {
         place(document, model.span)?;
         index("connection", model.connection, document.connections.len())?;
@@ -117,10 +122,14 @@ fn types(document: &Document) -> Result<(), IrError> {
         let limit = if named { len } else { own };
         let one = |ty: &u32| index("type", *ty, limit).map(|_| ());
         match ty {
-            Type::Array(item) | Type::Option(item) | Type::Future(item) | Type::Task(item) => {
-                one(item)?;
+            Type::Array(item)
+            | Type::Option(item)
+            | Type::Future(item)
+            | Type::Task(item)
+            | Type::Collection(_, item) => one(item)?,
+            Type::Map(a, b) | Type::Result(a, b) | Type::Store(a, b) | Type::Pipeline(a, b) => {
+                one(a).and_then(|()| one(b))?;
             }
-            Type::Map(a, b) | Type::Result(a, b) => one(a).and_then(|()| one(b))?,
             Type::Tuple(items) | Type::Union(items) => items.iter().try_for_each(one)?,
             Type::Function(params, result) => {
                 params.iter().try_for_each(one)?;
@@ -333,6 +342,12 @@ fn arity(document: &Document, instr: Instr, raw: &Raw) -> Result<(), String> {
             let room = |callee: &Function| callee.params.len() + count <= callee.registers as usize;
             if !callee.is_some_and(room) {
                 return Err("wrong number of captured values".to_owned());
+            }
+        }
+        Op::Pipeline => {
+            let callee = document.functions.get(instr.x as usize);
+            if callee.is_none_or(|callee| callee.params.len() != 1) || count == 0 {
+                return Err("no function of a pipeline".to_owned());
             }
         }
         Op::Future => {

@@ -85,7 +85,7 @@ impl Round {
     ) -> Result<Self, Failure> {
         let settings = &call.settings;
         let pool = shared.pools.pool(settings, call.timeout)?;
-        let chat = chat(call, stream);
+        let chat = call.request(stream);
         let known = shared.learned.of(settings);
         let takes_key = matches!(settings.kind, ProviderKind::OpenAi | ProviderKind::Custom);
         // A server that saw an attempt whose answer was lost can then answer without doing the work twice (C-77).
@@ -227,14 +227,18 @@ fn encode(
     Ok(request)
 }
 
-fn chat(call: &Call, stream: bool) -> ChatRequest {
-    ChatRequest {
-        model: call.model_id.clone(),
-        messages: call.messages.clone(),
-        sampling: call.sampling.clone(),
-        output: call.output.clone(),
-        tools: Tools::default(),
-        stream,
+impl Call {
+    /// The request of its next round.
+    #[must_use]
+    pub fn request(&self, stream: bool) -> ChatRequest {
+        ChatRequest {
+            model: self.model_id.clone(),
+            messages: self.messages.clone(),
+            sampling: self.sampling.clone(),
+            output: self.output.clone(),
+            tools: Tools::default(),
+            stream,
+        }
     }
 }
 

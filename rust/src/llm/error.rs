@@ -64,7 +64,7 @@ impl std::error::Error for LlmError {}
 impl LlmError {
     /// The error of a call whose last attempt failed like this.
     #[must_use]
-    pub(super) fn new(call: &Call, mut failure: Failure, attempts: u32, latency: Duration) -> Self {
+    pub fn new(call: &Call, mut failure: Failure, attempts: u32, latency: Duration) -> Self {
         let secrets = call.settings.secrets();
         let server_texts = [&mut failure.code, &mut failure.param, &mut failure.request_id];
         for text in [&mut failure.message, &mut failure.raw]

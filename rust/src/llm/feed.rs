@@ -108,17 +108,26 @@ impl Buffer {
         state.waited + state.waits_since.map_or(Duration::ZERO, |since| self.clock.since(since))
     }
 
-    /// Waits until few pieces wait, if many do.
-    async fn room(&self) {
-        let is_low = |limit| self.locked().pieces.len() < limit;
-        if is_low(AHEAD) {
-            return;
-        }
+    /// Adds a piece; waits first until few pieces wait, if many do.
+    async fn put(&self, piece: Piece) {
+        let Some(piece) = self.put_below(AHEAD, piece) else { return };
         // What was read so far must not wait for the rest.
         self.arrived.notify_one();
-        while !is_low(LOW + 1) {
+        let mut left = Some(piece);
+        while let Some(piece) = left {
             self.taken.notified().await;
+            left = self.put_below(LOW + 1, piece);
         }
+    }
+
+    /// Adds a piece if fewer wait; else gives it back.
+    fn put_below(&self, limit: usize, piece: Piece) -> Option<Piece> {
+        let mut state = self.locked();
+        if state.pieces.len() < limit {
+            state.pieces.push_back(piece);
+            return None;
+        }
+        Some(piece)
     }
 }
 
@@ -144,6 +153,7 @@ impl Feed {
             traffic,
             beginning: Vec::new(),
             bytes: 0,
+            events: Vec::new(),
         };
         let task = tokio::spawn(reader.run(call));
         Self { buffer, task: Some(task.abort_handle()) }
@@ -248,6 +258,8 @@ struct Reader {
     /// For the log.
     beginning: Vec<u8>,
     bytes: u64,
+    /// Kept for its room.
+    events: Vec<SseEvent>,
 }
 
 impl Reader {
@@ -272,7 +284,14 @@ impl Reader {
 
     /// Reads some bytes and hands on what they complete; the ending, if they are the last that matter.
     async fn read(&mut self) -> Option<Ending> {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
+        let ending = self.read_into(&mut events).await;
+        events.clear();
+        self.events = events;
+        ending
+    }
+
+    async fn read_into(&mut self, events: &mut Vec<SseEvent>) -> Option<Ending> {
         match self.chunk().await {
             // What breaks after the end marker does not matter; `[DONE]` and the usage may be missing.
             Err(failure) => Some(match self.decoder.finish() {
@@ -281,8 +300,8 @@ impl Reader {
             }),
             Ok(Some(bytes)) => {
                 self.note(&bytes);
-                let pushed = self.sse.push(&bytes, &mut events);
-                let ending = self.hand_on(&events).await;
+                let pushed = self.sse.push(&bytes, events);
+                let ending = self.hand_on(events).await;
                 let too_large = || {
                     let message = "an event is larger than 4 MiB";
                     Err(Failure::new(FailureKind::InvalidResponse, message))
@@ -290,8 +309,8 @@ impl Reader {
                 ending.or_else(|| pushed.is_err().then(too_large))
             }
             Ok(None) => {
-                let block = self.sse.finish(&mut events);
-                let ending = self.hand_on(&events).await;
+                let block = self.sse.finish(events);
+                let ending = self.hand_on(events).await;
                 let plain_error = || block.and_then(|text| raw_error(&text));
                 ending.or_else(|| plain_error().map(Err)).or_else(|| Some(self.decoder.finish()))
             }
@@ -356,8 +375,7 @@ impl Reader {
                 }
             };
             if !text.is_empty() {
-                self.buffer.room().await;
-                self.buffer.locked().pieces.push_back(Piece { text, at });
+                self.buffer.put(Piece { text, at }).await;
             }
             if self.decoder.is_done() {
                 ending = Some(self.decoder.finish());

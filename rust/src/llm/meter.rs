@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Answer, Call, LlmError};
 use crate::chat::{ChatResponse, Usage, estimate_prompt};
 use crate::clock::{self, Clock};
-use crate::metrics::{Billed, End, Origin, Recorder};
+use crate::metrics::{Billed, By, End, Origin, Recorder};
 use crate::providers::{Failure, FailureKind};
 use crate::wire::ServerLimit;
 
@@ -113,7 +113,7 @@ impl Meter {
     pub(super) fn end(&mut self, end: &End) {
         if !std::mem::replace(&mut self.over, true) {
             let latency = self.latency().as_secs_f64() * 1000.0;
-            self.each(|recorder, origin| recorder.call_ended(origin, end, latency, false));
+            self.each(|recorder, origin| recorder.call_ended(origin, end, latency, By::Provider));
         }
     }
 

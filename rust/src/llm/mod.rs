@@ -7,6 +7,7 @@
 mod attempt;
 mod error;
 mod feed;
+mod fetch;
 mod limit;
 mod meter;
 mod pools;
@@ -40,6 +41,7 @@ use retry::{Decision, Policy};
 use transport::Deadline;
 
 pub use error::LlmError;
+pub use fetch::{Fetch, FetchFailure, Fetched};
 pub use stream::ResponseStream;
 pub use transport::TransportOptions;
 
@@ -173,10 +175,23 @@ impl Client {
         CallSession { shared: Arc::clone(&self.shared), call, meter, queue, place, until }
     }
 
+    /// Sends a plain request of a program; `allowed` judges the host and port of each step.
+    ///
+    /// # Errors
+    /// [`FetchFailure`].
+    pub async fn fetch(
+        &self,
+        fetch: Fetch,
+        allowed: impl Fn(&str, u16) -> bool + Send + Sync + 'static,
+    ) -> Result<Fetched, FetchFailure> {
+        fetch::fetch(&self.shared.pools, fetch, Arc::new(allowed)).await
+    }
+
     /// Makes a call of one round and waits for its whole answer.
     ///
     /// # Errors
     /// [`LlmError`].
+    #[cfg(test)]
     pub async fn execute(
         &self,
         call: Call,

@@ -9,8 +9,8 @@ use reqwest::Url;
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 
-use super::transport::{CONNECT, TransportOptions, build, wrong};
-use crate::config::ConnectionSettings;
+use super::transport::{CONNECT, TransportOptions, build, causes, client, wrong};
+use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::Failure;
 
 /// All pools of a client, each made on first use.
@@ -18,6 +18,37 @@ use crate::providers::Failure;
 pub(super) struct Pools {
     options: TransportOptions,
     pools: Mutex<Vec<Arc<Pool>>>,
+    /// For requests of programs, for each runtime: a client for loopback, which goes past proxies, and one for all else.
+    plain: Mutex<Vec<Plain>>,
+}
+
+#[derive(Debug)]
+struct Plain {
+    loopback: bool,
+    runtime: Id,
+    watch: Watch,
+    client: reqwest::Client,
+}
+
+/// A task that waits for ever: it ends with its runtime.
+#[derive(Debug)]
+struct Watch(AbortHandle);
+
+impl Watch {
+    fn begin() -> Self {
+        Self(tokio::spawn(std::future::pending::<()>()).abort_handle())
+    }
+
+    /// Whether the runtime runs.
+    fn is_alive(&self) -> bool {
+        !self.0.is_finished()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The connections to one server.
@@ -27,8 +58,7 @@ pub(super) struct Pool {
     server: String,
     connect: Duration,
     runtime: Id,
-    /// A task that waits for ever: it ends with its runtime.
-    watch: AbortHandle,
+    watch: Watch,
     pub(super) client: reqwest::Client,
     /// The first URL that was asked for, which is nearly always the next one too: reading a URL costs as much as all else before a request.
     usual: OnceLock<(String, Url)>,
@@ -36,7 +66,7 @@ pub(super) struct Pool {
 
 impl Pools {
     pub(super) fn new(options: TransportOptions) -> Self {
-        Self { options, pools: Mutex::default() }
+        Self { options, pools: Mutex::default(), plain: Mutex::default() }
     }
 
     /// The pool of a connection for the current runtime, for attempts of at most `timeout`.
@@ -53,23 +83,44 @@ impl Pools {
                 && pool.connect == connect
                 && pool.server == server
                 && pool.connection == *connection
-                && pool.is_alive()
+                && pool.watch.is_alive()
         };
         if let Some(pool) = pools.iter().find(fits) {
             return Ok(Arc::clone(pool));
         }
-        pools.retain(|pool| pool.is_alive());
+        pools.retain(|pool| pool.watch.is_alive());
         let pool = Arc::new(Pool {
             connection: connection.clone(),
             server: server.to_owned(),
             connect,
             runtime,
             client: build(&self.options, &settings.base_url, connect)?,
-            watch: tokio::spawn(std::future::pending::<()>()).abort_handle(),
+            watch: Watch::begin(),
             usual: OnceLock::new(),
         });
         pools.push(Arc::clone(&pool));
         Ok(pool)
+    }
+
+    /// The client for requests of programs to a URL, made on first use in the current runtime.
+    pub(super) fn plain(
+        &self,
+        url: &str,
+        redirects: impl FnOnce() -> reqwest::redirect::Policy,
+    ) -> Result<reqwest::Client, String> {
+        let (loopback, runtime) = (is_loopback(url), Handle::current().id());
+        let mut clients = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|plain| plain.watch.is_alive());
+        let fits = |plain: &&Plain| plain.loopback == loopback && plain.runtime == runtime;
+        if let Some(plain) = clients.iter().find(fits) {
+            return Ok(plain.client.clone());
+        }
+        let builder = client(&self.options, url, CONNECT).map_err(|failure| failure.message)?;
+        let built = builder.redirect(redirects()).build();
+        let client =
+            built.map_err(|e| format!("the HTTP client cannot be made: {}", causes(&e)))?;
+        clients.push(Plain { loopback, runtime, watch: Watch::begin(), client: client.clone() });
+        Ok(client)
     }
 
     #[cfg(test)]
@@ -85,11 +136,6 @@ fn server(url: &str) -> &str {
 }
 
 impl Pool {
-    /// Whether the runtime of its connections runs.
-    fn is_alive(&self) -> bool {
-        !self.watch.is_finished()
-    }
-
     pub(super) fn url(&self, text: &str) -> Result<Url, Failure> {
         match self.usual.get() {
             Some((usual, url)) if usual == text => Ok(url.clone()),
@@ -99,11 +145,5 @@ impl Pool {
                 Ok(url)
             }
         }
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.watch.abort();
     }
 }

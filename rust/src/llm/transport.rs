@@ -157,19 +157,31 @@ pub(super) fn build(
     base_url: &str,
     connect: Duration,
 ) -> Result<reqwest::Client, Failure> {
+    let mut builder =
+        client(options, base_url, connect)?.redirect(reqwest::redirect::Policy::none()); // following would send the key to another host
+    if base_url.starts_with("http://") {
+        builder = builder.http1_only();
+    }
+    builder.build().map_err(|error| {
+        wrong("base_url", &format!("the HTTP client cannot be made: {}", causes(&error)))
+    })
+}
+
+/// What all clients have in common.
+pub(super) fn client(
+    options: &TransportOptions,
+    url: &str,
+    connect: Duration,
+) -> Result<reqwest::ClientBuilder, Failure> {
     let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none()) // following would send the key to another host
         .retry(reqwest::retry::never()) // only our own loop retries
         .connect_timeout(connect)
         .pool_max_idle_per_host(MAX_IDLE)
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
         .referer(false);
-    if base_url.starts_with("http://") {
-        builder = builder.http1_only();
-    }
     builder = match options.proxy.as_deref() {
-        None if is_loopback(base_url) => builder.no_proxy(),
+        None if is_loopback(url) => builder.no_proxy(),
         Some("none") => builder.no_proxy(),
         Some(url) => {
             let proxy = reqwest::Proxy::all(url).map_err(|_| wrong("proxy", "is no URL"))?;
@@ -177,10 +189,7 @@ pub(super) fn build(
         }
         None => builder,
     };
-    builder = tls(builder, options).map_err(|message| wrong("ca_bundle", &message))?;
-    builder.build().map_err(|error| {
-        wrong("base_url", &format!("the HTTP client cannot be made: {}", causes(&error)))
-    })
+    tls(builder, options).map_err(|message| wrong("ca_bundle", &message))
 }
 
 pub(super) fn wrong(option: &str, message: &str) -> Failure {
@@ -391,7 +400,7 @@ fn is_unpacking(error: &reqwest::Error) -> bool {
 }
 
 /// The innermost causes of an error, without the library's own frame around them.
-fn causes(error: &reqwest::Error) -> String {
+pub(super) fn causes(error: &reqwest::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(cause) = next {

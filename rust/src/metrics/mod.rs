@@ -97,6 +97,7 @@ pub struct Counters {
     pub errors: BTreeMap<String, u64>,
     pub cancelled: u64,
     pub mocked: u64,
+    pub cached: u64,
     pub in_flight: u64,
     pub queued: u64,
     pub chunks: u64,
@@ -175,6 +176,17 @@ pub struct Billed<'a> {
     pub id: &'a str,
     /// The id that the server reported.
     pub base: &'a str,
+}
+
+/// Who answered a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The provider, or nobody.
+    Provider,
+    /// This process, made up (O-15).
+    Mock,
+    /// This process, from an earlier answer (`@cache`).
+    Cache,
 }
 
 /// How a call ended.
@@ -271,10 +283,11 @@ impl Recorder {
     }
 
     /// A call ends.
-    pub fn call_ended(&self, origin: &Origin, end: &End, latency_ms: f64, mocked: bool) {
+    pub fn call_ended(&self, origin: &Origin, end: &End, latency_ms: f64, by: By) {
         let count = |counters: &mut Counters| {
             counters.in_flight = counters.in_flight.saturating_sub(1);
-            counters.mocked += u64::from(mocked);
+            counters.mocked += u64::from(by == By::Mock);
+            counters.cached += u64::from(by == By::Cache);
             match end {
                 End::Success => counters.successes += 1,
                 End::Error(kind) => *counters.errors.entry((*kind).to_owned()).or_default() += 1,

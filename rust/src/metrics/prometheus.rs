@@ -12,7 +12,7 @@ use crate::wire::ServerLimit;
 type Column = (&'static str, &'static str, fn(&Counters) -> f64);
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only")]
-const COUNTERS: [Column; 16] = [
+const COUNTERS: [Column; 17] = [
     ("calls", "Model calls.", |c| c.calls as f64),
     ("attempts", "HTTP requests.", |c| c.attempts as f64),
     ("retries", "Repeated HTTP requests.", |c| c.retries as f64),
@@ -20,6 +20,7 @@ const COUNTERS: [Column; 16] = [
     ("successes", "Successful calls.", |c| c.successes as f64),
     ("cancelled", "Calls that nobody waited for any more.", |c| c.cancelled as f64),
     ("mocked", "Calls that were answered locally.", |c| c.mocked as f64),
+    ("cached", "Calls that were answered by an earlier answer.", |c| c.cached as f64),
     ("chunks", "Chunks of streams.", |c| c.chunks as f64),
     ("bytes_in", "Bytes of answers.", |c| c.bytes_in as f64),
     ("bytes_out", "Bytes of requests.", |c| c.bytes_out as f64),

@@ -18,7 +18,7 @@ fn usage_is_counted_for_connection_model_and_base() {
     let base = "gpt-4o-mini-2024-07-18";
     let billed = Billed { kind: ProviderKind::OpenAi, id: "gpt-4o-mini", base };
     recorder.used(&origin(), &billed, &usage);
-    recorder.call_ended(&origin(), &End::Success, 12.0, false);
+    recorder.call_ended(&origin(), &End::Success, 12.0, By::Provider);
     let metrics = recorder.snapshot();
     assert_eq!(metrics.tokens_by_connection("openai"), 1500);
     assert_eq!(metrics.tokens_by_model("Fast").tokens_cached, 200);
@@ -47,11 +47,11 @@ fn a_reset_keeps_what_is_in_flight() {
     let recorder = Recorder::new(vec!["openai".to_owned()], vec!["Fast".to_owned()]);
     recorder.call_started(&origin());
     recorder.call_started(&origin());
-    recorder.call_ended(&origin(), &End::Success, 1.0, false);
+    recorder.call_ended(&origin(), &End::Success, 1.0, By::Provider);
     recorder.reset();
     let counters = recorder.snapshot().counters("openai").unwrap().clone();
     assert_eq!((counters.calls, counters.successes, counters.in_flight), (1, 0, 1));
-    recorder.call_ended(&origin(), &End::Success, 1.0, false);
+    recorder.call_ended(&origin(), &End::Success, 1.0, By::Provider);
     let counters = recorder.snapshot().counters("openai").unwrap().clone();
     assert_eq!((counters.calls, counters.successes, counters.in_flight), (1, 1, 0));
 }
@@ -67,7 +67,7 @@ fn prometheus_text_is_valid() {
         let origin = Origin { connection: name.clone(), model: model.to_owned() };
         recorder.call_started(&origin);
         recorder.attempt_started(&origin, true, 7.0);
-        recorder.call_ended(&origin, &end, 80.0, false);
+        recorder.call_ended(&origin, &end, 80.0, By::Provider);
     }
     let text = recorder.snapshot().to_prometheus();
     let label = r#"connection="a\"b\\c\nd""#;
@@ -147,7 +147,7 @@ fn play(steps: Vec<Step>) -> Recorder {
             Step::End(origin, end) => {
                 let snapshot = recorder.snapshot();
                 if snapshot.counters(&origin.model).unwrap().in_flight > 0 {
-                    recorder.call_ended(&origin, &end, 1.0, false);
+                    recorder.call_ended(&origin, &end, 1.0, By::Provider);
                 }
             }
             Step::Reset => recorder.reset(),

@@ -355,7 +355,7 @@ pub(super) enum BadLuck {
 }
 
 /// What the model says: as the script has it, else made from the question alone.
-fn make_answer<'a>(question: &'a Question, reply: &'a Reply, id: &str) -> Answer<'a> {
+pub(super) fn make_answer<'a>(question: &'a Question, reply: &'a Reply, id: &str) -> Answer<'a> {
     let mut tool_calls: Vec<ToolCall> = Vec::new();
     for (index, call) in reply.tool_calls.iter().enumerate() {
         let id = call.id.clone().unwrap_or_else(|| format!("{}_{index}", call_id(id)));

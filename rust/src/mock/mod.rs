@@ -9,6 +9,7 @@ mod dialects;
 mod dice;
 mod http;
 mod ledger;
+mod local;
 mod meeting;
 mod script;
 mod wait;
@@ -36,6 +37,7 @@ use script::Script;
 use wait::Wait;
 
 pub use ledger::MockCounts;
+pub use local::LocalScript;
 pub use script::ScriptError;
 
 /// The window of `rate_limit`.

@@ -220,6 +220,24 @@ impl Script {
         })
     }
 
+    /// Finds what only a server can do.
+    pub(super) fn check_local(&self) -> Result<(), ScriptError> {
+        let server = "only a server does that: `concerto mock --script`";
+        if self.api_key.is_some() {
+            return Err(at("api_key: ", &format!("answers in this process need no key; {server}")));
+        }
+        for (number, rule) in self.rules.iter().enumerate() {
+            for (key, given) in
+                [("fault", rule.reply.fault.is_some()), ("bytewise", rule.reply.bytewise)]
+            {
+                if given {
+                    return Err(at(&format!("rules[{number}].reply.{key}: "), &server));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The answer for a request, and the number of its rule.
     pub(super) fn reply(&self, facts: Facts<'_>, dice: &Dice) -> (Option<usize>, &Reply) {
         let mut rules = self.rules.iter().enumerate();

@@ -8,8 +8,9 @@ use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
+use crate::engine::outside::{FileAccess, FileMode, NetAccess};
 use crate::engine::world::Environment;
-use crate::engine::{SettingsCache, Shared};
+use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
 use crate::llm::{CallOptions, Client, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
@@ -29,10 +30,13 @@ pub struct RuntimeBuilder {
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
     max_tasks: usize,
+    files: FileAccess,
+    net: NetAccess,
+    http_body_limit: usize,
     args: Vec<String>,
     seed: Option<u64>,
     program_log_level: LogLevel,
-    mock: bool,
+    mock: Mock,
     prices: Vec<(String, PriceConfig)>,
 }
 
@@ -50,10 +54,13 @@ impl RuntimeBuilder {
             execution_timeout: None,
             max_call_depth: 10_000,
             max_tasks: 10_000,
+            files: FileAccess::default(),
+            net: NetAccess::default(),
+            http_body_limit: 10 << 20,
             args: Vec::new(),
             seed: None,
             program_log_level: LogLevel::Info,
-            mock: false,
+            mock: Mock::Off,
             prices: Vec::new(),
         }
     }
@@ -88,6 +95,36 @@ impl RuntimeBuilder {
         self
     }
 
+    /// The folder that `std::fs` is kept in; by default the working directory.
+    pub fn fs_root(mut self, root: impl Into<std::path::PathBuf>) -> Self {
+        self.files.root = Some(root.into());
+        self
+    }
+
+    /// Whether `std::fs` may write, only read, or do nothing at all; it may write by default.
+    pub fn fs_mode(mut self, mode: FileMode) -> Self {
+        self.files.mode = mode;
+        self
+    }
+
+    /// Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; all by default.
+    pub fn net_allow(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.net.hosts = Some(hosts.into_iter().collect());
+        self
+    }
+
+    /// No network for `std::http`.
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.net.offline = offline;
+        self
+    }
+
+    /// The longest body that `std::http` reads, in bytes; 10 MiB by default.
+    pub fn http_body_limit(mut self, bytes: usize) -> Self {
+        self.http_body_limit = bytes;
+        self
+    }
+
     /// What the program's `std::env::args` gives.
     pub fn args(mut self, args: impl IntoIterator<Item = String>) -> Self {
         self.args = args.into_iter().collect();
@@ -108,7 +145,14 @@ impl RuntimeBuilder {
 
     /// Answer every model call locally, without network and keys.
     pub fn mock(mut self, mock: bool) -> Self {
-        self.mock = mock;
+        self.mock = if mock { Mock::Usual } else { Mock::Off };
+        self
+    }
+
+    /// Answer every model call locally, by the rules of a script; a question that none fits gets the usual answer.
+    #[cfg(feature = "mock")]
+    pub fn mock_script(mut self, script: crate::mock::LocalScript) -> Self {
+        self.mock = Mock::Scripted(Arc::new(script));
         self
     }
 
@@ -205,7 +249,11 @@ impl RuntimeBuilder {
             overrides: Arc::clone(&overrides),
             environment: self.environment,
             clock: self.clock,
+            answers: Answers::default(),
             settings: SettingsCache::default(),
+            files: self.files,
+            net: self.net,
+            http_body_limit: self.http_body_limit,
             args: self.args,
             program_log,
             seed: self.seed,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::ir::Verified;
 use crate::ir::program::Type;
-use crate::value::{MapValue, Value};
+use crate::value::{Collection, MapValue, Store, Value};
 
 /// Checks that a value of the language fits a type, deep for collections and by name for structs and enums; an Int becomes a Float where one is wanted.
 ///
@@ -40,6 +40,7 @@ fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result
         (Type::Builder, Value::Model(model)) => model.is_builder,
         (Type::Future(_), Value::Task(task)) => task.is_future(),
         (Type::Task(_), Value::Task(task)) => !task.is_future(),
+        (Type::Pipeline(..), Value::Pipeline(_)) => true,
         (Type::Option(_), Value::Nil) => return Ok(Value::None),
         (Type::Option(inner), Value::Some(held)) => {
             return conform(program, *inner, (***held).clone()).map(Value::some);
@@ -70,6 +71,14 @@ fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result
             }
             return Ok(Value::Map(Arc::new(checked)));
         }
+        (Type::Collection(kind, inner), Value::Collection(items)) if *kind == items.kind() => {
+            let values = items.values().into_iter().map(|item| conform(program, *inner, item));
+            let checked = Collection::from_values(*kind, values.collect::<Result<_, _>>()?);
+            let checked = checked.ok_or_else(|| value.type_name().to_owned())?;
+            return Ok(Value::Collection(Arc::new(checked)));
+        }
+        // What its entries are, its declaration says.
+        (Type::Store(..), Value::Foreign(_)) => Store::of(&value).is_some(),
         (Type::Union(members), _) => {
             let found = members.iter().find_map(|ty| conform(program, *ty, value.clone()).ok());
             return found.ok_or_else(|| value.type_name().to_owned());

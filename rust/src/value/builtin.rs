@@ -119,6 +119,17 @@ pub static RECORDS: &[Record] = &[
         ],
     ),
     error(
+        "PipelineError",
+        &[
+            ("message", "String"),
+            ("kind", "String"),
+            ("pipeline", "String"),
+            ("stage", "String"),
+            ("attempts", "Int"),
+            ("cause", "Any"),
+        ],
+    ),
+    error(
         "JsonError",
         &[
             ("message", "String"),
@@ -192,8 +203,8 @@ pub fn response(fields: Vec<Value>) -> Value {
 
 /// `StreamChunk`.
 #[must_use]
-pub fn stream_chunk(text: &str, index: i64, elapsed_ms: i64, round: i64) -> Value {
-    make(1, vec![Value::from(text), index.into(), elapsed_ms.into(), round.into()])
+pub fn stream_chunk(text: impl Into<Value>, index: i64, elapsed_ms: i64, round: i64) -> Value {
+    make(1, vec![text.into(), index.into(), elapsed_ms.into(), round.into()])
 }
 
 /// `Violation`.
@@ -235,6 +246,16 @@ pub fn env_error(message: &str, kind: &str, name: &str) -> Value {
 #[must_use]
 pub fn parse_error(message: &str, kind: &str, input: &str) -> Value {
     make(7, [message, kind, input].map(Value::from).to_vec())
+}
+
+/// `PipelineError` of a stage that failed.
+#[must_use]
+pub fn pipeline_error(pipeline: &str, stage: &str, attempts: i64, cause: Value) -> Value {
+    let message = format!("pipeline '{pipeline}' failed at stage '{stage}': {cause}");
+    let is_late = matches!(&cause, Value::Struct(error) if error.ty.name == "TimeoutError");
+    let kind = if is_late { "timeout" } else { "stage" };
+    let texts = [message.as_str(), kind, pipeline, stage].map(Value::from);
+    named("PipelineError", texts.into_iter().chain([attempts.into(), cause]).collect())
 }
 
 /// `TimeoutError` of a limit in milliseconds.
@@ -313,6 +334,7 @@ mod tests {
             (parse_error("m", "invalid", "x"), "ParseError"),
             (task_error("m", "cancelled"), "TaskError"),
             (timeout_error(1500), "TimeoutError"),
+            (pipeline_error("P", "s", 1, Value::Nil), "PipelineError"),
             (json_schema_error("m", "/a"), "JsonError"),
             (decode_error("m", "x"), "DecodeError"),
             (time_error("x"), "TimeError"),

@@ -108,7 +108,10 @@ fn equal_outside<'a>(
         }
         (V::Range(a), V::Range(b)) => a == b,
         (V::Model(a), V::Model(b)) => a.is_same(b),
+        (V::Pipeline(a), V::Pipeline(b)) => a.function == b.function,
         (V::Task(a), V::Task(b)) => std::sync::Arc::ptr_eq(a, b),
+        (V::Collection(a), V::Collection(b)) => a.is_equal(b),
+        (V::Foreign(a), V::Foreign(b)) => a.is_same(&***b),
         _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::{Form, Value};
+use super::{Collection, Form, Value};
 
 /// Deeper values show as `...`.
 const MAX_DEPTH: usize = 64;
@@ -66,7 +66,7 @@ fn nested(value: &Value, f: &mut Bounded<'_, '_>, depth: usize) -> Result {
         Value::Struct(value) if value.ty.is_error => match value.get("message") {
             Some(Value::Str(message)) if depth == 0 => f.write_str(message),
             Some(message) => nested(message, f, depth + 1),
-            None => f.write_str(&value.ty.name),
+            None => f.write_str(super::declared_name(&value.ty.name)),
         },
         Value::Struct(value) if value.ty.name == "Response" && depth == 0 => {
             write!(f, "{}", value.fields.first().unwrap_or(&Value::Nil))
@@ -77,7 +77,7 @@ fn nested(value: &Value, f: &mut Bounded<'_, '_>, depth: usize) -> Result {
         }
         Value::Enum(value) => {
             let Some((name, form, names)) = value.ty.variants.get(value.variant as usize) else {
-                return f.write_str(&value.ty.name);
+                return f.write_str(super::declared_name(&value.ty.name));
             };
             match form {
                 Form::Unit => f.write_str(name),
@@ -99,9 +99,18 @@ fn nested(value: &Value, f: &mut Bounded<'_, '_>, depth: usize) -> Result {
         }
         Value::Function(function) => write!(f, "<fn {}>", function.name),
         Value::Model(model) => write!(f, "<model {}>", model.name),
+        Value::Pipeline(pipeline) => write!(f, "<pipeline {}>", &*pipeline.name),
         Value::Task(task) if task.is_future() => f.write_str("<future>"),
         Value::Task(task) => write!(f, "<task {}>", task.id),
-        Value::Foreign(thing) => write!(f, "<{}>", thing.type_name()),
+        Value::Collection(items) => {
+            let (open, close) = match &**items {
+                Collection::Set(_) => ("Set{", "}"),
+                Collection::Queue(_) => ("Queue[", "]"),
+                Collection::Stack(_) => ("Stack[", "]"),
+            };
+            list(f, open, &items.values(), close, depth)
+        }
+        Value::Foreign(thing) => f.write_str(&thing.shown()),
     }
 }
 

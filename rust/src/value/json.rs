@@ -57,14 +57,17 @@ fn json_at(value: &Value, depth: usize) -> Json {
             };
             object([("variant", Json::String(name.clone())), ("data", data)])
         }
+        Value::Collection(items) => items.values().iter().map(inside).collect(),
         Value::Some(inner) => inside(inner),
         Value::Ok(inner) => object([("ok", inside(inner))]),
         Value::Err(inner) => object([("err", inside(inner))]),
         Value::Range(range) if range.len() > LONGEST => Json::String(value.to_string()),
         Value::Range(range) => range.numbers().map(Json::from).collect(),
-        Value::Function(_) | Value::Model(_) | Value::Task(_) | Value::Foreign(_) => {
-            Json::String(value.to_string())
-        }
+        Value::Function(_)
+        | Value::Model(_)
+        | Value::Pipeline(_)
+        | Value::Task(_)
+        | Value::Foreign(_) => Json::String(value.to_string()),
     }
 }
 

@@ -4,23 +4,27 @@
 //! owner, so that assignment is cheap and yet behaves as a copy. Nothing here knows the VM.
 
 pub mod builtin;
+mod collection;
 mod compare;
 mod display;
 mod json;
 mod json_text;
 mod model;
 mod nested;
+mod store;
 mod task;
 mod text;
 
 use std::any::Any;
 use std::sync::Arc;
 
+pub use collection::{Collection, CollectionKind};
 pub use compare::{equal, order};
 pub use json::{from_json, to_json};
 pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
+pub use store::Store;
 pub use task::{Progress, TaskValue};
 pub use text::Text;
 
@@ -62,9 +66,13 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A model, or one with settings of its own.
     Model(Arc<ModelValue>),
+    /// A pipeline.
+    Pipeline(Arc<PipelineValue>),
     /// A future or a task.
     Task(Arc<TaskValue>),
-    /// Something of the engine, such as a stream.
+    /// A `Set<T>`, `Queue<T>` or `Stack<T>`.
+    Collection(Arc<Collection>),
+    /// Something that is a reference, such as a stream or a store.
     Foreign(Arc<Box<dyn Foreign>>),
 }
 
@@ -74,6 +82,14 @@ pub trait Foreign: Any + Send + Sync + std::fmt::Debug {
     fn type_name(&self) -> &'static str;
     /// For the engine, which knows the type.
     fn as_any(&self) -> &dyn Any;
+    /// Its display form.
+    fn shown(&self) -> String {
+        format!("<{}>", self.type_name())
+    }
+    /// Whether `==` says so; most things cannot be compared.
+    fn is_same(&self, _other: &dyn Foreign) -> bool {
+        false
+    }
 }
 
 /// A value that can be a map key.
@@ -166,10 +182,11 @@ pub struct StructType {
     pub fields: Vec<(String, String)>,
 }
 
-/// The name that a type is declared with: `Page` of `Page<Hit>`.
+/// The name that a type is declared with: `Page` of `shop::Page<Hit>`.
 #[must_use]
 pub fn declared_name(name: &str) -> &str {
-    name.split('<').next().unwrap_or(name)
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
 }
 
 /// A struct with its fields in declared order.
@@ -220,6 +237,17 @@ pub struct EnumValue {
     pub variant: u32,
     /// Its data in declared order.
     pub fields: Vec<Value>,
+}
+
+/// A pipeline as a value.
+#[derive(Debug)]
+pub struct PipelineValue {
+    /// Its name.
+    pub name: Text,
+    /// The names of its stages.
+    pub stages: Vec<Text>,
+    /// The function that runs it, of one parameter.
+    pub function: usize,
 }
 
 /// A function as a value.
@@ -303,6 +331,7 @@ impl Value {
                     "ModelRef"
                 }
             }
+            Self::Pipeline(_) => "PipelineRef",
             Self::Task(task) => {
                 if task.is_future() {
                     "Future"
@@ -310,6 +339,7 @@ impl Value {
                     "Task"
                 }
             }
+            Self::Collection(value) => value.kind().name(),
             Self::Foreign(value) => value.type_name(),
         }
     }

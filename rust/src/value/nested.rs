@@ -184,11 +184,12 @@ fn is_container(value: &Value) -> bool {
             | Value::Err(_)
             | Value::Function(_)
             | Value::Task(_)
+            | Value::Collection(_)
     )
 }
 
 /// Lets go of values and of all that only they hold.
-fn release(values: &mut Vec<Value>) {
+pub(super) fn release(values: &mut Vec<Value>) {
     if !values.iter().any(is_container) {
         return;
     }
@@ -213,6 +214,11 @@ fn release(values: &mut Vec<Value>) {
             Value::Enum(held) => {
                 if let Some(mut held) = Arc::into_inner(held) {
                     pending.append(&mut held.fields);
+                }
+            }
+            Value::Collection(held) => {
+                if let Some(mut held) = Arc::into_inner(held) {
+                    pending.append(&mut held.drain());
                 }
             }
             Value::Function(held) => {

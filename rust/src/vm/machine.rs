@@ -19,7 +19,8 @@ use crate::ir::ops::Op;
 use crate::ir::program::Type;
 use crate::schema;
 use crate::value::{
-    EnumValue, FunctionValue, Held, MapValue, RangeValue, StructValue, Text, Value, equal, order,
+    EnumValue, FunctionValue, Held, MapValue, RangeValue, Store, StructValue, Text, Value, equal,
+    order,
 };
 
 /// One execution of one function.
@@ -604,6 +605,11 @@ impl Fiber {
                         Value::Str(text) => text.char_count(),
                         Value::Array(items) | Value::Tuple(items) => items.len(),
                         Value::Map(map) => map.len(),
+                        Value::Collection(items) => items.len(),
+                        Value::Foreign(_) => match Store::of(&reg!(i.b)) {
+                            Some(store) => store.snapshot().len(),
+                            None => stop!(Stop::Broken),
+                        },
                         Value::Range(range) => usize::try_from(range.len()).unwrap_or(0),
                         _ => stop!(Stop::Broken),
                     };
@@ -889,6 +895,10 @@ impl Fiber {
                     let Value::Task(task) = &reg!(i.a) else { stop!(Stop::Broken) };
                     let task = Arc::clone(task);
                     needs!(Pending::Nothing, Effect::Cancel { task })
+                }
+                Op::Pipeline => {
+                    let names = window(regs, i.b as usize, i.y as usize);
+                    reg!(i.a) = attempt!(tasks::pipeline(i.x as usize, names));
                 }
                 Op::FanOut => {
                     let models = window(regs, i.b as usize, i.x as usize);

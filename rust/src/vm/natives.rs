@@ -4,6 +4,7 @@
 //! documentation for programs are in `python/concerto/check/builtins.py`.
 
 mod arrays;
+mod collections;
 mod crypto;
 mod dynamic;
 mod json;
@@ -12,8 +13,10 @@ mod math;
 mod models;
 mod moments;
 mod numbers;
+mod pipelines;
 mod prompt;
 mod records;
+mod stores;
 mod strings;
 mod tasks;
 mod texts;
@@ -44,7 +47,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    static TABLES: [Table; 15] = [
+    static TABLES: [Table; 21] = [
         strings::TABLE,
         texts::TABLE,
         numbers::TABLE,
@@ -55,9 +58,15 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         moments::TABLE,
         arrays::TABLE,
         maps::TABLE,
+        collections::SETS,
+        collections::QUEUES,
+        collections::STACKS,
+        collections::TABLE,
+        stores::TABLE,
         wrappers::TABLE,
         records::TABLE,
         models::TABLE,
+        pipelines::TABLE,
         tasks::TABLE,
         dynamic::TABLE,
     ];

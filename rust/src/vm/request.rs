@@ -29,9 +29,36 @@ requests! {
     TaskYield "task.yield" 0;
     TaskIsCancelled "task.is_cancelled" 0;
     RetryDelay "retry.delay" 4;
+    PipelineStart "pipeline.start" 3;
+    PipelineStageStart "pipeline.stage_start" 4;
+    PipelineStageRetry "pipeline.stage_retry" 6;
+    PipelineStageComplete "pipeline.stage_complete" 4;
+    PipelineAttempt "pipeline.attempt" 1;
+    PipelineError "pipeline.error" 3;
+    PipelineComplete "pipeline.complete" 1;
+    FsRead "fs.read_file" 1;
+    FsWrite "fs.write_file" 2;
+    FsAppend "fs.append_file" 2;
+    FsExists "fs.exists" 1;
+    FsIsFile "fs.is_file" 1;
+    FsIsDir "fs.is_dir" 1;
+    FsList "fs.list_dir" 1;
+    FsRemove "fs.remove_file" 1;
+    FsCreateDir "fs.create_dir" 2;
+    FsCopy "fs.copy" 2;
+    FsRename "fs.rename" 2;
+    FsSize "fs.file_size" 1;
+    StoreOpen "store.open" 1;
+    HttpSend "http.request" 5;
 }
 
 impl Request {
+    /// Whether it is about the run of a pipeline.
+    #[must_use]
+    pub fn is_of_pipelines(self) -> bool {
+        self.name().starts_with("pipeline.")
+    }
+
     /// A request by its number.
     #[must_use]
     pub fn at(index: u32) -> Option<Self> {

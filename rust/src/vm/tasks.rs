@@ -1,8 +1,10 @@
 //! Operands of the instructions on tasks.
 
+use std::sync::Arc;
+
 use super::effect::{PanicKind, Work};
 use super::natives::Failure;
-use crate::value::Value;
+use crate::value::{PipelineValue, Text, Value};
 
 /// The parts of `join_each`: a function, an array, and how many run at a time.
 pub(super) fn each(parts: Vec<Value>) -> Result<Work, Failure> {
@@ -18,4 +20,19 @@ pub(super) fn each(parts: Vec<Value>) -> Result<Work, Failure> {
             Err(Failure::Panic(PanicKind::InvalidArgument, message))
         }
     }
+}
+
+/// A pipeline of its name and those of its stages.
+pub(super) fn pipeline(function: usize, names: Vec<Value>) -> Result<Value, Failure> {
+    let names: Option<Vec<Text>> = names
+        .into_iter()
+        .map(|name| match name {
+            Value::Str(text) => Some(text),
+            _ => None,
+        })
+        .collect();
+    let mut names = names.ok_or(Failure::Broken)?.into_iter();
+    let name = names.next().ok_or(Failure::Broken)?;
+    let stages = names.collect();
+    Ok(Value::Pipeline(Arc::new(PipelineValue { name, stages, function })))
 }

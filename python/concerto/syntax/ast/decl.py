@@ -148,7 +148,7 @@ class Mod(Declaration):
     """`mod m;` or `mod m { .. }`."""
 
     name: Name
-    items: tuple[Declaration, ...] | None
+    items: tuple[Declaration | Statement, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,5 +269,7 @@ class Module(Node):
     doc: str | None = field(default=None, compare=False)
     #: Words in what could not be read: nothing is to be said about them.
     lost: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    #: Identities of the expressions that stand in parentheses.
+    grouped: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
     #: Where something could not be read.
     damaged: tuple[Span, ...] = field(default=(), compare=False, repr=False)

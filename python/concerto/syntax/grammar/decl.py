@@ -38,7 +38,7 @@ def program(parser: Any, p: Any) -> ast.Module:
     return ast.Module(span=Span(0, parser.length), items=items, doc=parser.docs.module)
 
 
-@rule("items : ", "declarations : ", "methods : ", "decorators : ", "stages : ", "tool_items : ")
+@rule("items : ", "methods : ", "decorators : ", "stages : ", "tool_items : ")
 def nothing(_parser: Any, _p: Any) -> list[Any]:
     return []
 
@@ -46,7 +46,6 @@ def nothing(_parser: Any, _p: Any) -> list[Any]:
 @rule(
     "items : items declaration",
     "items : items base_stmt",
-    "declarations : declarations declaration",
     "methods : methods method",
     "decorators : decorators decorator",
     "stages : stages stage",
@@ -285,9 +284,10 @@ def _path(p: Any) -> ast.Path:
     return ast.Path(span=place(p, 0), names=tuple(p.path_names))
 
 
-@rule("mod : MOD IDENT SEMI", "mod : MOD IDENT LBRACE declarations RBRACE")
+@rule("mod : MOD IDENT SEMI", "mod : MOD IDENT LBRACE items RBRACE")
 def mod(_parser: Any, p: Any) -> ast.Mod:
-    items = tuple(p.declarations) if len(p) == 5 else None
+    # Statements are read, so that E1019 can say what is wrong with them.
+    items = tuple(p.items) if len(p) == 5 else None
     return ast.Mod(span=span_of(p), name=name_at(p, 1), items=items)
 
 

@@ -13,7 +13,7 @@ use super::metrics::Metrics;
 use super::program::Program;
 use super::run::Run;
 use super::values::{dict_to_json, py_to_json, value_to_py};
-use crate::{Args, BoxError, Emit, Error, LogLevel, Observer, PriceConfig};
+use crate::{Args, BoxError, Emit, Error, LogLevel, Observer, PriceConfig, RuntimeBuilder};
 
 #[pyclass(frozen, module = "concerto._native")]
 pub(super) struct Runtime {
@@ -78,6 +78,18 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
     Ok(Args { positional, named })
 }
 
+#[cfg(feature = "mock")]
+fn scripted(builder: RuntimeBuilder, text: &str) -> PyResult<RuntimeBuilder> {
+    let script = crate::mock::LocalScript::parse(text);
+    let script = script.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(builder.mock_script(script))
+}
+
+#[cfg(not(feature = "mock"))]
+fn scripted(_: RuntimeBuilder, _: &str) -> PyResult<RuntimeBuilder> {
+    Err(PyValueError::new_err("this build has no scripts: it was made without the feature `mock`"))
+}
+
 fn level(option: &str, word: &str) -> PyResult<LogLevel> {
     word.parse().map_err(|()| {
         let message = format!("`{option}` is one of error, warn, info, debug, trace, not {word}");
@@ -88,12 +100,13 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
         program: &Bound<'_, Program>,
         mock: bool,
+        mock_script: Option<&str>,
         env: Option<HashMap<String, String>>,
         env_allow: Option<Vec<String>>,
         execution_timeout: Option<f64>,
@@ -108,6 +121,11 @@ impl Runtime {
         program_log_level: &str,
         args: Option<Vec<String>>,
         seed: Option<u64>,
+        fs_root: Option<std::path::PathBuf>,
+        fs_mode: &str,
+        net_allow: Option<Vec<String>>,
+        offline: bool,
+        http_body_limit: usize,
     ) -> PyResult<Self> {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
@@ -116,7 +134,16 @@ impl Runtime {
             .log_level(level("log_level", log_level)?)
             .program_log_level(level("program_log_level", program_log_level)?)
             .args(args.unwrap_or_default())
+            .fs_mode(fs_mode.parse().map_err(|()| {
+                let message = format!("`fs_mode` is one of none, read, write, not {fs_mode}");
+                PyValueError::new_err(message)
+            })?)
+            .offline(offline)
+            .http_body_limit(http_body_limit)
             .env(env.unwrap_or_default());
+        if let Some(text) = mock_script {
+            builder = scripted(builder, text)?;
+        }
         if let Some(names) = env_allow {
             builder = builder.env_allow(names);
         }
@@ -124,6 +151,12 @@ impl Runtime {
             // What is no duration is refused like zero.
             let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
             builder = builder.execution_timeout(limit);
+        }
+        if let Some(root) = fs_root {
+            builder = builder.fs_root(root);
+        }
+        if let Some(hosts) = net_allow {
+            builder = builder.net_allow(hosts);
         }
         if let Some(seed) = seed {
             builder = builder.seed(seed);

@@ -7,7 +7,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyT
 use serde_json::{Map, Value as Json};
 
 use crate::value::declared_name;
-use crate::{Form, Value};
+use crate::{Collection, Form, Value};
 
 /// Arguments nested deeper are refused.
 const MAX_DEPTH: usize = 128;
@@ -22,6 +22,7 @@ fn class<'py>(
 
 static RECORD: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static VARIANT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static SET: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ERR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
@@ -79,6 +80,14 @@ fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound
             };
             class(py, &VARIANT, "Variant")?.call1((name.as_str(), data))?
         }
+        Value::Collection(items) => {
+            let list = PyList::new(py, all(&items.values())?)?;
+            match &**items {
+                // Keys of sets are strings, numbers, truth values and tuples: Python can hash them all.
+                Collection::Set(_) => class(py, &SET, "OrderedSet")?.call1((list,))?,
+                _ => list.into_any(),
+            }
+        }
         Value::Some(inner) => inside(inner)?,
         Value::Ok(inner) => class(py, &OK, "Ok")?.call1((inside(inner)?,))?,
         Value::Err(inner) => class(py, &ERR, "Err")?.call1((inside(inner)?,))?,
@@ -86,9 +95,11 @@ fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound
             let (start, end) = range.exclusive();
             py.import("builtins")?.getattr("range")?.call1((start, end))?
         }
-        Value::Function(_) | Value::Model(_) | Value::Task(_) | Value::Foreign(_) => {
-            PyString::new(py, &value.to_string()).into_any()
-        }
+        Value::Function(_)
+        | Value::Model(_)
+        | Value::Pipeline(_)
+        | Value::Task(_)
+        | Value::Foreign(_) => PyString::new(py, &value.to_string()).into_any(),
     })
 }
 

@@ -1,13 +1,21 @@
-//! Answers what the library asks of the world: randomness, time, the environment, the log.
+//! Answers what the library asks of the world: randomness, time, the environment, the log, files, HTTP.
 //!
 //! What a run may do is said by the runtime's options. A refusal is an error value of the language; only arguments that make no sense panic.
 
+mod files;
 mod random;
+mod stores;
+mod web;
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+pub use files::{FileAccess, FileMode};
+pub use web::NetAccess;
+
+use stores::Stores;
 
 use super::Shared;
 use crate::clock::Clock;
@@ -20,12 +28,35 @@ use crate::vm::{PanicKind, Request, Resume};
 pub(super) struct Outside {
     random: Mutex<fastrand::Rng>,
     start: Instant,
+    stores: Stores,
 }
 
 impl Outside {
     pub(super) fn new(seed: Option<u64>, clock: &Clock) -> Self {
         let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Self { random: Mutex::new(random), start: clock.now() }
+        Self { random: Mutex::new(random), start: clock.now(), stores: Stores::default() }
+    }
+
+    /// Opens the stores of the program, before anything of it runs.
+    ///
+    /// # Errors
+    /// What is wrong with a file of a store.
+    pub(super) fn open_stores(&mut self, shared: &Shared) -> Result<(), String> {
+        self.stores = Stores::open(&shared.program, &shared.files)?;
+        Ok(())
+    }
+
+    /// Saves changed stores from time to time; ends only with an error.
+    pub(super) async fn keep_saved(&self, shared: &Shared) -> String {
+        self.stores.keep_saved(&shared.files).await
+    }
+
+    /// Saves changed stores.
+    ///
+    /// # Errors
+    /// What went wrong with a file.
+    pub(super) async fn save_stores(&self, shared: &Shared) -> Result<(), String> {
+        self.stores.save(&shared.files).await
     }
 }
 
@@ -66,10 +97,18 @@ pub(super) async fn answer(
             Request::RetryDelay,
             [Value::Int(retry), Value::Str(backoff), Value::Int(first), Value::Int(longest)],
         ) => Ok(retry_delay(shared, *retry, backoff, [*first, *longest]).into()),
-        (request, _) => {
-            let message = format!("wrong arguments of `{}`", request.name());
-            Err((PanicKind::TypeMismatch, message))
+        (Request::StoreOpen, [Value::Int(index)]) => {
+            let store = usize::try_from(*index).ok().and_then(|index| outside.stores.value(index));
+            store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
         }
+        (Request::HttpSend, args) => web::request(shared, args).await,
+        (request, args) => match files::answer(&shared.files, request, args).await {
+            Some(value) => Ok(value),
+            None => {
+                let message = format!("wrong arguments of `{}`", request.name());
+                Err((PanicKind::TypeMismatch, message))
+            }
+        },
     };
     match value {
         Ok(value) => Resume::Value(value),

@@ -5,7 +5,6 @@ mod compression;
 mod failures;
 mod limiter;
 mod limits;
-#[cfg(feature = "mock")]
 mod pools;
 mod protocols;
 mod retries;

@@ -3,7 +3,7 @@
 mod anthropic;
 mod gemini;
 mod ollama;
-mod openai;
+pub(super) mod openai;
 mod reasoning;
 mod responses;
 mod strict;

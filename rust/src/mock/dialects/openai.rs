@@ -10,7 +10,7 @@ use crate::mock::http::Request;
 use crate::mock::script::UsageReply;
 
 #[derive(Debug)]
-pub(super) struct OpenAi;
+pub(in crate::mock) struct OpenAi;
 
 impl Dialect for OpenAi {
     fn word(&self) -> &'static str {

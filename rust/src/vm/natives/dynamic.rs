@@ -76,6 +76,7 @@ pub(super) static TABLE: Table = &[
                 let pair = |key: Value, value: &Value| Value::tuple(vec![key, value.clone()]);
                 Ok(Value::array(map.iter().map(|(k, v)| pair(k.to_value(), v)).collect()))
             }
+            Value::Collection(items) => Ok(Value::array(items.values())),
             other => mismatch("something to iterate", &other),
         }),
     ),

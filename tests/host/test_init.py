@@ -1,0 +1,99 @@
+"""`concerto init`: every template works at once, and nothing is overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from concerto.project.scaffold import CannotCreate, create, files, project_name
+from concerto.project.templates import LATER, PROVIDERS, TEMPLATES
+
+from tests.host.test_cli import run
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_template_works_with_every_provider(
+    tmp_path: Path, provider: str, template: str
+) -> None:
+    where = "manifest" if provider == "google" else "source"
+    done = run(
+        "init",
+        "My Bot2",
+        "-p",
+        provider,
+        "--template",
+        template,
+        "--connections",
+        where,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    project = tmp_path / "My Bot2"
+    checked = run("check", "--deny", "warnings", cwd=project)
+    assert (checked.returncode, checked.stderr) == (0, "no errors found\n")
+    assert run("fmt", "--check", cwd=project).returncode == 0
+    mocked = run("run", "--mock", cwd=project)
+    assert mocked.returncode == 0, mocked.stderr
+    assert mocked.stdout.startswith("[emit:")
+    assert 'name = "my-bot-2"' in (project / "Concerto.toml").read_text(encoding="utf-8")
+
+
+def test_the_current_folder_may_hold_other_files(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
+    done = run("init", ".", "--connections", "manifest", "-p", "ollama", cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        "created Concerto.toml",
+        "created src/main.conc",
+        "created .gitignore",
+        "created .env.example",
+        "created README.md",
+        "next:",
+        "  concerto check",
+        "  concerto run --mock",
+    ]
+    assert run("check", cwd=tmp_path).returncode == 0
+    again = run("init", ".", cwd=tmp_path)
+    assert (again.returncode, "a project already exists here" in again.stderr) == (2, True)
+
+
+def test_an_existing_file_stops_everything(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine", encoding="utf-8")
+    done = run("init", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: `README.md` exists already; nothing was written\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_a_write_that_fails_takes_back_what_was_written(tmp_path: Path) -> None:
+    content = files("x", "openai", "minimal", in_manifest=False)
+    content["src/main.conc/deeper"] = "cannot be: that is a file"
+    with pytest.raises(CannotCreate):
+        create(tmp_path / "new", content)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("template", LATER)
+def test_templates_of_later_releases_say_so(tmp_path: Path, template: str) -> None:
+    done = run("init", "x", "--template", template, cwd=tmp_path)
+    assert (done.returncode, "does not compile yet" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_git_is_asked_only_on_request(tmp_path: Path) -> None:
+    assert run("init", "a", cwd=tmp_path).returncode == 0
+    assert not (tmp_path / "a/.git").exists()
+    assert run("init", "b", "--git", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "b/.git").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("My Bot", "my-bot"), ("my_bot2", "my-bot-2"), ("HTTPServer", "http-server"), ("a.b", "a-b")],
+)
+def test_names_become_kebab_case(text: str, name: str) -> None:
+    assert project_name(text) == name
+
+
+def test_a_name_without_letters_is_refused(tmp_path: Path) -> None:
+    assert run("init", "---x/../...", cwd=tmp_path).returncode == 2
