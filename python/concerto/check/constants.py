@@ -1,6 +1,6 @@
 """Constant expressions: evaluated at compile time, to Python values (language reference 7).
 
-Arrays are lists, tuples tuples, maps `MapConstant` (an empty one `{}`), structs `StructConstant`, variants without data `VariantDefault`; None is `nil` and `None`.
+Arrays are lists, tuples tuples, maps `MapConstant`, structs `StructConstant`, variants without data `VariantDefault`; None is `nil` and `None`.
 """
 
 from __future__ import annotations
@@ -103,8 +103,6 @@ class _Evaluation:
                 each = [*map(t.resolve, types), *[t.ANY] * len(items)][: len(items)]
                 found = self.all(items, each)
                 return found if found is REPORTED else tuple(found)
-            case ast.MapLiteral(entries=()):
-                return {}
             case ast.MapLiteral():
                 return self.map(node, wanted)
             case ast.StructLiteral():
@@ -353,7 +351,7 @@ def _type_name(value: Any) -> str:
             return name
         case VariantDefault(enum=str() as enum):
             return enum
-        case MapConstant() | dict():
+        case MapConstant():
             return "Map"
         case tuple():
             return "tuple"
