@@ -160,7 +160,7 @@ def test_where_tests_are_found(tmp_path: Path) -> None:
     for path in ("src/entry.conc", "src/deep/other.conc", "tests/b.conc", "tests/a.conc", "x.conc"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(one.format(Path(path).stem), encoding="utf-8")
-    assert run("test", "--list", cwd=tmp_path).stdout.split() == ["other", "entry", "a", "b"]
+    assert run("test", "--list", cwd=tmp_path).stdout.split() == ["entry", "other", "a", "b"]
     assert run("test", "--list", "x.conc", "tests", cwd=tmp_path).stdout.split() == ["x", "a", "b"]
     manifest = '[project]\nname = "p"\nversion = "1.0.0"\nentry = "src/entry.conc"\n'
     (tmp_path / "Concerto.toml").write_text(manifest, encoding="utf-8")
