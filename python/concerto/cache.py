@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto import __version__
-from concerto.diagnostics.codes import OFF_BY_DEFAULT
+from concerto.diagnostics.codes import MAX_ERRORS, OFF_BY_DEFAULT
 from concerto.folder import Folder
 from concerto.source import Source
 
@@ -72,9 +72,17 @@ class Compiled:
 
     def render(self, form: str, *, color: bool = False, warnings: bool = True) -> str:
         """The diagnostics as text."""
-        shown = [d for d in self.diagnostics if warnings or d[0] == "error"]
         column = {"short": 5, "json": 6}.get(form, 4 if color else 3)
-        return ("\n" if form == "human" else "").join(d[column] for d in shown)
+        shown, errors = [], 0
+        for row in self.diagnostics:
+            errors += row[0] == "error"
+            # For programs all errors, for people the first ones.
+            is_counted_only = row[0] == "error" and errors > MAX_ERRORS and form != "json"
+            if (warnings or row[0] == "error") and not is_counted_only:
+                shown.append(row[column])
+        if errors > MAX_ERRORS and form != "json":
+            shown.append(f"and {errors - MAX_ERRORS} more errors\n")
+        return ("\n" if form == "human" else "").join(shown)
 
 
 def compiled_from(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concerto.diagnostics.model import Diagnostic
+from concerto.diagnostics.model import Diagnostic, Label
 from concerto.diagnostics.render import render
 from concerto.errors import CompileError, ConfigError
 from concerto.folder import Folder, decode
-from concerto.source import Source
+from concerto.source import Source, Span
 
 if TYPE_CHECKING:
     from concerto.project.manifest import Project
     from concerto.runtime import Program
+
+#: Calls inside one another that a compilation may need: a chain of operators is a tree as deep as it is long.
+_DEPTH = 12_000
 
 
 def compile_source(
@@ -29,6 +33,19 @@ def compile_source(
     `folder` holds the files of modules; without one the program has this file only. What is wrong with the manifest of `project` was said when it was
     read. Raises `OSError` if a file of a module cannot be read.
     """
+    if sys.getrecursionlimit() < _DEPTH:
+        sys.setrecursionlimit(_DEPTH)
+    try:
+        return _compile(source, project, folder, embed_source)
+    except RecursionError:
+        message = "an expression has more parts in a row than the compiler can follow"
+        help_ = "give parts of it names of their own, or put them into an array"
+        return None, [Diagnostic("E1001", message, source, Label(Span(0, 0)), help=help_)]
+
+
+def _compile(
+    source: Source, project: Project | None, folder: Folder | None, embed_source: bool
+) -> tuple[bytes | None, list[Diagnostic]]:
     from concerto import __version__
     from concerto.check.checked import ManifestFacts
     from concerto.check.checker import check

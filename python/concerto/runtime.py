@@ -179,7 +179,7 @@ class Runtime:
         fs_root: The folder that `std::fs` is kept in; default: the working directory.
         fs_mode: What `std::fs` may do: `none`, `read` or `write`.
         net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
-        offline: No network for `std::http`.
+        offline: No network for `std::http`, and models only on this machine.
         http_body_limit: The longest body that `std::http` reads, in bytes.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.

@@ -393,6 +393,28 @@ def test_std_by_module_by_name_by_alias_in_groups_and_by_full_path(project: Proj
     assert project.run() == [("json", "[1,2]"), ("max", 2), ("up", "X"), ("pi", True), ("min", 3)]
 
 
+def test_types_of_std_are_imported_like_others(project: Project) -> None:
+    project.write(
+        main="""
+        use std::collections::{Set, Queue as Waiting};
+        fn size(set: Set<Int>) -> Int { set.len() }
+        fn main() {
+            let mut set = Set::new();
+            set.insert(1);
+            let mut waiting: Waiting<Int> = Waiting::new();
+            waiting.enqueue(2);
+            emit("sizes", size(set) + waiting.len());
+        }
+        """
+    )
+    assert project.run() == [("sizes", 2)]
+
+
+def test_a_module_of_std_that_is_not_there_yet_is_said_to_be_so(project: Project) -> None:
+    project.write(main='use std::tools::HttpTool;\nfn main() { emit("t", HttpTool); }\n')
+    assert [line.split(": ")[1] for line in project.found()] == ["error[E9001]"]
+
+
 def test_a_name_of_the_module_does_not_change_a_path_into_std(project: Project) -> None:
     project.write(
         a="pub fn json() -> String { std::json::stringify([1]) }\n",

@@ -193,3 +193,15 @@ def test_tokens_stand_where_they_say() -> None:
         between = PROGRAM[end : token.index]
         assert not between.strip() or "//" in between or "/*" in between, between
         end = token.end
+
+
+def test_long_chains_compile_and_endless_ones_are_refused() -> None:
+    from concerto.compiler import compile_source
+
+    def chain(parts: int) -> Source:
+        return Source("t.conc", f'emit("sum", {" + ".join(["1"] * parts)});\n')
+
+    assert compile_source(chain(1_000))[1] == []
+    ir, [diagnostic] = compile_source(chain(20_000))
+    assert (ir, diagnostic.code) == (None, "E1001")
+    assert "give parts of it names" in (diagnostic.help or "")

@@ -208,6 +208,19 @@ def test_check_forms_and_switches(tmp_path: Path) -> None:
         run("check", "a.conc", "--deny", "warnings", "--allow", "W2001", cwd=tmp_path).returncode
         == 0
     )
+    for wrong in (("--deny", "W2O01"), ("--allow", "E3001"), ("--allow", "warnings")):
+        refused = run("check", "a.conc", *wrong, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(f"error: `{wrong[0]} {wrong[1]}`: ")
+    (tmp_path / "c.txt").write_text("fn main() { ;; }\n", encoding="utf-8")
+    assert "W1001" not in run("check", "c.txt", cwd=tmp_path).stderr
+    asked = run("check", "c.txt", "--deny", "W1001", cwd=tmp_path)
+    assert (asked.returncode, "warning[W1001]: useless `;`" in asked.stderr) == (2, True)
+    (tmp_path / "d.txt").write_text("fn main() { " + "x; " * 60 + "}\n", encoding="utf-8")
+    many = run("check", "d.txt", "--format", "short", cwd=tmp_path).stderr.splitlines()
+    assert (len(many), many[-1]) == (51, "and 10 more errors")
+    whole = run("check", "d.txt", "--format", "json", cwd=tmp_path).stdout
+    assert len(whole.splitlines()) == 60
     both = run("check", ".", "--format", "short", cwd=tmp_path)
     assert both.returncode == 2
     assert both.stderr.splitlines() == [

@@ -191,3 +191,15 @@ def test_the_host_limits_size_and_reach(program: concerto.Program, url: str) -> 
     assert some.call("get", url)[1] == "hello"
     assert kind(some, "get", f"http://localhost:{port}/") == "denied"
     assert kind(some, "get", f"{url}/far") == "denied", "also on the way of a redirect"
+
+
+def test_offline_asks_only_models_on_this_machine() -> None:
+    text = """
+    connect far { provider: "custom", base_url: "http://models.example/v1", api_key: "k" }
+    connect near { provider: "custom", base_url: "http://127.0.0.1:1/v1", api_key: "k" }
+    model Far { provider: far, base: "m" }
+    model Near { provider: near, base: "m" }
+    pub fn kinds() -> Array<String> { [Far.execute("x").unwrap_err().kind, Near.execute("x").unwrap_err().kind] }
+    """
+    runtime = concerto.Runtime(concerto.compile(text), offline=True)
+    assert runtime.call("kinds") == ["config", "network"]

@@ -78,6 +78,24 @@ def test_programs_do_what_they_say(path: Path) -> None:
             "DivisionByZero",
             "division by zero",
         ),
+        ('let m = {"a": 1, "b": "x"}; emit("n", m["b"] as Int);', "CastFailed", "`String`"),
+        ('let m = {"a": 1, "b": "x"}; emit("n", m["a"].nope());', "NoSuchMember", "`nope`"),
+        ('let m = {"a": 1, "b": "x"}; m["a"]();', "TypeMismatch", "`Int` cannot be called"),
+        (
+            'let m = {"a": |x: Int| x, "b": 1}; emit("n", m["a"]("x"));',
+            "TypeMismatch",
+            "expected `Int`, found `String`",
+        ),
+        (
+            'let m = {"a": |x: Int| x, "b": 1}; emit("n", m["a"](1, 2));',
+            "TypeMismatch",
+            "takes 1 argument, found 2",
+        ),
+        (
+            'let m = {"a": 1, "b": "x"}; emit("n", match m["a"] { 2 => 3 });',
+            "MatchFailed",
+            "match",
+        ),
         (
             'let m = {"a": 1, "b": "x"}; emit("n", m["b"][4]);',
             "IndexOutOfBounds",

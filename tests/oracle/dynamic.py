@@ -111,6 +111,37 @@ def _index(value: Value, at: Value) -> Value:
             _mismatch("an array, a map or a string", value)
 
 
+def _set_field(value: Value, name: str, new: Value) -> Value:
+    match value:
+        case Map():
+            return value.put(name, new)
+        case Struct(type_, fields) if name in type_.fields:
+            at = type_.fields.index(name)
+            return Struct(type_, (*fields[:at], new, *fields[at + 1 :]))
+        case _:
+            return _field(value, name)
+
+
+def _set_index(value: Value, at: Value, new: Value) -> Value:
+    match value:
+        case Map():
+            if not is_key(at):
+                _mismatch("a key", at)
+            return value.put(at, new)
+        case Array(items) | Tuple(items) if isinstance(at, int) and not isinstance(at, bool):
+            if not 0 <= at < len(items):
+                out_of_bounds(at, len(items))
+            return type(value)((*items[:at], new, *items[at + 1 :]))
+        case Array() | Tuple():
+            _mismatch("an index", at)
+        case _:
+            _mismatch("an array, a map or a tuple", value)
+
+
+def _no_method(value: Value, name: str) -> NoReturn:
+    panic("NoSuchMember", f"a value of type `{type_name(value)}` has no such method `{name}`")
+
+
 def _option(value: Value) -> Value:
     if value is None or isinstance(value, Nothing):
         return Nothing()
@@ -144,6 +175,9 @@ plain(
         "any.neg": _negative,
         "any.field": _field,
         "any.index": _index,
+        "any.set_field": _set_field,
+        "any.set_index": _set_index,
+        "any.no_method": _no_method,
         "any.option": _option,
         "any.items": _items,
     }

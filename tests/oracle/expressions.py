@@ -14,6 +14,7 @@ from concerto.check import types as t
 from concerto.check.types import Type, show
 
 from tests.oracle.generator import Generator, is_ordered
+from tests.oracle.generic import through
 from tests.oracle.patterns import match_arms
 from tests.oracle.std_calls import library_calls
 
@@ -184,6 +185,8 @@ def known(g: Generator, wanted: Type, depth: int) -> str:
         return g.one(found)
     less = depth - 1
     if depth > 0 and g.size > 0:
+        if g.has_generics and g.chance(4):
+            return through(g, wanted, less)
         calls = [f for f in g.functions if f.result == wanted]
         if calls and g.chance(3):
             return _call(g, g.one(calls).name, depth)

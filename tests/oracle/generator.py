@@ -54,6 +54,7 @@ class Generator:
     is_top: bool = False
     is_task: bool = False
     has_models: bool = False
+    has_generics: bool = False
     loops: list[str] = field(default_factory=list)
     """Labels of the loops around; empty for a loop without one."""
     names: int = 0

@@ -27,6 +27,7 @@ from tests.oracle.values import (
     equal,
     is_key,
     order,
+    type_name,
 )
 
 INSTRUCTIONS: dict[str, Callable[..., None]] = {}
@@ -371,6 +372,23 @@ def check_type(m: Machine, d: int, r: int, t: int) -> None:
 
 
 @instruction
+def cast_type(m: Machine, d: int, r: int, t: int) -> None:
+    value = m.take(r)
+    whole = natives.whole(value) if isinstance(value, float) else None
+    if m.document["types"][t] == ["int"] and whole is not None:
+        m.write(d, whole)
+        return
+    try:
+        m.write(d, conform(m.document["types"], t, value))
+    except TypeError as misfit:
+        shown = misfit
+        if m.document["types"][t] == ["int"] and isinstance(value, float):
+            shown = TypeError(display(value))
+        wanted = written(m.document["types"], t)
+        panic("CastFailed", f"`{shown}` cannot be cast to `{wanted}`")
+
+
+@instruction
 def is_type(m: Machine, d: int, r: int, t: int) -> None:
     m.write(d, is_of_type(m.document["types"], t, m.read(r)))
 
@@ -396,6 +414,27 @@ def call_value(m: Machine, d: int, r: int, w: int, n: int) -> None:
     if len(m.frames) >= m.max_depth:
         panic("StackOverflow", f"more than {m.max_depth} active calls")
     m.enter(function.index, [*m.window(w, n), *function.captures], d)
+
+
+@instruction
+def call_any(m: Machine, d: int, r: int, w: int, n: int) -> None:
+    function, args = m.read(r), m.window(w, n)
+    if not isinstance(function, Function):
+        panic("TypeMismatch", f"`{type_name(function)}` cannot be called")
+    if function.arity != n:
+        plural = "s" if function.arity != 1 else ""
+        panic("TypeMismatch", f"the function takes {function.arity} argument{plural}, found {n}")
+    params = m.document["functions"][function.index]["params"]
+    fitting = []
+    for param, value in zip(params, args, strict=True):
+        try:
+            fitting.append(conform(m.document["types"], param["type"], value))
+        except TypeError as misfit:
+            wanted = written(m.document["types"], param["type"])
+            panic("TypeMismatch", f"expected `{wanted}`, found `{misfit}`")
+    if len(m.frames) >= m.max_depth:
+        panic("StackOverflow", f"more than {m.max_depth} active calls")
+    m.enter(function.index, [*fitting, *function.captures], d)
 
 
 @instruction

@@ -41,15 +41,24 @@ def field(m: Machine, d: int, r: int, i: int) -> None:
 @instruction
 def set_field(m: Machine, x: int, i: int, r: int) -> None:
     value = m.take(r)
-    whole = a(Struct, m.read(x))
-    m.write(x, Struct(whole.type, _with(whole.fields, i, value)))
+    match m.read(x):
+        case Tuple(items):
+            m.write(x, Tuple(_with(items, i, value)))
+        case whole:
+            held = a(Struct, whole)
+            m.write(x, Struct(held.type, _with(held.fields, i, value)))
 
 
 @instruction
 def take_field(m: Machine, d: int, x: int, i: int) -> None:
-    whole = a(Struct, m.read(x))
-    m.write(x, Struct(whole.type, _with(whole.fields, i, None)))
-    m.write(d, whole.fields[i])
+    match m.read(x):
+        case Tuple(items):
+            m.write(x, Tuple(_with(items, i, None)))
+            m.write(d, items[i])
+        case whole:
+            held = a(Struct, whole)
+            m.write(x, Struct(held.type, _with(held.fields, i, None)))
+            m.write(d, held.fields[i])
 
 
 @instruction
@@ -144,7 +153,7 @@ def len_(m: Machine, d: int, r: int) -> None:
         case Store() as store:
             m.write(d, len(store.shown().entries))
         case Range() as range_:
-            m.write(d, min(max(range_.stop - range_.start, 0), INT_MAX))
+            m.write(d, min(range_.length, INT_MAX))
         case other:
             broken(f"no length: {other!r}")
 
@@ -156,13 +165,17 @@ def len_(m: Machine, d: int, r: int) -> None:
 def range_bounds(m: Machine, d: int, r: int) -> None:
     range_ = a(Range, m.read(r))
     m.write(d, range_.start)
-    m.write(d + 1, range_.stop)
+    # Behind the largest number there is none: nil stands for that.
+    m.write(d + 1, range_.stop if range_.stop <= INT_MAX else None)
 
 
 @instruction
 def range_next(m: Machine, d: int, x: int, r: int, target: int) -> None:
-    number = a(int, m.read(x))
-    if number >= a(int, m.read(r)):
+    number, end = a(int, m.read(x)), m.read(r)
+    if end is None and number == INT_MAX:
+        m.write(r, -INT_MAX - 1)
+        m.write(d, number)
+    elif end is not None and number >= a(int, end):
         m.jump(target)
     else:
         m.write(x, number + 1)

@@ -10,7 +10,6 @@ from concerto.check.types import Type
 from tests.oracle.generator import Generator, Variable, VariantShape
 
 Bindings = list[Variable]
-ARRAY_PATTERNS = False
 
 
 def match_arms(
@@ -45,10 +44,13 @@ def pattern(g: Generator, subject: Type, depth: int, bindings: Bindings) -> str:
     if kind == 1:
         return _bound(g, subject, bindings)
     if kind == 2:
-        # Both sides of `|` would have to bind the same names: so none.
+        # Both sides of `|` bind the same names: none, or one for the whole.
         bound: Bindings = []
         options = [shape_pattern(g, subject, 0, bound) for _ in range(2)]
-        return "_" if bound else " | ".join(options)
+        if bound:
+            return "_"
+        name = f"{_bound(g, subject, bindings)} @ " if g.chance(2) else ""
+        return " | ".join(f"{name}{option}" for option in options)
     if kind == 3:
         name = g.name("b")
         inside = shape_pattern(g, subject, depth - 1, bindings)
@@ -88,7 +90,7 @@ def shape_pattern(
         case t.Tuple(items):
             inside = ", ".join(map(inner, items))
             return f"({inside},)" if len(items) == 1 else f"({inside})"
-        case t.Array(item) if ARRAY_PATTERNS:
+        case t.Array(item):
             parts = [inner(item) for _ in range(g.pick(3))]
             if g.chance(2):
                 rest = ".."

@@ -9,6 +9,7 @@ from concerto.check.types import Type, show
 
 from tests.oracle.expressions import expr, literal
 from tests.oracle.generator import Callable_, Generator, Variable, VariantShape
+from tests.oracle.generic import DECLARATIONS
 from tests.oracle.statements import statements
 
 MODELS = """connect own { provider: "ollama" }
@@ -16,7 +17,7 @@ model M { provider: own, base: "small" }
 schema Reply { word: String, count: Int, share: Float, sure: Bool, kind: "x" | "y", parts: Array<String>, maybe?: Int }
 """
 
-STRUCT_VARIANTS = False
+STRUCT_VARIANTS = True
 
 
 def program(pick: Callable[[int], int]) -> tuple[str, str | None]:
@@ -26,6 +27,9 @@ def program(pick: Callable[[int], int]) -> tuple[str, str | None]:
     g.has_models = g.chance(4)
     if g.has_models:
         parts.append(MODELS)
+    g.has_generics = g.chance(3)
+    if g.has_generics:
+        parts.append(DECLARATIONS)
     parts += [_struct(g) for _ in range(g.pick(3))]
     parts += [_enum(g) for _ in range(g.pick(3))]
     parts += [_function(g) for _ in range(g.pick(3))]

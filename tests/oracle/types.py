@@ -10,6 +10,7 @@ from tests.oracle.values import (
     Collection,
     Enum,
     Err,
+    Function,
     Map,
     Nothing,
     Ok,
@@ -110,6 +111,8 @@ def conform(types: Types, index: int, value: Value) -> Value:
         case (["hashmap", _, _], Store()):
             return value
         case (["struct" | "enum", inner], Struct() | Enum()) if inner["name"] == value.type.name:
+            return value
+        case (["function", params, _], Function()) if value.arity == len(params):
             return value
         case (["union", members], _):
             for member in members:

@@ -153,9 +153,11 @@ class Range:
     @property
     def stop(self) -> int:
         """The end, exclusive."""
-        return min(self.end + 1, INT_MAX) if self.inclusive else self.end
+        return self.end + 1 if self.inclusive else self.end
 
-    def __len__(self) -> int:
+    @property
+    def length(self) -> int:
+        """How many numbers it has, which may be too many for `len`."""
         return max(self.stop - self.start, 0)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, Local, Need, Raise, Use
+from concerto.check.checked import ConstantName, FunctionInfo, Local, Need, Raise, Use
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type
@@ -42,6 +43,14 @@ class TryState:
     """A `try` around the current place, with what its block may raise."""
 
     raised: list[Raised] = field(default_factory=list)
+
+
+@dataclass
+class SharedNames:
+    """The names of the first alternative of a pattern, which each other one binds too, and those seen so far."""
+
+    names: dict[str, Local]
+    seen: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -102,6 +111,10 @@ class Body:
     """Where the errors go that leave an element."""
     #: Collections whose elements a later use must decide.
     undecided: list[tuple[ast.Node, Type]] = field(default_factory=list)
+    #: Whether nobody else decides its parameters: not for closures and what can be called from outside.
+    owns_params: bool = False
+    #: Inside of a further alternative of a pattern.
+    shared: SharedNames | None = None
     #: Empty literals with the types of what they hold, which a later use may decide.
     empties: list[tuple[ast.Expr, Type]] = field(default_factory=list)
     demands: Demands = field(default_factory=Demands)
@@ -123,6 +136,11 @@ class Body:
             if name in scope:
                 return scope[name]
         return capture(self, name)
+
+    def constant(self, name: str) -> list[Any] | None:
+        """The value of a constant of a block, in a list; a variable hides one of the program."""
+        local = self.find(name)
+        return [local.constant.value] if local is not None and local.constant else None
 
     def note_empty(self, node: ast.Expr, item: Type) -> None:
         """An empty literal of a closure too may get its type from the function around."""
@@ -239,7 +257,7 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     if top:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}], can_await=True)
         statements(body, tuple(top))
-        finish(body)
+        finish(body, ast.Block(span=top[0].span, statements=tuple(top), tail=None))
 
 
 def _functions(checker: Checker) -> list[FunctionInfo]:
@@ -262,11 +280,12 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     if function.layers and function.layers.retry:
         body.attempts = function.layers.retry.attempts
     body.scopes.append({})
+    body.owns_params = not function.is_pub and checker.functions.get(function.name) is function
     for param in function.params:
         body.declare(param.local)
     with scope(checker, function.scope):
         _function_body(body, function, node)
-    finish(body, function)
+    finish(body, node.body, function)
 
 
 def _function_body(body: Body, function: FunctionInfo, node: ast.Function) -> None:
@@ -287,13 +306,16 @@ def _function_body(body: Body, function: FunctionInfo, node: ast.Function) -> No
         body.checker.report("E3031", message, end, help_)
 
 
-def finish(body: Body, function: FunctionInfo | None = None) -> None:
+def finish(body: Body, root: ast.Node | None, function: FunctionInfo | None = None) -> None:
     """What can be said when all types of a body are decided."""
+    from concerto.check.flow import check_flow
     from concerto.check.lints import check_empties
     from concerto.check.traits import require
 
     check_unused(body)
     check_empties(body)
+    if root is not None:
+        check_flow(body, root)
     for bound in body.demands.bounds:
         require(body.checker, bound.type, bound.trait, bound.node, bound.what)
     if function is not None and function.is_generic:
@@ -312,11 +334,10 @@ def check_unused(body: Body) -> None:
     for local in body.locals:
         if local.name.startswith("_"):
             continue
-        if not local.used and not local.is_param:
-            message = f"`{local.name}` is never used"
-            body.checker.report(
-                "W2001", message, local.span, f"remove it, or name it `_{local.name}`"
-            )
+        if not local.used and (not local.is_param or body.owns_params):
+            what = "the parameter " if local.is_param else ""
+            help_ = f"remove it, or name it `_{local.name}`"
+            body.checker.report("W2001", f"{what}`{local.name}` is never used", local.span, help_)
         elif local.is_mut and not local.mutated and not local.is_param and local.used:
             body.checker.report(
                 "W2002", f"`{local.name}` is never changed", local.span, "remove `mut`"
@@ -348,9 +369,10 @@ def _statement(body: Body, node: ast.Statement) -> bool:
             from concerto.check.collect import written_type
 
             type_ = written_type(body.checker, node.type)
-            constant_value(body.checker, node.value, type_)
-            body.checker.not_yet("a constant inside a function", node.name)
-            body.declare(Local(node.name.text, type_, node.name.span, False, used=True))
+            value = constant_value(body.checker, node.value, type_, find=body.constant)
+            local = Local(node.name.text, type_, node.name.span, False)
+            local.constant = ConstantName(type_, value)
+            body.declare(local)
             return False
         case ast.Mock():
             from concerto.check.mocks import check_mock
@@ -364,25 +386,21 @@ def _statement(body: Body, node: ast.Statement) -> bool:
 def _let(body: Body, node: ast.Let) -> bool:
     from concerto.check.collect import written_type
     from concerto.check.exprs import check_expr
-    from concerto.check.patterns import bind, is_refutable
+    from concerto.check.patterns import bind, bind_whole
 
     checker = body.checker
     declared = written_type(checker, node.type) if node.type else None
     if node.value is None:
-        if not isinstance(node.pattern, ast.PathPattern) or declared is None:
-            checker.not_yet("a `let` without value and type", node)
-            declared = t.UNKNOWN
-        bind(body, node.pattern, declared, is_mut=node.is_mut, assigned=False)
+        if not isinstance(node.pattern, ast.PathPattern):
+            message, help_ = "a `let` without value has one name", "write a `let` for each name"
+            checker.report("E1001", message, node.pattern, help_)
+        # The first assignment tells a type that is not written.
+        type_ = declared if declared is not None else t.Var()
+        bind(body, node.pattern, type_, is_mut=node.is_mut, is_late=True)
         return False
     found = check_expr(body, node.value, declared)
-    if t.resolve(found) == t.STREAM and declared is None:
-        pass
-    if not isinstance(node.pattern, ast.OrPattern) and is_refutable(
-        body, node.pattern, declared or found
-    ):
-        message = "the pattern may fail"
-        checker.report("E3020", message, node.pattern, "use `match`")
-    bind(body, node.pattern, declared if declared is not None else found, is_mut=node.is_mut)
+    type_ = declared if declared is not None else found
+    bind_whole(body, node.pattern, type_, is_mut=node.is_mut, help_="use `match`")
     return t.resolve(found) == t.NEVER
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.patterns import bind, missing_patterns
+from concerto.check.coverage import can_match, missing_forms
+from concerto.check.forms import Form, form_of
+from concerto.check.patterns import bind
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -76,32 +78,42 @@ def check_match(body: Body, node: ast.Match, expected: Type | None, discarded: b
     from concerto.check.exprs import check_expr
 
     subject = t.resolve(check_expr(body, node.subject, None))
-    if subject == t.ANY:
-        body.checker.not_yet("a match on a value of type `Any`", node.subject)
-        subject = t.UNKNOWN
-    covering: list[ast.Pattern] = []
+    if isinstance(subject, t.Var):
+        # Nothing told its type before: it is Any.
+        subject.bound = t.ANY
+        subject = t.ANY
+    taken: list[Form] = []
+    is_sound = subject != t.UNKNOWN
     types: list[tuple[ast.Expr, Type]] = []
     for arm in node.arms:
-        if covering and not missing_patterns(body, covering, subject) and subject != t.UNKNOWN:
-            body.checker.report(
-                "W3009", "this arm can never match", arm.pattern, "earlier arms take every value"
-            )
         body.scopes.append({})
-        bind(body, arm.pattern, subject)
+        is_sound = bind(body, arm.pattern, subject) and is_sound
+        if is_sound:
+            form = form_of(body, arm.pattern)
+            if not can_match(body, taken, form, subject):
+                message, help_ = "this arm can never match", "earlier arms take all its values"
+                body.checker.report("W3009", message, arm.pattern, help_)
+            taken += [form] if arm.guard is None else []
         if arm.guard is not None:
             condition(body, arm.guard)
-        else:
-            covering.append(arm.pattern)
         types.append((arm.body, check_expr(body, arm.body, expected, discarded=discarded)))
         body.scopes.pop()
-    missing = missing_patterns(body, covering, subject)
-    if missing:
-        shown = ", ".join(f"`{each}`" for each in missing)
-        message = f"the match does not cover {shown}"
-        body.checker.report(
-            "E3029", message, node.subject, f"add an arm, such as `{missing[0]} => ..`"
-        )
+    if is_sound:
+        _check_covered(body, node.subject, taken, subject)
     return join_arms(body, types, expected, discarded)
+
+
+def _check_covered(body: Body, node: ast.Expr, taken: list[Form], subject: Type) -> None:
+    missing = missing_forms(body, taken, subject)
+    if not missing:
+        return
+    if subject == t.ANY:
+        message = "the value may match no arm, which panics"
+        body.checker.report("W3008", message, node, "add an arm `_ => ..`")
+        return
+    shown = ", ".join(f"`{each}`" for each in missing)
+    help_ = f"add an arm, such as `{missing[0]} => ..`"
+    body.checker.report("E3029", f"the match does not cover {shown}", node, help_)
 
 
 def join_arms(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins, library, methods, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import (
+from concerto.check.called import (
     FORMS,
     CallBuiltin,
     CallContext,
@@ -13,9 +13,10 @@ from concerto.check.checked import (
     CallTask,
     CallVariant,
     ParseSchema,
-    Raise,
 )
+from concerto.check.checked import Raise
 from concerto.check.closures import check_value_call
+from concerto.check.dynamic import any_method
 from concerto.check.function_calls import call_function
 from concerto.check.methods import Method
 from concerto.check.model_calls import (
@@ -120,6 +121,9 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         check_all(body, node)
         return t.UNKNOWN
     check_all(body, node)
+    if path.names[0].text in checker.outside:
+        checker.not_yet(f"the use of {checker.outside[path.names[0].text]}", path)
+        return t.UNKNOWN
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
         help_ = checker.hint(name, names, path)
@@ -298,9 +302,7 @@ def _method(
         check_all(body, node)
         return t.UNKNOWN
     if receiver == t.ANY and name.text != "to_string":
-        check_all(body, node)
-        checker.not_yet("a method of a value of type `Any`", name)
-        return t.UNKNOWN
+        return any_method(body, node, object_, name)
     own = methods.own(checker, receiver, name.text)
     if own is not None and own.function.is_method:
         return call_function(body, node, own, expected, object_)
@@ -418,6 +420,33 @@ def _parse_schema(body: Body, node: ast.Call, expected: Type | None) -> Type:
     return t.Result(answer or t.UNKNOWN, builtins.LLM_ERROR)
 
 
+def _union_field(body: Body, node: ast.FieldAccess, union: t.Union) -> Type:
+    """A field that every member has, with one type (6.7)."""
+    name, types = node.name.text, []
+    for member in union.members:
+        fields = _fields_of(body, member)
+        if name not in fields:
+            message = f"`{t.show(member)}`, which this may be, has no field `{name}`"
+            body.checker.report("E3011", message, node.name, "match on it first")
+            return t.UNKNOWN
+        types.append(t.resolve(fields[name]))
+    if len(set(types)) > 1:
+        shown = " or ".join(f"`{t.show(type_)}`" for type_ in dict.fromkeys(types))
+        message = f"the field `{name}` is {shown}, depending on the value"
+        body.checker.report("E3011", message, node.name, "match on it first")
+        return t.UNKNOWN
+    return types[0]
+
+
+def _fields_of(body: Body, type_: Type) -> dict[str, Type]:
+    type_ = t.resolve(type_)
+    if not isinstance(type_, t.Struct):
+        return {}
+    if type_.origin in ("record", "error"):
+        return builtins.records()[type_.name][1]
+    return {field.name: field.type for field in body.checker.structs[type_.name].fields}
+
+
 def check_field(body: Body, node: ast.FieldAccess) -> Type:
     """The type of `x.name`."""
     from concerto.check.exprs import check_expr
@@ -454,6 +483,8 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
         return t.UNKNOWN
     if found == t.ANY:
         return t.ANY
+    if isinstance(found, t.Union):
+        return _union_field(body, node, found)
     help_ = None
     if isinstance(found, t.Result):
         help_ = "add `?` to take the value out of the `Result`"

@@ -29,7 +29,12 @@ class Local:
     span: Span
     is_mut: bool
     is_param: bool = False
-    assigned: bool = True
+    #: Declared without a value.
+    is_late: bool = False
+    #: Whether it gets another value somewhere, not only in a part of it.
+    assigned: bool = False
+    #: A constant of a block: its value.
+    constant: ConstantName | None = None
     is_captured: bool = False
     used: bool = False
     mutated: bool = False
@@ -71,6 +76,23 @@ class VariantDefault:
 
     variant: int
     name: str
+    enum: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MapConstant:
+    """A map as a constant."""
+
+    entries: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StructConstant:
+    """A struct as a constant; the fields in declared order."""
+
+    name: str
+    origin: str
+    fields: tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -356,12 +378,14 @@ class Raise:
     `to` is `return` (as `Err`, after `steps` to the type `wanted`), `none` (the function returns None), `fail` (it ends the run), `catch` (the
     clauses of the `try` around it), `leave` (to the end of an element of a parallel form, from where it goes to `otherwise`) or `unset`
     (`env(..) ?? d`: a missing variable is None, other errors go to `otherwise`).
+    `absent` is the way of a None where a value of type `Any` may be one.
     """
 
     to: str
     steps: Steps = ()
     wanted: Type | None = None
     otherwise: Raise | None = None
+    absent: Raise | None = None
     #: `From::from`, where a user's `impl` converts.
     convert: Use | None = None
 
@@ -497,165 +521,6 @@ class CheckedProgram:
 
 
 @dataclass(frozen=True, slots=True)
-class CallFunction:
-    """A function of the program; `args` are the argument nodes in the order of the parameters, None where the default is taken."""
-
-    function: FunctionInfo
-    args: tuple[ast.Expr | None, ...]
-    type_args: tuple[Type, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CallValue:
-    """A function value."""
-
-    callee: ast.Expr
-    args: tuple[ast.Expr, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CallLibrary:
-    """A function of the library; a method has its receiver as first argument, and None stands where a default is taken.
-
-    One that changes its receiver returns the new one, in a pair with its value if it has one.
-    """
-
-    function: FunctionInfo
-    args: tuple[ast.Expr | None, ...]
-    changes: bool = False
-    has_value: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class CallNative:
-    """A native function; the receiver comes first."""
-
-    native: str
-    receiver: ast.Expr | None
-    args: tuple[ast.Expr, ...]
-    mutates: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CallContext:
-    """`Result.context`: the note is evaluated only on an error."""
-
-    result: ast.Expr
-    note: ast.Expr
-
-
-@dataclass(frozen=True, slots=True)
-class CallEffect:
-    """Something that only the world can do."""
-
-    effect: str
-    args: tuple[ast.Expr, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CallModel:
-    """A call of a model or builder: `execute`, `execute_with_schema` or `stream`, with a prompt or messages."""
-
-    model: ast.Expr
-    method: str
-    input: ast.Expr
-    schema: Type | None
-    retry_message: ast.Expr | None
-
-
-@dataclass(frozen=True, slots=True)
-class CallStream:
-    """A method of a stream, by its instruction."""
-
-    instruction: str
-    stream: ast.Expr
-
-
-@dataclass(frozen=True, slots=True)
-class CallTask:
-    """A method of a task, by its instruction."""
-
-    instruction: str
-    task: ast.Expr
-
-
-#: Parallel forms that look like calls, with the number by which the IR knows them.
-FORMS = {"race": 1, "first_ok": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class CallJoin:
-    """A parallel form over an array, for the library: a function, the array, and how many run at a time."""
-
-    form: int
-    parts: tuple[ast.Expr, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CallPipeline:
-    """`run` or `stages` of a pipeline, which is known by name or comes from a value."""
-
-    method: str
-    pipeline: PipelineInfo | None
-    receiver: ast.Expr
-    input: ast.Expr | None
-
-
-@dataclass(frozen=True, slots=True)
-class CallTest:
-    """A function that only tests may call, by its instruction. A missing argument is a constant."""
-
-    instruction: str
-    args: tuple[ast.Expr | str | bool, ...]
-    has_value: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """A built-in record; a field is an expression, a constant text, or None."""
-
-    type: Type
-    fields: tuple[ast.Expr | str | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CallBuiltin:
-    """A function of the prelude, or a constructor such as `Some`."""
-
-    name: str
-    args: tuple[ast.Expr, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ParseSchema:
-    """`parse_schema`: a text as a value of a schema or struct."""
-
-    schema: Type
-    text: ast.Expr
-    of_response: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ParseAs:
-    """`std::json::parse_as`: a text as a value of a type."""
-
-    type: Type
-    text: ast.Expr
-
-
-@dataclass(frozen=True, slots=True)
-class CallVariant:
-    """A variant with data."""
-
-    type: t.Enum
-    variant: int
-    args: tuple[ast.Expr, ...]
-
-
-# What a name means, besides `Local`.
-
-
-@dataclass(frozen=True, slots=True)
 class ConstantName:
     """A constant."""
 
@@ -703,7 +568,7 @@ class StoreName:
 
 @dataclass(frozen=True, slots=True)
 class TypePattern:
-    """A struct in a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
+    """In a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
 
     type: Type | None
     kind: str | None
@@ -711,7 +576,7 @@ class TypePattern:
 
 @dataclass(frozen=True, slots=True)
 class UnitVariant:
-    """A variant without data; for None there is no type. In a pattern, whether the value may be no enum at all, as one of a union."""
+    """A variant; for None there is no type. In a pattern, whether the value may be of another type, as one of a union or of `Any`."""
 
     type: t.Enum | None
     variant: int

@@ -80,11 +80,16 @@ class Checker:
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
+        #: Tools, MCP servers and agents: what each is called.
+        self.outside: dict[str, str] = {}
         #: Names whose declarations were refused: using them is no second mistake.
         self.refused: set[str] = set(module.lost)
         #: Aliases that are being resolved, to find circles.
         self.resolving: list[str] = []
-        #: Those that are part of a circle, which was reported.
+        #: Constants that nobody asked for yet, and those that are being evaluated.
+        self.pending_constants: dict[str, ast.Const] = {}
+        self.evaluating: list[str] = []
+        #: Aliases and constants that are part of a circle, which was reported.
         self.circular: set[str] = set()
 
     @property
@@ -142,6 +147,14 @@ class Checker:
         related = (Label(function.node.name.span, "declared here without `pub`"),)
         help_ = f"write `pub` before `fn {function.node.name}` there"
         self.report("E2008", f"the function `{function.name}` is private", at, help_, related)
+
+    def circular_constant(self, name: str, message: str) -> None:
+        """E2005, once for each circle, where it closes."""
+        if not self.circular & set(self.evaluating):
+            nodes = [item for item in self.module.items if isinstance(item, ast.Const)]
+            last = next(node for node in nodes if node.name.text == self.evaluating[-1])
+            self.report("E2005", message, last.name)
+        self.circular.update([*self.evaluating, name])
 
     def not_yet(self, what: str, at: ast.Node | Span) -> None:
         """A form that the language has and this release does not compile."""

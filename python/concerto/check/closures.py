@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
-from concerto.check.checked import CallValue, ClosureInfo, Local
-from concerto.check.patterns import bind, is_refutable
+from concerto.check.called import CallValue
+from concerto.check.checked import ClosureInfo, Local
+from concerto.check.flow import check_flow
+from concerto.check.patterns import bind_whole
 from concerto.check.types import Type
 from concerto.syntax import ast
 from concerto.syntax.walk import children
@@ -40,6 +42,7 @@ def check_closure(body: Body, node: ast.Closure, expected: Type | None) -> Type:
         params.append(_param(inner, param, hint))
     result = _result(inner, node, result)
     check_unused(inner)
+    check_flow(inner, node.body)
     captures = tuple(inner.captures)
     checker.facts.closures[id(node)] = ClosureInfo(tuple(params), captures, result)
     if node.is_async:
@@ -62,10 +65,8 @@ def _param(inner: Body, param: ast.ClosureParam, hint: Type | None) -> Type:
         type_ = t.UNKNOWN
     elif hint is not None and param.type is not None and t.assign(hint, type_) is None:
         inner.checker.mismatch(hint, type_, param)
-    if is_refutable(inner, param.pattern, type_):
-        inner.checker.report("E3020", "the pattern may fail", param.pattern)
     first = len(inner.locals)
-    bind(inner, param.pattern, type_, is_mut=param.is_mut)
+    bind_whole(inner, param.pattern, type_, is_mut=param.is_mut)
     for local in inner.locals[first:]:
         local.is_param = True
     return type_
@@ -127,6 +128,15 @@ def check_value_call(body: Body, node: ast.Call, callee: Type) -> Type:
     if not isinstance(callee, t.Function):
         for arg in node.args:
             check_expr(body, arg.value, None)
+        if callee == t.ANY:
+            # Whether it is a function of so many parameters, the run shows.
+            for arg in node.args:
+                if arg.name is not None:
+                    message = "a function value has no named parameters"
+                    body.checker.report("E3032", message, arg.name)
+            args = tuple(arg.value for arg in node.args)
+            body.checker.facts.calls[id(node)] = CallValue(node.callee, args)
+            return t.ANY
         if callee != t.UNKNOWN:
             message = f"`{t.show(callee)}` cannot be called"
             body.checker.report("E3009", message, node.callee)
@@ -155,8 +165,9 @@ def capture(body: Body, name: str) -> Local | None:
     if outer is None:
         return None
     outer.used = True
+    if outer.constant is not None:
+        return outer
     own = Local(name, outer.type, outer.span, False, is_param=True, is_captured=True, used=True)
-    own.assigned = outer.assigned
     # The outermost scope holds what belongs to the closure as a whole.
     body.scopes[0][name] = own
     body.captures.append((outer, own))

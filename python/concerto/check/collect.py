@@ -13,7 +13,7 @@ from concerto.check.checked import (
 )
 from concerto.check.checker import Checker
 from concerto.check.connections import check_connection
-from concerto.check.constants import constant_value
+from concerto.check.constants import declared_constant
 from concerto.check.decorators import (
     check_deprecated,
     read_decorators,
@@ -34,6 +34,7 @@ from concerto.check.impls import (
 )
 from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
+from concerto.check.outside import KINDS, check_outside
 from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.std_types import collection_type
@@ -45,10 +46,7 @@ from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast
 
-_FORMS = {
-    ast.Agent: "an agent",
-    ast.Tool: "a tool",
-    ast.Mcp: "an MCP server",
+_FORMS: dict[type[ast.Declaration], str] = {
     ast.Store: "a store",
 }
 
@@ -80,6 +78,8 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     if manifest:
         check_overlays(checker, manifest)
     for item in named:
+        check_outside(checker, item)
+    for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)
     check_declared(checker)
@@ -91,7 +91,8 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
 
 def _reading_order(item: ast.Declaration) -> int:
     """What may need others to be read comes behind them."""
-    return 2 if isinstance(item, ast.Impl) else isinstance(item, ast.Struct | ast.Schema)
+    order = {ast.Enum: 0, ast.Const: 2, ast.Impl: 3}
+    return order.get(type(item), 1)
 
 
 def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
@@ -118,6 +119,8 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
     declared.setdefault(name.text, name.span)
+    if type(item) in KINDS:
+        checker.outside.setdefault(name.text, KINDS[type(item)])
 
 
 def _is_hashmap(item: ast.Declaration) -> bool:
@@ -130,7 +133,13 @@ def _decorators(checker: Checker, item: ast.Declaration) -> None:
     name = getattr(item, "name", None)
     if said is not None and name is not None:
         checker.deprecated[name.text] = said
-    if isinstance(item, ast.Schema | ast.Struct | ast.Model | ast.Pipeline) or type(item) in _FORMS:
+    if (
+        isinstance(
+            item,
+            ast.Schema | ast.Struct | ast.Model | ast.Tool | ast.Mcp | ast.Agent | ast.Pipeline,
+        )
+        or type(item) in _FORMS
+    ):
         return
     of_function = (*LAYERS, *DECORATORS) if isinstance(item, ast.Function) else ()
     allowed = frozenset(("deprecated", *of_function))
@@ -156,6 +165,8 @@ def _types(checker: Checker, item: ast.Declaration) -> None:
             checker.enums.setdefault(item.name.text, EnumInfo(item.name.text, [], item.name.span))
         case ast.TypeAlias():
             checker.aliases.setdefault(item.name.text, item)
+        case ast.Const():
+            checker.pending_constants.setdefault(item.name.text, item)
         case ast.Trait():
             declare_trait(checker, item)
         case _:
@@ -207,8 +218,7 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
         case ast.Store(kind="hashmap"):
             declare_store(checker, item)
         case ast.Const():
-            type_ = written_type(checker, item.type)
-            checker.constants[item.name.text] = (type_, constant_value(checker, item.value, type_))
+            declared_constant(checker, item.name.text)
         case _:
             pass
 
@@ -257,6 +267,9 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         if collection == "Set" and not is_key(checker, args[0]):
             checker.report("E3036", f"`{t.show(args[0])}` cannot be in a set", node.args[0])
         return t.Collection(collection, args[0])
+    if name in checker.outside:
+        checker.not_yet(f"{checker.outside[name]} as a type", node)
+        return t.UNKNOWN
     wanted = 1 if collection else _arguments_of(checker, name)
     if wanted is None:
         _unknown_type(checker, node, name)

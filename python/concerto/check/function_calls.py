@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import CallFunction, FunctionInfo, Use
+from concerto.check.called import CallFunction
+from concerto.check.checked import FunctionInfo, Use
 from concerto.check.decorators import warn_function
 from concerto.check.generics import wrong_count
 from concerto.check.methods import Method
@@ -44,7 +45,7 @@ def call_function(
         body.demands.use(Use(function, type_args, node))
     if function.changes and slots[0] is not None:
         _must_be_place(body, slots[0], function)
-    return result
+    return t.decided(result)
 
 
 def _state(body: Body, node: ast.Call, function: FunctionInfo, meaning: dict[str, Type]) -> None:

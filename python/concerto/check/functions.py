@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, ImplInfo, Local, ParamInfo, TraitInfo
+from concerto.check.checked import (
+    FunctionInfo,
+    ImplInfo,
+    Local,
+    MapConstant,
+    ParamInfo,
+    StructConstant,
+    TraitInfo,
+)
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.generics import scope, type_params
@@ -87,6 +95,9 @@ def _params(checker: Checker, item: ast.Function, self_type: Type | None) -> lis
         if any(other.name == name for other in params):
             checker.report("E2004", f"the parameter `{name}` is declared twice", param.name)
         default = constant_value(checker, param.default, type_) if param.default else None
+        # No host calls functions of the library.
+        if not checker.is_library and isinstance(default, MapConstant | StructConstant | tuple):
+            checker.not_yet("a map, tuple or struct as the default of a parameter", param)
         local = Local(name, type_, param.name.span, param.is_mut, is_param=True)
         params.append(ParamInfo(name, type_, param.default is not None, default, local))
     return params

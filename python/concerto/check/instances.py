@@ -23,8 +23,8 @@ def check_instances(checker: Checker) -> None:
         args = tuple(t.settled(arg) for arg in use.args)
         if any(t.contains(arg, t.UNKNOWN) for arg in args):
             continue
-        if use.function.owner is checker.traits.get("Error"):
-            library.find(checker, "Error", "message")  # that of built-in errors
+        if use.function.owner is checker.traits["Error"] and t.is_error(args[0]):
+            library.load(checker, library.METHODS, "error_message")
         try:
             function, args = dispatch(checker, use.function, args)
         except LookupError:

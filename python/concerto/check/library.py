@@ -13,15 +13,8 @@ from importlib.resources import files
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_function
-from concerto.check.checked import (
-    FORMS,
-    CallEffect,
-    CallJoin,
-    CallLibrary,
-    CallNative,
-    FunctionInfo,
-    ParamInfo,
-)
+from concerto.check.called import FORMS, CallEffect, CallJoin, CallLibrary, CallNative
+from concerto.check.checked import FunctionInfo, ParamInfo
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
@@ -31,7 +24,7 @@ from concerto.syntax import ast
 METHODS = "methods"
 """The file of methods; all others are modules of `std`."""
 
-_LETTERS = ("T", "U", "K", "V", "E")
+LETTERS = ("T", "U", "K", "V", "E")
 _ALIASES = {"array_fold": "array_reduce"}
 #: Methods that change their receiver, and whether they have a value besides.
 _CHANGE = {"array_sort_by": False, "map_update": True}
@@ -119,7 +112,7 @@ def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None
     own.is_library = True
     # Whoever calls it answers for what can be compared and be a key.
     bounds = (t.TraitRef("Hash"), t.TraitRef("Ord"))
-    own.opaque = {letter: t.Opaque(letter, bounds) for letter in _LETTERS}
+    own.opaque = {letter: t.Opaque(letter, bounds) for letter in LETTERS}
     declare_function(own, node)
     function = own.functions[node.name.text]
     function.library = file
@@ -173,7 +166,7 @@ def check_intrinsic(body: Body, node: ast.Call, kind: str, expected: Type | None
 
 def meanings(function: FunctionInfo) -> tuple[list[Type], Type]:
     """The types of the parameters and of the result for one use, with variables for its letters."""
-    meaning: dict[str, Type] = {letter: t.Var() for letter in _LETTERS}
+    meaning: dict[str, Type] = {letter: t.Var() for letter in LETTERS}
     params = [t.substitute(param.type, meaning) for param in function.params]
     return params, t.substitute(function.result, meaning)
 
@@ -238,6 +231,11 @@ def _wrong_count(
     body.checker.report("E3032", message, node, help_)
 
 
+def changes(function: FunctionInfo) -> bool:
+    """Whether a method changes its receiver."""
+    return function.name in _CHANGE
+
+
 def call_method(
     body: Body, node: ast.Call, receiver: ast.Expr, found: Type, forms: list[FunctionInfo]
 ) -> Type:
@@ -269,8 +267,7 @@ def _method(
 
     method = function.name.split("_", 1)[1]
     slots = bind_arguments(body, node, method, function.params[1:], types[1:])
-    changes = function.name in _CHANGE
-    if changes:
+    if changes(function):
         must_be_mutable(body, receiver, "changed")
     has_value = _CHANGE.get(function.name, True)
     if function.name == "hashmap_update":
@@ -278,9 +275,9 @@ def _method(
     for key in _keys(result):
         if not t.is_hashable(key):
             body.checker.report("E3036", f"`{t.show(key)}` cannot be a map key", node.callee)
-    call = CallLibrary(function, (receiver, *slots), changes, has_value)
+    call = CallLibrary(function, (receiver, *slots), changes(function), has_value)
     body.checker.facts.calls[id(node)] = call
-    if not changes:
+    if not call.changes:
         return result
     return t.resolve(result).items[1] if has_value else t.NIL  # type: ignore[union-attr]  # a pair
 

@@ -8,7 +8,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, LoopState, unknown_label
 from concerto.check.branches import condition
-from concerto.check.patterns import bind, is_refutable
+from concerto.check.patterns import bind_whole
 from concerto.check.tries import check_throw
 from concerto.check.types import Type
 from concerto.syntax import ast
@@ -33,9 +33,7 @@ def check_loop(
         case ast.For():
             found = t.resolve(check_expr(body, node.iterable, None))
             item = item_type(body, node, found)
-            if is_refutable(body, node.pattern, item):
-                body.checker.report("E3020", "the pattern may fail", node.pattern)
-            bind(body, node.pattern, item)
+            bind_whole(body, node.pattern, item)
         case _:
             pass
     body.loops.append(state)

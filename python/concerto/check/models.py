@@ -10,6 +10,7 @@ from concerto.check.checker import Checker
 from concerto.check.connections import check_model_id, check_retry
 from concerto.check.fields import Block
 from concerto.check.model_decorators import read_model_decorators
+from concerto.check.outside import check_tools_of_model
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.syntax import ast
 
@@ -46,8 +47,11 @@ def check_model(checker: Checker, node: ast.Model) -> None:
     block = Block(checker, "a model", _CODES, _FIELDS, _HINTS)
     values = block.read(node.fields)
     connection = _provider(checker, node, values)
+    before = len(checker.diagnostics)
+    if "tools" in values:
+        check_tools_of_model(checker, values["tools"])
     for unready, what in (("memory", "`memory` of a model"), ("tools", "`tools` of a model")):
-        if unready in values:
+        if unready in values and len(checker.diagnostics) == before:
             checker.not_yet(what, block.given[unready][0])
     _ranges(checker, block, values)
     fields = {

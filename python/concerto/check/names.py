@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concerto.check import builtins, methods, std, testing
 from concerto.check import types as t
-from concerto.check.bodies import Body, related_declaration
+from concerto.check.bodies import Body
 from concerto.check.checked import (
     ConstantName,
     FunctionName,
@@ -63,6 +63,9 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
     if name in builtins.PRELUDE:
         checker.not_yet("a function of the prelude as a value", node)
         return t.UNKNOWN
+    if name in checker.outside:
+        checker.not_yet(f"the use of {checker.outside[name]}", node)
+        return t.UNKNOWN
     if name not in checker.refused and name != "_":
         names = [
             *body.names(),
@@ -112,11 +115,7 @@ def _self(body: Body, node: ast.SelfExpr) -> Type:
 def use_local(body: Body, node: ast.Expr, local: Local) -> Type:
     """The type of a variable that is read."""
     local.used = True
-    body.checker.facts.names[id(node)] = local
-    if not local.assigned:
-        message, related = f"`{local.name}` has no value yet", related_declaration(local)
-        body.checker.report("E2012", message, node, "assign it first", related)
-        local.assigned = True
+    body.checker.facts.names[id(node)] = local.constant or local
     return local.type
 
 
@@ -189,6 +188,9 @@ def associated(body: Body, path: ast.Path) -> Method | None:
         _no_function(body, path, names[0], list(trait.methods))
         return None
     type_ = methods.named_type(checker, names[0])
+    if names[0] in checker.outside:
+        checker.not_yet(f"the use of {checker.outside[names[0]]}", path)
+        return None
     if type_ is None or len(names) > 3:
         if names[0] not in checker.refused:
             help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])

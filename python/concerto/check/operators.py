@@ -28,8 +28,8 @@ def check_binary(body: Body, node: ast.Binary) -> Type:
         check_expr(body, node.left, t.INT)
         check_expr(body, node.right, t.INT)
         return t.RANGE
-    left = t.resolve(check_expr(body, node.left, None))
-    right = t.resolve(check_expr(body, node.right, None))
+    left = t.decided(check_expr(body, node.left, None))
+    right = t.decided(check_expr(body, node.right, None))
     if t.UNKNOWN in (left, right):
         return t.BOOL if op in ("==", "!=", "<", ">", "<=", ">=") else t.UNKNOWN
     if t.ANY in (left, right) and op not in ("==", "!="):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from concerto.check import builtins, library
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_function
+from concerto.check.called import CallPipeline
 from concerto.check.checked import (
-    CallPipeline,
     FunctionInfo,
     Local,
     ParamInfo,

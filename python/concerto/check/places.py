@@ -11,6 +11,11 @@ from concerto.check.types import Type
 from concerto.syntax import ast
 
 
+def is_place(node: ast.Expr) -> bool:
+    """Whether an expression is a variable or a part of one."""
+    return isinstance(place_root(node), ast.PathExpr | ast.SelfExpr)
+
+
 def place_root(node: ast.Expr) -> ast.Expr:
     """The variable that a place is a part of."""
     while isinstance(node, ast.FieldAccess | ast.TupleAccess | ast.Index):
@@ -37,9 +42,9 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
     part: ast.Expr = node
     while isinstance(part, ast.FieldAccess | ast.TupleAccess | ast.Index):
         whole = t.resolve(body.checker.facts.types[id(part.object)])
-        if isinstance(whole, t.Tuple) or whole == t.ANY:
-            what = "a tuple" if isinstance(whole, t.Tuple) else "a value of type `Any`"
-            body.checker.not_yet(f"changing a part of {what}", node)
+        if isinstance(whole, t.Union):
+            message, help_ = "a part of a union cannot be changed", "match on it first"
+            body.checker.report("E1012", message, node, help_)
             return
         part = part.object
     if local.is_captured:
@@ -78,24 +83,20 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
     from concerto.check.exprs import check_expr
 
     checker, place = body.checker, node.place
-    if isinstance(place, ast.PathExpr) and len(place.path.names) == 1:
-        local = body.find(str(place.path))
-        if local is not None and not local.assigned and not node.op:
-            local.assigned = True
-            local.used = True
-            checker.facts.names[id(place)] = local
-            check_expr(body, node.value, local.type)
-            checker.facts.types[id(place)] = local.type
-            return t.NIL
-    used = None
-    if isinstance(place, ast.PathExpr):
-        found_local = body.find(str(place.path))
-        used = (found_local, found_local.used) if found_local else None
-    target = t.resolve(check_expr(body, place, None))
-    if used and used[0] and not node.op:
-        used[0].used = used[1] or (used[0].used and used[1])
-        used[0].used = True
-    must_be_mutable(body, place, "assigned")
+    local = body.find(str(place.path)) if isinstance(place, ast.PathExpr) else None
+    if local is not None and not node.op:
+        # That is no use of it.
+        checker.facts.names[id(place)] = local
+        checker.facts.types[id(place)] = target = local.type
+    else:
+        target = t.resolve(check_expr(body, place, None))
+    if local is not None:
+        local.assigned = True
+    if local is not None and local.is_late and not local.is_captured:
+        # Whether it is the first assignment, the paths to it decide.
+        local.mutated = True
+    else:
+        must_be_mutable(body, place, "assigned")
     if isinstance(place, ast.Index) and isinstance(
         t.resolve(checker.facts.types[id(place.object)]), t.Store
     ):
@@ -112,7 +113,7 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
     if t.UNKNOWN in (target, value):
         return t.NIL
     if t.ANY in (target, value):
-        body.checker.not_yet("`op=` with a value of type `Any`", node)
+        # Resolved at run time, as is whether the outcome fits.
         return t.NIL
     numeric = target in NUMBERS and value in NUMBERS and not (target == t.INT and value == t.FLOAT)
     text = target == t.STRING and node.op == "+"

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from concerto.check import builtins, library
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import CallLibrary, ConstantName, FunctionInfo, FunctionName
+from concerto.check.called import CallLibrary
+from concerto.check.checked import ConstantName, FunctionInfo, FunctionName
 from concerto.check.std_types import PARSE_AS, check_maker, check_parse_as
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean

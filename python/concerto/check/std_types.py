@@ -5,7 +5,7 @@ from __future__ import annotations
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import CallNative, ParseAs
+from concerto.check.called import CallNative, ParseAs
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean

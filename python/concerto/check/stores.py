@@ -74,13 +74,7 @@ def check_update(body: Body, node: ast.Call) -> None:
 
 def _waits(body: Body, node: ast.Node, seen: set[str]) -> ast.Node | None:
     """Where something waits that a function calls, as far as it can be seen: calls of function values cannot."""
-    from concerto.check.checked import (
-        CallEffect,
-        CallFunction,
-        CallLibrary,
-        CallModel,
-        CallStream,
-    )
+    from concerto.check.called import CallEffect, CallFunction, CallLibrary, CallModel, CallStream
 
     match body.checker.facts.calls.get(id(node)):
         case CallModel() | CallStream() | CallEffect():

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
-from concerto.check.checked import (
-    FORMS,
-    CallModel,
-    CallPipeline,
-    CallStream,
-    ElementInfo,
-    FormInfo,
-    ModelName,
-    Raise,
-)
+from concerto.check.called import FORMS, CallModel, CallPipeline, CallStream
+from concerto.check.checked import ElementInfo, FormInfo, ModelName, Raise
 from concerto.check.patterns import bind, is_refutable
 from concerto.check.types import Type
 from concerto.syntax import ast

@@ -5,7 +5,8 @@ from __future__ import annotations
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import CallTest, TestInfo
+from concerto.check.called import CallTest
+from concerto.check.checked import TestInfo
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type

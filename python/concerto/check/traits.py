@@ -16,6 +16,8 @@ from concerto.source import Span
 from concerto.syntax import ast
 
 _NEVER_EQUAL = (t.STREAM, t.BUILDER)
+#: The function of the library that gives the message of a built-in error.
+BUILT_IN_MESSAGE = "methods::error_message#0"
 #: What a bound brings with it.
 _IMPLIED = {"Ord": ("Eq",), "Hash": ("Eq",)}
 
@@ -253,7 +255,7 @@ def dispatch(
     found = implementation(program, ref, args[0])
     if found is None:
         if owner.name == "Error" and t.is_error(args[0]):
-            return program.library["methods::error_message#0"], ()
+            return program.library[BUILT_IN_MESSAGE], ()
         raise LookupError(f"{t.show(args[0])} has no {ref.name}")
     impl, meaning = found
     method = impl.methods.get(function.node.name.text)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, Raised, TryState
 from concerto.check.checked import CatchInfo, CaughtBy, Local, Raise, TryInfo
+from concerto.check.traits import implementation
 from concerto.check.types import Type
 from concerto.source import Span
 from concerto.syntax import ast
@@ -32,6 +33,13 @@ def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
             return item
         case t.Simple("?"):
             return t.UNKNOWN
+        case t.Simple("Any"):
+            in_option = isinstance(t.resolve(body.result), t.Option) and not body.tries
+            # Where only None can go on, an Err ends the run.
+            place = body.raising(t.ANY, node, implicit=in_option)
+            absent = Raise("none") if in_option else body.raising(builtins.NONE_ERROR, node)
+            body.checker.facts.raises[id(node)] = replace(place, absent=absent)
+            return t.ANY
         case _:
             message = f"`?` needs a `Result` or an `Option`, found `{t.show(found)}`"
             body.checker.report("E3034", message, node, "remove the `?`")
@@ -85,6 +93,7 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
     after_bare = False  # E1023 says it already
     for clause in node.catches:
         test, type_ = _caught(body, clause, state.raised)
+        _must_be_built_in(body, clause, type_, state)
         acts = pending.take(test, type_) or type_ == t.UNKNOWN or after_bare
         after_bare = after_bare or clause.type is None
         if not acts and state.raised:
@@ -100,6 +109,19 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
         body.scopes.pop()
     body.checker.facts.tries[id(node)] = TryInfo(tuple(infos), _rest(body, pending.left()))
     return join_arms(body, types, expected, discarded)
+
+
+def _must_be_built_in(body: Body, clause: ast.Catch, type_: Type, state: TryState) -> None:
+    """`catch Error` takes built-in errors; types of the program that implement `Error` are named one by one."""
+    if type_ != t.ERROR or clause.type is None:
+        return
+    ref = t.TraitRef("Error")
+    for raised in state.raised:
+        found = t.settled(raised.type)
+        if not t.is_error(found) and implementation(body.checker, ref, found) is not None:
+            what = f"`catch Error` of a `{t.show(found)}`, which implements `Error`,"
+            body.checker.not_yet(what, clause.type)
+            return
 
 
 def _as_result(body: Body, node: ast.TryCatch, state: TryState, expected: Type | None) -> Type:

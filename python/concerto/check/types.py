@@ -231,6 +231,11 @@ def settled(type_: Type) -> Type:
             return other
 
 
+def decided(type_: Type) -> Type:
+    """The type with its variables replaced as far as they are decided, so that equal types compare as equal."""
+    return substitute(type_, {})
+
+
 def substitute(type_: Type, meaning: dict[str, Type]) -> Type:
     """A type with its parameters replaced."""
     match resolve(type_):

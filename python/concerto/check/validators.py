@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, finish
-from concerto.check.checked import (
+from concerto.check.called import (
     CallBuiltin,
     CallEffect,
     CallFunction,
@@ -16,13 +16,9 @@ from concerto.check.checked import (
     CallPipeline,
     CallStream,
     CallTask,
-    FunctionInfo,
-    FunctionName,
-    Local,
-    ParamInfo,
     ParseSchema,
-    StructInfo,
 )
+from concerto.check.checked import FunctionInfo, FunctionName, Local, ParamInfo, StructInfo
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
@@ -105,7 +101,7 @@ def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local)
     body.declare(local)
     body.tail = block.tail
     found = t.settled(check_expr(body, block, written))
-    finish(body)
+    finish(body, block)
     result = t.resolve(written if written is not None else found)
     place = node.result or block.tail or block
     match result:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from concerto.cli.app import OK, USAGE, command_parser, wants_color
+from concerto.cli.app import OK, USAGE, Exit, command_parser, wants_color
 from concerto.cli.sources import compile_path, default_file, files_of
+from concerto.diagnostics.codes import CODES, code_of
+from concerto.diagnostics.model import did_you_mean
 
 
 def main(args: list[str]) -> int:
@@ -30,6 +32,8 @@ def main(args: list[str]) -> int:
         help="hide a warning: a code or a slug",
     )
     options = parser.parse_args(args)
+    options.deny = _codes(options.deny, "--deny")
+    options.allow = _codes(options.allow, "--allow")
     paths = options.paths or [default_file(options)]
     files = [file for path in paths for file in files_of(path, options)]
     failed = denies = False
@@ -46,13 +50,11 @@ def main(args: list[str]) -> int:
             if row in seen:  # of a manifest that several files share
                 continue
             seen.add(row)
-            severity, code, slug = row[0], row[1], row[2]
-            if severity == "warning" and {code, slug} & set(options.allow):
+            severity, code = row[0], row[1]
+            if severity == "warning" and code in options.allow:
                 continue
             # Age is no fault of the program: `warnings` leaves it out.
-            denied = {code, slug} & set(options.deny) or (
-                "warnings" in options.deny and code != "W4016"
-            )
+            denied = code in options.deny or ("warnings" in options.deny and code != "W4016")
             denied = denied or levels.get(code) == "deny"
             failed = failed or severity == "error" or bool(denied)
             denies = denies or bool(denied and severity == "warning")
@@ -68,3 +70,18 @@ def main(args: list[str]) -> int:
     if not failed and options.format == "human":
         print("no errors found", file=sys.stderr)
     return USAGE if failed else OK
+
+
+def _codes(words: list[str], option: str) -> list[str]:
+    """Codes for what is written as a code or a slug. Raises `Exit` for anything else, and for an error where only warnings can be meant."""
+    found = []
+    for word in words:
+        code = word if word == "warnings" else code_of(word)
+        if code is None or (word == "warnings" and option == "--allow"):
+            known = [*CODES, *(entry.slug for entry in CODES.values() if entry.slug)]
+            hint = did_you_mean(word, known) or "`concerto explain all` lists them"
+            raise Exit(USAGE, f"error: `{option} {word}`: there is no such diagnostic\n{hint}")
+        if code.startswith("E"):
+            raise Exit(USAGE, f"error: `{option} {word}`: {code} is an error, no warning")
+        found.append(code)
+    return found

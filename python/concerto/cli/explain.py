@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from concerto.cli.app import OK, USAGE, Exit, command_parser
-from concerto.diagnostics.codes import CODES
+from concerto.diagnostics.codes import CODES, code_of
 from concerto.diagnostics.model import did_you_mean
 
 
@@ -20,18 +20,16 @@ def main(args: list[str]) -> int:
         for code, entry in CODES.items():
             print(f"{code}  {entry.title}" + (f" ({entry.slug})" if entry.slug else ""))
         return OK
-    wanted = options.code.upper()
-    found = [c for c, entry in CODES.items() if c == wanted or entry.slug == options.code]
-    if not found:
+    found = code_of(options.code)
+    if found is None:
+        wanted = options.code.upper()
         slugs = [entry.slug for entry in CODES.values() if entry.slug]
         hint = did_you_mean(wanted, list(CODES)) or did_you_mean(options.code, slugs)
         raise Exit(
             USAGE, f"error: there is no diagnostic `{options.code}`" + (f"\n{hint}" if hint else "")
         )
     print(
-        files("concerto.diagnostics")
-        .joinpath("pages", f"{found[0]}.md")
-        .read_text(encoding="utf-8"),
+        files("concerto.diagnostics").joinpath("pages", f"{found}.md").read_text(encoding="utf-8"),
         end="",
     )
     return OK

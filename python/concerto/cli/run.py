@@ -110,7 +110,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--require-keys", action="store_true", help="evaluate all connections first"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
-    parser.add_argument("--offline", action="store_true", help="no network for `std::http`")
+    parser.add_argument(
+        "--offline", action="store_true", help="no network but models on this machine"
+    )
     parser.add_argument("--read-only", action="store_true", help="`std::fs` writes nothing")
     parser.add_argument(
         "--seed", type=_seed, metavar="N", help="repeat the random numbers of another run"

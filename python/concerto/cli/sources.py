@@ -29,7 +29,10 @@ def default_file(options: argparse.Namespace) -> str:
     for name in _DEFAULTS:
         if Path(name).is_file():
             return name
-    raise Exit(USAGE, f"error: no FILE given, and there is neither {' nor '.join(_DEFAULTS)} here")
+    raise Exit(
+        USAGE,
+        f"error: no FILE given, and there is neither {' nor '.join(_DEFAULTS)} here; `concerto init` starts a project",
+    )
 
 
 def open_project(path: str, options: argparse.Namespace) -> tuple[Project | None, Compiled]:
@@ -75,7 +78,10 @@ def compile_path(
             compiled = compile_cached(source, None if path == "-" else Path(path), project, root)
         except OSError as error:
             raise Exit(USAGE, f"error: cannot read `{error.filename}`: {error.strerror}") from None
-    return compiled.also(said).linted(project.lint if project else {}), project
+    # A warning that the command line denies is not hidden before.
+    asked = {code: "warn" for code in getattr(options, "deny", ())}
+    levels = {**(project.lint if project else {}), **asked}
+    return compiled.also(said).linted(levels), project
 
 
 def _root(path: Path, source: Source, project: Project | None) -> Path | None:

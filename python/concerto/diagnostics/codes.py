@@ -12,6 +12,9 @@ class Code(NamedTuple):
     slug: str | None = None
 
 
+#: More errors than this are only counted.
+MAX_ERRORS = 50
+
 #: Warnings about taste, which only `--deny` and `[lint]` turn on.
 OFF_BY_DEFAULT = frozenset(["W1001"])
 
@@ -96,10 +99,13 @@ CODES: dict[str, Code] = {
     "E3019": Code("concrete type needed"),
     "E3020": Code("pattern that may fail"),
     "E3021": Code("not a constant expression"),
+    "E3022": Code("constant evaluation fails"),
     "E3023": Code("`break` with a value outside `loop`"),
     "E3024": Code("not iterable"),
     "E3025": Code("bad index"),
+    "E3026": Code("empty range pattern"),
     "E3027": Code("wrong number of sub-patterns or fields"),
+    "E3028": Code("alternatives bind different names"),
     "E3029": Code("match is not exhaustive"),
     "E3030": Code("parameter without type"),
     "E3031": Code("a path returns no value"),
@@ -148,6 +154,12 @@ CODES: dict[str, Code] = {
     "E4037": Code("type argument is no schema", "schema-type-argument"),
     "E4038": Code("schema of the answer is missing", "schema-missing"),
     "E4039": Code("schema contains itself", "schema-recursive"),
+    "E4040": Code("tool without `description`"),
+    "E4041": Code("method of a tool without description"),
+    "E4042": Code("type cannot be sent to a model"),
+    "E4043": Code("`@param` names no parameter"),
+    "E4044": Code("no tool"),
+    "E4045": Code("agent without connector"),
     "E4046": Code("mock of something that is no model", "mock-target"),
     "E4047": Code("stage without result type or with other than one parameter", "stage-signature"),
     "E4048": Code("stages do not fit", "stage-mismatch"),
@@ -157,7 +169,7 @@ CODES: dict[str, Code] = {
     "E4053": Code("mock without an answer", "mock-empty"),
     "E4054": Code("mock with two kinds of answers", "mock-conflict"),
     "E4055": Code("unknown field of a block", "block-unknown-field"),
-    "E4056": Code("wrong value in a block", "block-field-value"),
+    "E4056": Code("bad value in a block", "block-field-value"),
     "E4058": Code("manifest is no TOML", "manifest-syntax"),
     "E4059": Code("unknown table or key in the manifest", "manifest-unknown-key"),
     "E4060": Code("bad value in the manifest", "manifest-value"),
@@ -169,7 +181,9 @@ CODES: dict[str, Code] = {
     "W2001": Code("unused binding"),
     "W2002": Code("`mut` not needed"),
     "W2003": Code("unreachable code"),
+    "W2004": Code("value assigned is never read"),
     "W2005": Code("hides a prelude or imported name"),
+    "W2006": Code("capitalised binding in a pattern"),
     "W2007": Code("unused import"),
     "W2008": Code("private type in a public signature"),
     "W2009": Code("deprecated item used"),
@@ -180,6 +194,7 @@ CODES: dict[str, Code] = {
     "W3005": Code("result or future discarded"),
     "W3006": Code("tail value discarded"),
     "W3007": Code("literal is not in the union"),
+    "W3008": Code("match on Any without catch-all"),
     "W3009": Code("arm can never match"),
     "W3010": Code("`try` or `catch` that can never act"),
     "W3011": Code("repeated literal key"),
@@ -195,12 +210,23 @@ CODES: dict[str, Code] = {
     "W4007": Code("model field has no effect", "model-field-unused"),
     "W4009": Code("model id looks like an alias", "model-alias-typo"),
     "W4010": Code("pipeline without stages", "pipeline-empty"),
+    "W4011": Code("parameter without `@param`"),
     "W4012": Code("retry layers multiply"),
     "W4013": Code("prompt shows an Option", "prompt-option"),
     "W4014": Code("optional twice", "schema-double-option"),
+    "W4015": Code("tool without public method", "tool-empty"),
     "W4016": Code("model is deprecated", "model-deprecated"),
     "W4017": Code("model refuses the field", "model-field-rejected"),
     "W4018": Code("empty rate limit", "conn-limit-empty"),
     "W4019": Code("retry class named twice", "conn-retry-duplicate"),
     "W4020": Code("reserved channel", "emit-reserved"),
+    "W4021": Code("MCP server without transport", "mcp-no-transport"),
+    "W4022": Code("agent without table in the manifest", "agent-no-connector"),
 }
+
+
+def code_of(word: str) -> str | None:
+    """The code that a code, in either case, or a slug means."""
+    if word.upper() in CODES:
+        return word.upper()
+    return next((code for code, entry in CODES.items() if entry.slug == word), None)

@@ -6,11 +6,9 @@ import json
 import unicodedata
 from collections.abc import Iterable
 
+from concerto.diagnostics.codes import MAX_ERRORS
 from concerto.diagnostics.model import Diagnostic, Label, Severity
 from concerto.source import Source
-
-#: More errors than this are only counted.
-MAX_ERRORS = 50
 
 _RED, _YELLOW, _BLUE, _BOLD, _RESET = "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[1m", "\x1b[0m"
 

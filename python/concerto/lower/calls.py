@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.checked import (
+from concerto.check.called import (
+    CallAny,
     CallBuiltin,
     CallContext,
     CallEffect,
@@ -19,12 +20,13 @@ from concerto.check.checked import (
     CallTest,
     CallValue,
     CallVariant,
-    ParamInfo,
     ParseAs,
     ParseSchema,
 )
+from concerto.check.checked import ParamInfo
 from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
+from concerto.lower.dynamic import lower_any_method
 from concerto.lower.functions import Builder, Label
 from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
@@ -63,6 +65,8 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             builder.emit("join_each", target, form, lower_window(builder, parts), 3, at=node)
         case CallLibrary():
             _library(builder, node, builder.facts.calls[id(node)], target)
+        case CallAny():
+            lower_any_method(builder, node, builder.facts.calls[id(node)], target)
         case CallValue():
             lower_value_call(builder, node, builder.facts.calls[id(node)], target)
         case CallModel():

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from concerto.check import types as t
-from concerto.check.checked import CallValue, FunctionInfo, FunctionName, Local, VariantFunction
-from concerto.lower.functions import Builder, finish_function
+from concerto.check.called import CallValue
+from concerto.check.checked import FunctionInfo, FunctionName, Local, VariantFunction
+from concerto.lower.functions import Builder, finish_function, type_of
 from concerto.source import Span
 from concerto.syntax import ast
 
@@ -138,4 +139,5 @@ def lower_value_call(builder: Builder, node: ast.Call, call: CallValue, target: 
     callee = builder.temporary()
     lower_into(builder, call.callee, callee)
     first = lower_window(builder, call.args)
-    builder.emit("call_value", target, callee, first, len(call.args), at=node)
+    name = "call_any" if type_of(builder, call.callee) == t.ANY else "call_value"
+    builder.emit(name, target, callee, first, len(call.args), at=node)

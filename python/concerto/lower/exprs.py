@@ -177,6 +177,8 @@ def lower_statements(builder: Builder, statements: tuple[ast.Statement, ...]) ->
                 _let(builder, pattern, value)
             case ast.ExprStatement(value=value):
                 lower_unused(builder, value)
+            case ast.LocalConst():
+                pass  # its uses hold the value
             case ast.Mock():
                 lower_mock(builder, statement)
             case _:
@@ -222,7 +224,7 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
         case ast.TryCatch():
             lower_try(builder, node, target)
         case ast.FieldAccess(object=object_):
-            if type_of(builder, object_) == t.ANY:
+            if type_of(builder, object_) == t.ANY or isinstance(type_of(builder, object_), t.Union):
                 lower_dynamic(builder, "any.field", (object_, node.name.text), target, node)
             else:
                 subject = lower(builder, object_)

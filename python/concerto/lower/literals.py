@@ -8,6 +8,8 @@ from typing import Any
 from concerto.check import types as t
 from concerto.check.checked import (
     FieldInfo,
+    MapConstant,
+    StructConstant,
     UnitVariant,
     VariantDefault,
     struct_info,
@@ -38,9 +40,8 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
     """A constant of the program, converted to a type."""
     type_ = t.resolve(type_)
     if isinstance(value, VariantDefault) and not isinstance(type_, t.Option):
-        builder.emit("variant", target, builder.type(type_), value.variant, builder.next, 0)
-    elif value == {} and isinstance(value, dict):
-        builder.emit("map", target, builder.next, 0)
+        enum = type_ if isinstance(type_, t.Enum) else t.Enum(value.enum or "")
+        builder.emit("variant", target, builder.type(enum), value.variant, builder.next, 0)
     elif isinstance(value, float) and not math.isfinite(value) and type_ == t.FLOAT:
         _not_finite(builder, value, target)
     elif isinstance(value, list):
@@ -49,6 +50,10 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
         for position, each in enumerate(value):
             load_constant(builder, each, item, first + position)
         builder.emit("array", target, first, len(value))
+    elif isinstance(value, MapConstant | StructConstant | tuple) and not isinstance(
+        type_, t.Option
+    ):
+        _load_composite(builder, value, type_, target)
     elif isinstance(type_, t.Option):
         if value is None:
             builder.emit("none", target)
@@ -57,6 +62,39 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
             builder.emit("some", target, target)
     else:
         lower_literal(builder, value, type_, target)
+
+
+def _load_composite(
+    builder: Builder,
+    value: MapConstant | StructConstant | tuple[Any, ...],
+    type_: Type,
+    target: int,
+) -> None:
+    kept = builder.next
+    parts: list[tuple[Any, Type]]
+    match value:
+        case MapConstant(entries):
+            key, item = (type_.key, type_.value) if isinstance(type_, t.Map) else (t.ANY, t.ANY)
+            parts = [part for k, v in entries for part in ((k, key), (v, item))]
+        case StructConstant(name, _, fields):
+            info = struct_info(builder.tables.checked.structs, name)
+            assert info is not None
+            parts = [(each, f.type) for each, f in zip(fields, info.fields, strict=True)]
+        case items:
+            types = type_.items if isinstance(type_, t.Tuple) else (t.ANY,) * len(items)
+            parts = list(zip(items, types, strict=True))
+    first = builder.temporary(len(parts))
+    for position, (each, part) in enumerate(parts, first):
+        load_constant(builder, each, part, position)
+    match value:
+        case MapConstant(entries):
+            builder.emit("map", target, first, len(entries))
+        case StructConstant(name, origin, _):
+            struct = builder.type(t.Struct(name, origin))
+            builder.emit("struct", target, struct, first, len(parts))
+        case _:
+            builder.emit("tuple", target, first, len(parts))
+    builder.next = kept
 
 
 def _not_finite(builder: Builder, value: float, target: int) -> None:

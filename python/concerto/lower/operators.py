@@ -219,4 +219,4 @@ def lower_cast(builder: Builder, node: ast.Cast, operand: ast.Expr, target: int)
     elif (source == t.ANY and wanted != t.ANY) or (
         isinstance(source, t.Union) and source != wanted
     ):
-        builder.emit("check_type", target, target, builder.type(wanted), at=node)
+        builder.emit("cast_type", target, target, builder.type(wanted), at=node)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from concerto.check import types as t
-from concerto.check.checked import CallPipeline, PipelineInfo, StageInfo
+from concerto.check.called import CallPipeline
+from concerto.check.checked import PipelineInfo, StageInfo
 from concerto.lower.functions import Builder, Label, finish_function
 from concerto.lower.ir import Function
 from concerto.lower.layers import Around

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from concerto.check import types as t
 from concerto.check.checked import Local
 from concerto.check.places import place_root
-from concerto.lower.functions import SMALL_INT, Builder
+from concerto.check.types import Type
+from concerto.lower.functions import SMALL_INT, Builder, type_of
 from concerto.syntax import ast
 from concerto.syntax.walk import children
 
 _INT_OPS = {"+": "add_int", "-": "sub_int", "*": "mul_int", "/": "div_int", "%": "rem_int"}
+ANY_OPS = {"+": "any.add", "-": "any.sub", "*": "any.mul", "/": "any.div", "%": "any.rem"}
 _FLOAT_OPS = {
     "+": "add_float",
     "-": "sub_float",
@@ -59,7 +61,7 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
         _set_entry(builder, node)
         builder.next = kept
         return
-    if not isinstance(node.place, ast.FieldAccess | ast.Index):
+    if not isinstance(node.place, ast.FieldAccess | ast.Index | ast.TupleAccess):
         raise AssertionError(node.place)
     keys = place_keys(builder, node.place)
     lower_into(builder, node.value, value)
@@ -128,9 +130,10 @@ def _appended(builder: Builder, node: ast.Assign, local: Local) -> ast.Expr | No
 
 
 def _operate(builder: Builder, node: ast.Assign, register: int, value: int) -> None:
-    from concerto.lower.functions import type_of
-
     target = t.resolve(builder.facts.types[id(node.place)])
+    if t.ANY in (target, type_of(builder, node.value)):
+        _operate_any(builder, node, register, value, target)
+        return
     if target == t.STRING:
         builder.emit("append_string", register, value)
         return
@@ -138,6 +141,20 @@ def _operate(builder: Builder, node: ast.Assign, register: int, value: int) -> N
         builder.emit("int_to_float", value, value)
     names = _FLOAT_OPS if target == t.FLOAT else _INT_OPS
     builder.emit(names[node.op], register, register, value, at=node)
+
+
+def _operate_any(
+    builder: Builder, node: ast.Assign, register: int, value: int, target: Type
+) -> None:
+    """The operation at run time; its result must fit into a typed place."""
+    kept = builder.next
+    first = builder.temporary(2)
+    builder.emit("copy", first, register)
+    builder.emit("move", first + 1, value)
+    builder.emit("native", register, ANY_OPS[node.op], first, 2, at=node)
+    if target != t.ANY:
+        builder.emit("check_type", register, register, builder.type(target), at=node)
+    builder.next = kept
 
 
 def place_keys(builder: Builder, node: ast.Expr) -> dict[int, int]:
@@ -167,7 +184,7 @@ def taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[in
         if isinstance(local, Local):
             yield builder.registers[id(local)]
             return
-    if isinstance(node, ast.FieldAccess | ast.Index):
+    if isinstance(node, ast.FieldAccess | ast.Index | ast.TupleAccess):
         with taken(builder, node.object, keys) as owner:
             part = builder.temporary()
             _take(builder, node, owner, keys, part)
@@ -180,25 +197,45 @@ def taken(builder: Builder, node: ast.Expr, keys: dict[int, int]) -> Iterator[in
     yield register
 
 
-def _take(
-    builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys: dict[int, int], part: int
-) -> None:
-    if isinstance(node, ast.FieldAccess):
+_Part: TypeAlias = ast.FieldAccess | ast.Index | ast.TupleAccess
+
+
+def _take(builder: Builder, node: _Part, owner: int, keys: dict[int, int], part: int) -> None:
+    whole = type_of(builder, node.object)
+    if whole == t.ANY:
+        first = _with_key(builder, node, owner, keys, 2)
+        read = "any.field" if isinstance(node, ast.FieldAccess) else "any.index"
+        builder.emit("native", part, read, first, 2, at=node)
+    elif isinstance(node, ast.FieldAccess) or isinstance(whole, t.Tuple):
         builder.emit("take_field", part, owner, builder.facts.fields[id(node)])
     else:
-        kind = "map" if _is_map(builder, node) else "array"
+        kind = "map" if isinstance(whole, t.Map) else "array"
         builder.emit(f"take_index_{kind}", part, owner, keys[id(node)], at=node)
 
 
-def _put(
-    builder: Builder, node: ast.FieldAccess | ast.Index, owner: int, keys: dict[int, int], part: int
-) -> None:
-    if isinstance(node, ast.FieldAccess):
+def _put(builder: Builder, node: _Part, owner: int, keys: dict[int, int], part: int) -> None:
+    whole = type_of(builder, node.object)
+    if whole == t.ANY:
+        first = _with_key(builder, node, owner, keys, 3)
+        builder.emit("move", first + 2, part)
+        write = "any.set_field" if isinstance(node, ast.FieldAccess) else "any.set_index"
+        builder.emit("native", owner, write, first, 3, at=node)
+    elif isinstance(node, ast.FieldAccess) or isinstance(whole, t.Tuple):
         builder.emit("set_field", owner, builder.facts.fields[id(node)], part)
     else:
-        kind = "map" if _is_map(builder, node) else "array"
+        kind = "map" if isinstance(whole, t.Map) else "array"
         builder.emit(f"set_index_{kind}", owner, keys[id(node)], part, at=node)
 
 
-def _is_map(builder: Builder, node: ast.Index) -> bool:
-    return isinstance(t.resolve(builder.facts.types[id(node.object)]), t.Map)
+def _with_key(builder: Builder, node: _Part, owner: int, keys: dict[int, int], count: int) -> int:
+    """A window for a native function: the whole and its key. To be changed the whole is moved, so that it has one owner."""
+    first = builder.temporary(count)
+    builder.emit("move" if count == 3 else "copy", first, owner)
+    match node:
+        case ast.FieldAccess(name=name):
+            builder.emit("const", first + 1, builder.tables.constant(name.text))
+        case ast.TupleAccess(index=index):
+            builder.emit("int", first + 1, index)
+        case _:
+            builder.emit("copy", first + 1, keys[id(node)])
+    return first

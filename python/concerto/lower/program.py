@@ -12,6 +12,7 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    MapConstant,
     PipelineInfo,
     StoreInfo,
     VariantDefault,
@@ -243,6 +244,8 @@ def constant_entry(value: Any) -> list[Any]:
             return ["string", value]
         case VariantDefault(name=name):
             return ["string", name]
+        case MapConstant(()):
+            return ["array", []]  # of the library, whose functions no host calls
         case _:
             return ["array", [constant_entry(item) for item in value]]
 

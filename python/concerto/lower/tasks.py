@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concerto.check import types as t
-from concerto.check.checked import CallFunction, ElementInfo, FormInfo
+from concerto.check.called import CallFunction
+from concerto.check.checked import ElementInfo, FormInfo
 from concerto.lower.functions import Builder, finish_function
 from concerto.lower.tries import unwrap
 from concerto.syntax import ast

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check.checked import CallTest
+from concerto.check.called import CallTest
 from concerto.lower.functions import Builder
 from concerto.syntax import ast
 

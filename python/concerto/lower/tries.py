@@ -14,12 +14,17 @@ _MESSAGE, _KIND = 0, 1  # fields of every built-in error
 
 def lower_question(builder: Builder, node: ast.Try, target: int) -> None:
     """`x?`"""
+    from concerto.lower.dynamic import lower_any_question
     from concerto.lower.exprs import lower_into
     from concerto.lower.functions import type_of
 
     subject = builder.temporary()
     lower_into(builder, node.operand, subject)
-    is_option = isinstance(type_of(builder, node.operand), t.Option)
+    found = type_of(builder, node.operand)
+    if found == t.ANY:
+        lower_any_question(builder, node, subject, builder.facts.raises[id(node)], target)
+        return
+    is_option = isinstance(found, t.Option)
     unwrap(builder, subject, target, builder.facts.raises[id(node)], node, is_option=is_option)
 
 

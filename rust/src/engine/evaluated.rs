@@ -91,7 +91,11 @@ mod tests {
         ] {
             let own = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
             let allowed = Some(["URL", "KEY"].map(str::to_owned).into());
-            let found = cache.get(connection, epoch, &Environment { own, allowed });
+            let found = cache.get(
+                connection,
+                epoch,
+                &Environment { own, allowed, ..Environment::default() },
+            );
             assert_eq!(found.is_some(), expected, "{connection} {epoch} {variables:?}");
         }
     }

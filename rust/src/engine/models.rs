@@ -113,6 +113,10 @@ impl Engine<'_> {
             .settings()
             .resolve(self.shared, connection)
             .map_err(|error| config(&error.field, &error.message))?;
+        if self.shared.net.offline && !config::is_loopback(&settings.base_url) {
+            let message = "the runtime is offline: it asks only servers on this machine";
+            return Err(config("base_url", message));
+        }
         let owner = MODELS + index as usize;
         let text = |field: &str, expr: &FieldExpr| {
             self.settings().text(&self.shared.environment, (owner, field), expr).map_err(

@@ -273,7 +273,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             }
             Effect::Request { request, args } => {
                 let engine = self.engine;
-                if request == Request::TimeSleep {
+                if request.waits() {
                     let wait = async move { Ok(engine.request(request, &args).await.into()) };
                     return self.suspend(id, wait).await;
                 }

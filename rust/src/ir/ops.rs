@@ -137,10 +137,12 @@ instructions! {
     ArrayNext "array_next" [Reg Reg Reg Jump];
     MapNext "map_next" [Pair Reg Reg Jump];
     CheckType "check_type" [Reg Reg Type];
+    CastType "cast_type" [Reg Reg Type];
     IsType "is_type" [Reg Reg Type];
     Call "call" [Reg Function Window Count];
     Closure "closure" [Reg Function Window Count];
     CallValue "call_value" [Reg Reg Window Count];
+    CallAny "call_any" [Reg Reg Window Count];
     Native "native" [Reg Native Window Count];
     NativeMut "native_mut" [Reg Native Reg Window Count];
     Effect "effect" [Reg Effect Window Count];

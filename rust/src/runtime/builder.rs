@@ -116,7 +116,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// No network for `std::http`.
+    /// No network for `std::http`, and models only on this machine.
     pub fn offline(mut self, offline: bool) -> Self {
         self.net.offline = offline;
         self

@@ -1,8 +1,45 @@
 //! Equality and order as the language defines them.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Value;
+
+/// Pairs of containers that were met already, by where they stand: a value may hold its parts many times. Kept for comparisons that take long.
+#[derive(Default)]
+struct Met {
+    steps: usize,
+    pairs: HashSet<(usize, usize)>,
+}
+
+impl Met {
+    const LONG: usize = 1000;
+
+    /// Whether a pair need not be looked at again.
+    fn again(&mut self, left: &Value, right: &Value) -> bool {
+        self.steps += 1;
+        if self.steps < Self::LONG {
+            return false;
+        }
+        match (place(left), place(right)) {
+            (Some(a), Some(b)) => !self.pairs.insert((a, b)),
+            _ => false,
+        }
+    }
+}
+
+/// Where the content of a container stands.
+fn place(value: &Value) -> Option<usize> {
+    Some(match value {
+        Value::Array(items) | Value::Tuple(items) => Arc::as_ptr(items).addr(),
+        Value::Map(map) => Arc::as_ptr(map).addr(),
+        Value::Struct(held) => Arc::as_ptr(held).addr(),
+        Value::Enum(held) => Arc::as_ptr(held).addr(),
+        Value::Some(held) | Value::Ok(held) | Value::Err(held) => Arc::as_ptr(held).addr(),
+        _ => return None,
+    })
+}
 
 /// The outcome of an ordered comparison.
 pub type Order = Option<Ordering>;
@@ -12,9 +49,11 @@ pub type Order = Option<Ordering>;
 #[must_use]
 pub fn equal(left: &Value, right: &Value) -> bool {
     let mut pending = Vec::new();
+    let mut met = Met::default();
     let mut next = Some((left, right));
     while let Some((left, right)) = next {
-        if !equal_outside(left, right, &mut pending) {
+        // What was met is equal, or waits in the list.
+        if !met.again(left, right) && !equal_outside(left, right, &mut pending) {
             return false;
         }
         next = pending.pop();
@@ -80,14 +119,18 @@ fn equal_outside<'a>(
 /// Order of numbers, texts, truth values, and tuples and arrays of them; `None` where there is none (NaN, other types, absurd depth).
 #[must_use]
 pub fn order(left: &Value, right: &Value) -> Order {
-    order_at(left, right, 0)
+    order_at(left, right, 0, &mut Met::default())
 }
 
 /// Types of programs are less deep.
 const DEEPEST: usize = 128;
 
-fn order_at(left: &Value, right: &Value, depth: usize) -> Order {
+fn order_at(left: &Value, right: &Value, depth: usize, met: &mut Met) -> Order {
     use Value as V;
+    // Everything before the first difference was equal.
+    if depth > 0 && met.again(left, right) {
+        return Some(Ordering::Equal);
+    }
     match (left, right) {
         (V::Int(a), V::Int(b)) => Some(a.cmp(b)),
         (V::Float(a), V::Float(b)) => a.partial_cmp(b),
@@ -97,7 +140,7 @@ fn order_at(left: &Value, right: &Value, depth: usize) -> Order {
         (V::Bool(a), V::Bool(b)) => Some(a.cmp(b)),
         (V::Array(a), V::Array(b)) | (V::Tuple(a), V::Tuple(b)) if depth < DEEPEST => {
             for (x, y) in a.iter().zip(b.iter()) {
-                match order_at(x, y, depth + 1) {
+                match order_at(x, y, depth + 1, met) {
                     Some(Ordering::Equal) => {}
                     other => return other,
                 }
@@ -142,6 +185,23 @@ mod tests {
         assert_eq!(order(&Value::Int(i64::MAX), &Value::Float(1e19)), Some(Ordering::Less));
         assert_eq!(order(&Value::Int(1), &Value::Float(f64::NAN)), None);
         assert!(equal(&Value::Float(0.0), &Value::Float(-0.0)));
+    }
+
+    #[test]
+    fn values_that_hold_their_parts_many_times_compare_fast() {
+        let build = |mut value: Value| {
+            for _ in 0..100 {
+                value = Value::array(vec![value.clone(), value]);
+            }
+            value
+        };
+        let (left, right, other) = (build(1.into()), build(1.into()), build(2.into()));
+        assert!(equal(&left, &right));
+        assert!(!equal(&left, &other));
+        assert_eq!(order(&left, &right), Some(Ordering::Equal));
+        assert_eq!(order(&left, &other), Some(Ordering::Less));
+        let nan = build(f64::NAN.into());
+        assert!(!equal(&nan, &nan.clone()));
     }
 
     #[test]

@@ -6,21 +6,36 @@ use super::{Collection, Form, Value};
 
 /// Deeper values show as `...`.
 const MAX_DEPTH: usize = 64;
+/// Behind so many bytes the rest shows as `...`: a value that holds its parts many times could take more than any memory.
+const MAX_SIZE: usize = 64 << 20;
+
+/// Counts what is written.
+struct Bounded<'a, 'b> {
+    out: &'a mut Formatter<'b>,
+    left: usize,
+}
+
+impl Write for Bounded<'_, '_> {
+    fn write_str(&mut self, text: &str) -> Result {
+        self.left = self.left.saturating_sub(text.len());
+        self.out.write_str(text)
+    }
+}
 
 impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Str(text) => f.write_str(text),
-            other => nested(other, f, 0),
+            other => nested(other, &mut Bounded { out: f, left: MAX_SIZE }, 0),
         }
     }
 }
 
-fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
-    if depth > MAX_DEPTH {
+fn nested(value: &Value, f: &mut Bounded<'_, '_>, depth: usize) -> Result {
+    if depth > MAX_DEPTH || f.left == 0 {
         return f.write_str("...");
     }
-    let wrapped = |f: &mut Formatter<'_>, name: &str, inner: &Value| {
+    let wrapped = |f: &mut Bounded<'_, '_>, name: &str, inner: &Value| {
         write!(f, "{name}(")?;
         nested(inner, f, depth + 1)?;
         f.write_char(')')
@@ -42,6 +57,9 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
                 nested(&key.to_value(), f, depth + 1)?;
                 f.write_str(": ")?;
                 nested(value, f, depth + 1)?;
+                if f.left == 0 {
+                    break;
+                }
             }
             f.write_char('}')
         }
@@ -96,21 +114,24 @@ fn nested(value: &Value, f: &mut Formatter<'_>, depth: usize) -> Result {
     }
 }
 
-fn separate(f: &mut Formatter<'_>, position: usize) -> Result {
+fn separate(f: &mut Bounded<'_, '_>, position: usize) -> Result {
     if position > 0 { f.write_str(", ") } else { Ok(()) }
 }
 
-fn list(f: &mut Formatter<'_>, open: &str, items: &[Value], close: &str, depth: usize) -> Result {
+fn list(f: &mut Bounded<'_, '_>, open: &str, items: &[Value], close: &str, depth: usize) -> Result {
     f.write_str(open)?;
     for (position, item) in items.iter().enumerate() {
         separate(f, position)?;
         nested(item, f, depth + 1)?;
+        if f.left == 0 {
+            break;
+        }
     }
     f.write_str(close)
 }
 
 fn fields<'a>(
-    f: &mut Formatter<'_>,
+    f: &mut Bounded<'_, '_>,
     name: &str,
     names: impl Iterator<Item = &'a str>,
     values: &[Value],
@@ -124,7 +145,7 @@ fn fields<'a>(
     f.write_str(" }")
 }
 
-fn quoted(text: &str, f: &mut Formatter<'_>) -> Result {
+fn quoted(text: &str, f: &mut Bounded<'_, '_>) -> Result {
     f.write_str(&serde_json::Value::from(text).to_string())
 }
 
@@ -171,6 +192,17 @@ mod tests {
         assert_eq!(Value::array(vec![text, Value::Int(1)]).to_string(), r#"["a\"b", 1]"#);
         assert_eq!(Value::some(Value::text("x")).to_string(), r#"Some("x")"#);
         assert_eq!(Value::tuple(vec![Value::Nil]).to_string(), "(nil,)");
+    }
+
+    #[test]
+    fn values_that_hold_their_parts_many_times_are_cut() {
+        let mut value = Value::Int(0);
+        for _ in 0..60 {
+            value = Value::array(vec![value.clone(), value]);
+        }
+        let shown = value.to_string();
+        assert!(shown.len() < MAX_SIZE + 10_000);
+        assert!(shown.contains("..."));
     }
 
     #[test]

@@ -62,10 +62,7 @@ fn json_at(value: &Value, depth: usize) -> Json {
         Value::Ok(inner) => object([("ok", inside(inner))]),
         Value::Err(inner) => object([("err", inside(inner))]),
         Value::Range(range) if range.len() > LONGEST => Json::String(value.to_string()),
-        Value::Range(range) => {
-            let (start, end) = range.exclusive();
-            (start..end).map(Json::from).collect()
-        }
+        Value::Range(range) => range.numbers().map(Json::from).collect(),
         Value::Function(_)
         | Value::Model(_)
         | Value::Pipeline(_)

@@ -121,17 +121,35 @@ pub struct RangeValue {
 }
 
 impl RangeValue {
-    /// The bounds with an exclusive end; an inclusive end at the largest number keeps that number out.
+    /// The bounds with an exclusive end; an inclusive end at the largest number keeps that number out, which slices cannot tell.
     #[must_use]
     pub fn exclusive(&self) -> (i64, i64) {
         (self.start, if self.inclusive { self.end.saturating_add(1) } else { self.end })
+    }
+
+    /// Whether it ends with the largest number of all, which an exclusive end cannot say.
+    #[must_use]
+    pub fn reaches_the_largest(&self) -> bool {
+        self.inclusive && self.end == i64::MAX
+    }
+
+    /// Its numbers in order.
+    pub fn numbers(&self) -> impl Iterator<Item = i64> + use<> {
+        let (start, end) = self.exclusive();
+        (start..end).chain(self.reaches_the_largest().then_some(i64::MAX))
+    }
+
+    /// Whether a number is in it.
+    #[must_use]
+    pub fn contains(&self, number: i64) -> bool {
+        self.start <= number && (number < self.end || (self.inclusive && number == self.end))
     }
 
     /// How many numbers it has.
     #[must_use]
     pub fn len(&self) -> i64 {
         let (start, end) = self.exclusive();
-        end.saturating_sub(start).max(0)
+        end.saturating_sub(start).max(0).saturating_add(self.reaches_the_largest().into())
     }
 
     /// Whether it has none.

@@ -267,6 +267,7 @@ pub enum PanicKind {
     UnwrapNone,
     UnwrapErr,
     TypeMismatch,
+    CastFailed,
     NoSuchMember,
     MatchFailed,
     InvalidArgument,

@@ -517,17 +517,11 @@ impl Fiber {
                 }
                 Op::SetField => {
                     let value = std::mem::take(&mut reg!(i.b));
-                    let Value::Struct(whole) = &mut reg!(i.a) else { stop!(Stop::Broken) };
-                    let Some(field) = Arc::make_mut(whole).fields.get_mut(i.x as usize) else {
-                        stop!(Stop::Broken)
-                    };
+                    let Some(field) = part_of(&mut reg!(i.a), i.x) else { stop!(Stop::Broken) };
                     *field = value;
                 }
                 Op::TakeField => {
-                    let Value::Struct(whole) = &mut reg!(i.b) else { stop!(Stop::Broken) };
-                    let Some(field) = Arc::make_mut(whole).fields.get_mut(i.x as usize) else {
-                        stop!(Stop::Broken)
-                    };
+                    let Some(field) = part_of(&mut reg!(i.b), i.x) else { stop!(Stop::Broken) };
                     let value = std::mem::take(field);
                     reg!(i.a) = value;
                 }
@@ -624,17 +618,32 @@ impl Fiber {
                 }
                 Op::RangeBounds => {
                     let Value::Range(range) = &reg!(i.b) else { stop!(Stop::Broken) };
-                    let (start, end) = range.exclusive();
+                    let start = range.start;
+                    // The largest number of all has none behind it: nil stands for that.
+                    let end = if range.reaches_the_largest() {
+                        Value::Nil
+                    } else {
+                        Value::Int(range.exclusive().1)
+                    };
                     set(&mut reg!(i.a), Value::Int(start));
-                    reg!(i.a + 1) = Value::Int(end);
+                    reg!(i.a + 1) = end;
                 }
                 Op::RangeNext => {
-                    let (next, end) = ints!(i);
-                    if next >= end {
-                        pc = i.x as usize;
-                        continue;
-                    }
-                    set(&mut reg!(i.b), Value::Int(next + 1));
+                    let (next, following) = match (&reg!(i.b), &reg!(i.c)) {
+                        (Value::Int(next), Value::Int(end)) if next < end => (*next, next + 1),
+                        (Value::Int(_), Value::Int(_)) => {
+                            pc = i.x as usize;
+                            continue;
+                        }
+                        (Value::Int(i64::MAX), Value::Nil) => {
+                            // The last turn: no number is below this end.
+                            reg!(i.c) = Value::Int(i64::MIN);
+                            (i64::MAX, i64::MAX)
+                        }
+                        (Value::Int(next), Value::Nil) => (*next, next + 1),
+                        _ => stop!(Stop::Broken),
+                    };
+                    set(&mut reg!(i.b), Value::Int(following));
                     set(&mut reg!(i.a), Value::Int(next));
                 }
                 Op::ArrayNext => {
@@ -675,6 +684,17 @@ impl Fiber {
                         ),
                     }
                 }
+                Op::CastType => {
+                    let value = std::mem::take(&mut reg!(i.b));
+                    match cast(program, i.x, value) {
+                        Ok(value) => reg!(i.a) = value,
+                        Err(found) => panic_with!(
+                            CastFailed,
+                            "`{found}` cannot be cast to `{}`",
+                            program.type_name(i.x)
+                        ),
+                    }
+                }
                 Op::IsType => {
                     let truth = is_of_type(program.types(), i.x, &reg!(i.b));
                     set(&mut reg!(i.a), Value::Bool(truth));
@@ -701,10 +721,20 @@ impl Fiber {
                     };
                     reg!(i.a) = function;
                 }
-                Op::CallValue => {
-                    let Value::Function(function) = &reg!(i.b) else { stop!(Stop::Broken) };
-                    let function = Arc::clone(function);
-                    if function.arity != i.x as usize {
+                Op::CallValue | Op::CallAny => {
+                    let is_checked = matches!(i.op, Op::CallAny);
+                    let function = match &reg!(i.b) {
+                        Value::Function(function) => Arc::clone(function),
+                        other if is_checked => {
+                            panic_with!(TypeMismatch, "`{}` cannot be called", other.type_name())
+                        }
+                        _ => stop!(Stop::Broken),
+                    };
+                    if is_checked {
+                        let first = i.c as usize;
+                        let args = &mut regs[first..first + i.x as usize];
+                        attempt!(natives::check_arguments(program, &function, args));
+                    } else if function.arity != i.x as usize {
                         stop!(Stop::Broken)
                     }
                     if frames.len() + 1 >= *max_depth {
@@ -1016,6 +1046,25 @@ fn pairs(window: &mut [Value]) -> Option<MapValue> {
     }
     window.fill(Value::Nil);
     Some(map)
+}
+
+/// `as`: besides what enters a typed place, a Float that has a whole part becomes an Int. The error says what cannot be converted.
+fn cast(program: &Verified, wanted: u32, value: Value) -> Result<Value, String> {
+    match (program.types().get(wanted as usize), &value) {
+        (Some(Type::Int), Value::Float(number)) => {
+            natives::float_to_int(*number).map(Value::Int).ok_or_else(|| value.to_string())
+        }
+        _ => schema::conform(program, wanted, value),
+    }
+}
+
+/// A field of a struct or an element of a tuple, to be changed.
+fn part_of(whole: &mut Value, position: u32) -> Option<&mut Value> {
+    match whole {
+        Value::Struct(held) => Arc::make_mut(held).fields.get_mut(position as usize),
+        Value::Tuple(items) => Arc::make_mut(items).get_mut(position as usize),
+        _ => None,
+    }
 }
 
 fn within(index: i64, len: usize) -> Result<usize, Failure> {

@@ -23,7 +23,9 @@ mod texts;
 mod wrappers;
 
 use super::effect::PanicKind;
-use crate::value::Value;
+use crate::ir::Verified;
+use crate::schema;
+use crate::value::{FunctionValue, Value};
 
 /// How a native function fails.
 #[derive(Debug)]
@@ -116,6 +118,32 @@ pub(super) fn call_mutating(index: u32, receiver: &mut Value, args: &mut [Value]
         Some((_, Function::Mutating(_, function))) => function(receiver, args),
         _ => Err(Failure::Broken),
     }
+}
+
+/// Fits the arguments of a call whose function was not known to its parameters.
+pub(super) fn check_arguments(
+    program: &Verified,
+    function: &FunctionValue,
+    args: &mut [Value],
+) -> Result<(), Failure> {
+    if function.arity != args.len() {
+        let plural = if function.arity == 1 { "" } else { "s" };
+        let message =
+            format!("the function takes {} argument{plural}, found {}", function.arity, args.len());
+        return panic(PanicKind::TypeMismatch, message);
+    }
+    let params = program.function(function.index).map_or(&[][..], |found| &found.params);
+    for (param, slot) in params.iter().zip(args) {
+        match schema::conform(program, param.ty, std::mem::take(slot)) {
+            Ok(value) => *slot = value,
+            Err(found) => {
+                let wanted = program.type_name(param.ty);
+                let message = format!("expected `{wanted}`, found `{found}`");
+                return panic(PanicKind::TypeMismatch, message);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn panic<T>(kind: PanicKind, message: impl Into<String>) -> Result<T, Failure> {

@@ -53,6 +53,12 @@ requests! {
 }
 
 impl Request {
+    /// Whether the task waits for its answer: others go on meanwhile.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        matches!(self, Self::TimeSleep | Self::HttpSend)
+    }
+
     /// Whether it is about the run of a pipeline.
     #[must_use]
     pub fn is_of_pipelines(self) -> bool {

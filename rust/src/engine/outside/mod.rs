@@ -105,14 +105,20 @@ pub(super) async fn answer(
             let message = "a test makes no network calls (use --live)".to_owned();
             Err((PanicKind::Assertion, message))
         }
-        (Request::HttpSend, args) => web::request(shared, args).await,
-        (request, args) => match files::answer(&shared.files, request, args).await {
-            Some(value) => Ok(value),
-            None => {
-                let message = format!("wrong arguments of `{}`", request.name());
-                Err((PanicKind::TypeMismatch, message))
+        (Request::HttpSend, args) => {
+            let _server = shared.clock.outside();
+            web::request(shared, args).await
+        }
+        (request, args) => {
+            let _disk = shared.clock.outside();
+            match files::answer(&shared.files, request, args).await {
+                Some(value) => Ok(value),
+                None => {
+                    let message = format!("wrong arguments of `{}`", request.name());
+                    Err((PanicKind::TypeMismatch, message))
+                }
             }
-        },
+        }
     };
     match value {
         Ok(value) => Resume::Value(value),

@@ -1,7 +1,9 @@
 //! What can be done with values whose type is only known at run time (language reference 6.4). What does not fit panics TypeMismatch.
 
 use super::{Failure, Function, Outcome, Table, arrays, panic, take, text};
-use crate::value::{RangeValue, Value, order};
+use std::sync::Arc;
+
+use crate::value::{List, RangeValue, Value, order};
 use crate::vm::PanicKind;
 
 macro_rules! operator {
@@ -38,6 +40,22 @@ pub(super) static TABLE: Table = &[
     ("any.field", Function::Pure(2, |a| field(&take(a, 0)?, text(a, 1)?))),
     ("any.index", Function::Pure(2, |a| index(&take(a, 0)?, &take(a, 1)?))),
     (
+        "any.set_field",
+        Function::Pure(3, |a| {
+            let (whole, new) = (take(a, 0)?, take(a, 2)?);
+            set_field(whole, text(a, 1)?, new)
+        }),
+    ),
+    ("any.set_index", Function::Pure(3, |a| set_index(take(a, 0)?, &take(a, 1)?, take(a, 2)?))),
+    (
+        "any.no_method",
+        Function::Pure(2, |a| {
+            let (found, name) = (a.first().map_or("Nil", Value::type_name), text(a, 1)?);
+            let message = format!("a value of type `{found}` has no such method `{name}`");
+            panic(PanicKind::NoSuchMember, message)
+        }),
+    ),
+    (
         // An Option of the value, for `??`.
         "any.option",
         Function::Pure(1, |a| {
@@ -53,10 +71,7 @@ pub(super) static TABLE: Table = &[
         "any.items",
         Function::Pure(1, |a| match take(a, 0)? {
             array @ Value::Array(_) => Ok(array),
-            Value::Range(range) => {
-                let (start, end) = range.exclusive();
-                Ok(Value::array((start..end).map(Value::Int).collect()))
-            }
+            Value::Range(range) => Ok(Value::array(range.numbers().map(Value::Int).collect())),
             Value::Map(map) => {
                 let pair = |key: Value, value: &Value| Value::tuple(vec![key, value.clone()]);
                 Ok(Value::array(map.iter().map(|(k, v)| pair(k.to_value(), v)).collect()))
@@ -150,6 +165,60 @@ fn field(value: &Value, name: &str) -> Outcome {
             PanicKind::NoSuchMember,
             format!("a value of type `{}` has no field `{name}`", other.type_name()),
         ),
+    }
+}
+
+fn set_field(whole: Value, name: &str, new: Value) -> Outcome {
+    match whole {
+        Value::Map(mut map) => {
+            if let Some(key) = Value::from(name).to_key() {
+                Arc::make_mut(&mut map).insert(key, new);
+            }
+            Ok(Value::Map(map))
+        }
+        Value::Struct(mut held) => {
+            let place = held.ty.fields.iter().position(|(own, _)| own == name);
+            match place.and_then(|place| Arc::make_mut(&mut held).fields.get_mut(place)) {
+                Some(field) => *field = new,
+                None => return field(&Value::Struct(held), name),
+            }
+            Ok(Value::Struct(held))
+        }
+        other => field(&other, name),
+    }
+}
+
+fn set_index(whole: Value, at: &Value, new: Value) -> Outcome {
+    match (whole, at) {
+        (Value::Map(mut map), key) => match key.to_key() {
+            Some(key) => {
+                Arc::make_mut(&mut map).insert(key, new);
+                Ok(Value::Map(map))
+            }
+            None => mismatch("a key", at),
+        },
+        (Value::Array(mut items), Value::Int(position)) => {
+            set_item(&mut items, *position, new)?;
+            Ok(Value::Array(items))
+        }
+        (Value::Tuple(mut items), Value::Int(position)) => {
+            set_item(&mut items, *position, new)?;
+            Ok(Value::Tuple(items))
+        }
+        (Value::Array(_) | Value::Tuple(_), other) => mismatch("an index", other),
+        (other, _) => mismatch("an array, a map or a tuple", &other),
+    }
+}
+
+fn set_item(items: &mut Arc<List>, position: i64, new: Value) -> Result<(), Failure> {
+    let count = items.len();
+    let place = usize::try_from(position).ok();
+    match place.and_then(|place| Arc::make_mut(items).get_mut(place)) {
+        Some(item) => {
+            *item = new;
+            Ok(())
+        }
+        None => arrays::out_of_bounds(position, count),
     }
 }
 

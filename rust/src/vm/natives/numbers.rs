@@ -85,13 +85,7 @@ pub(super) static TABLE: Table = &[
     ("range.is_empty", Function::Pure(1, |a| Ok(range(a)?.is_empty().into()))),
     ("range.start", Function::Pure(1, |a| Ok(range(a)?.start.into()))),
     ("range.end", Function::Pure(1, |a| Ok(range(a)?.end.into()))),
-    (
-        "range.contains",
-        Function::Pure(2, |a| {
-            let (start, end) = range(a)?.exclusive();
-            Ok((start..end).contains(&int(a, 1)?).into())
-        }),
-    ),
+    ("range.contains", Function::Pure(2, |a| Ok(range(a)?.contains(int(a, 1)?).into()))),
     ("range.to_array", Function::Pure(1, |a| every(range(a)?, 1))),
     (
         "range.step_by",

@@ -1,0 +1,189 @@
+"""What the calls of a program do, as the check decides it for the lowering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from concerto.check import types as t
+from concerto.check.checked import FunctionInfo, PipelineInfo
+from concerto.check.types import Type
+from concerto.syntax import ast
+
+
+@dataclass(frozen=True, slots=True)
+class CallFunction:
+    """A function of the program; `args` are the argument nodes in the order of the parameters, None where the default is taken."""
+
+    function: FunctionInfo
+    args: tuple[ast.Expr | None, ...]
+    type_args: tuple[Type, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallValue:
+    """A function value."""
+
+    callee: ast.Expr
+    args: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallLibrary:
+    """A function of the library; a method has its receiver as first argument, and None stands where a default is taken.
+
+    One that changes its receiver returns the new one, in a pair with its value if it has one.
+    """
+
+    function: FunctionInfo
+    args: tuple[ast.Expr | None, ...]
+    changes: bool = False
+    has_value: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CallNative:
+    """A native function; the receiver comes first."""
+
+    native: str
+    receiver: ast.Expr | None
+    args: tuple[ast.Expr, ...]
+    mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnyCase:
+    """What a method of a value of type `Any` does if the value is of one type: a native function, or one of the library."""
+
+    receiver: Type
+    does: str | FunctionInfo
+    params: tuple[Type, ...]
+    mutates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallAny:
+    """A method of a value of type `Any`; the value decides which case holds."""
+
+    name: str
+    receiver: ast.Expr
+    args: tuple[ast.Expr, ...]
+    cases: tuple[AnyCase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """`Result.context`: the note is evaluated only on an error."""
+
+    result: ast.Expr
+    note: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallEffect:
+    """Something that only the world can do."""
+
+    effect: str
+    args: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallModel:
+    """A call of a model or builder: `execute`, `execute_with_schema` or `stream`, with a prompt or messages."""
+
+    model: ast.Expr
+    method: str
+    input: ast.Expr
+    schema: Type | None
+    retry_message: ast.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallStream:
+    """A method of a stream, by its instruction."""
+
+    instruction: str
+    stream: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallTask:
+    """A method of a task, by its instruction."""
+
+    instruction: str
+    task: ast.Expr
+
+
+#: Parallel forms that look like calls, with the number by which the IR knows them.
+FORMS = {"race": 1, "first_ok": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class CallJoin:
+    """A parallel form over an array, for the library: a function, the array, and how many run at a time."""
+
+    form: int
+    parts: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallPipeline:
+    """`run` or `stages` of a pipeline, which is known by name or comes from a value."""
+
+    method: str
+    pipeline: PipelineInfo | None
+    receiver: ast.Expr
+    input: ast.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallTest:
+    """A function that only tests may call, by its instruction. A missing argument is a constant."""
+
+    instruction: str
+    args: tuple[ast.Expr | str | bool, ...]
+    has_value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A built-in record; a field is an expression, a constant text, or None."""
+
+    type: Type
+    fields: tuple[ast.Expr | str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallBuiltin:
+    """A function of the prelude, or a constructor such as `Some`."""
+
+    name: str
+    args: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParseSchema:
+    """`parse_schema`: a text as a value of a schema or struct."""
+
+    schema: Type
+    text: ast.Expr
+    of_response: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParseAs:
+    """`std::json::parse_as`: a text as a value of a type."""
+
+    type: Type
+    text: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallVariant:
+    """A variant with data."""
+
+    type: t.Enum
+    variant: int
+    args: tuple[ast.Expr, ...]
+
+
+# What a name means, besides `Local`.
