@@ -360,7 +360,10 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         for name, full in checked.exports.items()
         if _may_be_called(checked.functions[full])
     ]
-    program.tests = [_test(tables, f) for f in checked.functions.values() if f.test is not None]
+    tests = [f for f in checked.functions.values() if f.test is not None]
+    # Those of the entry module first; the checker files it behind its modules.
+    tests.sort(key=lambda function: "::" in function.name)
+    program.tests = [_test(tables, f) for f in tests]
     main = checked.functions.get("main")
     entry = tables.function(main) if main else None
     program.entry = {"top": top, "main": entry, "exports": exports}
