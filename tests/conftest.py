@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 
+# The first compilation raises it, which Hypothesis would take for a test that forgot to put it back.
+sys.setrecursionlimit(12_000)
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=150)
 settings.register_profile("deep", deadline=None, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
