@@ -27,7 +27,8 @@ def program(pick: Callable[[int], int]) -> tuple[str, str | None]:
     g.has_models = g.chance(4)
     if g.has_models:
         parts.append(MODELS)
-    g.has_generics = g.chance(3)
+    # Those with models are left as they are, so that each of their instructions stays likely.
+    g.has_generics = not g.has_models and g.chance(3)
     if g.has_generics:
         parts.append(DECLARATIONS)
     parts += [_struct(g) for _ in range(g.pick(3))]
