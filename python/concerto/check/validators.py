@@ -42,6 +42,9 @@ def check_validators(checker: Checker) -> None:
 
 
 def _validator(checker: Checker, info: StructInfo, node: ast.Expr) -> None:
+    if info.type_params:
+        checker.not_yet("`@validate` on a generic schema", node)
+        return
     schema = t.Struct(info.name, info.origin)
     if not isinstance(node, ast.Closure):
         help_ = f"write `@validate(|x: {info.name}| ..)`"
