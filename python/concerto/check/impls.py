@@ -89,7 +89,8 @@ def read_impl(checker: Checker, node: ast.Impl) -> None:
     """An `impl` block: what it is for, and its methods. Reports those that cannot be."""
     from concerto.check.collect import written_type
 
-    if isinstance(node.type, ast.NamedType) and str(node.type.path) in checker.models:
+    models = [item.name.text for item in checker.module.items if isinstance(item, ast.Model)]
+    if isinstance(node.type, ast.NamedType) and str(node.type.path) in models:
         checker.not_yet("an `impl` of a model", node.type)
         return
     params = type_params(checker, node.type_params)
