@@ -190,7 +190,7 @@ mod inner { @test fn deep() { } }
 """
     (tmp_path / "src/judge.conc").write_text(module, encoding="utf-8")
     listed = run("test", "--list", cwd=tmp_path)
-    assert listed.stdout.splitlines() == ["judge::is fair", "judge::inner::deep", "own"]
+    assert listed.stdout.splitlines() == ["own", "judge::is fair", "judge::inner::deep"]
     done = run("test", "--update", "--filter", "judge::", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "tests/snapshots/main/judge/fair.snap").read_text() == "1\n"
