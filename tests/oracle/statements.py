@@ -500,8 +500,10 @@ def _model(g: Generator, depth: int) -> list[str]:
                 return [
                     f'for {name} in M.stream({prompt})? {{ emit("chunk", {name}.text);{stop} }}'
                 ]
+            # A stream that breaks raises, which not every result can carry.
+            whole = f'try {{ {inner} }} catch {{ emit("answer", "broken"); }}'
             return [
-                f'match M.stream({prompt}) {{ Ok(s) => {{ {inner} }}, Err(e) => emit("answer", e.kind) }}'
+                f'match M.stream({prompt}) {{ Ok(s) => {{ {whole} }}, Err(e) => emit("answer", e.kind) }}'
             ]
         case 2:
             return [

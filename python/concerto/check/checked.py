@@ -70,31 +70,6 @@ def schema_name(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_")
 
 
-@dataclass(frozen=True, slots=True)
-class VariantDefault:
-    """A variant without data as a constant."""
-
-    variant: int
-    name: str
-    enum: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MapConstant:
-    """A map as a constant."""
-
-    entries: tuple[tuple[Any, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StructConstant:
-    """A struct as a constant; the fields in declared order."""
-
-    name: str
-    origin: str
-    fields: tuple[Any, ...]
-
-
 @dataclass(slots=True)
 class StructInfo:
     """A struct or schema."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from concerto.check import types as t
-from concerto.check.checked import MapConstant, StructConstant, VariantDefault
 from concerto.check.checker import Checker
 from concerto.check.types import Type
+from concerto.check.values import MapConstant, StructConstant, VariantDefault
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 

@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concerto.check import types as t
-from concerto.check.checked import (
-    FunctionInfo,
-    ImplInfo,
-    Local,
-    MapConstant,
-    ParamInfo,
-    StructConstant,
-    TraitInfo,
-)
+from concerto.check.checked import FunctionInfo, ImplInfo, Local, ParamInfo, TraitInfo
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.generics import scope, type_params
 from concerto.check.testing import read_test
 from concerto.check.types import Type
+from concerto.check.values import MapConstant, StructConstant
 from concerto.syntax import ast
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from concerto.check import types as t
-from concerto.check.checked import FieldInfo, StructInfo, VariantDefault
+from concerto.check.checked import FieldInfo, StructInfo
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.decorators import check_deprecated, read_decorators, text_argument
 from concerto.check.generics import LONGEST, inside
 from concerto.check.limits import LIMITS, broken_limit, read_limit
 from concerto.check.types import Type
+from concerto.check.values import VariantDefault
 from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast

@@ -6,16 +6,10 @@ import math
 from typing import Any
 
 from concerto.check import types as t
-from concerto.check.checked import (
-    FieldInfo,
-    MapConstant,
-    StructConstant,
-    UnitVariant,
-    VariantDefault,
-    struct_info,
-)
+from concerto.check.checked import FieldInfo, UnitVariant, struct_info
 from concerto.check.literals import field_value
 from concerto.check.types import Type
+from concerto.check.values import MapConstant, StructConstant, VariantDefault
 from concerto.lower.functions import SMALL_INT, Builder
 from concerto.syntax import ast
 

@@ -12,15 +12,14 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
-    MapConstant,
     PipelineInfo,
     StoreInfo,
-    VariantDefault,
     VariantFunction,
     schema_name,
 )
 from concerto.check.traits import dispatch
 from concerto.check.types import Type
+from concerto.check.values import MapConstant, VariantDefault
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.pipelines import lower_pipeline

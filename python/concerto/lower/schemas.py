@@ -6,14 +6,9 @@ import json
 from typing import Any, TypeAlias
 
 from concerto.check import types as t
-from concerto.check.checked import (
-    CheckedProgram,
-    FieldInfo,
-    VariantDefault,
-    VariantInfo,
-    schema_name,
-)
+from concerto.check.checked import CheckedProgram, FieldInfo, VariantInfo, schema_name
 from concerto.check.types import Type
+from concerto.check.values import VariantDefault
 
 Schema: TypeAlias = dict[str, Any]
 
