@@ -228,6 +228,16 @@ def test_mocked_runs_answer_locally() -> None:
         runtime.call("empty")
 
 
+def test_mocked_models_have_the_ids_of_their_own_fields() -> None:
+    """O-15: also where they are expressions, which a run evaluates once for each model."""
+    source = """connect c { provider: "custom", base_url: "http://127.0.0.1:1/v1", default_model: "m" }
+    model A { provider: c, base: "a-${env("X")}" }
+    model B { provider: c, base: "b-${env("X")}" }
+    pub fn go() -> Result<Array<String>, LlmError> { Ok([A.execute("x")?.model, B.execute("x")?.model]) }"""
+    runtime = concerto.Runtime(concerto.compile(source), mock=True, env={"X": "1"})
+    assert runtime.call("go") == ["a-1", "b-1"]
+
+
 def test_any_prompts_are_checked_when_they_are_sent(server: concerto.MockServer) -> None:
     body = 'let m = {"a": "text", "b": 1}; Ok(M.execute(m["a"])?.text + M.execute(m["b"])?.text)'
     with pytest.raises(concerto.PanicError, match=r"expected `String \| Prompt`, found `Int`"):

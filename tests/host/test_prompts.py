@@ -177,3 +177,18 @@ def test_m_8_ca_10_calls_of_one_model_overlap() -> None:
         runs = [runtime.start("go") for _ in range(2)]
         assert [run.result() for run in runs] == ["together"] * 2
         server.shutdown()
+
+
+def test_ca_3_await_on_a_call_changes_nothing(server: concerto.MockServer) -> None:
+    found = run(
+        server,
+        """fn plain() -> Result<String, LlmError> { Ok(M.execute("echo")?.text) }
+        pub async fn go() -> Result<Array<String>, LlmError> {
+            let a = await M.execute("echo")?;
+            let b = M.execute("echo").await?;
+            let (c, d) = await (M.execute("echo"), plain());
+            Ok([a.text, b.text, c?.text, d?])
+        }""",
+    )
+    assert found == ["${secret} {{x}}"] * 4
+    assert len(server.requests()) == 4

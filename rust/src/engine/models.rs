@@ -102,7 +102,7 @@ impl Engine<'_> {
         let Asked { messages: said, over } =
             asked(asking, input).map_err(|refusal| refused(refusal, name, &model.name))?;
         if self.shared.mock.is_on() {
-            let call = self.mock_call(model, over.base, said, output);
+            let call = self.mock_call((index, model), over.base, said, output);
             return call.map_err(|error| config(&error.field, &error.message));
         }
         if self.shared.test.as_ref().is_some_and(|test| test.is_mocked(index)) {
@@ -186,7 +186,7 @@ impl Engine<'_> {
     /// A call that never leaves the process needs no key and no variables: what cannot be evaluated is left out.
     fn mock_call(
         &self,
-        model: &Model,
+        (index, model): (u32, &Model),
         base: Option<String>,
         messages: Vec<Message>,
         output: Option<OutputSchema>,
@@ -194,8 +194,8 @@ impl Engine<'_> {
         let shared = self.shared;
         let settings = self.settings().lenient(shared, model.connection as usize)?;
         let declared = model.fields.base.as_ref();
-        let evaluated =
-            |expr| self.settings().text(&shared.environment, (MODELS, "mock"), expr).ok();
+        let place = (MODELS + index as usize, "base");
+        let evaluated = |expr| self.settings().text(&shared.environment, place, expr).ok();
         let base = base.or_else(|| declared.and_then(evaluated));
         let base = base.or_else(|| settings.default_model.clone());
         let usual = config::default_model(settings.kind);
@@ -228,7 +228,7 @@ impl Engine<'_> {
         let evaluated = |expr| self.settings().text(&self.shared.environment, place, expr).ok();
         let system = over.system_prompt.or_else(|| declared.and_then(evaluated));
         let messages = system.map(Message::system).into_iter().chain(said).collect();
-        self.mock_call(model, over.base, messages, output)
+        self.mock_call((index, model), over.base, messages, output)
     }
 }
 
