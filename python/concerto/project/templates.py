@@ -89,9 +89,50 @@ fn remembers() {
 }
 """
 
-TEMPLATES = {"minimal": MINIMAL, "chat": CHAT}
+PIPELINE = """/// What a mail is about.
+schema Ticket {
+    area: "billing" | "login" | "other",
+    /// One sentence.
+    summary: String,
+}
+
+model Clerk {
+    provider: CONNECTION,
+    system_prompt: "You work at the help desk of a web shop.",
+}
+
+pipeline Desk(mail: String) -> String {
+    stage read(mail: String) -> Ticket {
+        Clerk.execute_with_schema<Ticket>("Sort this mail: ${mail}")?
+    }
+
+    @retry(max: 3, delay_ms: 200)
+    @timeout(seconds: 20)
+    stage answer(ticket: Ticket) -> String {
+        Clerk.execute("Reply to a customer about ${ticket.area}: ${ticket.summary}")?.text
+    }
+}
+
+pub fn handle(mail: String) -> Result<String, PipelineError> {
+    Desk.run(mail)
+}
+
+fn main() {
+    emit("reply", handle("I cannot log in since Monday.")?);
+}
+
+@test("Desk :: the answer is about the ticket")
+fn answers() {
+    let ticket = "{\\"area\\": \\"login\\", \\"summary\\": \\"Locked out.\\"}";
+    mock Clerk { responses: [ticket, "Try a new password."] }
+    assert_eq(handle("Help!")?, "Try a new password.");
+    assert(mock_calls(Clerk)[1].prompt.contains("Locked out."));
+}
+"""
+
+TEMPLATES = {"minimal": MINIMAL, "chat": CHAT, "pipeline": PIPELINE}
 #: Templates of later releases, with what they need.
-LATER = {"tools": "tools", "pipeline": "pipelines", "service": "agents and stores"}
+LATER = {"tools": "tools", "service": "agents and tools"}
 
 GITIGNORE = "*.conc-ir\n.env\n.concerto/\n"
 
