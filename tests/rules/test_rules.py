@@ -35,7 +35,7 @@ MAY_USE = {
     "diagnostics": {"source"},
     "syntax": {"source", "diagnostics"},
     # `_native` for patterns of schemas: only the engine that searches them later knows which are good.
-    "check": {"syntax", "source", "diagnostics", "_native"},
+    "check": {"syntax", "source", "diagnostics", "text", "_native"},
     "lower": {"check", "syntax", "source"},
     "project": {"source", "diagnostics", ""},
     "folder": {"source", "diagnostics", "check"},
@@ -54,6 +54,7 @@ MAY_USE = {
     "cache": {"compiler", "diagnostics", "folder", "project", "source", ""},
     "errors": {"diagnostics"},
     "values": set(),
+    "text": set(),
     "connection": set(),
     "metrics": {"_native", "diagnostics"},
     "runtime": {"_native", "connection", "errors", "metrics", "compiler"},

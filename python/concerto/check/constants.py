@@ -16,6 +16,7 @@ from concerto.check.types import Type
 from concerto.check.values import MapConstant, StructConstant, VariantDefault
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
+from concerto.text import float_text
 
 _LARGEST = 2**63 - 1
 
@@ -283,16 +284,6 @@ def _inside(value: Any) -> str:
             return str(value)
 
 
-def float_text(number: float) -> str:
-    """The shortest form that reads back: decimal for 1e-4 <= |x| < 1e16, else with an exponent."""
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "inf" if number > 0 else "-inf"
-    mantissa, _, exponent = repr(number).partition("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}" if exponent else mantissa
-
-
 def _fits(value: Any, type_: Type) -> bool:
     match type_:
         case t.Option(item):
@@ -303,11 +294,8 @@ def _fits(value: Any, type_: Type) -> bool:
             same = isinstance(value, tuple) and len(value) == len(items)
             return same and all(map(_fits, value, map(t.resolve, items)))
         case t.Map(key, item):
-            return value == {} or (
-                isinstance(value, MapConstant)
-                and all(
-                    _fits(k, t.resolve(key)) and _fits(v, t.resolve(item)) for k, v in value.entries
-                )
+            return isinstance(value, MapConstant) and all(
+                _fits(k, t.resolve(key)) and _fits(v, t.resolve(item)) for k, v in value.entries
             )
         case t.Struct(name):
             return isinstance(value, StructConstant) and value.name == name

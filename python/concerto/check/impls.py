@@ -89,8 +89,10 @@ def read_impl(checker: Checker, node: ast.Impl) -> None:
     """An `impl` block: what it is for, and its methods. Reports those that cannot be."""
     from concerto.check.collect import written_type
 
-    models = [item.name.text for item in checker.module.items if isinstance(item, ast.Model)]
-    if isinstance(node.type, ast.NamedType) and str(node.type.path) in models:
+    if isinstance(node.type, ast.NamedType) and any(
+        isinstance(item, ast.Model) and item.name.text == str(node.type.path)
+        for item in checker.module.items
+    ):
         checker.not_yet("an `impl` of a model", node.type)
         return
     params = type_params(checker, node.type_params)

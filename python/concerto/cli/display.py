@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from concerto.text import float_text
 from concerto.values import Err, Ok, OrderedSet, Record, Variant
 
 #: Longer ranges are written as their text.
@@ -37,9 +38,7 @@ def _nested(value: Any) -> str:
             return "Set{" + ", ".join(map(_nested, value)) + "}"
         case Record():
             fields = ", ".join(f"{name}: {_nested(item)}" for name, item in value.items())
-            declared, generic, args = value._type.partition("<")
-            name = declared.rpartition("::")[2] + generic + args  # without its module
-            return f"{name} {{ {fields} }}" if fields else f"{name} {{ }}"
+            return f"{value._type} {{ {fields} }}" if fields else f"{value._type} {{ }}"
         case dict():
             return "{" + ", ".join(f"{_nested(k)}: {_nested(v)}" for k, v in value.items()) + "}"
         case Variant(name, data):
@@ -56,16 +55,6 @@ def _nested(value: Any) -> str:
             return f"{value.start}..{value.stop}"
         case _:
             return str(value)
-
-
-def float_text(number: float) -> str:
-    """The shortest form that reads back: decimal for 1e-4 <= |x| < 1e16, else with an exponent."""
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "inf" if number > 0 else "-inf"
-    mantissa, _, exponent = repr(number).partition("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}" if exponent else mantissa
 
 
 def to_json(value: Any) -> Any:

@@ -44,7 +44,9 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
         return
     match builder.facts.calls[id(node)]:
         case CallFunction(function) as call if function.changes:
-            lower_changing(builder, node, call, target)
+            index = builder.function(function, call.type_args)
+            has_value = t.resolve(function.result) != t.NIL
+            _changing(builder, node, call, index, has_value, target)
         case CallFunction(function, args, type_args):
             first = _arguments(builder, args, function.params)
             # The callee's registers begin at the window, above everything that is in use.
@@ -121,21 +123,26 @@ def _arguments(builder: Builder, args: tuple[ast.Expr | None, ...], params: list
     return first
 
 
-def lower_changing(builder: Builder, node: ast.Call, call: CallFunction, target: int) -> None:
+def _changing(
+    builder: Builder,
+    node: ast.Call,
+    call: CallFunction | CallLibrary,
+    index: int,
+    has_value: bool,
+    target: int,
+) -> None:
     """A method that changes its receiver: the place is taken, changed by the call, and put back."""
     from concerto.lower.places import place_keys, taken
 
-    receiver = call.args[0]
+    receiver, count = call.args[0], len(call.args)
     assert receiver is not None
-    index, count = builder.function(call.function, call.type_args), len(call.args)
-    has_value = t.resolve(call.function.result) != t.NIL
     keys = place_keys(builder, receiver)
     args = _arguments(builder, call.args[1:], call.function.params[1:])
     with taken(builder, receiver, keys) as register:
         first = builder.temporary(count)
         builder.emit("copy", first, register)
-        for position in range(count - 1):
-            builder.emit("move", first + 1 + position, args + position)
+        for position in range(1, count):
+            builder.emit("move", first + position, args + position - 1)
         builder.emit("call", register, index, first, count, at=node)
         if has_value:
             pair = builder.temporary()
@@ -199,8 +206,6 @@ def _model(builder: Builder, node: ast.Call, call: CallModel, target: int) -> No
 
 
 def _library(builder: Builder, node: ast.Call, call: CallLibrary, target: int) -> None:
-    from concerto.lower.places import place_keys, taken
-
     function, count = call.function, len(call.args)
     if function.direct is not None:
         # Nothing but a native or an effect: done where the program asks, so that a panic points there.
@@ -209,27 +214,11 @@ def _library(builder: Builder, node: ast.Call, call: CallLibrary, target: int) -
         builder.emit(kind, target, name, first, count, at=node)
         return
     index = builder.function(function, ())
-    if not call.changes:
-        first = _arguments(builder, call.args, function.params)
-        builder.emit("call", target, index, first, count, at=node)
+    if call.changes:
+        _changing(builder, node, call, index, call.has_value, target)
         return
-    receiver = call.args[0]
-    assert receiver is not None
-    keys = place_keys(builder, receiver)
-    args = _arguments(builder, call.args[1:], function.params[1:])
-    with taken(builder, receiver, keys) as register:
-        first = builder.temporary(count)
-        builder.emit("copy", first, register)
-        for position in range(1, count):
-            builder.emit("move", first + position, args + position - 1)
-        builder.emit("call", register, index, first, count, at=node)
-        if call.has_value:
-            pair = builder.temporary()
-            builder.emit("move", pair, register)
-            builder.emit("tuple_field", register, pair, 0)
-            builder.emit("tuple_field", target, pair, 1)
-    if not call.has_value:
-        builder.emit("nil", target)
+    first = _arguments(builder, call.args, function.params)
+    builder.emit("call", target, index, first, count, at=node)
 
 
 def _native(

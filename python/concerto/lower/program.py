@@ -77,9 +77,9 @@ class Tables:
         """The code of all functions that are used, and of those that they use."""
         while self.waiting:
             place, info, args = self.waiting.pop(0)
-            self.hidden[place] = lower_function(self, info, self._file(info), args)
+            self.hidden[place] = lower_function(self, info, self._file_of(info), args)
 
-    def _file(self, info: FunctionInfo) -> int | None:
+    def _file_of(self, info: FunctionInfo) -> int | None:
         """The number of the file of the library that a function stands in; None for those of the program."""
         if info.library is None:
             return None

@@ -32,7 +32,8 @@ _STARTS_STATEMENT = frozenset(
         "CONTINUE",
     ]
 )
-_MODULE_SCOPE = frozenset(
+#: Words of declarations that stand at module scope only.
+MODULE_SCOPE = frozenset(
     [
         "CONNECT",
         "MODEL",
@@ -221,7 +222,7 @@ def _separator(place: _Place) -> Diagnostic | None:
 def _misplaced(place: _Place) -> Diagnostic | None:
     """A declaration in a body."""
     kind = place.kind
-    if kind not in _MODULE_SCOPE or (kind == "FN" and "IDENT" not in place.expected):
+    if kind not in MODULE_SCOPE or (kind == "FN" and "IDENT" not in place.expected):
         return None
     word = str(place.token.value)
     code = "E4001" if kind == "CONNECT" else "E1001"

@@ -24,7 +24,7 @@ from concerto.syntax.grammar import decl, expr, pattern, stmt, type_expr
 from concerto.syntax.grammar.rules import RULES, Notes
 from concerto.syntax.lexer import Docs, lex
 from concerto.syntax.lints import lint_tree
-from concerto.syntax.mistakes import UnexpectedTokenError, explain
+from concerto.syntax.mistakes import MODULE_SCOPE, UnexpectedTokenError, explain
 from concerto.syntax.tokens import (
     CLOSERS,
     FILTERED,
@@ -67,32 +67,7 @@ PRECEDENCE = (
     ("left", "DOT", "LPAREN", "LBRACKET", "LANGLE"),
 )
 
-_DECLARATION_WORDS = frozenset(
-    [
-        "FN",
-        "STRUCT",
-        "ENUM",
-        "TRAIT",
-        "IMPL",
-        "USE",
-        "MOD",
-        "CONST",
-        "TYPE",
-        "CONNECT",
-        "MODEL",
-        "AGENT",
-        "SCHEMA",
-        "TOOL",
-        "MCP",
-        "PIPELINE",
-        "HASHMAP",
-        "LEDGER",
-        "MEMORY",
-        "PUB",
-        "AT",
-        "ASYNC",
-    ]
-)
+_DECLARATION_WORDS = MODULE_SCOPE | {"USE", "MOD", "CONST", "TYPE", "PUB", "AT", "ASYNC"}
 
 
 def grammar_digest(grammar: Any) -> str:

@@ -197,15 +197,6 @@ impl<'a> Engine<'a> {
         outlet.emit(emit).await.map_err(RunError::Handler)
     }
 
-    fn env(&self, name: &str) -> Value {
-        match self.shared.environment.read(name) {
-            Ok(value) => Value::ok(Value::from(value)),
-            Err(missing) => {
-                Value::err(builtin::env_error(&missing.message(name), missing.kind(), name))
-            }
-        }
-    }
-
     /// The smallest limit of concurrent requests of the connections that these models are on.
     fn fan_out(&self, models: &[Value]) -> i64 {
         const UNLIMITED: u64 = 32;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::answers::{Answer, Answered};
 use super::emits::Outlet;
+use super::outside::read_variable;
 use super::pipelines::{Pipelines, Place, Told};
 use super::tree::{Refused, Tree};
 use super::{BUDGET, EFFECTS, Engine, broken, emitted, failed, frames, panicked, streams};
@@ -237,7 +238,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                 self.outlet.print(&line).map_err(RunError::Handler)?;
                 Value::Nil
             }
-            Effect::Env { name } => self.engine.env(&name),
+            Effect::Env { name } => read_variable(self.engine.shared, &name),
             Effect::ParseSchema { schema, text } => self.engine.parse_schema(schema, &text).await?,
             Effect::Ask { model, input, answer } => {
                 let engine = self.engine;

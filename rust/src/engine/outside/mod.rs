@@ -157,7 +157,8 @@ fn retry_delay(shared: &Shared, retry: i64, backoff: &str, [first, longest]: [i6
     whole(delay.as_millis())
 }
 
-fn read_variable(shared: &Shared, name: &str) -> Value {
+/// What `env(..)` and `std::env` see: the value, or an `EnvError`.
+pub(super) fn read_variable(shared: &Shared, name: &str) -> Value {
     match shared.environment.read(name) {
         Ok(value) => Value::ok(Value::from(value)),
         Err(missing) => {
