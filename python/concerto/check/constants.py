@@ -92,7 +92,7 @@ class _Evaluation:
             case ast.Literal(value=value):
                 return value
             case ast.Interpolated(pieces=pieces, values=values):
-                shown = [_shown(self.value(each, t.ANY)) for each in values]
+                shown = [self.shown(each) for each in values]
                 return pieces[0] + "".join(a + b for a, b in zip(shown, pieces[1:], strict=True))
             case ast.ArrayLiteral(items=items):
                 item = wanted.item if isinstance(wanted, t.Array) else t.ANY
@@ -115,6 +115,16 @@ class _Evaluation:
             case _:
                 message = "this is no constant expression"
                 raise _RefusedError(node, "E3021", message, "use literals and other constants")
+
+    def shown(self, node: ast.Expr) -> str:
+        """The display form of an interpolated constant."""
+        value = self.value(node, t.ANY)
+        if _has_fields(value):
+            message = "a map or struct inside of a constant text cannot be compiled yet"
+            raise _RefusedError(
+                node, "E9001", message, "interpolate its parts, or do it at run time"
+            )
+        return _shown(value)
 
     def all(self, items: tuple[ast.Expr, ...], types: list[Type]) -> Any:
         found = [self.value(item, type_) for item, type_ in zip(items, types, strict=True)]
@@ -257,6 +267,13 @@ def _in_range(node: ast.Node, number: float) -> float:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float)
+
+
+def _has_fields(value: Any) -> bool:
+    """Whether a value is a map or struct, or holds one."""
+    if isinstance(value, list | tuple):
+        return any(map(_has_fields, value))
+    return isinstance(value, MapConstant | StructConstant)
 
 
 def _shown(value: Any) -> str:
