@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concerto._native import MockServer, VirtualClock
+    from concerto.aio import AsyncRun, AsyncRuntime
     from concerto.compiler import compile_file
     from concerto.compiler import compile_text as compile
     from concerto.connection import ConnectionConfig, RateLimitConfig, RetryConfig
@@ -31,13 +32,15 @@ if TYPE_CHECKING:
         RunCancelled,
     )
     from concerto.metrics import CostEstimate, Metrics, TokenUsage
+    from concerto.options import RuntimeOptions
     from concerto.runtime import Emit, EntryPoint, Parameter, Program, Run, Runtime, run_file
-    from concerto.values import Err, Ok, Record, Variant
+    from concerto.values import Err, Ok, OrderedSet, Record, Variant
 
 __version__ = "0.1.0"
 
 #: Where each public name lives: it is loaded when it is first used, so importing the package costs next to nothing.
 _HOMES = {
+    "concerto.aio": ("AsyncRun", "AsyncRuntime"),
     "concerto._native": ("MockServer", "VirtualClock"),
     "concerto.compiler": ("compile", "compile_file"),
     "concerto.connection": ("ConnectionConfig", "RateLimitConfig", "RetryConfig"),
@@ -46,11 +49,14 @@ _HOMES = {
         "RunCancelled",
     ),
     "concerto.metrics": ("CostEstimate", "Metrics", "TokenUsage"),
+    "concerto.options": ("RuntimeOptions",),
     "concerto.runtime": ("Emit", "EntryPoint", "Parameter", "Program", "Run", "Runtime", "run_file"),
     "concerto.values": ("Err", "Ok", "OrderedSet", "Record", "Variant"),
 }  # fmt: skip
 
 __all__ = [
+    "AsyncRun",
+    "AsyncRuntime",
     "CompileError",
     "ConcertoError",
     "ConfigError",
@@ -78,6 +84,7 @@ __all__ = [
     "Run",
     "RunCancelled",
     "Runtime",
+    "RuntimeOptions",
     "TokenUsage",
     "Variant",
     "VirtualClock",

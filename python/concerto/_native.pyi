@@ -118,11 +118,18 @@ class Runtime:
         args: list[Any] | dict[str, Any],
         on_emit: Callable[[str, Any, float, int], None] | None,
         on_print: Callable[[str], None] | None,
+        timeout: float | None = None,
     ) -> Any:
         """Runs `main` (None) or an entry point on this thread; callbacks are called on it."""
 
-    def start(self, function: str | None, args: list[Any] | dict[str, Any]) -> Run:
-        """Starts a run on the runtime's threads."""
+    def start(
+        self,
+        function: str | None,
+        args: list[Any] | dict[str, Any],
+        is_heard: bool = True,
+        timeout: float | None = None,
+    ) -> Run:
+        """Starts a run on the runtime's threads; emits of one that is not heard go nowhere."""
 
     def require_keys(self) -> None:
         """Evaluates the fields of every connection. Raises `ConfigError` for the first that fails."""
@@ -149,12 +156,25 @@ class VirtualClock:
 
 @final
 class Run:
-    """A run in the background."""
+    """A run in the background; dropping it cancels it."""
 
-    id: str
+    @property
+    def number(self) -> int:
+        """What it posts to mailboxes."""
+
+    @property
+    def id(self) -> str: ...
+    def read(self) -> Reader:
+        """As long as the reader lives, emits wait for room in the queue, though somebody waits for the result."""
 
     def emits(self, timeout: float) -> list[tuple[str, Any, float, int]] | None:
         """The emits that wait, at most `timeout` seconds later; empty if none came, None if the run is over and all were taken."""
+
+    def emits_now(self, mailbox: Mailbox) -> list[tuple[str, Any, float, int]] | None:
+        """The same without waiting: if there are none, the mailbox gets the run's number when there is something to see."""
+
+    def ended_now(self, mailbox: Mailbox) -> bool:
+        """Whether it has ended; if not, the mailbox gets the run's number when it has."""
 
     def result(self, timeout: float | None) -> Any:
         """Waits for the end. Raises `TimeoutError`, or the run's own error."""
@@ -162,6 +182,23 @@ class Run:
     def cancel(self) -> None: ...
     def done(self) -> bool: ...
     def metrics(self) -> Metrics: ...
+
+@final
+class Reader:
+    """Somebody who reads the emits of a run, until it is dropped."""
+
+@final
+class Mailbox:
+    """Numbers of runs that have news, for one event loop."""
+
+    def __new__(cls) -> Self:
+        """Raises `OSError` if there are no file descriptors left."""
+
+    def fileno(self) -> int:
+        """What becomes readable when there are numbers."""
+
+    def take(self) -> list[int]:
+        """The numbers that were posted, perhaps more than once."""
 
 @final
 class Metrics:

@@ -8,22 +8,23 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar, overload
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, Unpack, overload
 
 from concerto import _native
 from concerto.connection import ConnectionConfig, fields_to_json
 from concerto.errors import ConfigError
 from concerto.metrics import Metrics
+from concerto.options import RuntimeOptions
 
-EmitHandler = Callable[[Any], None]
+EmitHandler = Callable[[Any], Any]
 H = TypeVar("H", bound=EmitHandler)
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(NamedTuple):
     """One value that a program sent: `time` is seconds since the Unix epoch, `sequence` counts from 0 within the run."""
 
     channel: str
@@ -111,11 +112,12 @@ class Program:
         return (Program.from_bytes, (self.to_bytes(),))
 
 
-class Run:
-    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended."""
+class RunBase:
+    """What runs of both kinds of runtime have in common."""
 
     def __init__(self, native: _native.Run) -> None:
         self._native = native
+        self._pid = os.getpid()
 
     @property
     def id(self) -> str:
@@ -132,22 +134,31 @@ class Run:
         """What this run alone used so far."""
         return Metrics(self._native.metrics())
 
+    def cancel(self) -> None:
+        """Stops the run; requests in flight are dropped. No effect on one that has ended."""
+        self._here().cancel()
+
+    def _here(self) -> _native.Run:
+        if self._pid != os.getpid():
+            raise RuntimeError("this run belongs to the parent process: it does not go on here")
+        return self._native
+
+
+class Run(RunBase):
+    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended."""
+
     def __iter__(self) -> Iterator[Emit]:
-        while (batch := self._native.emits(1.0)) is not None:
-            for channel, payload, time, sequence in batch:
-                yield Emit(channel, payload, time, sequence)
+        native = self._here()
+        _reader = native.read()  # dropped with this iterator
+        while (batch := native.emits(1.0)) is not None:
+            yield from map(Emit._make, batch)
 
     def result(self, timeout: float | None = None) -> Any:
         """Waits for the end and gives the value, or raises what `Runtime.call` would.
 
-        Emits that nobody takes hold the run back, so iterate first, or drop them by cancelling. `TimeoutError` after `timeout` seconds
-        leaves the run as it is.
+        Emits that nobody takes meanwhile are kept up to 1,024 and let go beyond. `TimeoutError` after `timeout` seconds leaves the run as it is.
         """
-        return self._native.result(timeout)
-
-    def cancel(self) -> None:
-        """Stops the run; requests in flight are dropped. No effect on one that has ended."""
-        self._native.cancel()
+        return self._here().result(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -156,8 +167,8 @@ class Run:
         self.cancel()
 
 
-class Runtime:
-    """A program with its settings, connection pools and metrics; reusable and safe to share between threads.
+class RuntimeBase:
+    """What `Runtime` and `AsyncRuntime` have in common.
 
     Args:
         program: A `Program`, or the path of a `.conc` or `.conc-ir` file.
@@ -184,6 +195,8 @@ class Runtime:
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
+
+    _takes_coroutines: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -216,6 +229,8 @@ class Runtime:
             program = _load(Path(program))
         self.program = program
         self._handlers: list[tuple[str, EmitHandler]] = []
+        self._heard_by: dict[str, tuple[EmitHandler, ...]] = {}
+        self._runs: weakref.WeakSet[_native.Run] = weakref.WeakSet()
         self._closed = False
         self._pid = os.getpid()
         self._native = _native.Runtime(
@@ -289,59 +304,24 @@ class Runtime:
     def on(self, channel: str, handler: H | None = None) -> H | Callable[[H], H]:
         """Calls `handler(payload)` for each emit on `channel`; without a handler it is a decorator.
 
-        `channel` may end in `*`. All that match are called, the most specific first, on the thread that called `run` or `call`, before the program
-        goes on. An exception of a handler ends the run and is raised there.
+        `channel` may end in `*`. All that match are called, the most specific first, on the thread or event loop that called `run` or `call`. In a
+        `Runtime` the program goes on when they are done, in an `AsyncRuntime` they get the emits of a run in order. An exception of a handler ends
+        the run and is raised there.
         """
         if handler is None:
             return lambda function: self.on(channel, function)
-        if inspect.iscoroutinefunction(handler):
+        if inspect.iscoroutinefunction(handler) and not self._takes_coroutines:
             raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
         self._handlers.append((channel, handler))
         # Most specific first; sorting is stable, so equal ones keep the order of registration.
         self._handlers.sort(key=lambda entry: (entry[0].endswith("*"), -len(entry[0])))
+        self._heard_by.clear()
         return handler
 
     def off(self, channel: str) -> None:
         """Removes the handlers that were registered for exactly this `channel`."""
         self._handlers = [entry for entry in self._handlers if entry[0] != channel]
-
-    def run(self) -> Any:
-        """Runs the top-level statements and `main` on this thread, to their end.
-
-        Raises:
-            ProgramError: The program ended with an error (`LlmError` for a failed model call).
-            PanicError: The program panicked.
-            ConfigError: A rejected override is still in force.
-        """
-        return self._open()._native.run(None, [], self._dispatcher(), None)
-
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Calls a `pub fn` of the program with checked arguments and gives its result.
-
-        `Ok(v)` is `v`; `Err(e)` raises. Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
-        """
-        return self._open()._native.run(name, _arguments(args, kwargs), self._dispatcher(), None)
-
-    def observe(
-        self,
-        name: str | None,
-        arguments: dict[str, Any],
-        on_emit: Callable[[Emit], None],
-        on_print: Callable[[str], None] | None = None,
-    ) -> Any:
-        """Runs `main` (None) or a `pub fn` and hands every emit, with channel and time, and all printed text to one callback each.
-
-        For hosts that pass everything on, such as the command line; handlers of `on` are not called.
-        """
-
-        def forward(channel: str, payload: Any, time: float, sequence: int) -> None:
-            on_emit(Emit(channel, payload, time, sequence))
-
-        return self._open()._native.run(name, arguments, forward, on_print)
-
-    def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> Run:
-        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`."""
-        return Run(self._open()._native.start(name, _arguments(args, kwargs)))
+        self._heard_by.clear()
 
     def get_metrics(self) -> Metrics:
         """What all runs of this runtime used so far: an immutable snapshot."""
@@ -375,16 +355,6 @@ class Runtime:
         """Sets all counters to zero; calls in flight count in the new period when they end."""
         self._open()._native.reset_metrics()
 
-    def close(self) -> None:
-        """Ends the use of this runtime; later calls raise `RuntimeError`. Metrics stay readable."""
-        self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _open(self) -> Self:
         if self._closed:
             raise RuntimeError("this Runtime is closed")
@@ -394,22 +364,110 @@ class Runtime:
             )
         return self
 
+    def _start(
+        self,
+        name: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        is_heard: bool = True,
+        timeout: float | None = None,
+    ) -> _native.Run:
+        native = self._open()._native.start(name, _arguments(args, kwargs), is_heard, timeout)
+        self._runs.add(native)
+        return native
+
+    def _close(self) -> list[_native.Run]:
+        """Closes it and cancels what still runs in the background; gives those runs."""
+        self._closed = True
+        runs = [run for run in self._runs if not run.done()] if self._pid == os.getpid() else []
+        for run in runs:
+            run.cancel()
+        return runs
+
+    def _listeners(self, channel: str) -> tuple[EmitHandler, ...]:
+        """The handlers of a channel, the most specific first."""
+        found = self._heard_by.get(channel)
+        if found is None:
+            if len(self._heard_by) > 1000:  # names of channels may be made up without end
+                self._heard_by.clear()
+            found = self._heard_by[channel] = tuple(
+                handler
+                for pattern, handler in self._handlers
+                if pattern == channel or (pattern[-1:] == "*" and channel.startswith(pattern[:-1]))
+            )
+        return found
+
+
+class Runtime(RuntimeBase):
+    """A program with its settings, connection pools and metrics; reusable and safe to share between threads.
+
+    Options are keyword arguments: see `RuntimeOptions`.
+    """
+
+    def run(self) -> Any:
+        """Runs the top-level statements and `main` on this thread, to their end.
+
+        Raises:
+            ProgramError: The program ended with an error (`LlmError` for a failed model call).
+            PanicError: The program panicked.
+            ConfigError: A rejected override is still in force.
+        """
+        return self._open()._native.run(None, [], self._dispatcher(), None)
+
+    def call(self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Calls a `pub fn` of the program with checked arguments and gives its result.
+
+        `Ok(v)` is `v`; `Err(e)` raises. After `timeout` seconds the run ends with `LimitError`.
+
+        Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
+        """
+        native, arguments = self._open()._native, _arguments(args, kwargs)
+        return native.run(name, arguments, self._dispatcher(), None, timeout)
+
+    def observe(
+        self,
+        name: str | None,
+        arguments: dict[str, Any],
+        on_emit: Callable[[Emit], None],
+        on_print: Callable[[str], None] | None = None,
+    ) -> Any:
+        """Runs `main` (None) or a `pub fn` and hands every emit, with channel and time, and all printed text to one callback each.
+
+        For hosts that pass everything on, such as the command line; handlers of `on` are not called.
+        """
+
+        def forward(channel: str, payload: Any, time: float, sequence: int) -> None:
+            on_emit(Emit(channel, payload, time, sequence))
+
+        return self._open()._native.run(name, arguments, forward, on_print)
+
+    def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> Run:
+        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`."""
+        return Run(self._start(name, args, kwargs))
+
+    def close(self) -> None:
+        """Ends the use of this runtime and cancels its runs in the background; later calls raise `RuntimeError`. Metrics stay readable."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _dispatcher(self) -> Callable[[str, Any, float, int], None] | None:
         if not self._handlers:
             return None
-        handlers = self._handlers
+        listeners = self._listeners
 
         def dispatch(channel: str, payload: Any, _time: float, _sequence: int) -> None:
-            for pattern, handler in handlers:
-                if pattern == channel or (
-                    pattern.endswith("*") and channel.startswith(pattern[:-1])
-                ):
-                    handler(payload)
+            for handler in listeners(channel):
+                handler(payload)
 
         return dispatch
 
 
-def run_file(path: str | os.PathLike[str], **options: Any) -> Any:
+def run_file(path: str | os.PathLike[str], **options: Unpack[RuntimeOptions]) -> Any:
     """Compiles (or loads) a file and runs its `main` once. Options are those of `Runtime`."""
     with Runtime(path, **options) as runtime:
         return runtime.run()

@@ -50,6 +50,9 @@ pub enum Error {
     /// A blocking call on a thread that drives an async runtime.
     #[error("a blocking call inside an async runtime would stop it: await the async form instead")]
     InsideAsync,
+    /// Handlers that call the runtime, which calls handlers, which call it again, and so on.
+    #[error("runs are nested more than 16 deep: a handler calls the program that calls it")]
+    Nested,
     /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -154,6 +157,7 @@ impl Error {
             Self::NothingToRun | Self::Arguments { .. } => "arguments",
             Self::Decode { .. } => "decode",
             Self::InsideAsync => "inside_async",
+            Self::Nested => "nested",
             Self::Run(error) => match error {
                 RunError::Program { .. } => "program",
                 RunError::Llm { .. } => "llm",

@@ -51,6 +51,8 @@ pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
 pub use ir::IrError;
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
+#[cfg(feature = "python")]
+pub(crate) use runtime::Reader;
 pub use runtime::{
     Args, Blocking, EmitHandler, EntryPoint, IntoArgs, Observer, Program, Run, Runtime,
     RuntimeBuilder, Subscription, TestCase, TestFailure, TestOptions, TestReport,

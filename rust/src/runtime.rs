@@ -6,6 +6,7 @@
 mod args;
 mod background;
 mod builder;
+mod hand_over;
 mod handlers;
 mod testing;
 mod threads;
@@ -24,6 +25,7 @@ use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
 
 pub use args::{Args, IntoArgs};
+pub(crate) use background::Reader;
 pub use background::Run;
 pub use builder::RuntimeBuilder;
 pub use handlers::{EmitHandler, Subscription};
@@ -268,8 +270,19 @@ impl Runtime {
     /// [`Error::Arguments`], [`Error::Config`].
     #[expect(clippy::needless_pass_by_value, reason = "the same form as `call`")]
     pub fn start(&self, name: Option<&str>, args: Args) -> Result<Run, Error> {
-        let plan = self.plan(name, &args)?;
-        Ok(Run::start(Arc::clone(&self.inner), plan))
+        self.start_with(name, &args, None, true)
+    }
+
+    /// The same with a time limit of its own, and perhaps nobody who hears its emits.
+    pub(crate) fn start_with(
+        &self,
+        name: Option<&str>,
+        args: &Args,
+        timeout: Option<Duration>,
+        is_heard: bool,
+    ) -> Result<Run, Error> {
+        let plan = self.plan(name, args)?.within(timeout);
+        Ok(Run::start(Arc::clone(&self.inner), plan, is_heard))
     }
 
     /// The same operations for hosts without an async runtime.
@@ -317,7 +330,11 @@ impl Runtime {
 }
 
 /// What a run executes: functions in order, each with its arguments; the last one's value is the result.
-pub(crate) struct Plan(Vec<(usize, Vec<Value>)>);
+pub(crate) struct Plan {
+    functions: Vec<(usize, Vec<Value>)>,
+    /// Of this run alone, besides that of the runtime.
+    timeout: Option<Duration>,
+}
 
 impl Plan {
     fn new(program: &Verified, name: Option<&str>, args: &Args) -> Result<Self, Error> {
@@ -329,10 +346,18 @@ impl Plan {
             if functions.is_empty() {
                 return Err(Error::NothingToRun);
             }
-            return Ok(Self(functions));
+            return Ok(Self::of(functions));
         };
         let function = args::find(program, name)?;
-        Ok(Self(vec![(function, args.bind(program, name, function)?)]))
+        Ok(Self::of(vec![(function, args.bind(program, name, function)?)]))
+    }
+
+    fn of(functions: Vec<(usize, Vec<Value>)>) -> Self {
+        Self { functions, timeout: None }
+    }
+
+    fn within(self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self }
     }
 }
 
@@ -345,18 +370,20 @@ impl Inner {
     ) -> Result<Value, RunError> {
         let work = async {
             let mut engine = Engine::new(&self.shared, recorder);
-            match engine.run_all(plan.0, outlet).await? {
+            match engine.run_all(plan.functions, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),
             }
         };
         let clock = &self.shared.clock;
-        match self.execution_timeout {
+        let limits = [(plan.timeout, "timeout"), (self.execution_timeout, "execution_timeout")];
+        let given = limits.iter().filter_map(|(limit, name)| limit.map(|limit| (limit, *name)));
+        match given.min() {
             None => clock.drive(work).await,
-            Some(limit) => {
+            Some((limit, name)) => {
                 let limited = clock.until(clock.now() + limit, work);
-                let over = RunError::Limit { limit: "execution_timeout".to_owned() };
+                let over = RunError::Limit { limit: name.to_owned() };
                 clock.drive(limited).await.unwrap_or(Err(over))
             }
         }
@@ -396,7 +423,17 @@ impl Blocking<'_> {
         args: &Args,
         observer: &mut dyn Observer,
     ) -> Result<Value, Error> {
-        let plan = self.runtime.plan(name, args)?;
+        self.observe_within(name, args, None, observer)
+    }
+
+    pub(crate) fn observe_within(
+        &self,
+        name: Option<&str>,
+        args: &Args,
+        timeout: Option<Duration>,
+        observer: &mut dyn Observer,
+    ) -> Result<Value, Error> {
+        let plan = self.runtime.plan(name, args)?.within(timeout);
         threads::observe(&self.runtime.inner, plan, observer)
     }
 

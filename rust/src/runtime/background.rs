@@ -1,12 +1,14 @@
 //! Runs in the background: driven by the worker threads, their emits handed over through a bounded queue.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use super::hand_over::{HandOver, Outcome};
 use super::threads::io_runtime;
 use super::{Inner, Plan};
 use crate::engine::emits::{Emit, Outlet};
@@ -17,23 +19,27 @@ use crate::value::Value;
 /// Emits that wait for a slow host; beyond that the program waits.
 const QUEUE: usize = 1024;
 
-type Outcome = Arc<Result<Value, RunError>>;
-
 /// One execution in the background. Dropping it cancels it.
 pub struct Run {
     id: u64,
-    emits: tokio::sync::Mutex<mpsc::Receiver<Emit>>,
-    outcome: watch::Receiver<Option<Outcome>>,
+    hand_over: Arc<HandOver>,
     task: AbortHandle,
     recorder: Arc<Recorder>,
+    /// The process that started it: in a child after `fork` its threads do not exist.
+    process: u32,
 }
 
-struct Queue(mpsc::Sender<Emit>);
+/// The run's end of the queue.
+struct Queue {
+    hand_over: Arc<HandOver>,
+    is_heard: bool,
+}
 
 impl Outlet for Queue {
     async fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
-        // A host that has closed its end takes no more; the run goes on for its result.
-        let _ = self.0.send(emit).await;
+        if self.is_heard {
+            self.hand_over.push(emit).await;
+        }
         Ok(())
     }
 
@@ -43,25 +49,40 @@ impl Outlet for Queue {
     }
 }
 
+impl Drop for Queue {
+    /// A run that is dropped before its end was cancelled.
+    fn drop(&mut self) {
+        self.hand_over.end(Err(RunError::Cancelled));
+    }
+}
+
+/// As long as it lives, somebody reads the emits of a run: they wait for room instead of being let go.
+pub(crate) struct Reader(Arc<HandOver>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.count_reader(false);
+    }
+}
+
 impl Run {
-    pub(super) fn start(inner: Arc<Inner>, plan: Plan) -> Self {
+    /// Starts it; without a host that hears them, its emits go nowhere.
+    pub(super) fn start(inner: Arc<Inner>, plan: Plan, is_heard: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let (sender, emits) = mpsc::channel(QUEUE);
-        let (done, outcome) = watch::channel(None);
+        let hand_over = HandOver::new(QUEUE);
         let recorder = inner.recorder.for_run();
         let counted = Arc::clone(&recorder);
+        let mut queue = Queue { hand_over: Arc::clone(&hand_over), is_heard };
         let task = io_runtime().spawn(async move {
-            let mut queue = Queue(sender);
             let outcome = inner.execute(plan, Some(counted), &mut queue).await;
-            drop(queue);
-            let _ = done.send(Some(Arc::new(outcome)));
+            queue.hand_over.end(outcome);
         });
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            emits: tokio::sync::Mutex::new(emits),
-            outcome,
+            hand_over,
             task: task.abort_handle(),
             recorder,
+            process: std::process::id(),
         }
     }
 
@@ -72,19 +93,33 @@ impl Run {
     }
 
     /// The emits that wait, at most `limit`; waits for the first. `None` if the run is over and all were taken.
+    ///
+    /// While somebody waits for the outcome and nobody for emits, those beyond the 1,024 of the queue are let go.
     pub async fn emits(&self, limit: usize) -> Option<Vec<Emit>> {
-        let mut queue = self.emits.lock().await;
-        let mut batch = Vec::new();
-        if queue.recv_many(&mut batch, limit).await == 0 { None } else { Some(batch) }
+        poll_fn(|context| self.poll_emits(context, limit)).await
     }
 
     /// Waits for the end. A cancelled run ends with [`RunError::Cancelled`].
     pub async fn outcome(&self) -> Arc<Result<Value, RunError>> {
-        let mut outcome = self.outcome.clone();
-        match outcome.wait_for(Option::is_some).await {
-            Ok(ended) => ended.clone().unwrap_or_else(|| Arc::new(Err(RunError::Cancelled))),
-            Err(_) => Arc::new(Err(RunError::Cancelled)),
-        }
+        poll_fn(|context| self.poll_outcome(context)).await
+    }
+
+    pub(crate) fn poll_emits(
+        &self,
+        context: &Context<'_>,
+        limit: usize,
+    ) -> Poll<Option<Vec<Emit>>> {
+        self.hand_over.poll_emits(context, limit)
+    }
+
+    pub(crate) fn poll_outcome(&self, context: &Context<'_>) -> Poll<Outcome> {
+        self.hand_over.poll_outcome(context)
+    }
+
+    /// Lets the run know that somebody reads its emits.
+    pub(crate) fn read(&self) -> Reader {
+        self.hand_over.count_reader(true);
+        Reader(Arc::clone(&self.hand_over))
     }
 
     /// The same as [`Run::emits`] on a thread without an async runtime; empty after `timeout`.
@@ -109,7 +144,7 @@ impl Run {
     /// Whether the run has ended.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.task.is_finished() || self.outcome.borrow().is_some()
+        self.hand_over.has_ended()
     }
 
     /// What this run alone used so far.
@@ -121,6 +156,8 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.cancel();
+        if self.process == std::process::id() {
+            self.cancel();
+        }
     }
 }

@@ -119,7 +119,7 @@ impl RuntimeBuilder {
         // A limit that no clock reaches is none.
         let until = clock::now().checked_add(options.timeout);
         let mut observer = Capture { test: &test, until, interrupted };
-        let plan = Plan(vec![(case.function, Vec::new())]);
+        let plan = Plan::of(vec![(case.function, Vec::new())]);
         let observed = threads::observe(&runtime.inner, plan, &mut observer);
         let outcome = outcome(observed, options.timeout)?;
         let outcome =

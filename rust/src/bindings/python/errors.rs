@@ -13,7 +13,7 @@ pub(super) fn to_py(py: Python<'_>, error: Error) -> PyErr {
     let made = match error {
         Error::Io { .. } => return PyOSError::new_err(message),
         Error::Arguments { .. } => return PyTypeError::new_err(message),
-        Error::InsideAsync => return PyRuntimeError::new_err(message),
+        Error::InsideAsync | Error::Nested => return PyRuntimeError::new_err(message),
         Error::Ir(_) => make(py, "IrError", (message,)),
         Error::Config(_) | Error::Settings(_) | Error::NothingToRun => {
             make(py, "ConfigError", (message,))

@@ -2,6 +2,7 @@
 
 mod clock;
 mod errors;
+mod mailbox;
 mod metrics;
 #[cfg(feature = "mock")]
 mod mock;
@@ -66,6 +67,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runtime::Runtime>()?;
     module.add_class::<clock::VirtualClock>()?;
     module.add_class::<run::Run>()?;
+    module.add_class::<run::Reader>()?;
+    module.add_class::<mailbox::Mailbox>()?;
     module.add_class::<metrics::Metrics>()?;
     #[cfg(feature = "mock")]
     module.add_class::<mock::MockServer>()?;

@@ -78,6 +78,17 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
     Ok(Args { positional, named })
 }
 
+/// The option `timeout` of a call, in seconds.
+fn time_limit(seconds: Option<f64>) -> PyResult<Option<Duration>> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(limit) if !limit.is_zero() => Ok(Some(limit)),
+        _ => {
+            Err(PyValueError::new_err(format!("`timeout` must be positive seconds, not {seconds}")))
+        }
+    }
+}
+
 #[cfg(feature = "mock")]
 fn scripted(builder: RuntimeBuilder, text: &str) -> PyResult<RuntimeBuilder> {
     let script = crate::mock::LocalScript::parse(text);
@@ -207,6 +218,7 @@ impl Runtime {
         settings.map(|json| json.to_string()).map_err(|error| to_py(py, error))
     }
 
+    #[pyo3(signature = (function, args, on_emit, on_print, timeout = None))]
     fn run<'py>(
         &self,
         py: Python<'py>,
@@ -214,25 +226,31 @@ impl Runtime {
         args: &Bound<'py, PyAny>,
         on_emit: Option<Py<PyAny>>,
         on_print: Option<Py<PyAny>>,
+        timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let args = arguments(args)?;
+        let (args, timeout) = (arguments(args)?, time_limit(timeout)?);
         let mut callbacks = Callbacks { on_emit, on_print };
         // The wait may last minutes: other Python threads must run meanwhile.
-        let outcome = py.detach(|| self.inner.blocking().observe(function, &args, &mut callbacks));
+        let outcome = py.detach(|| {
+            self.inner.blocking().observe_within(function, &args, timeout, &mut callbacks)
+        });
         match outcome {
             Ok(value) => value_to_py(py, &value),
             Err(error) => Err(to_py(py, error)),
         }
     }
 
+    #[pyo3(signature = (function, args, is_heard = true, timeout = None))]
     fn start(
         &self,
         py: Python<'_>,
         function: Option<&str>,
         args: &Bound<'_, PyAny>,
+        is_heard: bool,
+        timeout: Option<f64>,
     ) -> PyResult<Run> {
-        let args = arguments(args)?;
-        let started = py.detach(|| self.inner.start(function, args));
+        let (args, timeout) = (arguments(args)?, time_limit(timeout)?);
+        let started = py.detach(|| self.inner.start_with(function, &args, timeout, is_heard));
         started.map(Run::new).map_err(|error| to_py(py, error))
     }
 
