@@ -368,14 +368,15 @@ impl Inner {
         recorder: Option<Arc<Recorder>>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
-        let work = async {
+        // Boxed, because each future around it would else hold it twice: as what it was given, and as what it waits for.
+        let work = Box::pin(async {
             let mut engine = Engine::new(&self.shared, recorder);
             match engine.run_all(plan.functions, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
                 other => Ok(other),
             }
-        };
+        });
         let clock = &self.shared.clock;
         let limits = [(plan.timeout, "timeout"), (self.execution_timeout, "execution_timeout")];
         let given = limits.iter().filter_map(|(limit, name)| limit.map(|limit| (limit, *name)));

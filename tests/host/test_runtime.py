@@ -8,6 +8,7 @@ import pickle
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import concerto
 import pytest
@@ -263,7 +264,7 @@ def test_overrides_are_checked_merged_and_remembered(
 
 def test_arguments_are_checked_before_anything_runs(program: concerto.Program) -> None:
     rt = concerto.Runtime(program, mock=True)
-    calls: list[tuple[str, tuple[object, ...], dict[str, object], str]] = [
+    calls: list[tuple[str, tuple[object, ...], dict[str, Any], str]] = [
         ("txt", ("a",), {}, "did you mean `text`"),
         ("text", (), {}, "needs `prompt: String`"),
         ("text", ("a", "b"), {}, "takes 1 arguments, found 2"),

@@ -57,7 +57,9 @@ MAY_USE = {
     "text": set(),
     "connection": set(),
     "metrics": {"_native", "diagnostics"},
-    "runtime": {"_native", "connection", "errors", "metrics", "compiler"},
+    "options": {"_native", "connection"},
+    "runtime": {"_native", "connection", "errors", "metrics", "options", "compiler"},
+    "aio": {"_native", "runtime"},
     "local": set(),
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::answers::{Answer, Answered};
+use super::answers::{Answer, Answered, Pending};
 use super::emits::Outlet;
 use super::outside::read_variable;
 use super::pipelines::{Pipelines, Place, Told};
@@ -248,7 +248,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                     engine.send(log.channel().to_owned(), start, self.outlet).await?;
                 }
                 let call = async move { engine.ask(&model, &input, answer, log).await };
-                return self.suspend(id, call).await;
+                return self.suspend(id, Box::pin(call)).await;
             }
             Effect::Stream { stream, request } => {
                 if !request.reads() && streams::is_idle(&stream) {
@@ -260,7 +260,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                     let resume = streams::answer(&stream, request).await;
                     Ok(Answer { resume, record: streams::record(&stream) })
                 };
-                return self.suspend(id, call).await;
+                return self.suspend(id, Box::pin(call)).await;
             }
             Effect::Request { request: Request::TaskYield, .. } => {
                 self.tree.resume(id, Resume::Value(Value::Nil));
@@ -276,7 +276,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                 let engine = self.engine;
                 if request.waits() {
                     let wait = async move { Ok(engine.request(request, &args).await.into()) };
-                    return self.suspend(id, wait).await;
+                    return self.suspend(id, Box::pin(wait)).await;
                 }
                 match engine.request(request, &args).await {
                     Resume::Value(value) => value,
@@ -328,16 +328,14 @@ impl<'e, O: Outlet> Run<'e, O> {
     }
 
     /// Lets a task wait for an effect; where no other task is there, at once.
-    async fn suspend(
-        &mut self,
-        id: u64,
-        effect: impl Future<Output = Answered> + Send + 'e,
-    ) -> Result<Next, RunError> {
+    ///
+    /// Effects come boxed: that of a model call takes several KiB, which a run shall hold no longer than it lasts.
+    async fn suspend(&mut self, id: u64, effect: Pending<'e>) -> Result<Next, RunError> {
         if self.tree.is_alone() && self.arrived.is_empty() && self.doomed.is_none() {
             let answer = effect.await?;
             return self.tell(answer).await.map(Some);
         }
-        self.tree.wait(id, Box::pin(effect));
+        self.tree.wait(id, effect);
         Ok(None)
     }
 
