@@ -14,6 +14,16 @@ mod values;
 
 use pyo3::prelude::*;
 
+/// Works with the interpreter. A thread that comes when the process ends already stops for ever, as Python's own threads do.
+fn attach<T>(work: impl FnOnce(Python<'_>) -> T) -> T {
+    match Python::try_attach(work) {
+        Some(done) => done,
+        None => loop {
+            std::thread::park();
+        },
+    }
+}
+
 /// Names of all IR instructions.
 #[pyfunction]
 fn instruction_names() -> Vec<&'static str> {

@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::attach;
 use super::clock::VirtualClock;
 use super::errors::to_py;
 use super::metrics::Metrics;
@@ -29,7 +30,7 @@ struct Callbacks {
 impl Observer for Callbacks {
     fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
         let Some(callback) = &self.on_emit else { return Ok(()) };
-        Python::attach(|py| -> PyResult<()> {
+        attach(|py| -> PyResult<()> {
             let payload = value_to_py(py, &emit.payload)?;
             callback.call1(py, (emit.channel.as_str(), payload, emit.time, emit.sequence))?;
             Ok(())
@@ -38,7 +39,7 @@ impl Observer for Callbacks {
     }
 
     fn print(&mut self, text: &str) -> Result<(), BoxError> {
-        Python::attach(|py| -> PyResult<()> {
+        attach(|py| -> PyResult<()> {
             match &self.on_print {
                 Some(callback) => callback.call1(py, (text,))?,
                 // Python's own standard output, so that tests and notebooks see it.
@@ -56,7 +57,7 @@ impl Observer for Callbacks {
             clippy::redundant_closure_for_method_calls,
             reason = "the method alone is not general enough"
         )]
-        let signals = Python::attach(|py| py.check_signals());
+        let signals = attach(|py| py.check_signals());
         signals.map_err(BoxError::from)
     }
 }
