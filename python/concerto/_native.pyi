@@ -8,6 +8,26 @@ from typing import Any, Self, final
 
 from concerto.errors import TraceFrame
 
+__all__ = [
+    "Mailbox",
+    "Metrics",
+    "MockServer",
+    "Program",
+    "Reader",
+    "Run",
+    "Runtime",
+    "VirtualClock",
+    "__version__",
+    "builtin_records",
+    "instruction_names",
+    "ir_version",
+    "native_functions",
+    "pattern_error",
+    "pattern_matches",
+    "requests",
+    "run_test",
+]
+
 __version__: str
 ir_version: int
 

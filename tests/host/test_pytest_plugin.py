@@ -47,7 +47,7 @@ def test_async(concerto_mock):
 
 
 def pytest_in(folder: Path, *arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     return ran.returncode, ran.stdout + ran.stderr
 
