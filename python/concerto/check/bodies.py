@@ -138,9 +138,11 @@ class Body:
         return capture(self, name)
 
     def constant(self, name: str) -> list[Any] | None:
-        """The value of a constant of a block, in a list; a variable hides one of the program."""
+        """The value of a constant of a block, in a list; a variable, which hides one of the program, has none."""
         local = self.find(name)
-        return [local.constant.value] if local is not None and local.constant else None
+        if local is None:
+            return None
+        return [local.constant.value] if local.constant else []
 
     def note_empty(self, node: ast.Expr, item: Type) -> None:
         """An empty literal of a closure too may get its type from the function around."""
@@ -251,6 +253,9 @@ def _conversion(body: Body, error: Type, wanted: Type, at: ast.Node) -> Use | No
 
 def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     """All functions, then the top-level statements."""
+    from concerto.check.defaults import check_computed
+
+    check_computed(checker)
     for function in _functions(checker):
         if function.node and function.node.body:
             check_function(checker, function, function.node)

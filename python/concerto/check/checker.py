@@ -16,6 +16,7 @@ from concerto.check.checked import (
     ImplInfo,
     ManifestFacts,
     ModelInfo,
+    ParamInfo,
     PipelineInfo,
     StoreInfo,
     StructInfo,
@@ -30,6 +31,7 @@ from concerto.source import Source, Span
 from concerto.syntax import ast
 
 if TYPE_CHECKING:
+    from concerto.check.defaults import PendingDefault
     from concerto.check.generics import Applied
 
 
@@ -89,6 +91,9 @@ class Checker:
         #: Constants that nobody asked for yet, and those that are being evaluated.
         self.pending_constants: dict[str, ast.Const] = {}
         self.evaluating: list[str] = []
+        #: Defaults that nobody asked for yet, by the identity of what they are of; functions that compute defaults, with the parameters before them.
+        self.pending_defaults: dict[int, PendingDefault] = {}
+        self.computed: list[tuple[FunctionInfo, tuple[ParamInfo, ...]]] = []
         #: Aliases and constants that are part of a circle, which was reported.
         self.circular: set[str] = set()
 

@@ -8,6 +8,7 @@ from concerto.check.called import CallFunction
 from concerto.check.checked import FunctionInfo, Use
 from concerto.check.decorators import warn_function
 from concerto.check.generics import wrong_count
+from concerto.check.literals import take_defaults
 from concerto.check.methods import Method
 from concerto.check.places import must_be_mutable, place_root
 from concerto.check.types import Type
@@ -43,6 +44,9 @@ def call_function(
     body.checker.facts.calls[id(node)] = CallFunction(function, tuple(slots), type_args)
     if type_args:
         body.demands.use(Use(function, type_args, node))
+    pairs = zip(function.params, slots, strict=True)
+    taken = [p.computed for p, slot in pairs if slot is None and p.computed is not None]
+    take_defaults(body, node, taken, type_args)
     if function.changes and slots[0] is not None:
         _must_be_place(body, slots[0], function)
     return t.decided(result)

@@ -164,10 +164,11 @@ def _asking(
     match checker.facts.names.get(id(node)):
         case FunctionName(FunctionInfo() as function):
             followed = function
-    if followed and followed.name not in seen and followed.node and followed.node.body:
-        seen.add(followed.name)
-        found = _asking(checker, followed.node.body, seen)
-        if found is not None:
-            return found[0], found[1], node
+    for each in (followed, *checker.facts.computed.get(id(node), ())):
+        if each and each.name not in seen and each.node and each.node.body:
+            seen.add(each.name)
+            found = _asking(checker, each.node.body, seen)
+            if found is not None:
+                return found[0], found[1], node
     inside = (_asking(checker, child, seen) for child in children(node))
     return next((found for found in inside if found is not None), None)
