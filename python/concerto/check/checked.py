@@ -180,6 +180,8 @@ class ModelInfo:
     connection: str
     fields: dict[str, Any]
     span: Span
+    #: Those of its `impl` blocks.
+    methods: dict[str, FunctionInfo] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -354,6 +356,8 @@ class ImplInfo:
     trait: t.TraitRef | None
     methods: dict[str, FunctionInfo]
     node: ast.Impl
+    #: The model that it belongs to; the type of `self` is then that of all models.
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,12 @@ class Checker:
         help_ = f"write `pub` before `fn {function.node.name}` there"
         self.report("E2008", f"the function `{function.name}` is private", at, help_, related)
 
+    def declared_functions(self) -> list[FunctionInfo]:
+        """The functions of the program, of its traits and of its `impl` blocks."""
+        traits = [method for trait in self.traits.values() for method in trait.methods.values()]
+        blocks = [method for impl in self.impls for method in impl.methods.values()]
+        return [*self.functions.values(), *traits, *blocks]
+
     def circular_constant(self, name: str, message: str) -> None:
         """E2005, once for each circle, where it closes."""
         if not self.circular & set(self.evaluating):

@@ -84,6 +84,9 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)
+    for impl in checker.impls:
+        if impl.model in checker.models:
+            checker.models[impl.model].methods |= impl.methods
     check_declared(checker)
     check_schemas(checker)
     check_exposed(checker, named)

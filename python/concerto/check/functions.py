@@ -42,8 +42,6 @@ def signature(
     self_type: Type | None = None,
 ) -> FunctionInfo:
     """The signature of a function or method; `outer` are the type parameters of what it stands in."""
-    if item.is_async and any(p.name.text == "self" and p.is_mut for p in item.params):
-        checker.not_yet("an `async` method that changes its receiver", item.name)
     names: dict[str, Type] = {param.name: param for param in outer}
     if self_type is not None:
         names["Self"] = self_type
