@@ -168,10 +168,14 @@ def _check_model(checker: Checker, info: ImplInfo, model: str) -> None:
     for other in checker.impls:
         if other.model == model:
             _refuse_second(checker, info, other)
-    for name, method in info.methods.items():
+    for name, method in list(info.methods.items()):
         if name in MODEL_METHODS and method.node is not None:
             message = f"every model has a method `{name}`"
             checker.report("E2004", message, method.node.name, "choose another name")
+            del info.methods[name]
+        elif method.changes and method.node is not None:
+            message = f"`{name}` would change its receiver, but a model stays what it is"
+            checker.report("E2006", message, method.node.name, "remove `mut`")
 
 
 def _refuse_second(checker: Checker, info: ImplInfo, other: ImplInfo) -> None:
