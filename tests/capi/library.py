@@ -20,7 +20,7 @@ ffi.cdef(declarations())
 lib: Any = ffi.dlopen(str(LIBRARY))
 
 
-class Failure(Exception):
+class CallError(Exception):
     """A status other than `CONCERTO_OK`, with the error that came with it."""
 
     def __init__(self, status: int, error: Any) -> None:
@@ -52,7 +52,7 @@ def checked(function: str, *args: Any) -> int:
     err = ffi.new("concerto_error **")
     status: int = getattr(lib, f"concerto_{function}")(*args, err)
     if err[0] != ffi.NULL:
-        raise Failure(status, err[0])
+        raise CallError(status, err[0])
     return status
 
 
@@ -105,6 +105,12 @@ class Run:
     def free(self) -> None:
         lib.concerto_run_free(self.handle)
         self.handle = ffi.NULL
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.free()
 
 
 class Runtime:

@@ -10,7 +10,7 @@ from typing import Any
 import concerto
 import pytest
 
-from tests.capi.library import Failure, Program, Runtime, checked, encoded, ffi, lib, text
+from tests.capi.library import CallError, Program, Runtime, checked, encoded, ffi, lib, text
 
 SOURCE = """
 connect c { provider: "openai", api_key: env("K"), default_model: "m-1" }
@@ -57,10 +57,10 @@ def test_a_program_is_read_from_a_file(tmp_path: Path) -> None:
     path.write_bytes(concerto.compile(SOURCE).to_bytes())
     with Runtime(path) as runtime:
         assert runtime.call("double", 2) == 4
-    with pytest.raises(Failure, match="none.conc-ir") as failed:
+    with pytest.raises(CallError, match=r"none\.conc-ir") as failed:
         Program(tmp_path / "none.conc-ir")
     assert failed.value.status == lib.CONCERTO_IO
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(CallError) as failed:
         Program(b"no program")
     assert failed.value.status == lib.CONCERTO_IR
 
@@ -136,7 +136,7 @@ def test_bad_arguments_are_refused(
             return ffi.cast("void *", self._out)
 
     handles = Handles()
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(CallError) as failed:
         checked(function, *args(handles))
     assert failed.value.status == lib.CONCERTO_INVALID_ARGUMENT
     assert failed.value.json["kind"] == "arguments"
@@ -174,7 +174,7 @@ def test_nothing_can_be_freed_and_asked() -> None:
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )  # fmt: skip
 def test_bad_options_are_refused(program: Program, config: dict[str, Any], message: str) -> None:
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(CallError) as failed:
         Runtime(program, **config)
     assert message in str(failed.value)
     assert (failed.value.status, failed.value.json["kind"]) == (lib.CONCERTO_CONFIG, "config")
@@ -196,11 +196,11 @@ def test_options_are_in_force(program: Program) -> None:
 
 
 def test_errors_tell_all_they_know(runtime: Runtime) -> None:
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(CallError) as failed:
         runtime.call("fails")
     assert failed.value.status == lib.CONCERTO_PROGRAM
     assert failed.value.json["value"] == "no\0way"
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(CallError) as failed:
         runtime.call("panics", [1])
     assert failed.value.status == lib.CONCERTO_PANIC
     assert failed.value.json["code"] == "IndexOutOfBounds"
@@ -211,20 +211,20 @@ def test_errors_tell_all_they_know(runtime: Runtime) -> None:
 def test_an_override_is_partial_and_cleared(program: Program) -> None:
     """O-3, O-7, O-8: a rejected one fails the next run."""
     with concerto.MockServer() as server, Runtime(program, env_allow=[]) as runtime:
-        with pytest.raises(Failure, match="environment variable `K` is not set") as failed:
+        with pytest.raises(CallError, match="environment variable `K` is not set") as failed:
             runtime.call("ask", "Hi")
         assert failed.value.status == lib.CONCERTO_LLM
         assert (failed.value.json["kind"], failed.value.json["code"]) == ("llm", "config")
         assert failed.value.json["fields"]["field"] == "api_key"
         runtime.override("c", api_key="sk-canary-1", base_url=server.url)
         assert runtime.call("ask", "Hi") == "[mock response to: Hi]"
-        with pytest.raises(Failure, match="did you mean `timeout`") as failed:
+        with pytest.raises(CallError, match="did you mean `timeout`") as failed:
             runtime.override("c", timout=3)
         assert failed.value.status == lib.CONCERTO_CONFIG
-        with pytest.raises(Failure, match="did you mean `timeout`"):
+        with pytest.raises(CallError, match="did you mean `timeout`"):
             runtime.run()
         runtime.clear_override()
-        with pytest.raises(Failure, match="`K` is not set"):
+        with pytest.raises(CallError, match="`K` is not set"):
             runtime.call("ask", "Hi")
         assert runtime.metrics()["connections"]["c"]["successes"] == 1
 
@@ -238,7 +238,7 @@ def test_keys_do_not_show(program: Program, capfd: pytest.CaptureFixture[str]) -
         Runtime(program, log_level="trace") as runtime,
     ):
         runtime.override("c", api_key=key, base_url=server.url)
-        with pytest.raises(Failure) as failed:
+        with pytest.raises(CallError) as failed:
             runtime.call("ask", "Hi")
         shown = json.dumps(failed.value.json) + str(runtime.metrics())
     assert failed.value.json["code"] == "authentication"
@@ -247,32 +247,21 @@ def test_keys_do_not_show(program: Program, capfd: pytest.CaptureFixture[str]) -
 
 def test_a_callback_cancels_with_non_zero(runtime: Runtime) -> None:
     runtime.on("n", lambda _, n: n == 3)
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(CallError) as failed:
         runtime.call("forever")
     assert (failed.value.status, failed.value.json["kind"]) == (lib.CONCERTO_CANCELLED, "cancelled")
-    with runtime_run(runtime, "forever") as run, pytest.raises(Failure) as failed:
+    with runtime.start("forever") as run, pytest.raises(CallError) as failed:
         run.wait()
     assert failed.value.status == lib.CONCERTO_CANCELLED
     assert runtime.call("double", 1) == 2
 
 
-class runtime_run:  # noqa: N801 - a function in all but form
-    def __init__(self, runtime: Runtime, name: str | None, *args: Any) -> None:
-        self.run = runtime.start(name, *args)
-
-    def __enter__(self) -> Any:
-        return self.run
-
-    def __exit__(self, *_: object) -> None:
-        self.run.free()
-
-
 def test_a_run_gives_its_emits_and_its_result(runtime: Runtime) -> None:
-    with runtime_run(runtime, "count", 3) as run:
+    with runtime.start("count", 3) as run:
         assert list(run.emits()) == [("n", 0), ("n", 1), ("n", 2)]
         assert run.wait() == run.wait() == 3
         assert run.next_emit() is None
-    with runtime_run(runtime, None) as run:
+    with runtime.start(None) as run:
         assert run.wait() is None
 
 
@@ -286,7 +275,7 @@ def test_waiting_hands_what_was_not_taken_to_the_handlers(runtime: Runtime) -> N
         threads.add(threading.get_ident())
 
     runtime.on("n", on)
-    with runtime_run(runtime, "count", 5000) as run:
+    with runtime.start("count", 5000) as run:
         assert run.next_emit() == ("n", 0)
         assert run.wait() == 5000
     assert seen == list(range(1, 5000))
@@ -297,14 +286,14 @@ def test_waits_end_in_time(program: Program) -> None:
     script = {"rules": [{"reply": {"fault": "stall"}}]}
     with concerto.MockServer(script=json.dumps(script)) as server, Runtime(program) as runtime:
         runtime.override("c", api_key="sk", base_url=server.url)
-        with runtime_run(runtime, "ask", "Hi") as run:
+        with runtime.start("ask", "Hi") as run:
             for wait in (run.wait, run.next_emit):
                 for timeout in (0, 1):
                     with pytest.raises(TimeoutError):
                         wait(timeout)
             run.cancel()
             assert run.next_emit() is None
-            with pytest.raises(Failure) as failed:
+            with pytest.raises(CallError) as failed:
                 run.wait()
             assert failed.value.status == lib.CONCERTO_CANCELLED
 
@@ -312,20 +301,20 @@ def test_waits_end_in_time(program: Program) -> None:
 def test_freeing_in_a_callback_is_refused(runtime: Runtime) -> None:
     """The handle is still there, and the run ends with `CONCERTO_BUSY`."""
     runtime.on("n", lambda *_: lib.concerto_runtime_free(runtime.handle))
-    with pytest.raises(Failure, match="freed the handle") as failed:
+    with pytest.raises(CallError, match="freed the handle") as failed:
         runtime.call("count", 3)
     assert failed.value.status == lib.CONCERTO_BUSY
     assert runtime.call("double", 3) == 6
-    with runtime_run(runtime, "count", 3) as run:
-        with pytest.raises(Failure) as failed:
+    with runtime.start("count", 3) as run:
+        with pytest.raises(CallError) as failed:
             run.wait()
         assert failed.value.status == lib.CONCERTO_BUSY
 
 
 def test_freeing_a_run_in_its_callback_is_refused(runtime: Runtime) -> None:
-    with runtime_run(runtime, "count", 3) as run:
+    with runtime.start("count", 3) as run:
         runtime.on("n", lambda *_: lib.concerto_run_free(run.handle))
-        with pytest.raises(Failure) as failed:
+        with pytest.raises(CallError) as failed:
             run.wait()
         assert failed.value.status == lib.CONCERTO_BUSY
 
@@ -367,14 +356,14 @@ def test_freeing_on_another_thread_ends_the_runs(program: Program) -> None:
             late.append(n)
 
     runtime.on("n", on)
-    outcome: list[Failure] = []
+    outcome: list[CallError] = []
     handle = runtime.handle
 
     def call() -> None:
         out = ffi.new("char **")
         try:
             checked("runtime_call", handle, b"forever", ffi.NULL, out)
-        except Failure as failure:
+        except CallError as failure:
             outcome.append(failure)
 
     calling = threading.Thread(target=call)
@@ -393,7 +382,7 @@ def test_one_runtime_serves_many_threads(runtime: Runtime) -> None:
     def work(n: int) -> None:
         for _ in range(20):
             assert runtime.call("double", n) == 2 * n
-            with runtime_run(runtime, "count", 5) as run:
+            with runtime.start("count", 5) as run:
                 assert len(list(run.emits())) == 5
         results.append(n)
 
@@ -428,7 +417,7 @@ def test_a_payload_of_any_kind_arrives(runtime: Runtime) -> None:
     fn main() { emit("a\\0b", "ü\\0\\u{1F600}"); emit("nil"); emit("text", "x".repeat(100000)); }
     """
     with Runtime(source) as other:
-        with runtime_run(other, None) as run:
+        with other.start(None) as run:
             assert list(run.emits()) == [
                 ("a\ufffdb", "ü\0😀"), ("nil", None), ("text", "x" * 100000),
             ]  # fmt: skip

@@ -139,7 +139,7 @@ pub unsafe extern "C" fn concerto_error_kind(error: *const concerto_error) -> i3
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn concerto_error_message(error: *const concerto_error) -> *const c_char {
     // SAFETY: NULL, or valid as the caller promises.
-    unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
+    unsafe { error.as_ref() }.map_or(c"", concerto_error::message).as_ptr()
 }
 
 /// The error as a JSON object: `kind` (a word), `message`, `trace` (frames of `function`, `path`, `line`, `column`, innermost first) and, by kind,
