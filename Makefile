@@ -42,7 +42,8 @@ capi: target/capi/.built ## Build the C library into target/capi
 rust-test: ## Tests and doctests of the crate
 	cargo test --locked --features mock,capi
 
-py-test: native capi ## Tests of the front end, the hosts and the command line
+# The C library first: after `rust-test` it is there already, and the native module takes its place in cargo's folder.
+py-test: capi native ## Tests of the front end, the hosts and the command line
 	$(BIN)/pytest -n 2
 
 fuzz: native ## Feed noise to the front end, the loader and the VM, SECONDS=60 each; bad inputs stay in tests/fuzz/crashes
