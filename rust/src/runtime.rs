@@ -8,6 +8,7 @@ mod background;
 mod builder;
 mod hand_over;
 mod handlers;
+mod options;
 mod testing;
 mod threads;
 
@@ -18,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
 use crate::engine::emits::{Emit, Outlet};
-use crate::engine::{Engine, Shared};
+use crate::engine::{Argument, Engine, Shared};
 use crate::error::{BoxError, Error, RunError};
 use crate::ir::Verified;
 use crate::metrics::{Metrics, Recorder};
@@ -100,7 +101,10 @@ impl Program {
                 let parameters = function
                     .params
                     .iter()
-                    .map(|p| (p.name.clone(), self.0.type_name(p.ty), p.default.is_some()))
+                    .map(|p| {
+                        let has_default = p.default.is_some() || p.computed.is_some();
+                        (p.name.clone(), self.0.type_name(p.ty), has_default)
+                    })
                     .collect();
                 let result = self.0.type_name(function.result);
                 Some(EntryPoint { name: export.name.clone(), parameters, result })
@@ -242,6 +246,14 @@ impl Runtime {
         self.inner.handlers.add(channel, handler)
     }
 
+    /// Calls the handlers that match, as a run does for what it emits: for emits that a host took from a [`Run`] or an [`Observer`].
+    ///
+    /// # Errors
+    /// That of the first handler that fails; later ones are not called.
+    pub fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
+        self.inner.handlers.deliver(emit)
+    }
+
     /// Runs the top-level statements and `main` to their end. Dropping the future cancels the run.
     ///
     /// # Errors
@@ -331,7 +343,7 @@ impl Runtime {
 
 /// What a run executes: functions in order, each with its arguments; the last one's value is the result.
 pub(crate) struct Plan {
-    functions: Vec<(usize, Vec<Value>)>,
+    functions: Vec<(usize, Vec<Argument>)>,
     /// Of this run alone, besides that of the runtime.
     timeout: Option<Duration>,
 }
@@ -352,7 +364,7 @@ impl Plan {
         Ok(Self::of(vec![(function, args.bind(program, name, function)?)]))
     }
 
-    fn of(functions: Vec<(usize, Vec<Value>)>) -> Self {
+    fn of(functions: Vec<(usize, Vec<Argument>)>) -> Self {
         Self { functions, timeout: None }
     }
 
