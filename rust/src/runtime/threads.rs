@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
+use super::responders::Responders;
 use super::{Inner, Observer, Plan};
-use crate::engine::emits::{Emit, Outlet};
+use crate::engine::emits::{Emit, Outlet, next_run_id};
+use crate::engine::requests::{Question, Reply};
 use crate::error::{BoxError, Error, RunError};
 use crate::value::Value;
 
@@ -75,9 +77,9 @@ pub(super) fn observe(
 ) -> Result<Value, Error> {
     // The run and the glance at the host take turns on this one thread, so a cell is enough.
     let observer = std::cell::RefCell::new(observer);
-    let mut outlet = ObserverOutlet { observer: &observer };
+    let mut outlet = ObserverOutlet { observer: &observer, responders: &inner.responders };
     let outcome = block_on(async {
-        let run = inner.execute(plan, None, &mut outlet);
+        let run = inner.execute(plan, next_run_id(), None, &mut outlet);
         tokio::pin!(run);
         let mut glance = tokio::time::interval(GLANCE);
         loop {
@@ -97,6 +99,7 @@ pub(super) fn observe(
 
 struct ObserverOutlet<'a, 'b> {
     observer: &'a std::cell::RefCell<&'b mut dyn Observer>,
+    responders: &'a Responders,
 }
 
 impl Outlet for ObserverOutlet<'_, '_> {
@@ -106,5 +109,9 @@ impl Outlet for ObserverOutlet<'_, '_> {
 
     fn print(&mut self, text: &str) -> Result<(), BoxError> {
         self.observer.borrow_mut().print(text)
+    }
+
+    fn ask(&mut self, question: Question) -> Result<Option<Reply>, BoxError> {
+        self.responders.ask(question, |request| self.observer.borrow_mut().request(request))
     }
 }
