@@ -123,7 +123,7 @@ class Runtime:
         args: list[Any] | dict[str, Any],
         on_emit: Callable[[str, Any, float, str, int, int], None] | None,
         on_print: Callable[[str], None] | None,
-        on_request: Callable[[int, str, Any, str], Any] | None,
+        on_request: Callable[[int, Any, str, str], Any] | None,
     ) -> Any:
         """Runs `main` (None) or an entry point on this thread; callbacks are called on it."""
 
@@ -131,12 +131,12 @@ class Runtime:
         self,
         function: str | None,
         args: list[Any] | dict[str, Any],
-        on_request: Callable[[int, str, Any, str], Any] | None,
+        on_request: Callable[[int, Any, str, str], Any] | None,
     ) -> Run:
         """Starts a run on the runtime's threads. `on_request` is called by `Run.emits` and `Run.result`."""
 
     def on_emit(self, channel: str, token: int) -> None:
-        """Requests on the channel go to `on_request` of their run: token, channel, payload, expected type. It returns the reply."""
+        """Requests on the channel go to `on_request` of their run: token, payload, channel, expected type. It returns the reply."""
 
     def off(self, channel: str) -> None:
         """Requests on exactly this channel are not answered any more."""

@@ -435,9 +435,9 @@ class Runtime:
         ) -> None:
             on_emit(Emit(channel, payload, time, run_id, task_id, sequence))
 
-        def answer(token: int, channel: str, payload: Any, expected: str) -> Any:
+        def answer(token: int, payload: Any, channel: str, expected: str) -> Any:
             if token or on_request is None:
-                return self._answer(token, channel, payload, expected)
+                return self._answer(token, payload)
             return on_request(Request(channel, payload, expected))
 
         native = self._open()._native
@@ -530,7 +530,7 @@ class Runtime:
             text = f"a handler of the channel `{channel}` failed: {type(error).__name__}: {error}"
             self._native.log_error(text)
 
-    def _answer(self, token: int, channel: str, payload: Any, expected: str) -> Any:
+    def _answer(self, token: int, payload: Any, *_: object) -> Any:
         """Called by the native side, for a request that a handler of `on_emit` answers."""
         return self._responders[token](payload)
 

@@ -82,4 +82,4 @@ def _unwrap(m: Machine, result: Value) -> Value:
         return result.inner
     error = a(Struct, a(Err, result).inner)
     kind = "TypeMismatch" if error.fields[1] == "invalid_reply" else "UnwrapErr"
-    panic(kind, display(error))
+    return panic(kind, display(error))

@@ -29,17 +29,16 @@ def _await(body: Body, node: ast.Await, expected: Type | None) -> Type:
     from concerto.check.exprs import infer_operand
 
     checker = body.checker
-    call = asked(body, operand)
-    if call is not None:
-        found = check_ask(body, node, call, expected)
-    else:
-        found = t.resolve(infer_operand(body, operand, expected))
-    if not body.can_await and not checker.is_library:
+    allowed = body.can_await or checker.is_library
+    if not allowed:
         where = "add `async` to the function"
         checker.report("E3033", "`await` needs an `async` function", node, where)
-        return _item(found)
+    call = asked(body, operand)
     if call is not None:
-        return found
+        return check_ask(body, node, call, expected)
+    found = t.resolve(infer_operand(body, operand, expected))
+    if not allowed:
+        return _item(found)
     match found:
         case t.Future(item) | t.Task(item):
             return item

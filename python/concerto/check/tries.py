@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, Raised, TryState
-from concerto.check.emits import as_result, is_ask
 from concerto.check.checked import CatchInfo, CaughtBy, Local, Raise, TryInfo
+from concerto.check.emits import as_result, is_ask
 from concerto.check.traits import implementation
 from concerto.check.types import Type
 from concerto.source import Span

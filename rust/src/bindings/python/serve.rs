@@ -7,7 +7,7 @@ use super::values::{py_to_json, value_to_py};
 use crate::value::from_json;
 use crate::{HostRequest, RequestKind};
 
-/// Answers one by `callback(token, channel, payload, expected)`. An exception is the error of the reply; one that is no `Exception`, such as
+/// Answers one by `callback(token, payload, channel, expected)`. An exception is the error of the reply; one that is no `Exception`, such as
 /// `KeyboardInterrupt`, is the caller's.
 pub(super) fn serve(py: Python<'_>, callback: &Py<PyAny>, request: HostRequest) -> PyResult<()> {
     if request.is_withdrawn() {
@@ -17,7 +17,7 @@ pub(super) fn serve(py: Python<'_>, callback: &Py<PyAny>, request: HostRequest) 
     let replied = value_to_py(py, &request.question.payload)
         .and_then(|payload| {
             let expected = request.question.expected.as_str();
-            callback.call1(py, (request.token, channel.as_str(), payload, expected))
+            callback.call1(py, (request.token, payload, channel.as_str(), expected))
         })
         .and_then(|reply| py_to_json(reply.bind(py), 0));
     match replied {
