@@ -9,8 +9,11 @@ mod builder;
 mod handlers;
 mod responders;
 mod testing;
+#[cfg(test)]
+mod tests;
 mod threads;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -365,7 +368,7 @@ impl Runtime {
         let plan = self.plan(name, &args)?;
         let mut outlet = HandlerOutlet::new(&self.inner);
         let run = self.inner.execute(plan, next_run_id(), None, &mut outlet);
-        Ok(with_io(run).await?)
+        Ok(with_io(pin!(run)).await?)
     }
 
     fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {

@@ -1,7 +1,7 @@
 //! The worker threads that do I/O, and how a caller's thread or task drives a run beside them.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,10 +50,9 @@ pub(crate) fn io_runtime() -> Handle {
 /// else by the I/O threads: a runtime of one thread stands still while its owner does something else.
 ///
 /// Staying in the caller's runtime saves two hand-overs between threads per request, about as much as all else that a call does.
-pub(super) async fn with_io<F: Future>(future: F) -> F::Output {
+pub(super) async fn with_io<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     let is_served = |handle: &Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
     let handle = Handle::try_current().ok().filter(is_served).unwrap_or_else(io_runtime);
-    let mut future = pin!(future);
     poll_fn(|context| {
         let _entered = handle.enter();
         future.as_mut().poll(context)
