@@ -36,7 +36,19 @@ if TYPE_CHECKING:
     )
     from concerto.metrics import CostEstimate, Metrics, TokenUsage
     from concerto.options import RuntimeOptions
-    from concerto.runtime import Emit, EntryPoint, Parameter, Program, Run, Runtime, run_file
+    from concerto.runtime import (
+        Buffered,
+        Channel,
+        Emit,
+        EntryPoint,
+        Parameter,
+        Program,
+        Request,
+        Run,
+        Runtime,
+        buffered,
+        run_file,
+    )
     from concerto.values import Err, Ok, OrderedSet, Record, Variant
 
 __version__ = "0.1.0"
@@ -53,13 +65,17 @@ _HOMES = {
     ),
     "concerto.metrics": ("CostEstimate", "Metrics", "TokenUsage"),
     "concerto.options": ("RuntimeOptions",),
-    "concerto.runtime": ("Emit", "EntryPoint", "Parameter", "Program", "Run", "Runtime", "run_file"),
+    "concerto.runtime": (
+        "Buffered", "Channel", "Emit", "EntryPoint", "Parameter", "Program", "Request", "Run", "Runtime", "buffered", "run_file",
+    ),
     "concerto.values": ("Err", "Ok", "OrderedSet", "Record", "Variant"),
 }  # fmt: skip
 
 __all__ = [
     "AsyncRun",
     "AsyncRuntime",
+    "Buffered",
+    "Channel",
     "CompileError",
     "ConcertoError",
     "ConfigError",
@@ -83,6 +99,7 @@ __all__ = [
     "ProgramError",
     "RateLimitConfig",
     "Record",
+    "Request",
     "RetryConfig",
     "Run",
     "RunCancelled",
@@ -91,6 +108,7 @@ __all__ = [
     "TokenUsage",
     "Variant",
     "VirtualClock",
+    "buffered",
     "check",
     "compile",
     "compile_file",

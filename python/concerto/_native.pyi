@@ -14,6 +14,7 @@ __all__ = [
     "MockServer",
     "Program",
     "Reader",
+    "Request",
     "Run",
     "Runtime",
     "VirtualClock",
@@ -92,6 +93,9 @@ class Program:
     def tests(self) -> list[tuple[str, str, str, int]]:
         """Name, description, file and line of each test."""
 
+    def channels(self) -> list[tuple[str, list[str], list[str]]]:
+        """Name, types of payloads and types of replies of each channel that the program names."""
+
     def schema(self, name: str) -> str | None:
         """The JSON Schema of a schema, as text."""
 
@@ -124,6 +128,8 @@ class Runtime:
         net_allow: list[str] | None = None,
         offline: bool = False,
         http_body_limit: int = 10_485_760,
+        reply_timeout: float | None = None,
+        buffered: tuple[float, int] | None = None,
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""
@@ -136,8 +142,9 @@ class Runtime:
         self,
         function: str | None,
         args: list[Any] | dict[str, Any],
-        on_emit: Callable[[str, Any, float, int], None] | None,
+        on_emit: Callable[[str, Any, float, str, int, int], None] | None,
         on_print: Callable[[str], None] | None,
+        on_request: Callable[[int, Any, str, str], Any] | None,
         timeout: float | None = None,
     ) -> Any:
         """Runs `main` (None) or an entry point on this thread; callbacks are called on it."""
@@ -146,10 +153,27 @@ class Runtime:
         self,
         function: str | None,
         args: list[Any] | dict[str, Any],
-        is_heard: bool = True,
-        timeout: float | None = None,
+        on_request: Callable[[int, Any, str, str], Any] | None,
     ) -> Run:
-        """Starts a run on the runtime's threads; emits of one that is not heard go nowhere."""
+        """Starts a run on the runtime's threads. `on_request` is called by `Run.emits` and `Run.result`."""
+
+    def start_call(
+        self,
+        function: str | None,
+        args: list[Any] | dict[str, Any],
+        is_heard: bool,
+        timeout: float | None,
+    ) -> Run:
+        """The same without metrics of its own, for an event loop; emits of one that is not heard go nowhere."""
+
+    def on_emit(self, channel: str, token: int) -> None:
+        """Requests on the channel go to `on_request` of their run: token, payload, channel, expected type. It returns the reply."""
+
+    def off(self, channel: str) -> None:
+        """Requests on exactly this channel are not answered any more."""
+
+    def log_error(self, message: str) -> None:
+        """Writes to the runtime's log."""
 
     def require_keys(self) -> None:
         """Evaluates the fields of every connection. Raises `ConfigError` for the first that fails."""
@@ -187,14 +211,19 @@ class Run:
     def read(self) -> Reader:
         """As long as the reader lives, emits wait for room in the queue, though somebody waits for the result."""
 
-    def emits(self, timeout: float) -> list[tuple[str, Any, float, int]] | None:
+    def emits(self, timeout: float) -> list[tuple[str, Any, float, str, int, int]] | None:
         """The emits that wait, at most `timeout` seconds later; empty if none came, None if the run is over and all were taken."""
 
-    def emits_now(self, mailbox: Mailbox) -> list[tuple[str, Any, float, int]] | None:
-        """The same without waiting: if there are none, the mailbox gets the run's number when there is something to see."""
+    def events_now(
+        self, mailbox: Mailbox
+    ) -> tuple[list[tuple[str, Any, float, str, int, int]], list[Request]] | None:
+        """Emits that wait, and requests that come after them, without waiting; None if the run is over and all were taken.
 
-    def ended_now(self, mailbox: Mailbox) -> bool:
-        """Whether it has ended; if not, the mailbox gets the run's number when it has."""
+        If there are none, the mailbox gets the run's number when there is something to see.
+        """
+
+    def end_now(self, mailbox: Mailbox) -> list[Request] | None:
+        """The requests that wait; None if the run is over. If it is not, the mailbox gets the run's number when it is, or asks again."""
 
     def result(self, timeout: float | None) -> Any:
         """Waits for the end. Raises `TimeoutError`, or the run's own error."""
@@ -202,6 +231,25 @@ class Run:
     def cancel(self) -> None: ...
     def done(self) -> bool: ...
     def metrics(self) -> Metrics: ...
+
+@final
+class Request:
+    """A request of a run that an event loop answers later, once."""
+
+    @property
+    def token(self) -> int:
+        """What `Runtime.on_emit` was given."""
+
+    @property
+    def payload(self) -> Any: ...
+    def is_withdrawn(self) -> bool:
+        """Whether the program does not wait for the reply any more."""
+
+    def reply(self, value: Any) -> None:
+        """Answers it. Raises `RuntimeError` if it was answered already."""
+
+    def fail(self, error: BaseException) -> None:
+        """Answers it with the text of an exception; raises one that is no `Exception`."""
 
 @final
 class Reader:

@@ -7,15 +7,17 @@ all news that come together; emits cross in batches. Handlers are called in the 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from inspect import isawaitable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 from concerto import _native
-from concerto.runtime import Emit, RunBase, RuntimeBase
+from concerto.options import RuntimeOptions
+from concerto.runtime import Emit, Program, RunBase, RuntimeBase, arguments_of
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -76,31 +78,45 @@ def _this_loop() -> _Loop:
     return found
 
 
-async def _end(run: _native.Run, timeout: float | None = None) -> None:
-    """Waits until a run is over. Raises `TimeoutError` after so many seconds."""
+#: Answers a request of a run, at once or in a task of its own.
+Answer = Callable[[_native.Request], None]
+
+
+async def _end(run: _native.Run, answer: Answer, timeout: float | None = None) -> None:
+    """Waits until a run is over, and answers what it asks. Raises `TimeoutError` after so many seconds."""
     loop, time = _this_loop(), asyncio.get_running_loop().time
     until = None if timeout is None else time() + timeout
-    while not run.ended_now(loop.mailbox):
+    while (requests := run.end_now(loop.mailbox)) is not None:
+        for request in requests:
+            answer(request)
         if until is not None and until <= time():
             raise TimeoutError("the run has not ended in time")
-        await loop.news(run, until)
+        if not requests:
+            await loop.news(run, until)
 
 
-async def _batch(run: _native.Run) -> list[tuple[str, Any, float, int]] | None:
-    """The next emits of a run, at least one; None if it is over."""
+async def _batch(
+    run: _native.Run, answer: Answer
+) -> list[tuple[str, Any, float, str, int, int]] | None:
+    """The next emits of a run, at least one; None if it is over. Answers what it asks meanwhile."""
     loop = _this_loop()
-    while (batch := run.emits_now(loop.mailbox)) is not None:
-        if batch:
-            return batch
-        await loop.news(run)
+    while (news := run.events_now(loop.mailbox)) is not None:
+        emits, requests = news
+        for request in requests:
+            answer(request)
+        if emits:
+            return emits
+        if not requests:
+            await loop.news(run)
     return None
 
 
 class _Emits(AsyncIterator[Emit]):
     """Iterates over the emits of a run; as long as it lives, emits wait for it."""
 
-    def __init__(self, run: _native.Run) -> None:
+    def __init__(self, run: _native.Run, answer: Answer) -> None:
         self._run = run
+        self._answer = answer
         self._reader = run.read()
         self._batch: deque[Emit] = deque()
 
@@ -108,7 +124,7 @@ class _Emits(AsyncIterator[Emit]):
         if not self._batch:
             # A program that is never late would else keep all other tasks of the loop from running.
             await asyncio.sleep(0)
-            batch = await _batch(self._run)
+            batch = await _batch(self._run, self._answer)
             if batch is None:
                 raise StopAsyncIteration
             self._batch.extend(map(Emit._make, batch))
@@ -119,11 +135,15 @@ class AsyncRun(RunBase):
     """One execution in the background: iterate it for the emits, await it for the result.
 
     Leaving an `async with` block cancels it if it has not ended, and so does whoever drops it. It may be awaited more than once, and in any event loop. A task
-    that is cancelled while it waits for the run cancels the run.
+    that is cancelled while it waits for the run cancels the run. What the program asks is answered while somebody iterates or waits.
     """
 
+    def __init__(self, native: _native.Run, answer: Answer) -> None:
+        super().__init__(native)
+        self._answer = answer
+
     def __aiter__(self) -> AsyncIterator[Emit]:
-        return _Emits(self._here())
+        return _Emits(self._here(), self._answer)
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
@@ -134,7 +154,7 @@ class AsyncRun(RunBase):
         Emits that nobody takes meanwhile are kept up to 1,024 and let go beyond. `TimeoutError` after `timeout` seconds leaves the run as it is.
         """
         native = self._here()
-        await _end(native, timeout)
+        await _end(native, self._answer, timeout)
         return native.result(0)
 
     async def __aenter__(self) -> Self:
@@ -142,7 +162,7 @@ class AsyncRun(RunBase):
 
     async def __aexit__(self, *_: object) -> None:
         self.cancel()
-        await _end(self._native)
+        await _end(self._native, self._answer)
 
 
 class AsyncRuntime(RuntimeBase):
@@ -153,6 +173,12 @@ class AsyncRuntime(RuntimeBase):
 
     _takes_coroutines: ClassVar[bool] = True
 
+    def __init__(
+        self, program: Program | str | os.PathLike[str], **options: Unpack[RuntimeOptions]
+    ) -> None:
+        super().__init__(program, **options)
+        self._replying: set[asyncio.Future[None]] = set()
+
     async def run(self) -> Any:
         """Runs the top-level statements and `main` to their end.
 
@@ -161,7 +187,7 @@ class AsyncRuntime(RuntimeBase):
             PanicError: The program panicked.
             ConfigError: A rejected override is still in force.
         """
-        return await self._finish(self._start(None, (), {}, bool(self._handlers)))
+        return await self._call(None, [], None)
 
     async def call(
         self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any
@@ -172,16 +198,23 @@ class AsyncRuntime(RuntimeBase):
 
         Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
         """
-        return await self._finish(self._start(name, args, kwargs, bool(self._handlers), timeout))
+        return await self._call(name, arguments_of(args, kwargs), timeout)
 
     def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> AsyncRun:
-        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `AsyncRun`, not to handlers of `on`."""
-        return AsyncRun(self._start(name, args, kwargs))
+        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `AsyncRun`, not to handlers of `on`; those of `on_emit` answer
+        what it asks.
+        """
+        run = self._open()._native.start(name, arguments_of(args, kwargs), None)
+        self._runs.add(run)
+        return AsyncRun(run, self._reply)
 
     async def close(self) -> None:
         """Ends the use of this runtime: cancels its runs and waits for their end; later calls raise `RuntimeError`. Metrics stay readable."""
         for run in self._close():
-            await _end(run)
+            await _end(run, self._reply)
+        running = asyncio.get_running_loop()
+        for task in [task for task in self._replying if task.get_loop() is running]:
+            task.cancel()  # nobody waits for its reply any more
 
     async def __aenter__(self) -> Self:
         return self
@@ -189,22 +222,51 @@ class AsyncRuntime(RuntimeBase):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _finish(self, run: _native.Run) -> Any:
-        """Calls the handlers of a run's emits, one after another, and gives its result."""
-        if self._handlers:
-            try:
+    async def _call(
+        self, name: str | None, arguments: list[Any] | dict[str, Any], timeout: float | None
+    ) -> Any:
+        """Starts a run, calls the handlers of its emits one after another, and gives its result."""
+        is_heard = bool(self._handlers)
+        run = self._open()._native.start_call(name, arguments, is_heard, timeout)
+        self._runs.add(run)
+        try:
+            if is_heard:
                 await self._hear(run)
-            except BaseException:
-                run.cancel()
-                raise
-        await _end(run)
+            await _end(run, self._reply)
+        except BaseException:
+            run.cancel()
+            raise
         return run.result(0)
 
     async def _hear(self, run: _native.Run) -> None:
         _reader = run.read()
-        while (batch := await _batch(run)) is not None:
+        while (batch := await _batch(run, self._reply)) is not None:
             for channel, payload, *_ in batch:
                 for handler in self._listeners(channel):
-                    outcome = handler(payload)
-                    if isawaitable(outcome):
-                        await outcome
+                    try:
+                        outcome = handler(payload)
+                        if isawaitable(outcome):
+                            await outcome
+                    except Exception as error:
+                        self._failed(channel, error)
+
+    def _reply(self, request: _native.Request) -> None:
+        """Answers a request: at once, or in a task if the handler is a coroutine, so that several are answered at a time."""
+        try:
+            outcome = self._responders[request.token](request.payload)
+        except Exception as error:
+            request.fail(error)
+            return
+        if not isawaitable(outcome):
+            request.reply(outcome)
+            return
+        task = asyncio.ensure_future(_reply_later(request, outcome))
+        self._replying.add(task)  # a loop keeps no more than a weak reference
+        task.add_done_callback(self._replying.discard)
+
+
+async def _reply_later(request: _native.Request, outcome: Awaitable[Any]) -> None:
+    try:
+        request.reply(await outcome)
+    except Exception as error:
+        request.fail(error)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from concerto._native import VirtualClock
     from concerto.connection import ConnectionConfig
+    from concerto.runtime import Buffered
 
 
 class RuntimeOptions(TypedDict, total=False):
@@ -34,5 +35,8 @@ class RuntimeOptions(TypedDict, total=False):
     net_allow: Collection[str] | None
     offline: bool
     http_body_limit: int
+    emit_mode: Literal["immediate"] | Buffered
+    handler_errors: Literal["raise", "log"]
+    reply_timeout: float | None
     prices: Mapping[str, Mapping[str, float]] | None
     connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None

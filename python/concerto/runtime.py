@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Unpack, overload
 
 from concerto import _native
 from concerto.connection import ConnectionConfig, fields_to_json
@@ -21,16 +21,61 @@ from concerto.metrics import Metrics
 from concerto.options import RuntimeOptions
 
 EmitHandler = Callable[[Any], Any]
+ReplyHandler = Callable[[Any], Any]
 H = TypeVar("H", bound=EmitHandler)
+R = TypeVar("R", bound=ReplyHandler)
 
 
 class Emit(NamedTuple):
-    """One value that a program sent: `time` is seconds since the Unix epoch, `sequence` counts from 0 within the run."""
+    """One value that a program sent.
+
+    `time` is seconds since the Unix epoch, `run_id` the `Run.id` of its run, `task_id` the number of its task there (1 for the run's own, 0 for the
+    runtime itself), `sequence` counts from 0 within the run.
+    """
 
     channel: str
     payload: Any
     time: float
+    run_id: str
+    task_id: int
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a program asks with `await emit`; `expected` is the type of the reply, as the language writes it (`Any` takes everything)."""
+
+    channel: str
+    payload: Any
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel that a program names: the types of what it sends there, and of the replies that it expects, as the language writes them.
+
+    Without `replies` nothing is asked there.
+    """
+
+    name: str
+    payloads: tuple[str, ...]
+    replies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """Emits are handed to handlers several at a time, in order: when `size` of them wait, or the first has waited `interval_ms` milliseconds.
+
+    What waits is handed over also before a request and at the end of the run; the program waits while it is.
+    """
+
+    interval_ms: float = 50
+    size: int = 10_000
+
+
+def buffered(interval_ms: float = 50, size: int = 10_000) -> Buffered:
+    """The option `emit_mode` of a `Runtime` that hands emits over several at a time."""
+    return Buffered(interval_ms, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +134,12 @@ class Program:
             EntryPoint(name, tuple(Parameter(*p) for p in parameters), result)
             for name, parameters, result in self._native.entry_points()
         )
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that the program names, by name."""
+        found = self._native.channels()
+        return tuple(Channel(name, tuple(sent), tuple(asked)) for name, sent, asked in found)
 
     @property
     def connections(self) -> tuple[str, ...]:
@@ -156,7 +207,8 @@ class Run(RunBase):
     def result(self, timeout: float | None = None) -> Any:
         """Waits for the end and gives the value, or raises what `Runtime.call` would.
 
-        Emits that nobody takes meanwhile are kept up to 1,024 and let go beyond. `TimeoutError` after `timeout` seconds leaves the run as it is.
+        What the program asks is answered by handlers of `on_emit` meanwhile, on this thread. Emits that nobody takes are kept up to 1,024 and let go
+        beyond. `TimeoutError` after `timeout` seconds leaves the run as it is.
         """
         return self._here().result(timeout)
 
@@ -192,6 +244,9 @@ class RuntimeBase:
         net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
         offline: No network for `std::http`, and models only on this machine.
         http_body_limit: The longest body that `std::http` reads, in bytes.
+        emit_mode: "immediate", or `buffered(interval_ms, size)` to hand emits over several at a time.
+        handler_errors: What an exception of a handler of `on` does: "raise" ends the run, "log" writes it to the log as an error.
+        reply_timeout: Seconds that a program waits for the reply of `await emit`; default: without end.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
@@ -222,15 +277,27 @@ class RuntimeBase:
         net_allow: Collection[str] | None = None,
         offline: bool = False,
         http_body_limit: int = 10_485_760,
+        emit_mode: Literal["immediate"] | Buffered = "immediate",
+        handler_errors: Literal["raise", "log"] = "raise",
+        reply_timeout: float | None = None,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
         if not isinstance(program, Program):
             program = _load(Path(program))
         self.program = program
+        if emit_mode != "immediate" and not isinstance(emit_mode, Buffered):
+            raise ConfigError(f'`emit_mode` is "immediate" or `buffered(..)`, not {emit_mode!r}')
+        if handler_errors not in ("raise", "log"):
+            raise ConfigError(f'`handler_errors` is "raise" or "log", not {handler_errors!r}')
         self._handlers: list[tuple[str, EmitHandler]] = []
         self._heard_by: dict[str, tuple[EmitHandler, ...]] = {}
         self._runs: weakref.WeakSet[_native.Run] = weakref.WeakSet()
+        self._logs_errors = handler_errors == "log"
+        #: Handlers of requests by the number under which the native side knows them, and the numbers by channel.
+        self._responders: dict[int, ReplyHandler] = {}
+        self._tokens: dict[str, int] = {}
+        self._last_token = 0
         self._closed = False
         self._pid = os.getpid()
         self._native = _native.Runtime(
@@ -256,6 +323,8 @@ class RuntimeBase:
             net_allow=None if net_allow is None else list(net_allow),
             offline=offline,
             http_body_limit=http_body_limit,
+            reply_timeout=reply_timeout,
+            buffered=None if emit_mode == "immediate" else (emit_mode.interval_ms, emit_mode.size),
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)
@@ -306,22 +375,42 @@ class RuntimeBase:
 
         `channel` may end in `*`. All that match are called, the most specific first, on the thread or event loop that called `run` or `call`. In a
         `Runtime` the program goes on when they are done, in an `AsyncRuntime` they get the emits of a run in order. An exception of a handler ends
-        the run and is raised there.
+        the run and is raised there, unless `handler_errors` says otherwise.
         """
         if handler is None:
             return lambda function: self.on(channel, function)
-        if inspect.iscoroutinefunction(handler) and not self._takes_coroutines:
-            raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
+        self._check_handler(handler)
         self._handlers.append((channel, handler))
         # Most specific first; sorting is stable, so equal ones keep the order of registration.
         self._handlers.sort(key=lambda entry: (entry[0].endswith("*"), -len(entry[0])))
         self._heard_by.clear()
         return handler
 
+    @overload
+    def on_emit(self, channel: str, handler: R) -> R: ...
+    @overload
+    def on_emit(self, channel: str, handler: None = None) -> Callable[[R], R]: ...
+    def on_emit(self, channel: str, handler: R | None = None) -> R | Callable[[R], R]:
+        """Answers `await emit` on `channel` with what `handler(payload)` returns; without a handler it is a decorator.
+
+        `channel` may end in `*`: the most specific one wins, and a second handler for the same one replaces the first. The handler is called on
+        the thread or event loop that called `run` or `call`, or that waits for a `Run`. Its exception is an `EmitError` in the program and does not end the run.
+        """
+        if handler is None:
+            return lambda function: self.on_emit(channel, function)
+        self._check_handler(handler)
+        self._last_token += 1
+        self._responders[self._last_token] = handler
+        self._tokens[channel] = self._last_token
+        self._native.on_emit(channel, self._last_token)
+        return handler
+
     def off(self, channel: str) -> None:
-        """Removes the handlers that were registered for exactly this `channel`."""
+        """Removes the handlers of `on` and `on_emit` that were registered for exactly this `channel`."""
         self._handlers = [entry for entry in self._handlers if entry[0] != channel]
         self._heard_by.clear()
+        self._native.off(channel)
+        self._responders.pop(self._tokens.pop(channel, 0), None)
 
     def get_metrics(self) -> Metrics:
         """What all runs of this runtime used so far: an immutable snapshot."""
@@ -364,17 +453,16 @@ class RuntimeBase:
             )
         return self
 
-    def _start(
-        self,
-        name: str | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        is_heard: bool = True,
-        timeout: float | None = None,
-    ) -> _native.Run:
-        native = self._open()._native.start(name, _arguments(args, kwargs), is_heard, timeout)
-        self._runs.add(native)
-        return native
+    def _check_handler(self, handler: Callable[..., Any]) -> None:
+        if inspect.iscoroutinefunction(handler) and not self._takes_coroutines:
+            raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
+
+    def _failed(self, channel: str, error: Exception) -> None:
+        """Raises the exception of a handler again, or writes it to the log."""
+        if not self._logs_errors:
+            raise error
+        text = f"a handler of the channel `{channel}` failed: {type(error).__name__}: {error}"
+        self._native.log_error(text)
 
     def _close(self) -> list[_native.Run]:
         """Closes it and cancels what still runs in the background; gives those runs."""
@@ -412,7 +500,7 @@ class Runtime(RuntimeBase):
             PanicError: The program panicked.
             ConfigError: A rejected override is still in force.
         """
-        return self._open()._native.run(None, [], self._dispatcher(), None)
+        return self._run(None, [])
 
     def call(self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Calls a `pub fn` of the program with checked arguments and gives its result.
@@ -421,8 +509,16 @@ class Runtime(RuntimeBase):
 
         Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
         """
-        native, arguments = self._open()._native, _arguments(args, kwargs)
-        return native.run(name, arguments, self._dispatcher(), None, timeout)
+        return self._run(name, arguments_of(args, kwargs), timeout)
+
+    def _run(
+        self,
+        name: str | None,
+        arguments: list[Any] | dict[str, Any],
+        timeout: float | None = None,
+    ) -> Any:
+        native = self._open()._native
+        return native.run(name, arguments, self._dispatcher(), None, self._answer, timeout)
 
     def observe(
         self,
@@ -430,20 +526,41 @@ class Runtime(RuntimeBase):
         arguments: dict[str, Any],
         on_emit: Callable[[Emit], None],
         on_print: Callable[[str], None] | None = None,
+        on_request: Callable[[Request], Any] | None = None,
     ) -> Any:
         """Runs `main` (None) or a `pub fn` and hands every emit, with channel and time, and all printed text to one callback each.
 
-        For hosts that pass everything on, such as the command line; handlers of `on` are not called.
+        For hosts that pass everything on, such as the command line; handlers of `on` are not called, those of `on_emit` are. `on_request` answers
+        what none of them does.
         """
 
-        def forward(channel: str, payload: Any, time: float, sequence: int) -> None:
-            on_emit(Emit(channel, payload, time, sequence))
+        def forward(
+            channel: str, payload: Any, time: float, run_id: str, task_id: int, sequence: int
+        ) -> None:
+            on_emit(Emit(channel, payload, time, run_id, task_id, sequence))
 
-        return self._open()._native.run(name, arguments, forward, on_print)
+        def answer(token: int, payload: Any, channel: str, expected: str) -> Any:
+            if token or on_request is None:
+                return self._answer(token, payload)
+            return on_request(Request(channel, payload, expected))
+
+        native = self._open()._native
+        takes_rest = on_request is not None and "*" not in self._tokens
+        if takes_rest:
+            native.on_emit("*", 0)
+        try:
+            return native.run(name, arguments, forward, on_print, answer)
+        finally:
+            if takes_rest:
+                native.off("*")
 
     def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> Run:
-        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`."""
-        return Run(self._start(name, args, kwargs))
+        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`; those of `on_emit` answer
+        what it asks.
+        """
+        run = self._open()._native.start(name, arguments_of(args, kwargs), self._answer)
+        self._runs.add(run)
+        return Run(run)
 
     def close(self) -> None:
         """Ends the use of this runtime and cancels its runs in the background; later calls raise `RuntimeError`. Metrics stay readable."""
@@ -455,16 +572,23 @@ class Runtime(RuntimeBase):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _dispatcher(self) -> Callable[[str, Any, float, int], None] | None:
+    def _dispatcher(self) -> Callable[[str, Any, float, str, int, int], None] | None:
         if not self._handlers:
             return None
         listeners = self._listeners
 
-        def dispatch(channel: str, payload: Any, _time: float, _sequence: int) -> None:
+        def dispatch(channel: str, payload: Any, *_: object) -> None:
             for handler in listeners(channel):
-                handler(payload)
+                try:
+                    handler(payload)
+                except Exception as error:
+                    self._failed(channel, error)
 
         return dispatch
+
+    def _answer(self, token: int, payload: Any, *_: object) -> Any:
+        """Called by the native side, for a request that a handler of `on_emit` answers."""
+        return self._responders[token](payload)
 
 
 def run_file(path: str | os.PathLike[str], **options: Unpack[RuntimeOptions]) -> Any:
@@ -481,7 +605,7 @@ def _load(path: Path) -> Program:
     return Program.load(path)
 
 
-def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | dict[str, Any]:
+def arguments_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | dict[str, Any]:
     """Positional arguments as a list, or all by name; a mixture is a list that ends in a dictionary of names."""
     if args and kwargs:
         return {"": list(args), **kwargs}

@@ -9,30 +9,40 @@ mod builder;
 mod hand_over;
 mod handlers;
 mod options;
+mod responders;
 mod testing;
+#[cfg(test)]
+mod tests;
 mod threads;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
-use crate::engine::emits::{Emit, Outlet};
+use crate::engine::emits::{Emit, Outlet, next_run_id};
+use crate::engine::requests::HostRequest;
 use crate::engine::{Argument, Engine, Shared};
 use crate::error::{BoxError, Error, RunError};
 use crate::ir::Verified;
+use crate::ir::program::Channel;
+use crate::log::LogLevel;
 use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
 
 pub use args::{Args, IntoArgs};
+#[cfg(feature = "python")]
 pub(crate) use background::Reader;
-pub use background::Run;
+pub use background::{EndOrRequest, Events, Run};
 pub use builder::RuntimeBuilder;
-pub use handlers::{EmitHandler, Subscription};
+pub use handlers::{EmitHandler, HandlerErrors, Subscription};
+pub use responders::RequestHandler;
 pub use testing::{TestCase, TestFailure, TestOptions, TestReport};
 
-use handlers::Handlers;
+use handlers::{HandlerOutlet, Handlers};
+use responders::Responders;
 use threads::with_io;
 
 /// A verified program. Cloning is cheap.
@@ -131,6 +141,12 @@ impl Program {
         self.0.models().iter().map(|m| m.name.clone()).collect()
     }
 
+    /// The channels that the program names, by name (EM-15).
+    #[must_use]
+    pub fn channels(&self) -> &[Channel] {
+        &self.0.document().channels
+    }
+
     /// The JSON Schema of a schema, as text.
     #[must_use]
     pub fn schema(&self, name: &str) -> Option<String> {
@@ -141,6 +157,8 @@ impl Program {
 pub(crate) struct Inner {
     pub(crate) shared: Shared,
     handlers: Handlers,
+    handler_errors: HandlerErrors,
+    responders: Responders,
     execution_timeout: Option<Duration>,
     recorder: Arc<Recorder>,
     overrides: Arc<Overrides>,
@@ -168,6 +186,16 @@ pub trait Observer {
     /// # Errors
     /// As for [`Observer::emit`].
     fn print(&mut self, text: &str) -> Result<(), BoxError>;
+
+    /// Takes a request that the host said, by [`Runtime::on_emit_by_host`], to answer itself: now, or later from any thread. One that is dropped fails in
+    /// the program as `Closed`.
+    ///
+    /// # Errors
+    /// As for [`Observer::emit`].
+    fn request(&mut self, request: HostRequest) -> Result<(), BoxError> {
+        drop(request);
+        Ok(())
+    }
 
     /// Asked about every 50 ms, also while the run waits: an error cancels the run.
     ///
@@ -224,7 +252,7 @@ impl Runtime {
     /// [`Error::Config`] for an unknown name.
     pub fn connection_settings(&self, name: &str) -> Result<serde_json::Value, Error> {
         self.inner.overrides.check_name(name)?;
-        Engine::new(&self.inner.shared, None).settings_of(name).map_err(Error::Settings)
+        Engine::new(&self.inner.shared, 0, None).settings_of(name).map_err(Error::Settings)
     }
 
     /// Restores the program's settings of one connection.
@@ -251,7 +279,36 @@ impl Runtime {
     /// # Errors
     /// That of the first handler that fails; later ones are not called.
     pub fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
-        self.inner.handlers.deliver(emit)
+        self.inner.deliver(emit)
+    }
+
+    /// Answers `await emit` on `channel`, which may end in `*`: the most specific channel wins. A second handler for the same one replaces the first.
+    ///
+    /// What the handler returns is the reply, which is checked against the type that the program expects; its error is an `EmitError` in the
+    /// program, and does not end the run. Several requests may be answered at a time. One that the program withdraws is dropped.
+    ///
+    /// ```
+    /// # fn answer(runtime: &concerto::Runtime) {
+    /// runtime.on_emit("plan:*", |_channel: String, plan: concerto::Value| async move {
+    ///     Ok(concerto::Value::from(format!("{plan} is fine")))
+    /// });
+    /// # }
+    /// ```
+    pub fn on_emit(&self, channel: &str, handler: impl RequestHandler) {
+        self.inner.responders.set(channel, handler);
+    }
+
+    /// The same for a host in another language, which answers itself: the requests go, with this `token`, to the [`Observer`] that drives the run, or
+    /// to its [`Run`].
+    pub fn on_emit_by_host(&self, channel: &str, token: u64) {
+        self.inner.responders.set_host(channel, token);
+    }
+
+    /// Removes what was registered for exactly this `channel` with [`Runtime::on`] and [`Runtime::on_emit`]. Requests that it has not answered fail in
+    /// the program as `Closed`.
+    pub fn off(&self, channel: &str) {
+        self.inner.handlers.remove(channel);
+        self.inner.responders.remove(channel);
     }
 
     /// Runs the top-level statements and `main` to their end. Dropping the future cancels the run.
@@ -282,11 +339,13 @@ impl Runtime {
     /// [`Error::Arguments`], [`Error::Config`].
     #[expect(clippy::needless_pass_by_value, reason = "the same form as `call`")]
     pub fn start(&self, name: Option<&str>, args: Args) -> Result<Run, Error> {
-        self.start_with(name, &args, None, true)
+        let plan = self.plan(name, &args)?;
+        Ok(Run::start(Arc::clone(&self.inner), plan, true, true))
     }
 
-    /// The same with a time limit of its own, and perhaps nobody who hears its emits.
-    pub(crate) fn start_with(
+    /// The same for a call that is awaited at once: with a time limit of its own, without metrics of its own, and perhaps nobody who hears its emits.
+    #[cfg(feature = "python")]
+    pub(crate) fn start_call(
         &self,
         name: Option<&str>,
         args: &Args,
@@ -294,13 +353,18 @@ impl Runtime {
         is_heard: bool,
     ) -> Result<Run, Error> {
         let plan = self.plan(name, args)?.within(timeout);
-        Ok(Run::start(Arc::clone(&self.inner), plan, is_heard))
+        Ok(Run::start(Arc::clone(&self.inner), plan, false, is_heard))
     }
 
     /// The same operations for hosts without an async runtime.
     #[must_use]
     pub fn blocking(&self) -> Blocking<'_> {
         Blocking { runtime: self }
+    }
+
+    /// Writes an error to the log of the runtime, for a host whose own code has failed.
+    pub fn log_error(&self, message: &str) {
+        self.inner.shared.client.log().write(LogLevel::Error, || message.to_owned());
     }
 
     /// What all runs of this runtime used so far.
@@ -330,9 +394,9 @@ impl Runtime {
 
     async fn entry(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
         let plan = self.plan(name, &args)?;
-        let mut outlet = self.inner.handlers.outlet();
-        let run = self.inner.execute(plan, None, &mut outlet);
-        Ok(with_io(run).await?)
+        let mut outlet = HandlerOutlet::new(&self.inner);
+        let run = self.inner.execute(plan, next_run_id(), None, &mut outlet);
+        Ok(with_io(pin!(run)).await?)
     }
 
     fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {
@@ -377,12 +441,27 @@ impl Inner {
     pub(crate) async fn execute<O: Outlet>(
         &self,
         plan: Plan,
+        id: u64,
         recorder: Option<Arc<Recorder>>,
+        outlet: &mut O,
+    ) -> Result<Value, RunError> {
+        let mut engine = Engine::new(&self.shared, id, recorder);
+        let outcome = self.limited(&mut engine, plan, outlet).await;
+        if matches!(outcome, Err(RunError::Handler(_))) {
+            return outcome;
+        }
+        engine.flush(outlet).await?;
+        outcome
+    }
+
+    async fn limited<O: Outlet>(
+        &self,
+        engine: &mut Engine<'_>,
+        plan: Plan,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         // Boxed, because each future around it would else hold it twice: as what it was given, and as what it waits for.
         let work = Box::pin(async {
-            let mut engine = Engine::new(&self.shared, recorder);
             match engine.run_all(plan.functions, outlet).await? {
                 Value::Ok(inner) => Ok((**inner).clone()),
                 Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
@@ -455,6 +534,6 @@ impl Blocking<'_> {
     /// # Errors
     /// [`Error::Settings`] for the first that fails.
     pub fn require_keys(&self) -> Result<(), Error> {
-        Engine::new(&self.runtime.inner.shared, None).require_settings().map_err(Error::Settings)
+        Engine::new(&self.runtime.inner.shared, 0, None).require_settings().map_err(Error::Settings)
     }
 }

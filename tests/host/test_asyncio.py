@@ -377,6 +377,77 @@ def test_what_is_left_after_fork_says_so(rt: concerto.AsyncRuntime) -> None:
     run.cancel()
 
 
+ASKING = """
+pub async fn ask(payload: Any) -> Any { await emit("ask", payload) }
+pub async fn several() -> Array<Any> {
+    parallel(max: 10) for n in 0..10 { await emit("double", n) }
+}
+"""
+
+
+def test_requests_are_answered_by_functions_and_coroutines_several_at_a_time() -> None:
+    rt = concerto.AsyncRuntime(concerto.compile(ASKING))
+    waiting: list[int] = []
+
+    @rt.on_emit("double")
+    async def double(number: int) -> int:
+        waiting.append(number)
+        while len(waiting) < 10:  # it goes on when all are asked
+            await asyncio.sleep(0.001)
+        return 2 * number
+
+    @rt.on_emit("ask")
+    def plain(payload: object) -> object:
+        if payload == "fail":
+            raise LookupError("not here")
+        return {"got": payload}
+
+    async def work() -> None:
+        assert await rt.call("several") == [2 * n for n in range(10)]
+        assert await rt.call("ask", 3) == {"got": 3}
+        with pytest.raises(concerto.ProgramError, match="not here") as failed:
+            await rt.call("ask", "fail")
+        assert (failed.value.value.kind, failed.value.value.channel) == ("handler", "ask")
+        async with rt.start("ask", 4) as run:
+            assert [emit.payload async for emit in run] == [4]
+            assert await run == {"got": 4}
+        assert await rt.start("ask", 5) == {"got": 5}
+        rt.off("ask")
+        with pytest.raises(concerto.ProgramError) as failed:
+            await rt.call("ask", 6)
+        assert failed.value.value.kind == "no_listener"
+
+        @rt.on_emit("ask")
+        async def never(_: object) -> None:
+            await asyncio.get_running_loop().create_future()
+
+        run = rt.start("ask", 7)
+        with pytest.raises(TimeoutError):
+            await run.result(timeout=0.01)
+        await rt.close()
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(work())
+
+
+def test_failures_of_handlers_may_go_to_the_log(
+    program: concerto.Program, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rt = concerto.AsyncRuntime(program, handler_errors="log")
+
+    @rt.on("number")
+    async def fail(number: int) -> None:
+        raise LookupError(f"no {number}")
+
+    assert go(rt.call("numbers", 2)) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split("failed: ")[1] for line in lines] == [
+        "LookupError: no 0",
+        "LookupError: no 1",
+    ]
+
+
 async def anyio_work(rt: concerto.AsyncRuntime, server: concerto.MockServer) -> None:
     anyio = pytest.importorskip("anyio")
     found: list[object] = []

@@ -59,9 +59,9 @@ MAY_USE = {
     "text": set(),
     "connection": set(),
     "metrics": {"_native", "diagnostics"},
-    "options": {"_native", "connection"},
+    "options": {"_native", "connection", "runtime"},  # for types alone
     "runtime": {"_native", "connection", "errors", "metrics", "options", "compiler"},
-    "aio": {"_native", "runtime"},
+    "aio": {"_native", "options", "runtime"},
     "local": set(),
 }
 

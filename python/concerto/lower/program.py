@@ -361,6 +361,11 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         }
         for m in checked.models.values()
     ]
+    if checked.channels:
+        program.channels = [
+            {"name": name, "payloads": payloads, "replies": replies}
+            for name, payloads, replies in checked.channels
+        ]
     if checked.stores:
         program.stores = [_store(tables, store) for store in checked.stores.values()]
     program.constants = tables.constant_list()

@@ -2,16 +2,18 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
+pub use super::hand_over::{EndOrRequest, Events};
 use super::hand_over::{HandOver, Outcome};
+use super::responders::Responders;
 use super::threads::io_runtime;
 use super::{Inner, Plan};
-use crate::engine::emits::{Emit, Outlet};
+use crate::engine::emits::{Emit, Outlet, next_run_id};
+use crate::engine::requests::{Question, Reply};
 use crate::error::{BoxError, RunError};
 use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
@@ -32,6 +34,7 @@ pub struct Run {
 /// The run's end of the queue.
 struct Queue {
     hand_over: Arc<HandOver>,
+    responders: Responders,
     is_heard: bool,
 }
 
@@ -47,6 +50,13 @@ impl Outlet for Queue {
         use std::io::Write;
         Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
     }
+
+    fn ask(&mut self, question: Question) -> Result<Option<Reply>, BoxError> {
+        self.responders.ask(question, |request| {
+            self.hand_over.ask(request);
+            Ok(())
+        })
+    }
 }
 
 impl Drop for Queue {
@@ -57,8 +67,10 @@ impl Drop for Queue {
 }
 
 /// As long as it lives, somebody reads the emits of a run: they wait for room instead of being let go.
+#[cfg(feature = "python")]
 pub(crate) struct Reader(Arc<HandOver>);
 
+#[cfg(feature = "python")]
 impl Drop for Reader {
     fn drop(&mut self) {
         self.0.count_reader(false);
@@ -66,24 +78,20 @@ impl Drop for Reader {
 }
 
 impl Run {
-    /// Starts it; without a host that hears them, its emits go nowhere.
-    pub(super) fn start(inner: Arc<Inner>, plan: Plan, is_heard: bool) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+    /// Starts it. `own` says whether its usage is also counted by itself; without a host that hears them, its emits go nowhere.
+    pub(super) fn start(inner: Arc<Inner>, plan: Plan, own: bool, is_heard: bool) -> Self {
+        let id = next_run_id();
         let hand_over = HandOver::new(QUEUE);
-        let recorder = inner.recorder.for_run();
-        let counted = Arc::clone(&recorder);
-        let mut queue = Queue { hand_over: Arc::clone(&hand_over), is_heard };
+        let counted = own.then(|| inner.recorder.for_run());
+        let recorder = counted.clone().unwrap_or_else(|| Arc::clone(&inner.recorder));
+        let responders = inner.responders.clone();
+        let mut queue = Queue { hand_over: Arc::clone(&hand_over), responders, is_heard };
         let task = io_runtime().spawn(async move {
-            let outcome = inner.execute(plan, Some(counted), &mut queue).await;
+            let outcome = inner.execute(plan, id, counted, &mut queue).await;
             queue.hand_over.end(outcome);
         });
-        Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            hand_over,
-            task: task.abort_handle(),
-            recorder,
-            process: std::process::id(),
-        }
+        let (task, process) = (task.abort_handle(), std::process::id());
+        Self { id, hand_over, task, recorder, process }
     }
 
     /// Unique within the process.
@@ -99,24 +107,39 @@ impl Run {
         poll_fn(|context| self.poll_emits(context, limit)).await
     }
 
+    /// The same with the requests that the host answers itself.
+    pub async fn events(&self, limit: usize) -> Option<Events> {
+        poll_fn(|context| self.poll_events(context, limit)).await
+    }
+
+    /// Waits for the end of the run, or for a request that the host answers itself.
+    pub async fn end_or_request(&self) -> EndOrRequest {
+        poll_fn(|context| self.poll_end_or_request(context)).await
+    }
+
     /// Waits for the end. A cancelled run ends with [`RunError::Cancelled`].
     pub async fn outcome(&self) -> Arc<Result<Value, RunError>> {
         poll_fn(|context| self.poll_outcome(context)).await
     }
 
-    pub(crate) fn poll_emits(
-        &self,
-        context: &Context<'_>,
-        limit: usize,
-    ) -> Poll<Option<Vec<Emit>>> {
+    fn poll_emits(&self, context: &Context<'_>, limit: usize) -> Poll<Option<Vec<Emit>>> {
         self.hand_over.poll_emits(context, limit)
     }
 
-    pub(crate) fn poll_outcome(&self, context: &Context<'_>) -> Poll<Outcome> {
+    fn poll_outcome(&self, context: &Context<'_>) -> Poll<Outcome> {
         self.hand_over.poll_outcome(context)
     }
 
+    pub(crate) fn poll_events(&self, context: &Context<'_>, limit: usize) -> Poll<Option<Events>> {
+        self.hand_over.poll_events(context, limit)
+    }
+
+    pub(crate) fn poll_end_or_request(&self, context: &Context<'_>) -> Poll<EndOrRequest> {
+        self.hand_over.poll_end_or_request(context)
+    }
+
     /// Lets the run know that somebody reads its emits.
+    #[cfg(feature = "python")]
     pub(crate) fn read(&self) -> Reader {
         self.hand_over.count_reader(true);
         Reader(Arc::clone(&self.hand_over))
@@ -127,6 +150,20 @@ impl Run {
     pub fn emits_blocking(&self, limit: usize, timeout: Duration) -> Option<Vec<Emit>> {
         let waiting = async { tokio::time::timeout(timeout, self.emits(limit)).await };
         io_runtime().block_on(waiting).unwrap_or(Some(Vec::new()))
+    }
+
+    /// The same as [`Run::events`] on a thread without an async runtime; empty after `timeout`.
+    #[must_use]
+    pub fn events_blocking(&self, limit: usize, timeout: Duration) -> Option<Events> {
+        let waiting = async { tokio::time::timeout(timeout, self.events(limit)).await };
+        io_runtime().block_on(waiting).unwrap_or(Some(Events::default()))
+    }
+
+    /// The same as [`Run::end_or_request`] on a thread without an async runtime; `None` after `timeout`.
+    #[must_use]
+    pub fn end_or_request_blocking(&self, timeout: Duration) -> Option<EndOrRequest> {
+        let waiting = async { tokio::time::timeout(timeout, self.end_or_request()).await };
+        io_runtime().block_on(waiting).ok()
     }
 
     /// The same as [`Run::outcome`] on a thread without an async runtime; `None` after `timeout`.

@@ -9,6 +9,7 @@ mod mock;
 mod program;
 mod run;
 mod runtime;
+mod serve;
 mod testing;
 mod values;
 
@@ -79,6 +80,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<run::Run>()?;
     module.add_class::<run::Reader>()?;
     module.add_class::<mailbox::Mailbox>()?;
+    module.add_class::<serve::Request>()?;
     module.add_class::<metrics::Metrics>()?;
     #[cfg(feature = "mock")]
     module.add_class::<mock::MockServer>()?;
