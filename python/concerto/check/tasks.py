@@ -36,6 +36,7 @@ def _await(body: Body, node: ast.Await, expected: Type | None) -> Type:
     call = asked(body, operand)
     if call is not None:
         return check_ask(body, node, call, expected)
+    body.awaited.add(id(operand))
     found = t.resolve(infer_operand(body, operand, expected))
     if not allowed:
         return _item(found)

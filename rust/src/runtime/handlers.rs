@@ -103,6 +103,22 @@ pub(super) fn breadth(pattern: &str) -> (bool, std::cmp::Reverse<usize>) {
     (pattern.ends_with('*'), std::cmp::Reverse(pattern.len()))
 }
 
+impl Inner {
+    /// Calls the handlers that match.
+    pub(super) fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
+        for handler in self.handlers.matching(&emit.channel) {
+            let Err(error) = handler.emit(emit) else { continue };
+            if self.handler_errors == HandlerErrors::Raise {
+                return Err(error);
+            }
+            self.shared.client.log().write(LogLevel::Error, || {
+                format!("a handler of the channel `{}` failed: {error}", emit.channel)
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Hands emits and requests to the handlers of a runtime, and printed text to standard output.
 pub(super) struct HandlerOutlet<'a>(&'a Inner);
 
@@ -114,17 +130,7 @@ impl<'a> HandlerOutlet<'a> {
 
 impl Outlet for HandlerOutlet<'_> {
     async fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
-        let Self(inner) = self;
-        for handler in inner.handlers.matching(&emit.channel) {
-            let Err(error) = handler.emit(&emit) else { continue };
-            if inner.handler_errors == HandlerErrors::Raise {
-                return Err(error);
-            }
-            inner.shared.client.log().write(LogLevel::Error, || {
-                format!("a handler of the channel `{}` failed: {error}", emit.channel)
-            });
-        }
-        Ok(())
+        self.0.deliver(&emit)
     }
 
     fn ask(&mut self, question: Question) -> Result<Option<Reply>, BoxError> {
