@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,8 @@ class Compiled:
     diagnostics: tuple[tuple[str, str, str, str, str, str, str], ...]
     #: The files of modules that were read.
     files: tuple[str, ...] = ()
+    #: Whether nothing was compiled.
+    is_cached: bool = field(default=False, compare=False)
 
     @property
     def has_errors(self) -> bool:
@@ -57,7 +59,7 @@ class Compiled:
     def also(self, other: Compiled) -> Compiled:
         """With the diagnostics of another compilation before its own; no IR if one of them is an error."""
         rows = tuple(dict.fromkeys((*other.diagnostics, *self.diagnostics)))
-        return Compiled(None if other.has_errors else self.ir, rows, self.files)
+        return replace(self, ir=None if other.has_errors else self.ir, diagnostics=rows)
 
     def linted(self, levels: Mapping[str, str]) -> Compiled:
         """With the warnings at their levels: `allow` hides one, `deny` keeps the program from running. Some are off unless asked for."""
@@ -68,7 +70,7 @@ class Compiled:
             denied = denied or level == "deny"
             if level != "allow":
                 rows.append(row)
-        return Compiled(None if denied else self.ir, tuple(rows), self.files)
+        return replace(self, ir=None if denied else self.ir, diagnostics=tuple(rows))
 
     def render(self, form: str, *, color: bool = False, warnings: bool = True) -> str:
         """The diagnostics as text."""
@@ -180,7 +182,7 @@ def _read(entry: Path, folder: Folder) -> Compiled | None:
             return None
         ir = None if data["ir"] is None else data["ir"].encode("utf-8")
         rows = tuple(tuple(row) for row in data["diagnostics"])
-        return Compiled(ir, rows, tuple(folder.files()))
+        return Compiled(ir, rows, tuple(folder.files()), is_cached=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: compile
 
