@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -155,24 +155,23 @@ def _entry(
 @cache
 def _compiler_state() -> str:
     """Changes with every file of the compiler, so that a developer's change is seen at once."""
-    root = Path(__file__).parent
-    folders = (
-        "",
-        "check",
-        "diagnostics",
-        "lower",
-        "project",
-        "syntax",
-        "syntax/ast",
-        "syntax/grammar",
+    return str(
+        sorted((path, e.stat().st_mtime_ns, e.stat().st_size) for path, e in compiler_files())
     )
-    entries = [
-        e
-        for f in folders
-        for e in os.scandir(root / f)
-        if e.name.endswith((".py", ".json", ".conc"))
-    ]
-    return str(sorted((e.path, e.stat().st_mtime_ns, e.stat().st_size) for e in entries))
+
+
+def compiler_files() -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files that an outcome may depend on, with their paths in the package."""
+    root = Path(__file__).parent
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        for entry in os.scandir(root / folder):
+            path = f"{folder}/{entry.name}".removeprefix("/")
+            if entry.name.endswith((".py", ".json", ".conc", ".so", ".pyd")):
+                yield path, entry
+            elif path not in ("cli", "diagnostics/pages") and entry.is_dir():
+                folders.append(path)
 
 
 def _read(entry: Path, folder: Folder) -> Compiled | None:
@@ -197,8 +196,13 @@ def _write(entry: Path, compiled: Compiled, folder: Folder) -> None:
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=entry.parent, suffix=".tmp", delete=False
     ) as file:
-        file.write(text)
-    Path(file.name).replace(entry)
+        try:
+            file.write(text)
+            file.flush()
+            os.replace(file.name, entry)
+        except OSError:  # the disk is full
+            os.unlink(file.name)
+            raise
     entries = sorted(entry.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)
     for old in entries[:-MAX_ENTRIES]:
         old.unlink(missing_ok=True)

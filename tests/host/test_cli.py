@@ -296,6 +296,26 @@ def test_the_cache_is_used_and_never_stale(folder: Path) -> None:
     assert run("check", "main.conc", cwd=folder, CONCERTO_CACHE="on").returncode == 0
 
 
+def test_a_program_from_the_cache_needs_no_compiler(folder: Path) -> None:
+    assert run("run", "--mock", cwd=folder, CONCERTO_CACHE="on").returncode == 0
+    script = (
+        "import sys\n"
+        "from concerto.__main__ import main\n"
+        "assert main(['run', '--mock']) == 0\n"
+        "heavy = [m for m in sys.modules if m.startswith(('sly', 'concerto.syntax', 'concerto.check.checker'))]\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env={**os.environ, "CONCERTO_CACHE": "on"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_programs_of_several_files_are_checked_as_a_whole(tmp_path: Path) -> None:
     files = {
         "Concerto.toml": '[project]\nname = "p"\nversion = "0.1.0"\nentry = "src/main.conc"\n',
