@@ -274,14 +274,6 @@ impl Runtime {
         self.inner.handlers.add(channel, handler)
     }
 
-    /// Calls the handlers that match, as a run does for what it emits: for emits that a host took from a [`Run`] or an [`Observer`].
-    ///
-    /// # Errors
-    /// That of the first handler that fails; later ones are not called.
-    pub fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
-        self.inner.deliver(emit)
-    }
-
     /// Answers `await emit` on `channel`, which may end in `*`: the most specific channel wins. A second handler for the same one replaces the first.
     ///
     /// What the handler returns is the reply, which is checked against the type that the program expects; its error is an `EmitError` in the
@@ -309,6 +301,14 @@ impl Runtime {
     pub fn off(&self, channel: &str) {
         self.inner.handlers.remove(channel);
         self.inner.responders.remove(channel);
+    }
+
+    /// Calls the handlers that match, as a run does for what it emits: for emits that a host took from a [`Run`] or an [`Observer`].
+    ///
+    /// # Errors
+    /// That of the first handler that fails; later ones are not called.
+    pub fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
+        self.inner.deliver(emit)
     }
 
     /// Runs the top-level statements and `main` to their end. Dropping the future cancels the run.

@@ -119,6 +119,22 @@ pub(super) fn breadth(pattern: &str) -> (bool, std::cmp::Reverse<usize>) {
     (pattern.ends_with('*'), std::cmp::Reverse(pattern.len()))
 }
 
+impl Inner {
+    /// Calls the handlers that match.
+    pub(super) fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
+        for handler in self.handlers.matching(&emit.channel) {
+            let Err(error) = handler.emit(emit) else { continue };
+            if self.handler_errors == HandlerErrors::Raise {
+                return Err(error);
+            }
+            self.shared.client.log().write(LogLevel::Error, || {
+                format!("a handler of the channel `{}` failed: {error}", emit.channel)
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Hands emits and requests to the handlers of a runtime, and printed text to standard output.
 pub(super) struct HandlerOutlet<'a>(&'a Inner);
 

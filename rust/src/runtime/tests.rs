@@ -27,15 +27,10 @@ async fn ask(runtime: &Runtime, channel: &str, payload: i64) -> serde_json::Valu
 }
 
 /// The handler of a closure that is told of nothing but the payload.
-fn doubling(
-    _channel: String,
-    payload: Value,
-) -> impl Future<Output = Result<Value, BoxError>> + Send {
-    async move {
-        let Value::Int(number) = payload else { return Err("no number".into()) };
-        tokio::task::yield_now().await;
-        Ok(Value::Int(2 * number))
-    }
+async fn doubling(_channel: String, payload: Value) -> Result<Value, BoxError> {
+    let Value::Int(number) = payload else { return Err("no number".into()) };
+    tokio::task::yield_now().await;
+    Ok(Value::Int(2 * number))
 }
 
 // EM-11: the most specific handler answers, and a second one replaces the first.
