@@ -241,13 +241,17 @@ class AsyncRuntime(RuntimeBase):
     async def _hear(self, run: _native.Run) -> None:
         _reader = run.read()
         while (batch := await _batch(run, self._reply)) is not None:
-            for channel, payload, *_ in batch:
+            for channel, payload, _time, run_id, _task, sequence in batch:
                 for handler in self._listeners(channel):
                     try:
                         outcome = handler(payload)
                         if isawaitable(outcome):
                             await outcome
                     except Exception as error:
+                        if not self._logs_errors:
+                            error.add_note(
+                                f"raised by a handler of emit {sequence} of the Concerto program's {run_id}, on `{channel}`"
+                            )
                         self._failed(channel, error)
 
     def _reply(self, request: _native.Request) -> None:

@@ -447,7 +447,7 @@ impl Inner {
     ) -> Result<Value, RunError> {
         let mut engine = Engine::new(&self.shared, id, recorder);
         let outcome = self.limited(&mut engine, plan, outlet).await;
-        if matches!(outcome, Err(RunError::Handler(_))) {
+        if matches!(outcome, Err(RunError::Handler { .. })) {
             return outcome;
         }
         engine.flush(outlet).await?;

@@ -8,11 +8,13 @@ import contextvars
 import gc
 import json
 import os
+import sys
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import Any
 
+import anyio
 import concerto
 import pytest
 from concerto import aio, errors
@@ -449,7 +451,6 @@ def test_failures_of_handlers_may_go_to_the_log(
 
 
 async def anyio_work(rt: concerto.AsyncRuntime, server: concerto.MockServer) -> None:
-    anyio = pytest.importorskip("anyio")
     found: list[object] = []
 
     async def add() -> None:
@@ -484,3 +485,21 @@ def test_a_generator_of_emits_that_is_closed_early_cancels_the_run(
         return [line async for line in lines(rt)]
 
     assert go(work()) == ["data: 0\n\n", "data: 1\n\n", "data: None\n\n"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not made for Windows")
+def test_uvloop(rt: concerto.AsyncRuntime, server: concerto.MockServer) -> None:
+    import uvloop
+
+    async def work() -> None:
+        assert type(asyncio.get_running_loop()).__module__ == "uvloop"
+        assert await asyncio.gather(*[rt.call("add", n) for n in range(100)]) == [*range(1, 101)]
+        assert await rt.call("ask", "hello") == "Hello."
+        assert len([emit async for emit in rt.start("numbers", 3000)]) == 3001
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await rt.call("ask", "stall")
+
+    for _ in range(3):
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work())

@@ -139,7 +139,8 @@ impl HandOver {
     /// What waits: at most `limit` emits, or else requests, in the order in which the program sent them. `None` if the run is over and all was taken.
     pub(super) fn poll_events(&self, context: &Context<'_>, limit: usize) -> Poll<Option<Events>> {
         let mut state = self.locked();
-        let ahead = state.requests.front().map_or(u64::MAX, |(sent, _)| sent.saturating_sub(state.taken));
+        let ahead =
+            state.requests.front().map_or(u64::MAX, |(sent, _)| sent.saturating_sub(state.taken));
         let count = state.emits.len().min(limit).min(usize::try_from(ahead).unwrap_or(usize::MAX));
         let emits: Vec<Emit> = state.emits.drain(..count).collect();
         state.taken += count as u64;

@@ -90,22 +90,6 @@ impl Handlers {
     }
 }
 
-impl Inner {
-    /// Calls the handlers that match. The error of one ends the run, or goes to the log, as the host has said.
-    pub(super) fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
-        for handler in self.handlers.matching(&emit.channel) {
-            let Err(error) = handler.emit(emit) else { continue };
-            if self.handler_errors == HandlerErrors::Raise {
-                return Err(error);
-            }
-            self.shared.client.log().write(LogLevel::Error, || {
-                format!("a handler of the channel `{}` failed: {error}", emit.channel)
-            });
-        }
-        Ok(())
-    }
-}
-
 /// Whether a pattern, which may end in `*`, is for a channel.
 pub(super) fn matches(pattern: &str, channel: &str) -> bool {
     match pattern.strip_suffix('*') {

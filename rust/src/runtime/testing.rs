@@ -190,11 +190,11 @@ fn outcome(
         Err(other) => return Err(other),
     };
     Ok(Err(match error {
-        RunError::Handler(cause) if cause.is::<TimedOut>() => {
+        RunError::Handler { cause, .. } if cause.is::<TimedOut>() => {
             let limit = timeout.as_secs_f64();
             without_place(format!("the test has not ended after {limit} s"))
         }
-        RunError::Handler(_) | RunError::Cancelled | RunError::Internal { .. } => {
+        RunError::Handler { .. } | RunError::Cancelled | RunError::Internal { .. } => {
             return Err(error.into());
         }
         RunError::Panic { kind, message, trace } if kind == "Assertion" => {

@@ -151,7 +151,7 @@ pub(super) fn observe(
                 biased;
                 _ = glance.tick() => {
                     if let Err(error) = observer.borrow_mut().interrupted() {
-                        return Err(RunError::Handler(error));
+                        return Err(RunError::handler(error));
                     }
                 }
                 outcome = &mut run => return outcome,

@@ -99,7 +99,7 @@ impl From<&RunError> for concerto_error {
             RunError::Program { .. } => CONCERTO_PROGRAM,
             RunError::Llm { .. } => CONCERTO_LLM,
             RunError::Panic { .. } => CONCERTO_PANIC,
-            RunError::Handler(cause) => match cause.downcast_ref::<Stop>() {
+            RunError::Handler { cause, .. } => match cause.downcast_ref::<Stop>() {
                 Some(Stop::Cancelled) => return Stop::Cancelled.into(),
                 Some(Stop::Busy) => return Stop::Busy.into(),
                 None => CONCERTO_HANDLER,
