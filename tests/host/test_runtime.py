@@ -310,7 +310,7 @@ def test_a_handler_that_raises_ends_the_run_with_its_exception(program: concerto
     with pytest.raises(LookupError, match="enough") as raised:
         rt.call("streamed", "hello")
     assert raised.value.__notes__ == [
-        "raised by a handler of what a Concerto program sent at\n  streamed <text>:9:51"
+        "raised by a handler of what a Concerto program sent at\n  streamed <text>:9:59"
     ]
     rt.off("*")
     assert rt.call("streamed", "hello") == "[mock response to: hello]"
