@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 #: Channels on which the runtime tells what it does.
 _EVENTS = ("pipeline:", "task:", "listen:", "audit:")
 
+#: Options that the language's tool chain foresees and this release does not have.
+_LATER = {
+    "--record": "traffic of providers is not recorded; `--log-level trace` shows it",
+    "--replay": "traffic of providers is not replayed; `--mock FILE` answers by rules",
+    "--trace": "spans are not exported; `--metrics json` and `--events` tell what ran",
+}
 #: The level of the logs for each number of `-v`.
 _VERBOSE = (None, "info", "debug", "trace")
 
@@ -72,6 +78,9 @@ def main(args: list[str]) -> int:
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
+    for name in (arg.partition("=")[0] for arg in args):
+        if name in _LATER:
+            raise Exit(USAGE, f"error: this release does not have `{name}`: {_LATER[name]}")
     parser = command_parser("run")
     parser.add_argument(
         "file",
