@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concerto.project.manifest import Project
 
 #: Channels on which the runtime tells what it does.
-_EVENTS = ("pipeline:", "task:", "listen:", "audit:")
+_EVENTS = ("pipeline:", "task:", "listen:")
 
 #: Options that the language's tool chain foresees and this release does not have.
 _LATER = {
@@ -63,6 +63,7 @@ def main(args: list[str]) -> int:
             program_log_level=options.log_level or "info",
             args=args[at + 1 :],
             seed=options.seed,
+            audit=options.audit,
             **_permissions(options, project),
         )
         overrides.apply(runtime, options.override, env)
@@ -101,6 +102,11 @@ def _parse(args: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--events", action="store_true", help="show what the runtime tells of pipelines and tasks"
+    )
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="show which files, variables and servers the program reaches, before it does",
     )
     overrides.add_option(parser)
     parser.add_argument(
@@ -182,8 +188,10 @@ def _seed(text: str) -> int:
 
 
 def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str, Any]) -> int:
+    hidden = () if options.events else _EVENTS
+
     def on_emit(emit: Emit) -> None:
-        if emit.channel.startswith(_EVENTS) and not options.events:
+        if emit.channel.startswith(hidden):
             return
         if options.emit == "text":
             line = f"[emit:{emit.channel}] {display(emit.payload)}"

@@ -5,6 +5,7 @@
 
 mod answers;
 mod asked;
+mod audit;
 mod cached;
 pub mod emits;
 mod evaluated;
@@ -83,6 +84,8 @@ pub struct Shared {
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
+    /// Whether runs tell of files, variables and requests on channels `audit:*`.
+    pub audit: bool,
     /// The test that this runtime is for.
     pub test: Option<Arc<Test>>,
     /// Active calls before StackOverflow.

@@ -38,6 +38,7 @@ pub struct RuntimeBuilder {
     http_body_limit: usize,
     args: Vec<String>,
     seed: Option<u64>,
+    audit: bool,
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
@@ -64,6 +65,7 @@ impl RuntimeBuilder {
             http_body_limit: 10 << 20,
             args: Vec::new(),
             seed: None,
+            audit: false,
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
@@ -129,6 +131,13 @@ impl RuntimeBuilder {
     /// The longest body that `std::http` reads, in bytes; 10 MiB by default.
     pub fn http_body_limit(mut self, bytes: usize) -> Self {
         self.http_body_limit = bytes;
+        self
+    }
+
+    /// Runs tell of what they reach before they do: emits on `audit:file_access`, `audit:env_access` and `audit:http`, without contents, values, headers and
+    /// what is secret in a URL. Default: no.
+    pub fn audit(mut self, audit: bool) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -273,6 +282,7 @@ impl RuntimeBuilder {
             args: self.args,
             program_log,
             seed: self.seed,
+            audit: self.audit,
             mock: self.mock,
             test: self.test,
             max_call_depth: self.max_call_depth,
