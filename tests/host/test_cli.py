@@ -16,6 +16,7 @@ import concerto
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import wait_for
 
 PROGRAM = """connect c { base_url: env("URL"), default_model: "m" }
 model M { provider: c }
@@ -380,6 +381,7 @@ def test_interrupting_a_run_cancels_it(folder: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("[emit:list]")
         assert process.stdout.readline() == "hello\n"
+        wait_for(lambda: bool(server.requests()))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
