@@ -235,7 +235,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         if self.engine.shared.audit
             && let Some((channel, told)) = audit::record(&effect)
         {
-            self.engine.send(channel.to_owned(), told, self.outlet).await?;
+            self.engine.send(id, channel.to_owned(), told, self.outlet).await?;
         }
         let value = match effect {
             Effect::Emit { channel, payload } => {
