@@ -85,8 +85,11 @@ soak: .venv/.dev ## Very many calls and streams with seeded faults, minutes: STR
 	PYTHONPATH=python $(BIN)/python -m concerto build benches/programs/load.conc -o target/load.conc-ir
 	ulimit -n $$(ulimit -H -n) && cargo bench --locked --features mock --bench soak -- target/load.conc-ir --streams $(STREAMS) --calls $(CALLS) --seed $(SEED)
 
-wheel: .venv/.dev ## Build a wheel into dist/
-	$(BIN)/maturin build --locked --release --out dist
+wheel: .venv/.dev ## Build a wheel and the source package into dist/
+	$(BIN)/maturin build --locked --release --sdist --out dist
+
+wheel-test: wheel ## Install the wheel where neither Rust nor this clone is, and use it (minutes: a release build)
+	$(BIN)/python -m tests.packaging
 
 lock: .venv/.dev ## Renew the lock files (needs uv)
 	uv pip compile --generate-hashes --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
