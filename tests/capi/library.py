@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from cffi import FFI
 
 from tests.capi.header import ROOT, declarations
 
-#: Built by `make capi`.
-LIBRARY = ROOT / "target/capi/libconcerto.so"
+#: Built by `make capi`; `make asan` names another one.
+LIBRARY = Path(os.environ.get("CONCERTO_C_LIBRARY", ROOT / "target/capi/libconcerto.so"))
 
 ffi = FFI()
 ffi.cdef(declarations())
