@@ -109,11 +109,14 @@ def check_wheel(wheel: Path) -> None:
 def check_source(package: Path) -> None:
     with tarfile.open(package) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    ours = subprocess.run(
+    listed = subprocess.run(
         ["git", "ls-files", "rust", "python"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    missing = sorted(set(NEEDED + ours.stdout.split()) - names)
+    missing = sorted(set(NEEDED + listed.stdout.split()) - names)
     assert missing == [], f"the source package lacks {missing}"
+    ours = {"rust", "python", "PKG-INFO", *(name.partition("/")[0] for name in NEEDED)}
+    strangers = sorted(name for name in names if name and name.partition("/")[0] not in ours)
+    assert strangers == [], f"the source package has {strangers[:5]}"
     say(f"{package.name}: {package.stat().st_size / 1e6:.1f} MB")
 
 
