@@ -73,7 +73,7 @@ asan: native ## The C interface under AddressSanitizer, library and all (needs t
 	$(BIN)/concerto build examples/embed_c/triage.conc -o target/asan/triage.conc-ir
 	$(C) -g -fsanitize=address tests/capi/cycle.c -L$(ASAN) -lconcerto -Wl,-rpath,$(CURDIR)/$(ASAN) -o target/asan/cycle
 	CYCLE_SANITIZED=1 target/asan/cycle target/asan/triage.conc-ir 200
-	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 CONCERTO_C_LIBRARY=$(CURDIR)/$(ASAN)/libconcerto.so $(BIN)/pytest tests/capi/test_rules.py
+	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 CONCERTO_C_LIBRARY=$(CURDIR)/$(ASAN)/libconcerto.so $(BIN)/pytest tests/capi/test_contract.py
 
 bench: .venv/.dev ## Run the benchmarks (release build); see benches/README.md
 	$(BIN)/maturin develop --locked --release
