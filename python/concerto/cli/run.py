@@ -16,7 +16,7 @@ from concerto.cli.mock import read_script
 from concerto.cli.sources import default_file, load_program
 from concerto.cli.traces import source_line
 from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
-from concerto.runtime import Emit, EntryPoint, Program, Runtime
+from concerto.runtime import Emit, EntryPoint, Program, Request, Runtime
 
 if TYPE_CHECKING:
     from concerto.project.manifest import Project
@@ -92,6 +92,11 @@ def _parse(args: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--events", action="store_true", help="show what the runtime tells of pipelines and tasks"
+    )
+    parser.add_argument(
+        "--interactive",
+        action="store_true",
+        help="ask on the terminal what the program asks with `await emit`: JSON or text",
     )
     overrides.add_option(parser)
     parser.add_argument(
@@ -193,9 +198,11 @@ def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str,
     def nothing(_emit: Emit) -> None:
         return
 
+    # Nobody types into a pipe.
+    asks = _ask if options.interactive and sys.stdin.isatty() else None
     try:
         result = runtime.observe(
-            options.call, arguments, nothing if options.emit == "none" else on_emit, on_print
+            options.call, arguments, nothing if options.emit == "none" else on_emit, on_print, asks
         )
     except PanicError as error:
         _failure(f"panic: {error}", error.trace, options.debug)
@@ -225,6 +232,15 @@ def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str,
     if options.call is not None and result is not None:
         print(display(result))
     return OK
+
+
+def _ask(request: Request) -> Any:
+    """A line from the terminal, as the type that the program expects."""
+    print(f"{request.channel} ({request.expected})> ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError("the terminal has no more lines")
+    return _typed(line.rstrip("\r\n"), request.expected)
 
 
 def _failure(message: str, trace: tuple[TraceFrame, ...], debug: bool) -> None:
@@ -291,9 +307,14 @@ def _argument(name: str, value: str, entry: EntryPoint | None) -> Any:
         except (OSError, UnicodeDecodeError) as error:
             raise Exit(USAGE, f"error: cannot read `{value[1:]}`: {error}") from None
     types = {parameter.name: parameter.type for parameter in entry.parameters} if entry else {}
-    if types.get(name, "String") == "String" or types.get(name, "").startswith('"'):
-        return value
+    return _typed(value, types.get(name, "String"))
+
+
+def _typed(text: str, type_: str) -> Any:
+    """JSON where a place takes something else than text, if it is some."""
+    if type_ == "String" or type_.startswith('"'):
+        return text
     try:
-        return json.loads(value)
+        return json.loads(text)
     except ValueError:
-        return value
+        return text

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::RuntimeBuilder;
+use super::{HandlerErrors, RuntimeBuilder};
 use crate::clock::Clock;
 use crate::config::{ConfigError, PriceConfig, closest};
+use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 
 /// Sets one option; the text says what it must be.
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 22] = [
+const OPTIONS: [(&str, Set); 25] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
     ("clock", |b, v| match text(v)? {
@@ -27,6 +28,10 @@ const OPTIONS: [(&str, Set); 22] = [
         });
         Ok(b.connection_overrides(layers.collect::<Result<Vec<_>, _>>()?))
     }),
+    ("emit_mode", |b, v| match v {
+        Json::String(word) if word == "immediate" => Ok(b.emit_mode(EmitMode::Immediate)),
+        _ => Ok(b.emit_mode(buffered(v)?)),
+    }),
     ("env", |b, v| {
         let variables = entries(v)?.into_iter().map(|(name, value)| match value {
             Json::String(value) => Ok((name, value)),
@@ -35,15 +40,17 @@ const OPTIONS: [(&str, Set); 22] = [
         Ok(b.env(variables.collect::<Result<_, _>>()?))
     }),
     ("env_allow", |b, v| Ok(b.env_allow(texts(v)?))),
-    ("execution_timeout", |b, v| {
-        let seconds = v.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(b.execution_timeout(seconds.unwrap_or(Duration::ZERO)))
-    }),
+    ("execution_timeout", |b, v| Ok(b.execution_timeout(seconds(v)))),
     ("fs_mode", |b, v| match text(v)?.parse() {
         Ok(mode) => Ok(b.fs_mode(mode)),
         Err(()) => must_be("\"none\", \"read\" or \"write\""),
     }),
     ("fs_root", |b, v| Ok(b.fs_root(text(v)?))),
+    ("handler_errors", |b, v| match text(v)? {
+        "raise" => Ok(b.handler_errors(HandlerErrors::Raise)),
+        "log" => Ok(b.handler_errors(HandlerErrors::Log)),
+        _ => must_be("\"raise\" or \"log\""),
+    }),
     ("http_body_limit", |b, v| Ok(b.http_body_limit(count(v)?))),
     ("log_level", |b, v| Ok(b.log_level(level(v)?))),
     ("max_call_depth", |b, v| Ok(b.max_call_depth(count(v)?))),
@@ -65,6 +72,7 @@ const OPTIONS: [(&str, Set); 22] = [
     }),
     ("program_log_level", |b, v| Ok(b.program_log_level(level(v)?))),
     ("proxy", |b, v| Ok(b.proxy(text(v)?))),
+    ("reply_timeout", |b, v| Ok(b.reply_timeout(seconds(v)))),
     ("retry_jitter", |b, v| match v.as_f64() {
         Some(share) => Ok(b.retry_jitter(share)),
         None => must_be("0 to 1"),
@@ -129,6 +137,23 @@ fn truth(value: &Json) -> Result<bool, String> {
 fn count(value: &Json) -> Result<usize, String> {
     let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
     count.map_or_else(|| must_be("a whole number from 0 on"), Ok)
+}
+
+/// What is no duration is refused by `build`, like zero.
+fn seconds(value: &Json) -> Duration {
+    let seconds = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.unwrap_or(Duration::ZERO)
+}
+
+fn buffered(value: &Json) -> Result<EmitMode, String> {
+    let wrong = || "must be \"immediate\" or {\"interval_ms\": .., \"size\": ..}".to_owned();
+    let fields = value.as_object().ok_or_else(wrong)?;
+    if fields.keys().any(|name| name != "interval_ms" && name != "size") {
+        return Err(wrong());
+    }
+    let interval = fields.get("interval_ms").and_then(Json::as_u64).ok_or_else(wrong)?;
+    let size = fields.get("size").map_or(Ok(USUAL_BUFFER), count)?;
+    Ok(EmitMode::Buffered { interval: Duration::from_millis(interval), size })
 }
 
 fn level(value: &Json) -> Result<crate::log::LogLevel, String> {

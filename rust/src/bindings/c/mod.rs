@@ -12,6 +12,7 @@ mod callbacks;
 mod error;
 mod gate;
 mod program;
+mod reply;
 mod run;
 mod runtime;
 
