@@ -97,6 +97,10 @@ BAD = [
     ("runtime_on", lambda h: (h.runtime, ffi.NULL, h.callback, ffi.NULL)),
     ("runtime_on", lambda h: (h.runtime, b"\xc3", h.callback, ffi.NULL)),
     ("runtime_on", lambda h: (h.runtime, b"x", ffi.NULL, ffi.NULL)),
+    ("runtime_on_emit", lambda h: (ffi.NULL, b"x", h.asked, ffi.NULL)),
+    ("runtime_on_emit", lambda h: (h.runtime, ffi.NULL, h.asked, ffi.NULL)),
+    ("runtime_on_emit", lambda h: (h.runtime, b"\xc3", h.asked, ffi.NULL)),
+    ("runtime_on_emit", lambda h: (h.runtime, b"x", ffi.NULL, ffi.NULL)),
     ("runtime_run", lambda h: (ffi.NULL, h.out)),
     ("runtime_run", lambda h: (h.runtime, ffi.NULL)),
     ("runtime_call", lambda h: (ffi.NULL, b"double", b"[1]", h.out)),
@@ -132,6 +136,7 @@ def test_bad_arguments_are_refused(
             self.program, self.runtime = program.handle, runtime.handle
             self.run = runtime.start("double", 1).handle
             self.callback = ffi.cast("concerto_emit_fn", 1)
+            self.asked = ffi.cast("concerto_request_fn", 1)
             self._out = ffi.new("void **")
 
         @property
