@@ -124,6 +124,17 @@ def newest(pattern: str) -> Path:
     return max((ROOT / "dist").glob(pattern), key=lambda path: path.stat().st_mtime)
 
 
+def interpreters() -> list[str]:
+    """The interpreters on the path that can be started, not wrappers of them."""
+    found = []
+    for minor in range(11, 20):
+        command = [f"python3.{minor}", "-c", "import sys; print(sys._base_executable)"]
+        if shutil.which(command[0]) is not None:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            found += done.stdout.split() if done.returncode == 0 else []
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -132,11 +143,10 @@ def main() -> None:
         help="an interpreter to install into; default: those on the path",
     )
     given = parser.parse_args().python
-    found = [shutil.which(f"python3.{minor}") for minor in range(11, 20)]
     wheel, package = newest("*.whl"), newest("*.tar.gz")
     check_wheel(wheel)
     check_source(package)
-    for python in given or [path for path in found if path is not None]:
+    for python in given or interpreters():
         try_wheel(wheel, python)
 
 
