@@ -66,3 +66,8 @@ pub use value::{
 pub use vm::natives::list as native_functions;
 pub use vm::request::list as requests;
 pub use wire::ServerLimit;
+
+/// The blocks of that page are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/hosts/rust.md")]
+struct DocsOfRustHosts;

@@ -28,7 +28,12 @@ class Case:
     name: str
     ir: bytes
     config: dict[str, Any]
+    replies: dict[str, dict[str, Any]]
     steps: list[dict[str, Any]]
+
+
+class Refused(Exception):  # noqa: N818 - the test's own
+    """What a Python host refuses a request with."""
 
 
 class Stopped(Exception):  # noqa: N818 - the test's own
@@ -48,7 +53,7 @@ def in_python(case: Case, make: Callable[..., Any] = concerto.Runtime) -> list[O
     except Exception as error:
         return [{"error": python_error(error), "emits": []}]
     with runtime:
-        return [python_step(runtime, step) for step in case.steps]
+        return [python_step(runtime, case.replies, step) for step in case.steps]
 
 
 class Looped:
@@ -117,7 +122,19 @@ def in_asyncio(case: Case) -> list[Outcome]:
     return in_python(case, Looped)
 
 
-def python_step(runtime: Any, step: dict[str, Any]) -> Outcome:
+def python_answer(answer: dict[str, Any]) -> Callable[[Any], Any]:
+    def answered(_: Any) -> Any:
+        if "error" in answer:
+            raise Refused(answer["error"])
+        return answer["ok"]
+
+    return answered
+
+
+def python_step(runtime: Any, replies: dict[str, dict[str, Any]], step: dict[str, Any]) -> Outcome:
+    # `off` takes the handler of requests along, so each step registers its own.
+    for channel, answer in replies.items():
+        runtime.on_emit(channel, python_answer(answer))
     emits: list[list[Any]] = []
     positional, named = arguments(step)
     result: Any = None
@@ -230,7 +247,19 @@ def in_c(case: Case) -> list[Outcome]:
     watch = CWatch(runtime)
     with runtime:
         runtime.on("*", watch.take)
+        for channel, answer in case.replies.items():
+            runtime.on_emit(channel, c_answer(answer))
         return [watch.step(step) for step in case.steps]
+
+
+def c_answer(answer: dict[str, Any]) -> Callable[[str, Any, c.Reply], None]:
+    def answered(_channel: str, _payload: Any, reply: c.Reply) -> None:
+        if "error" in answer:
+            reply.error(answer["error"])
+        else:
+            reply.ok(answer["ok"])
+
+    return answered
 
 
 class CWatch:
@@ -300,7 +329,8 @@ def in_rust(cases: Iterable[Case]) -> list[list[Outcome]]:
             {key: value for key, value in step.items() if key not in EXPECTED}
             for step in case.steps
         ]
-        return json.dumps({"ir": case.ir.decode(), "config": case.config, "steps": steps})
+        fields = {"config": case.config, "replies": case.replies, "steps": steps}
+        return json.dumps({"ir": case.ir.decode(), **fields})
 
     done = subprocess.run(
         [RUST], input="\n".join(map(line, cases)), capture_output=True, text=True, check=False

@@ -44,7 +44,8 @@ def ready(entry: dict[str, Any]) -> Iterator[Case]:
         heard = {channel for given in steps for channel, _ in given.get("emits", [])}
         for given in steps:
             given["channels"] = sorted(heard)
-        yield Case(entry["name"], ir, config, steps)
+        replies = json.loads(entry.get("replies", "{}"))
+        yield Case(entry["name"], ir, config, replies, steps)
 
 
 def step(given: dict[str, Any], url: str) -> dict[str, Any]:

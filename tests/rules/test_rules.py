@@ -244,7 +244,7 @@ def test_the_readme_example_checks() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.stem
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.stem
 )
 def test_the_programs_in_the_documentation_check_clean(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

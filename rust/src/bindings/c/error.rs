@@ -22,7 +22,7 @@ pub struct concerto_error {
 }
 
 /// Why a callback ended a run.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Stop {
     #[error("the run was cancelled")]
     Cancelled,
