@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -479,3 +480,18 @@ def test_no_bytes_do_harm(data: bytes) -> None:
 def shared() -> tuple[Program, Runtime]:
     program = Program(SOURCE)
     return program, Runtime(program, mock=True)
+
+
+def test_a_child_process_makes_its_own_runtimes(program: Program) -> None:
+    with Runtime(program, mock=True) as runtime:
+        with runtime.start("ask", "Hi") as run:
+            assert run.wait() == "[mock response to: Hi]"  # the threads of the parent are there
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with Runtime(program, mock=True) as own, own.start("ask", "Hi") as run:
+                    code = int(run.wait() != "[mock response to: Hi]")
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
