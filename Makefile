@@ -6,11 +6,11 @@ SECONDS ?= 60
 SEED ?= 0
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Cargo.lock
 
-.PHONY: help demo test format lint types native rust-test py-test fuzz deep golden tables bench soak wheel lock clean
+.PHONY: help demo test format lint types native rust-test py-test fuzz deep golden tables bench bench-compare soak wheel lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: native .venv/.local ## Summarise FILE (default README.md) with a real model on this machine
 	@$(BIN)/python examples/digest.py $(FILE)
@@ -55,6 +55,11 @@ bench: .venv/.dev ## Run the benchmarks (release build); see benches/README.md
 	$(BIN)/maturin develop --locked --release
 	@rm -f .venv/.native
 	$(BIN)/python benches/run.py
+
+ROUNDS ?= 3
+
+bench-compare: native ## Compare with other ways to call models, each in an environment of its own; half an hour (ROUNDS=3)
+	$(BIN)/python benches/compare/run.py --rounds $(ROUNDS)
 
 STREAMS ?= 5000
 CALLS ?= 1000000
