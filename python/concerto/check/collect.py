@@ -59,9 +59,8 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     for item in checker.module.items:
         if isinstance(item, ast.Statement):
             top.append(item)
-        else:
+        elif _declare(checker, item, declared):
             named.append(item)
-            _declare(checker, item, declared)
     declare_built_in(checker)
     for item in named:
         _types(checker, item)
@@ -95,7 +94,8 @@ def _reading_order(item: ast.Declaration) -> int:
     return order.get(type(item), 1)
 
 
-def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
+def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> bool:
+    """Makes a name known; gives whether the declaration counts, as one with a name of the language does not."""
     _decorators(checker, item)
     form = None if _is_hashmap(item) else _FORMS.get(type(item))
     if form:
@@ -103,16 +103,17 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         name = getattr(item, "name", None)
         if name:
             checker.refused.add(name.text)
-        return
+        return True
     name = getattr(item, "name", None)
     if name is None or isinstance(item, ast.Connect):
-        return
+        return True
     short = name.text.rpartition("::")[2]
     is_trait = isinstance(item, ast.Trait) and short in BUILT_IN_TRAITS
     if is_trait or is_built_in_name(short):
         what = "trait" if is_trait else "type"
         checker.report("E2003", f"`{short}` is a built-in {what}", name, "choose another name")
-    elif short in builtins.PRELUDE:
+        return False
+    if short in builtins.PRELUDE:
         help_ = "here it stands for yours; choose another name to use both"
         checker.report("W2005", f"`{short}` hides what is always there", name, help_)
     if name.text in declared:
@@ -121,6 +122,7 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
     declared.setdefault(name.text, name.span)
     if type(item) in KINDS:
         checker.outside.setdefault(name.text, KINDS[type(item)])
+    return True
 
 
 def _is_hashmap(item: ast.Declaration) -> bool:
@@ -199,7 +201,7 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             enum = checker.enums[item.name.text]
             if enum.span == item.name.span:
                 with scope(checker, {param.name: param for param in enum.type_params}):
-                    enum.variants.extend(_variant(checker, variant) for variant in item.variants)
+                    _variants(checker, item, enum)
         case ast.Pipeline():
             if item.name.text not in checker.pipelines:
                 declare_pipeline(checker, item)
@@ -221,6 +223,20 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             declared_constant(checker, item.name.text)
         case _:
             pass
+
+
+def _variants(checker: Checker, item: ast.Enum, enum: EnumInfo) -> None:
+    """The variants of an enum; E2004 for a second one of a name."""
+    first: dict[str, Span] = {}
+    for variant in item.variants:
+        name = variant.name
+        if name.text in first:
+            related = (Label(first[name.text], "first here"),)
+            message = f"the variant `{name}` is declared twice"
+            checker.report("E2004", message, name, related=related)
+            continue
+        first[name.text] = name.span
+        enum.variants.append(_variant(checker, variant))
 
 
 def _variant(checker: Checker, variant: ast.Variant) -> VariantInfo:

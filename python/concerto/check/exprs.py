@@ -157,11 +157,9 @@ def _displayable(body: Body, node: ast.Expr, type_: Type) -> None:
 
 def _block(body: Body, node: ast.Block, expected: Type | None, discarded: bool) -> Type:
     body.scopes.append({})
-    reached = statements(body, node.statements)
+    reached = statements(body, node.statements, node.tail)
     found: Type = t.NIL if reached else t.NEVER
     if node.tail is not None:
-        if not reached:
-            body.checker.report("W2003", "this is never reached", node.tail)
         found = check_expr(body, node.tail, expected, discarded=discarded)
         if not reached:
             found = t.NEVER

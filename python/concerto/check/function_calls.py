@@ -9,7 +9,7 @@ from concerto.check.checked import FunctionInfo, Use
 from concerto.check.decorators import warn_function
 from concerto.check.generics import wrong_count
 from concerto.check.methods import Method
-from concerto.check.places import must_be_mutable, place_root
+from concerto.check.places import must_be_held
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -44,7 +44,7 @@ def call_function(
     if type_args:
         body.demands.use(Use(function, type_args, node))
     if function.changes and slots[0] is not None:
-        _must_be_place(body, slots[0], function)
+        must_be_held(body, slots[0], function.name)
     return t.decided(result)
 
 
@@ -116,13 +116,3 @@ def _check(body: Body, pairs: list[tuple[ast.Expr | None, Type]], *, late: bool)
     for value, type_ in pairs:
         if value is not None and isinstance(t.resolve(type_), t.Function) is late:
             check_expr(body, value, type_)
-
-
-def _must_be_place(body: Body, receiver: ast.Expr, function: FunctionInfo) -> None:
-    """E2006: what a method changes must be held by somebody."""
-    if isinstance(place_root(receiver), ast.PathExpr | ast.SelfExpr):
-        must_be_mutable(body, receiver, "changed")
-        return
-    message = f"`{function.name}` changes its receiver, which is no variable here"
-    help_ = "put it into a variable first: `let mut x = ..`"
-    body.checker.report("E2006", message, receiver, help_)

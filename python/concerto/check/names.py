@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, methods, std, testing
+from concerto.check import builtins, library, methods, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
@@ -61,8 +61,7 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             return testing.refuse_use(checker, name, node)
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
-        checker.not_yet("a function of the prelude as a value", node)
-        return t.UNKNOWN
+        return _prelude_value(body, node, name, expected)
     if name in checker.outside:
         checker.not_yet(f"the use of {checker.outside[name]}", node)
         return t.UNKNOWN
@@ -78,6 +77,16 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
         ]
         help_ = _top_level(body, name) or checker.hint(name, names, node)
         checker.report("E2001", f"there is no `{name}`", node, help_)
+    return t.UNKNOWN
+
+
+def _prelude_value(body: Body, node: ast.PathExpr, name: str, expected: Type | None) -> Type:
+    """A function of the prelude as a value. Those that need a type or a test have none."""
+    forms = library.find(body.checker, "prelude", name.lower())
+    if forms:
+        return std.check_library_value(body, node, forms, expected)
+    message, help_ = f"`{name}` is no value", f"call it in a closure: `|x| {name}(x)`"
+    body.checker.report("E3019", message, node, help_)
     return t.UNKNOWN
 
 
@@ -128,7 +137,7 @@ def _member(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
         return _variant_value(body, node, variant)
     below = std.behind(node.path)
     if below is not None:
-        return std.check_std_path(body, node, below)
+        return std.check_std_path(body, node, below, expected)
     method = associated(body, node.path)
     if method is None:
         return t.UNKNOWN

@@ -183,11 +183,11 @@ def check_cast(body: Body, node: ast.Cast, operand: ast.Expr, written: ast.TypeE
         body.checker.report("W3002", message, node, "remove the `as`")
     if (found, target) in ((t.INT, t.FLOAT), (t.FLOAT, t.INT)) or t.UNKNOWN in (found, target):
         return target
-    if found == t.ANY or (isinstance(found, t.Union) and target in found.members):
-        return target
     steps = t.assign(found, target)
-    if steps is not None:
+    if steps is not None and "check" not in steps:
         body.checker.facts.steps[id(operand)] = (steps, target)
+        return target
+    if steps is not None or _is_narrower(target, found):
         return target
     help_ = 'use `.to_string()` or `"${x}"`' if target == t.STRING else None
     if found == t.STRING and target in NUMBERS:
@@ -196,3 +196,9 @@ def check_cast(body: Body, node: ast.Cast, operand: ast.Expr, written: ast.TypeE
         "E3005", f"`{t.show(found)}` cannot be cast to `{t.show(target)}`", node, help_
     )
     return target
+
+
+def _is_narrower(target: Type, found: Type) -> bool:
+    """Whether a value of a wider type may be one of another: a union one of its members, a String one of some literals."""
+    is_wide = isinstance(found, t.Union | t.Literals) or found == t.STRING
+    return is_wide and t.assign(target, found) == ()

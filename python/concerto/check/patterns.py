@@ -171,6 +171,8 @@ class _Binder:
             self.checker.report("E3026", "no number is in this range", pattern, help_)
 
     def tuple_(self, pattern: ast.Pattern, items: tuple[ast.Pattern, ...], type_: Type) -> None:
+        if _has_rest(items):
+            type_ = t.Tuple((t.UNKNOWN,) * len(items))
         inside = _one_of(
             type_, lambda each: isinstance(each, t.Tuple) and len(each.items) == len(items)
         )
@@ -250,7 +252,7 @@ class _Binder:
             if inner is None:
                 self.wrong(pattern, type_, f"`{text}(..)`", items)
                 return
-            self.count(pattern, len(items), 1)
+            self.count(pattern, items, 1)
             parts: list[Type] = [inner]
         else:
             found = self.find_variant(pattern.path, type_)
@@ -259,7 +261,7 @@ class _Binder:
                     self.bind(item, t.UNKNOWN)
                 return
             fields, self.facts.patterns[id(pattern)] = found[0].fields, found[1]
-            self.count(pattern, len(items), len(fields))
+            self.count(pattern, items, len(fields))
             parts = [field.type for field in fields]
         parts += [t.UNKNOWN] * (len(items) - len(parts))
         for item, part in zip(items, parts, strict=False):
@@ -282,11 +284,10 @@ class _Binder:
             case _:
                 return None
 
-    def count(self, pattern: ast.Pattern, found: int, wanted: int) -> None:
-        if found != wanted:
-            message = (
-                f"the variant has {wanted} part{'s' if wanted != 1 else ''}, the pattern {found}"
-            )
+    def count(self, pattern: ast.Pattern, items: tuple[ast.Pattern, ...], wanted: int) -> None:
+        if len(items) != wanted and not _has_rest(items):
+            plural = "s" if wanted != 1 else ""
+            message = f"the variant has {wanted} part{plural}, the pattern {len(items)}"
             self.checker.report("E3027", message, pattern)
 
     def other_than(self, path: ast.Path, type_: Type, enum: t.Enum) -> bool:
@@ -393,6 +394,11 @@ def _visible(body: Body, pattern: ast.StructPattern, info: StructInfo) -> None:
     for field in pattern.fields:
         if field.name.text in fields:
             body.checker.may_see(info, fields[field.name.text], field.name)
+
+
+def _has_rest(items: tuple[ast.Pattern, ...]) -> bool:
+    """Whether there is a `..` among the parts of a tuple or variant, which was E1018."""
+    return any(isinstance(item, ast.RestPattern) for item in items)
 
 
 def _is_llm_variant(path: ast.Path) -> bool:

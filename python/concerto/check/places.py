@@ -64,6 +64,16 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
         body.checker.report("E2006", message, node, help_, related_declaration(local))
 
 
+def must_be_held(body: Body, receiver: ast.Expr, method: str) -> None:
+    """E2006: what a method changes must be held by somebody."""
+    if is_place(receiver):
+        must_be_mutable(body, receiver, "changed")
+        return
+    message = f"`{method}` changes its receiver, which is no variable here"
+    help_ = "put it into a variable first: `let mut x = ..`"
+    body.checker.report("E2006", message, receiver, help_)
+
+
 def _is_in_store(body: Body, node: ast.Expr, what: str) -> bool:
     """Whether a place is an entry of a store, or a part of one, which is reported: an entry is set as a whole."""
     part: ast.Expr = node

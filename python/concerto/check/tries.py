@@ -47,10 +47,13 @@ def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
 
 
 def check_throw(body: Body, node: ast.Throw) -> None:
-    """`throw x` raises any value."""
-    from concerto.check.exprs import check_expr
+    """`throw x` raises any value; the error that the function gives helps it to its type."""
+    from concerto.check.exprs import infer_operand
 
-    found = check_expr(body, node.value, None)
+    result = t.resolve(body.result)
+    wanted = result.err if isinstance(result, t.Result) else None
+    stays = bool(body.tries) or body.is_element
+    found = infer_operand(body, node.value, None if stays else wanted)
     body.checker.facts.raises[id(node)] = body.raising(found, node, what="`throw`")
 
 

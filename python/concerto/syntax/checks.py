@@ -89,7 +89,7 @@ def _rests(node: ast.Node) -> Iterator[_Problem]:
             yield "E1018", _TWICE, rest, "leave one of them out"
         return
     for rest in rests:
-        help_ = "it takes the rest of an array, `[first, ..rest]`, or of the fields of a struct"
+        help_ = "write `_` for each part: `..` is for arrays, `[first, ..rest]`, and the fields of structs"
         yield "E1018", "`..` cannot stand here", rest, help_
 
 
