@@ -178,7 +178,7 @@ CODES: dict[str, Code] = {
     "W0001": Code("doc comment documents nothing"),
     "W0002": Code("naming convention"),
     "W1001": Code("useless `;` or parentheses"),
-    "W2001": Code("unused binding"),
+    "W2001": Code("unused binding or private item"),
     "W2002": Code("`mut` not needed"),
     "W2003": Code("unreachable code"),
     "W2004": Code("value assigned is never read"),
