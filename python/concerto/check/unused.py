@@ -10,7 +10,7 @@ from concerto.check.checker import Checker
 from concerto.syntax import ast
 from concerto.syntax.walk import children
 
-#: What each kind is called. Connections are for hosts and manifests, too.
+#: What each kind is called. Connections and models are settings that a program may offer before it needs them.
 _KINDS: dict[type[ast.Node], str] = {
     ast.Function: "function",
     ast.Const: "constant",
@@ -19,7 +19,6 @@ _KINDS: dict[type[ast.Node], str] = {
     ast.Enum: "enum",
     ast.TypeAlias: "type",
     ast.Trait: "trait",
-    ast.Model: "model",
     ast.Pipeline: "pipeline",
     ast.Store: "store",
 }
