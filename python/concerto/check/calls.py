@@ -20,6 +20,7 @@ from concerto.check.closures import check_value_call
 from concerto.check.dynamic import any_method
 from concerto.check.function_calls import call_function
 from concerto.check.habits import method_hint
+from concerto.check.memories import check_memory_call, is_memory
 from concerto.check.methods import Method
 from concerto.check.model_calls import (
     RECORD_MAKERS,
@@ -304,6 +305,8 @@ def _method(
     from concerto.check.exprs import check_expr
 
     checker = body.checker
+    if is_memory(checker, object_):
+        return check_memory_call(body, node, name)
     receiver = t.resolve(check_expr(body, object_, None))
     if receiver == t.UNKNOWN:
         check_all(body, node)

@@ -33,6 +33,8 @@ from concerto.check.impls import (
     read_trait,
 )
 from concerto.check.manifest import check_manifest, check_overlays
+from concerto.check.memories import KIND as MEMORY
+from concerto.check.memories import declare_memory
 from concerto.check.models import check_model
 from concerto.check.outside import KINDS, check_outside
 from concerto.check.pipelines import declare_pipeline
@@ -97,7 +99,7 @@ def _reading_order(item: ast.Declaration) -> int:
 def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> bool:
     """Makes a name known; gives whether the declaration counts, as one with a name of the language does not."""
     _decorators(checker, item)
-    form = None if _is_hashmap(item) else _FORMS.get(type(item))
+    form = None if _is_known_store(item) else _FORMS.get(type(item))
     if form:
         checker.not_yet(form, _head(item))
         name = getattr(item, "name", None)
@@ -120,13 +122,15 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
     declared.setdefault(name.text, name.span)
-    if type(item) in KINDS:
-        checker.outside.setdefault(name.text, KINDS[type(item)])
+    is_memory = isinstance(item, ast.Store) and item.kind == "memory"
+    kind = MEMORY if is_memory else KINDS.get(type(item))
+    if kind:
+        checker.outside.setdefault(name.text, kind)
     return True
 
 
-def _is_hashmap(item: ast.Declaration) -> bool:
-    return isinstance(item, ast.Store) and item.kind == "hashmap"
+def _is_known_store(item: ast.Declaration) -> bool:
+    return isinstance(item, ast.Store) and item.kind in ("hashmap", "memory")
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
@@ -219,6 +223,8 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             checker.resolving.pop()
         case ast.Store(kind="hashmap"):
             declare_store(checker, item)
+        case ast.Store(kind="memory"):
+            declare_memory(checker, item)
         case ast.Const():
             declared_constant(checker, item.name.text)
         case _:

@@ -8,6 +8,7 @@ from concerto.check.branches import check_if, check_match, result_of
 from concerto.check.calls import check_call, check_field
 from concerto.check.closures import check_closure
 from concerto.check.lints import check_division
+from concerto.check.listening import check_listen
 from concerto.check.literals import check_array, check_literal, check_map, check_struct, check_tuple
 from concerto.check.loops import check_leave, check_loop
 from concerto.check.names import check_name
@@ -134,18 +135,10 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             return check_open_range(body, node)
         case ast.Cast(operand=operand, type=type_):
             return check_cast(body, node, operand, type_)
+        case ast.Listen():
+            return check_listen(body, node)
         case _:
-            return _not_yet(body, node)
-
-
-_UNREADY: dict[type[ast.Expr], str] = {
-    ast.Listen: "`listen`",
-}
-
-
-def _not_yet(body: Body, node: ast.Expr) -> Type:
-    body.checker.not_yet(_UNREADY[type(node)], node)
-    return t.UNKNOWN
+            raise AssertionError(node)
 
 
 def _displayable(body: Body, node: ast.Expr, type_: Type) -> None:
