@@ -20,6 +20,7 @@ from concerto.check.decorators import (
     read_deprecated,
     warn_deprecated,
 )
+from concerto.check.defaults import read_defaults
 from concerto.check.exposed import check_exposed
 from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.functions import declare_function
@@ -38,7 +39,7 @@ from concerto.check.memories import declare_memory
 from concerto.check.models import check_model
 from concerto.check.outside import KINDS, check_outside
 from concerto.check.pipelines import declare_pipeline
-from concerto.check.schemas import check_schemas, read_fields, read_struct
+from concerto.check.schemas import Owner, check_schemas, read_fields, read_struct
 from concerto.check.std_types import collection_type
 from concerto.check.stores import declare_store
 from concerto.check.testing import DECORATORS
@@ -71,6 +72,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     # Defaults of fields may name constants and variants.
     for item in sorted(named, key=_reading_order):
         _signatures(checker, item)
+    read_defaults(checker)
     if manifest:
         check_manifest(checker, manifest)
     for item in named:
@@ -83,6 +85,9 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)
+    for impl in checker.impls:
+        if impl.model in checker.models:
+            checker.models[impl.model].methods |= impl.methods
     check_declared(checker)
     check_schemas(checker)
     check_exposed(checker, named)
@@ -242,17 +247,18 @@ def _variants(checker: Checker, item: ast.Enum, enum: EnumInfo) -> None:
             checker.report("E2004", message, name, related=related)
             continue
         first[name.text] = name.span
-        enum.variants.append(_variant(checker, variant))
+        enum.variants.append(_variant(checker, variant, enum))
 
 
-def _variant(checker: Checker, variant: ast.Variant) -> VariantInfo:
+def _variant(checker: Checker, variant: ast.Variant, enum: EnumInfo) -> VariantInfo:
     name = variant.name.text
     if variant.items is not None:
         types = [written_type(checker, item) for item in variant.items]
         fields = [FieldInfo(str(index), type_) for index, type_ in enumerate(types)]
         return VariantInfo(name, "tuple", fields)
     if variant.fields is not None:
-        return VariantInfo(name, "struct", read_fields(checker, variant.fields, "variant"))
+        of = Owner(f"{enum.name}::{name}", "variant", enum.type_params)
+        return VariantInfo(name, "struct", read_fields(checker, variant.fields, of))
     return VariantInfo(name, "unit", [])
 
 

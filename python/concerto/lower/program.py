@@ -12,6 +12,7 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    ParamInfo,
     PipelineInfo,
     StoreInfo,
     VariantFunction,
@@ -19,7 +20,13 @@ from concerto.check.checked import (
 )
 from concerto.check.traits import dispatch
 from concerto.check.types import Type
-from concerto.check.values import MapConstant, VariantDefault
+from concerto.check.values import (
+    MapConstant,
+    StructConstant,
+    VariantDefault,
+    constant_text,
+    plain,
+)
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.pipelines import lower_pipeline
@@ -214,8 +221,8 @@ class Tables:
             "name": field.name,
             "json": field.json_name,
             "type": self.type(field.type),
-            "optional": field.optional,
-            "default": constant_entry(field.default) if field.has_default else None,
+            "optional": field.may_be_absent and field.optional,
+            "default": self.default(field),
         }
         if field.checks:
             entry["checks"] = field.checks
@@ -223,30 +230,39 @@ class Tables:
             entry["coerce"] = True
         return entry
 
+    def default(self, of: FieldInfo | ParamInfo) -> list[Any] | None:
+        """A default that is constant, as it stands in the document."""
+        is_constant = of.has_default and of.computed is None
+        return self._constant(of.default) if is_constant else None
+
+    def _constant(self, value: Any) -> list[Any]:
+        match plain(value):
+            case None:
+                return ["nil"]
+            case bool() as truth:
+                return ["bool", truth]
+            case int() as number:
+                return ["int", number]
+            case float() as number:
+                return ["float", number]
+            case str() as text:
+                return ["string", text]
+            case VariantDefault(name=name):
+                return ["string", name]
+            case MapConstant(entries):
+                return [
+                    "map",
+                    [[constant_text(key), self._constant(item)] for key, item in entries],
+                ]
+            case StructConstant(name=name, fields=values):
+                fields = zip(self.checked.structs[name].fields, values, strict=True)
+                return ["map", [[f.json_name, self._constant(item)] for f, item in fields]]
+            case items:
+                return ["array", [self._constant(item) for item in items]]
+
     def schema(self, type_: Type) -> int:
         """The index of a schema that a model is asked to answer in."""
         return self.schemas.setdefault(t.settled(type_), len(self.schemas))
-
-
-def constant_entry(value: Any) -> list[Any]:
-    """A constant of a default."""
-    match value:
-        case None:
-            return ["nil"]
-        case bool():
-            return ["bool", value]
-        case int():
-            return ["int", value]
-        case float():
-            return ["float", value]
-        case str():
-            return ["string", value]
-        case VariantDefault(name=name):
-            return ["string", name]
-        case MapConstant(()):
-            return ["array", []]  # of the library, whose functions no host calls
-        case _:
-            return ["array", [constant_entry(item) for item in value]]
 
 
 def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::value::{EnumType, FunctionValue, ModelValue, StructType, TaskValue, Value};
+use crate::value::{EnumType, FunctionValue, Key, ModelValue, StructType, TaskValue, Text, Value};
 use ops::Instr;
 use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Type,
@@ -159,6 +159,12 @@ pub fn constant_value(constant: &Constant) -> Value {
         Constant::Float(number) => Value::Float(*number),
         Constant::Str(text) => Value::text(text.as_str()),
         Constant::Array(items) => Value::array(items.iter().map(constant_value).collect()),
+        Constant::Map(entries) => {
+            let entries = entries.iter();
+            let entries = entries
+                .map(|(key, item)| (Key::Str(Text::new(key.as_str())), constant_value(item)));
+            Value::Map(Arc::new(entries.collect()))
+        }
     }
 }
 

@@ -88,6 +88,8 @@ pub enum Constant {
     Str(String),
     /// Constants in order (in defaults only).
     Array(Vec<Constant>),
+    /// Constants by key, in order (in defaults only).
+    Map(Vec<(String, Constant)>),
 }
 
 impl TryFrom<serde_json::Value> for Constant {
@@ -111,6 +113,10 @@ impl TryFrom<serde_json::Value> for Constant {
             (Some("array"), Some(Json::Array(items)), 2) => Some(Self::Array(
                 items.iter().cloned().map(Self::try_from).collect::<Result<_, _>>()?,
             )),
+            (Some("map"), Some(entries @ Json::Array(_)), 2) => {
+                let entries = serde_json::from_value(entries.clone());
+                Some(Self::Map(entries.map_err(|error| error.to_string())?))
+            }
             _ => None,
         }
         .ok_or_else(wrong)
@@ -126,6 +132,7 @@ impl From<Constant> for serde_json::Value {
             Constant::Float(number) => serde_json::json!(["float", number]),
             Constant::Str(text) => serde_json::json!(["string", text]),
             Constant::Array(items) => serde_json::json!(["array", items]),
+            Constant::Map(entries) => serde_json::json!(["map", entries]),
         }
     }
 }
@@ -492,6 +499,9 @@ pub struct Function {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Param {
+    /// A default that must be computed: the index of a function of the parameters before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed: Option<u32>,
     /// Taken where a host gives no argument.
     pub default: Option<Constant>,
     /// Its name.

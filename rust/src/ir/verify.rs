@@ -264,8 +264,14 @@ fn signature(document: &Document, function: &Function) -> Result<(), IrError> {
         return bad("wrong number of registers");
     }
     index("result type", function.result, document.types.len())?;
-    for param in &function.params {
+    for (position, param) in function.params.iter().enumerate() {
         index("parameter type", param.ty, document.types.len())?;
+        if let Some(default) = param.computed {
+            let default = index("default", default, document.functions.len())?;
+            if document.functions.get(default).is_none_or(|f| f.params.len() != position) {
+                return bad("a default is computed from the parameters before it");
+            }
+        }
     }
     let mut next = 0;
     for (pc, start, end) in &function.spans {
