@@ -19,7 +19,7 @@ from concerto.check.checker import Checker
 from concerto.check.closures import check_value_call
 from concerto.check.dynamic import any_method
 from concerto.check.function_calls import call_function
-from concerto.check.habits import method_hint
+from concerto.check.habits import function_hint, method_hint
 from concerto.check.memories import check_memory_call, is_memory
 from concerto.check.methods import Method
 from concerto.check.model_calls import (
@@ -30,7 +30,7 @@ from concerto.check.model_calls import (
     schema_type,
     stream_method,
 )
-from concerto.check.names import associated
+from concerto.check.names import associated, of_self
 from concerto.check.pipelines import pipeline_method
 from concerto.check.places import must_be_held
 from concerto.check.tasks import check_race
@@ -131,7 +131,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         return t.UNKNOWN
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
-        help_ = checker.hint(name, names, path)
+        hint = of_self(body, name) or checker.hint(name, names, path)
+        help_ = function_hint(name) or hint
         checker.report("E2001", f"there is no function `{name}`", path, help_)
     return t.UNKNOWN
 
@@ -511,7 +512,9 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
     if isinstance(found, t.Union):
         return _union_field(body, node, found)
     help_ = None
-    if isinstance(found, t.Result):
+    if isinstance(found, t.Future):
+        help_ = "await it first: `(await x).field`"
+    elif isinstance(found, t.Result):
         help_ = "add `?` to take the value out of the `Result`"
     elif isinstance(found, t.Option):
         help_ = "add `?? ..` for the case of `None`, or match on it"

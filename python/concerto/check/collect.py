@@ -25,6 +25,7 @@ from concerto.check.exposed import check_exposed
 from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.functions import declare_function
 from concerto.check.generics import apply, check_declared, scope, type_params, wrong_count
+from concerto.check.habits import type_hint
 from concerto.check.impls import (
     BUILT_IN_TRAITS,
     declare_built_in,
@@ -345,7 +346,7 @@ def _unknown_type(checker: Checker, node: ast.NamedType, name: str) -> None:
             *checker.enums,
             *checker.aliases,
         ]
-        hint = checker.hint(name, names, node.path)
+        hint = type_hint(name) or checker.hint(name, names, node.path)
         if name == "Self":
             hint = "it stands for the type of an `impl` or trait"
         elif name in builtins.COLLECTIONS:

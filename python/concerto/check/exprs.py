@@ -66,6 +66,10 @@ def _passes_inward(node: ast.Expr) -> bool:
 
 def _hint(expected: Type, found: Type) -> str | None:
     expected, found = t.resolve(expected), t.resolve(found)
+    if isinstance(found, t.Future) and t.assign(found.item, expected) is not None:
+        return "await it: write `await` before it"
+    if isinstance(expected, t.Store) and isinstance(found, t.Map):
+        return "write `Map<.., ..>`: a `HashMap` is a store, which `hashmap` declares"
     if isinstance(found, t.Result) and t.assign(found.ok, expected) is not None:
         return "add `?` to take the value out of the `Result`"
     if isinstance(expected, t.Result) and t.assign(found, expected.ok) is not None:

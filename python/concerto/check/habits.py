@@ -54,3 +54,70 @@ def method_hint(name: str, names: Iterable[str], form: str = "`{}`") -> str | No
 def _plain(name: str) -> str:
     """A name without what spellings differ in."""
     return name.replace("_", "").lower()
+
+
+_VALUES = {
+    **dict.fromkeys(("null", "NULL", "Null", "undefined", "none", "NIL", "Nil", "nullptr"), "write `nil`"),
+    **dict.fromkeys(("True", "TRUE"), "write `true`"),
+    **dict.fromkeys(("False", "FALSE"), "write `false`"),
+    **dict.fromkeys(("this", "Me"), "write `self`"),
+    **dict.fromkeys(("console", "System", "fmt", "stdout"), "call `println(..)`"),
+    **dict.fromkeys(("pass", "noop"), "leave the block empty"),
+    **dict.fromkeys(("Math", "JSON", "String", "Object", "Array"), "see the modules of `std`, and the methods of the value"),
+    "process": "see `std::env`",
+    "os": "see `std::env` and `std::fs`",
+}  # fmt: skip
+
+_TEXT = 'write `x.to_string()`, or put it into a string: `"${x}"`'
+_FUNCTIONS = {
+    **dict.fromkeys(("str", "String", "string", "repr"), _TEXT),
+    **dict.fromkeys(("int", "Int", "parseInt", "parse_int"), "write `text.parse_int()?`, or `number as Int`"),
+    **dict.fromkeys(("float", "Float", "parseFloat", "parse_float"), "write `text.parse_float()?`, or `number as Float`"),
+    **dict.fromkeys(("bool", "Bool", "Boolean"), "compare it, such as `x != 0` or `!s.is_empty()`"),
+    **dict.fromkeys(("list", "Array", "List", "Vec"), "write `[a, b]`"),
+    **dict.fromkeys(("dict", "Map", "Object"), 'write `{"key": value}`'),
+    **dict.fromkeys(("set", "Set"), "write `use std::collections::Set;` and `Set::from([..])`"),
+    **dict.fromkeys(("printf", "puts", "eprintln", "echo", "log", "console"), "call `println(..)`, or `std::log::info(..)`"),
+    **dict.fromkeys(("format", "sprintf", "concat"), 'write values into a string: `"${x}"`'),
+    **dict.fromkeys(("type", "isinstance", "type_of"), "call `typeof(x)`"),
+    **dict.fromkeys(("Error", "Exception", "error"), "any value can be thrown: a text, or a struct of your own"),
+    **dict.fromkeys(("exit", "abort", "todo", "unimplemented"), "return from `main`, or call `panic(..)`"),
+    **dict.fromkeys(("fetch", "request"), "call `std::http::get(..)`"),
+    "range": "write `a..b`, or `a..=b` with the end",
+    "input": "let a `pub fn` take it as a parameter",
+    "open": "call `std::fs::read_file(..)`",
+    "sleep": "call `std::time::sleep(ms)`",
+    "getenv": "call `env(..)`",
+    "require": "write `use`",
+}  # fmt: skip
+
+_TYPES = {
+    **dict.fromkeys(("str", "text", "char", "Str", "Text", "Char"), "String"),
+    **dict.fromkeys(("int", "integer", "Integer", "long", "Long", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "usize", "isize"), "Int"),
+    **dict.fromkeys(("f32", "f64", "double", "Double", "decimal", "Decimal"), "Float"),
+    **dict.fromkeys(("boolean", "Boolean"), "Bool"),
+    **dict.fromkeys(("list", "List", "Vec", "vec", "Seq", "Sequence", "Iterable", "Slice"), "Array<..>"),
+    **dict.fromkeys(("dict", "Dict", "Object", "object", "Record", "BTreeMap", "Dictionary"), "Map<.., ..>"),
+    **dict.fromkeys(("Optional", "Maybe", "optional"), "Option<..>"),
+    **dict.fromkeys(("any", "unknown", "Unknown", "dynamic"), "Any"),
+    **dict.fromkeys(("void", "Void", "None", "null", "Null", "unit", "Unit"), "Nil"),
+    **dict.fromkeys(("Promise", "Awaitable"), "Future<..>"),
+    **dict.fromkeys(("tuple", "Tuple", "Pair"), "(.., ..)"),
+    **dict.fromkeys(("Callable", "Function", "Fn", "function", "Func"), "fn(..) -> .."),
+    **dict.fromkeys(("number", "Number"), "Int` or `Float"),
+}  # fmt: skip
+
+
+def value_hint(name: str) -> str | None:
+    """The help line for a name that stands for a value in other languages."""
+    return _VALUES.get(name)
+
+
+def function_hint(name: str) -> str | None:
+    """The help line for a function that other languages have."""
+    return _FUNCTIONS.get(name)
+
+
+def type_hint(name: str) -> str | None:
+    """The help line for a type by its name in other languages."""
+    return f"write `{_TYPES[name]}`" if name in _TYPES else None

@@ -18,6 +18,7 @@ from concerto.check.checked import (
 )
 from concerto.check.decorators import warn_deprecated, warn_function
 from concerto.check.generics import fresh
+from concerto.check.habits import value_hint
 from concerto.check.methods import Method
 from concerto.check.traits import require
 from concerto.check.types import Type
@@ -75,8 +76,12 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.stores,
             *builtins.PRELUDE,
         ]
-        help_ = _top_level(body, name) or checker.hint(name, names, node)
-        checker.report("E2001", f"there is no `{name}`", node, help_)
+        if methods.named_type(checker, name) is not None or name in checker.traits:
+            message, help_ = f"`{name}` is a type, no value", f"write `{name}::..`"
+            checker.report("E2001", message, node, help_)
+            return t.UNKNOWN
+        hint = _top_level(body, name) or of_self(body, name) or checker.hint(name, names, node)
+        checker.report("E2001", f"there is no `{name}`", node, hint or value_hint(name))
     return t.UNKNOWN
 
 
@@ -96,6 +101,19 @@ def _top_level(body: Body, name: str) -> str | None:
     if body.at_top or not any(name in _bound(item.pattern) for item in lets):
         return None
     return f"`{name}` is a variable of the top level: pass it to the function, or make it a `const`"
+
+
+def of_self(body: Body, name: str) -> str | None:
+    """The help line for a field or method of `self` that is named alone."""
+    local = body.find("self")
+    type_ = t.resolve(local.type) if local is not None else None
+    if isinstance(type_, t.Struct) and type_.name in body.checker.structs:
+        fields = [field.name for field in body.checker.structs[type_.name].fields]
+        if name in fields:
+            return f"write `self.{name}`"
+    if type_ is not None and methods.own(body.checker, type_, name) is not None:
+        return f"write `self.{name}(..)`"
+    return None
 
 
 def _bound(pattern: ast.Node) -> list[str]:
@@ -208,6 +226,8 @@ def associated(body: Body, path: ast.Path) -> Method | None:
     if type_ is None or len(names) > 3:
         if names[0] not in checker.refused:
             help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])
+            if names[0] in library.modules():
+                help_ = f"write `use std::{names[0]};`, or `std::{path}`"
             checker.report("E2001", f"there is no `{path}`", path, help_)
         return None
     if type_ == t.UNKNOWN:

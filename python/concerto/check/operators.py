@@ -94,9 +94,11 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     message = f"`{op}` is not defined for `{t.show(left)}` and `{t.show(right)}`"
     help_ = (
         'write values into a string: `"n: ${n}"`'
-        if op == "+" and (left_text or right_text)
+        if (op == "+" and (left_text or right_text)) or (op == "%" and left_text)
         else None
     )
+    if isinstance(left, t.Future) or isinstance(right, t.Future):
+        help_ = "await the future: `(await x)`"
     body.checker.report("E3002", message, node, help_)
     return t.BOOL if comparing else t.UNKNOWN
 

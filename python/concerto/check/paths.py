@@ -276,6 +276,8 @@ def explain(
     message = f"there is no module or item `{name}`"
     places = ", ".join(f"`{place}`" for place in ("std", *found.places))
     near = did_you_mean(name, [*module.items, *found.beside, "std"])
+    if name in std_names():
+        near = f"write `use std::{name};`"
     note = f"looked for it in this module, {places}"
     return message, path.span, note, f"{near} {note}" if near else None
 

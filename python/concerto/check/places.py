@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
+from concerto.check.checked import Local
 from concerto.check.closures import mark_changed
 from concerto.check.operators import NUMBERS
 from concerto.check.stores import check_store_assign, check_store_index
@@ -88,6 +91,14 @@ def _is_in_store(body: Body, node: ast.Expr, what: str) -> bool:
     return False
 
 
+def _undeclared(body: Body, place: ast.PathExpr) -> None:
+    """A variable that was meant to be declared by its first assignment: one message is enough."""
+    name, found = str(place.path), body.checker.diagnostics
+    if found and found[-1].primary.span == place.span and found[-1].help is None:
+        found[-1] = replace(found[-1], help=f"declare it: `let mut {name} = ..`")
+    body.declare(Local(name, t.UNKNOWN, place.span, True, used=True, mutated=True))
+
+
 def check_assign(body: Body, node: ast.Assign) -> Type:
     """An assignment, plain or with an operator; it gives Nil."""
     from concerto.check.exprs import check_expr
@@ -100,6 +111,8 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
         checker.facts.types[id(place)] = target = local.type
     else:
         target = t.resolve(check_expr(body, place, None))
+        if target == t.UNKNOWN and isinstance(place, ast.PathExpr):
+            _undeclared(body, place)
     if local is not None:
         local.assigned = True
     if local is not None and local.is_late and not local.is_captured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from concerto.check import builtins
+from concerto.check import builtins, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body, Raised, TryState
 from concerto.check.checked import CatchInfo, CaughtBy, Local, Raise, TryInfo
@@ -95,6 +95,7 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
     infos = []
     after_bare = False  # E1023 says it already
     for clause in node.catches:
+        body.scopes.append({})
         test, type_ = _caught(body, clause, state.raised)
         _must_be_built_in(body, clause, type_, state)
         acts = pending.take(test, type_) or type_ == t.UNKNOWN or after_bare
@@ -102,7 +103,6 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
         if not acts and state.raised:
             message = "this clause can never match: nothing that it takes gets here"
             body.checker.report("W3010", message, clause.type or clause.body, "remove it")
-        body.scopes.append({})
         local = None
         if clause.name is not None:
             local = Local(clause.name.text, type_, clause.name.span, False)
@@ -185,6 +185,13 @@ def _caught(body: Body, clause: ast.Catch, raised: list[Raised]) -> tuple[Caught
             return _timeout(kinds, raised)
         if kinds is not None:
             return kinds, builtins.LLM_ERROR
+        name = str(written.path)
+        if name.islower() and methods.named_type(body.checker, name) is None:
+            body.declare(Local(name, t.UNKNOWN, written.span, False, used=True))
+            help_ = f"write `catch Error({name}) {{ .. }}`, or `catch Any({name}) {{ .. }}`"
+            message = f"`{name}` names no type of errors"
+            body.checker.report("E2002", message, written, help_)
+            return None, t.UNKNOWN
     type_ = t.resolve(written_type(body.checker, written))
     if type_ in (t.ANY, t.UNKNOWN):
         return None, type_
