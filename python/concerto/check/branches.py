@@ -6,7 +6,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.coverage import can_match, missing_forms
 from concerto.check.forms import Form, form_of
-from concerto.check.patterns import bind
+from concerto.check.patterns import bind, is_misread_variant
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -83,14 +83,16 @@ def check_match(body: Body, node: ast.Match, expected: Type | None, discarded: b
         subject.bound = t.ANY
         subject = t.ANY
     taken: list[Form] = []
-    is_sound = subject != t.UNKNOWN
+    is_sound, misread = subject != t.UNKNOWN, False
     types: list[tuple[ast.Expr, Type]] = []
     for arm in node.arms:
         body.scopes.append({})
         is_sound = bind(body, arm.pattern, subject) and is_sound
         if is_sound:
             form = form_of(body, arm.pattern)
-            if not can_match(body, taken, form, subject):
+            # A name that was taken for a variant was reported.
+            misread = misread or is_misread_variant(arm.pattern)
+            if not misread and not can_match(body, taken, form, subject):
                 message, help_ = "this arm can never match", "earlier arms take all its values"
                 body.checker.report("W3009", message, arm.pattern, help_)
             taken += [form] if arm.guard is None else []

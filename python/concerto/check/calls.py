@@ -406,13 +406,30 @@ def _method_names(checker: Checker, receiver: Type) -> list[str]:
     return [*own, *more, *methods.names(checker, receiver)]
 
 
+def _inside_help(checker: Checker, receiver: Type, name: str) -> str | None:
+    """The help line for a method of what an Option, a Result or a future holds."""
+    match receiver:
+        case t.Option(inner):
+            help_ = "take the value out first: add `?`, or `?? ..` for another one"
+        case t.Result(inner, _):
+            help_ = "take the value out first: add `?`, or match on it"
+        case t.Future(inner):
+            help_ = "await it first: `(await x)`"
+        case _:
+            return None
+    return help_ if name in _method_names(checker, t.resolve(inner)) else None
+
+
 def _no_method(body: Body, receiver: Type, name: ast.Name) -> None:
     """E3011."""
     checker, shown = body.checker, t.show(receiver)
     names = _method_names(checker, receiver)
     help_ = method_hint(name.text, names)
     found = methods.find(checker, receiver, name.text, name)
-    if found is not None:
+    inside = _inside_help(checker, receiver, name.text)
+    if inside is not None:
+        help_ = inside
+    elif found is not None:
         help_ = f"it has no `self`, so write `{shown.partition('<')[0]}::{name}(..)`"
     elif isinstance(receiver, t.Struct) and receiver.name in checker.structs:
         fields = checker.structs[receiver.name].fields

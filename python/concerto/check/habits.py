@@ -13,7 +13,7 @@ _METHODS: dict[str, tuple[str, ...]] = {
     "upper": ("to_upper",), "lower": ("to_lower",), "to_lower_case": ("to_lower",), "to_upper_case": ("to_upper",),
     "strip": ("trim",), "lstrip": ("trim_start",), "rstrip": ("trim_end",), "trim_left": ("trim_start",),
     "trim_right": ("trim_end",), "substr": ("substring",), "slice": ("substring",), "index": ("index_of", "find"),
-    "index_of": ("find",), "includes": ("contains", "has"), "has": ("contains",), "contains": ("has",),
+    "index_of": ("find",), "insert": ("set",), "includes": ("contains", "has"), "has": ("contains",), "contains": ("has",),
     "has_key": ("has",), "items": ("entries",), "str": ("to_string",), "to_str": ("to_string",), "string": ("to_string",),
     "splitlines": ("lines",), "replace_all": ("replace",), "char_code_at": ("bytes",), "characters": ("chars",),
     "some": ("any",), "every": ("all",), "inject": ("reduce",), "foldl": ("reduce",), "each": ("for_each",),

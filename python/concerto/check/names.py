@@ -226,7 +226,9 @@ def associated(body: Body, path: ast.Path) -> Method | None:
     if type_ is None or len(names) > 3:
         if names[0] not in checker.refused:
             help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])
-            if names[0] in library.modules():
+            if names[0] in ("Box", "Rc", "Arc", "RefCell", "Mutex"):
+                help_ = "values need nothing around them: leave it out"
+            elif names[0] in library.modules():
                 help_ = f"write `use std::{names[0]};`, or `std::{path}`"
             checker.report("E2001", f"there is no `{path}`", path, help_)
         return None
@@ -263,6 +265,12 @@ def _through_trait(body: Body, path: ast.Path, type_: Type) -> Method | None:
 
 def _no_function(body: Body, path: ast.Path, of: str, names: list[str]) -> None:
     word = path.names[-1]
+    if word.text in body.checker.refused:
+        return
     help_ = did_you_mean(word.text, names)
+    if str(path) in ("HashMap::new", "Map::new"):
+        help_ = "write `{}`: a `HashMap` is a store, which `hashmap` declares"
+    elif str(path) == "Array::new":
+        help_ = "write `[]`"
     what = "variant or function" if of in body.checker.enums else "function"
     body.checker.report("E2001", f"`{of}` has no {what} `{word}`", word, help_)

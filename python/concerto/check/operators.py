@@ -74,6 +74,11 @@ def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
 
 def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     op = node.op
+    known = (*NUMBERS, t.STRING)
+    if (isinstance(left, t.Var) and right in known) or (isinstance(right, t.Var) and left in known):
+        # The first use of what an empty literal holds tells its type.
+        t.assign(left, right)
+        left, right = t.resolve(left), t.resolve(right)
     comparing = op in ("<", ">", "<=", ">=")
     if left in NUMBERS and right in NUMBERS:
         if left != right:
@@ -97,6 +102,8 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
         if (op == "+" and (left_text or right_text)) or (op == "%" and left_text)
         else None
     )
+    if op == "*" and left_text and right == t.INT:
+        help_ = "use `.repeat(n)`"
     if isinstance(left, t.Future) or isinstance(right, t.Future):
         help_ = "await the future: `(await x)`"
     body.checker.report("E3002", message, node, help_)

@@ -339,7 +339,7 @@ class _Binder:
             help_ = checker.hint(name, checker.structs, pattern.path)
             checker.report("E2002", f"there is no type `{name}`", pattern.path, help_)
         if fields is None:
-            fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
+            fields, order = {each.name.text: t.UNKNOWN for each in pattern.fields}, []
         self.fields(pattern, fields, order or list(fields))
 
     def llm_variant(
@@ -394,6 +394,13 @@ def _visible(body: Body, pattern: ast.StructPattern, info: StructInfo) -> None:
     for field in pattern.fields:
         if field.name.text in fields:
             body.checker.may_see(info, fields[field.name.text], field.name)
+
+
+def is_misread_variant(pattern: ast.Pattern) -> bool:
+    """Whether a pattern is a capitalised name that binds, which was W2006."""
+    if not isinstance(pattern, ast.PathPattern) or len(pattern.path.names) != 1:
+        return False
+    return str(pattern.path)[0].isupper()
 
 
 def _has_rest(items: tuple[ast.Pattern, ...]) -> bool:

@@ -133,6 +133,10 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
         check_expr(body, node.value, target)
         return t.NIL
     value = t.resolve(check_expr(body, node.value, t.FLOAT if target == t.FLOAT else None))
+    if isinstance(target, t.Var) and value in (*NUMBERS, t.STRING):
+        # The first use of what an empty literal holds tells its type.
+        t.assign(value, target)
+        target = value
     if t.UNKNOWN in (target, value):
         return t.NIL
     if t.ANY in (target, value):

@@ -305,6 +305,8 @@ def show(type_: Type) -> str:
     match resolve(type_):
         case Struct(name, _, args) | Enum(name, args) if args:
             return f"{name}<{', '.join(show(arg) for arg in args)}>"
+        case Simple("?"):
+            return "_"
         case Simple(name) | Struct(name) | Enum(name) | Opaque(name):
             return name
         case Array(item):
@@ -363,6 +365,9 @@ Steps: TypeAlias = tuple[str, ...]
 def assign(source: Type, target: Type) -> Steps | None:
     """How a value of `source` gets into a place of `target`; None if it does not fit. Decides type variables on the way."""
     source, target = resolve(source), resolve(target)
+    if source == UNKNOWN and isinstance(target, Var):
+        # So that nobody asks later what it is.
+        target.bound = UNKNOWN
     if source is target or UNKNOWN in (source, target) or source == NEVER:
         return ()
     if isinstance(target, Var):

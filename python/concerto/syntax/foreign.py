@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from concerto.diagnostics.model import Diagnostic
+from concerto.syntax.tokens import CLOSERS, OPENERS
 from concerto.syntax.unexpected import Place
 
 #: Words that begin a statement or declaration.
@@ -138,6 +141,21 @@ def _words(place: Place) -> Diagnostic | None:
         head = place.tokens[opening - 1]
         if head.type == "IDENT" and head.value in BEGIN:
             return place.has_no(str(head.value), BEGIN[str(head.value)], head)
+    callee = _callee(place) if kind.startswith("LBRACE") else None
+    if callee is not None and callee.value in BEGIN:
+        return place.has_no(str(callee.value), BEGIN[str(callee.value)], callee)
+    return None
+
+
+def _callee(place: Place) -> Any:
+    """The name before the `(..)` that ends in front of the token; None if there is none."""
+    depth = 0
+    for here in range(place.at - 1, 0, -1):
+        kind = place.tokens[here].type
+        depth += (kind in CLOSERS) - (kind in OPENERS)
+        if depth == 0:
+            name = place.tokens[here - 1]
+            return name if kind == "LPAREN" and name.type == "IDENT" else None
     return None
 
 
@@ -170,7 +188,7 @@ def _loops(place: Place) -> Diagnostic | None:
         return place.says("E1008", "the names of a loop stand in parentheses", help_)
     opening = place.opening()
     in_head = opening > 0 and place.tokens[opening - 1].type == "FOR"
-    if in_head and (kind in ("IN", "LET", "SEMI") or place.word == "of"):
+    if in_head and (kind in ("IN", "LET", "CONST", "SEMI") or place.word == "of"):
         return place.has_no("for (..)", "write `for x in xs { .. }`, or `for i in 0..n { .. }`")
     if kind == "FOR" and opening >= 0 and place.tokens[opening].type == "LBRACKET":
         help_ = "write `xs.map(|x| ..)`, with `.filter(|x| ..)` before it for conditions"
@@ -254,11 +272,29 @@ def _declarations(place: Place) -> Diagnostic | None:
         return place.says("E1008", "names of modules are joined by `::`", "write `use a::b;`")
     if kind == "ASSIGN" and before == "IDENT" and place.kind_before(2) == "CONST":
         name = place.word_before()
-        help_ = f"write `const {name}: Type = ..;`"
+        form = f"const {name}: Type = ..;" if place.opening() < 0 else f"let {name} = ..;"
+        help_ = f"write `{form}`"
         return place.says("E1001", f"the constant `{name}` has no type", help_)
+    if kind == "COLON" and before == "IDENT" and _in_variant(place):
+        help_ = f"write `{{ {place.word_before()}: Type }}` for parts with names"
+        return place.says("E1008", "parts in parentheses have no names", help_)
+    if kind.startswith("LBRACE") and before == "ASSIGN" and place.kind_before(3) == "TYPE":
+        name = place.word_before(2)
+        return place.has_no(f"type {name} = {{ .. }}", f"write `struct {name} {{ .. }}`")
     if kind == "ASSIGN" and before == "COLON":
         return place.has_no(":=", "write `let x = ..`", place.before())
     return None
+
+
+def _in_variant(place: Place) -> bool:
+    """Whether the token stands in the parentheses of a variant of an enum."""
+    opening = place.opening()
+    if opening < 0 or place.tokens[opening].type != "LPAREN":
+        return False
+    around = Place(place.source, place.tokens, opening, place.tokens[opening], {}).opening()
+    return any(
+        place.tokens[around - steps].type == "ENUM" for steps in (2, 3, 4, 5) if around >= steps
+    )
 
 
 def _in_use(place: Place) -> bool:

@@ -280,7 +280,10 @@ class _Scanner:
         digits = word.replace("_", "")
         if glued:
             end = glued.end()
-            self.report("E0005", f"`{text[start:end]}` is no number", start, end)
+            help_ = "there are no suffixes: the place tells whether it is an Int or a Float"
+            is_suffix = re.fullmatch(r"_?[iuf](?:8|16|32|64|size)", glued.group()) is not None
+            message = f"`{text[start:end]}` is no number"
+            self.report("E0005", message, start, end, help_ if is_suffix else None)
         elif _MISPLACED.search(word):
             help_ = "`_` may stand between digits only"
             self.report("E0004", f"misplaced `_` in `{word}`", start, end, help_)

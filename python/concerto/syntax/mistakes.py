@@ -33,6 +33,9 @@ _STARTS_STATEMENT = frozenset(
         "CONTINUE",
     ]
 )
+_STARTS_DECLARATION = frozenset(
+    ["FN", "PUB", "ASYNC", "STRUCT", "ENUM", "TRAIT", "IMPL", "AT", "USE"]
+)
 #: Words of declarations that stand at module scope only.
 MODULE_SCOPE = frozenset(
     [
@@ -97,6 +100,8 @@ def _incomplete(place: Place) -> Diagnostic | None:
     """Something lacks its name, value or beginning."""
     kind, before = place.kind, place.kind_before()
     if kind == "ELSE":
+        if _is_let(place):
+            return place.has_no("let .. else", "use `match`, or `?? ..` for the other value")
         return place.says("E1009", "`else` without `if`")
     if before in _NAMED and kind != "IDENT":
         return place.says("E1006", f"expected a name after `{place.before().value}`")
@@ -117,6 +122,17 @@ def _incomplete(place: Place) -> Diagnostic | None:
     return None
 
 
+def _is_let(place: Place) -> bool:
+    """Whether the statement around began with `let`."""
+    for here in range(place.at - 1, -1, -1):
+        kind = place.tokens[here].type
+        if kind in ("SEMI", "LBRACE", "RBRACE"):
+            return False
+        if kind == "LET":
+            return True
+    return False
+
+
 def _ends_decorator(place: Place) -> bool:
     return place.kind_before() == "IDENT" and place.kind_before(2) == "AT"
 
@@ -130,7 +146,9 @@ def _separator(place: Place) -> Diagnostic | None:
     if "COMMA" in place.expected and _in_match(place.tokens, place.at):
         message, help_ = "missing `,` between match arms", "put a comma after the arm"
         return place.says("E1007", message, help_, after)
-    if "SEMI" in place.expected and place.kind in _STARTS_STATEMENT:
+    starts = place.kind in _STARTS_STATEMENT
+    starts = starts or (place.kind in _STARTS_DECLARATION and not place.is_same_line())
+    if "SEMI" in place.expected and starts:
         rest = place.source.text[previous.end :].lstrip(" ")
         help_ = "end the statement with `;`"
         if rest.startswith("//") and previous.type in ("IDENT", "INT", "RPAREN"):
