@@ -366,6 +366,11 @@ def lower(
         }
         for m in checked.models.values()
     ]
+    if checked.channels:
+        program.channels = [
+            {"name": name, "payloads": payloads, "replies": replies}
+            for name, payloads, replies in checked.channels
+        ]
     if checked.stores:
         program.stores = [_store(tables, store) for store in checked.stores.values()]
     program.constants = tables.constant_list()
