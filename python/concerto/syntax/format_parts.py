@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from concerto.source import Span
 from concerto.syntax import ast
 from concerto.syntax.layout import Doc, bracketed, joined
 from concerto.syntax.spelling import number_written, written
@@ -89,8 +90,11 @@ def type_atom(node: ast.TypeExpr) -> Doc:
 
 
 def result(node: ast.TypeExpr | None) -> Doc:
-    """`-> T`, before a brace."""
-    return "" if node is None else (" -> ", type_atom(node))
+    """`-> T`, before a brace. A union may stand in parentheses here, and need not."""
+    if node is None:
+        return ""
+    in_parentheses = written(Span(node.span.start - 1, node.span.start)) == "("
+    return (" -> ", type_atom(node) if in_parentheses else type_(node))
 
 
 def type_parameters(params: tuple[ast.TypeParam, ...]) -> Doc:
