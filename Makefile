@@ -10,7 +10,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Car
 C := $(CC) -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Iinclude
 C_LIBRARY := -Ltarget/capi -lconcerto -Wl,-rpath,$(CURDIR)/target/capi
 
-.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example asan bench soak wheel wheel-test lock clean
+.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example asan bench hosts soak wheel wheel-test lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -79,6 +79,11 @@ bench: .venv/.dev ## Run the benchmarks (release build); see benches/README.md
 	$(BIN)/maturin develop --locked --release
 	@rm -f .venv/.native
 	$(BIN)/python benches/run.py
+
+hosts: .venv/.dev ## The Python host under load (release build): waiting runs, event loops, exits, leaks
+	$(BIN)/maturin develop --locked --release
+	@rm -f .venv/.native
+	ulimit -n $$(ulimit -H -n) && $(BIN)/python benches/hosts.py
 
 STREAMS ?= 5000
 CALLS ?= 1000000
