@@ -365,7 +365,8 @@ def test_a_callback_cannot_wait_for_its_own_run(runtime: Runtime) -> None:
     runs: list[Any] = []
 
     def on(*_: Any) -> None:
-        place = ffi.cast("void *", ffi.new("void **"))
+        out = ffi.new("void **")  # lives as long as the callback; the cast alone would not keep it
+        place = ffi.cast("void *", out)
         statuses.append(lib.concerto_run_wait(runs[0].handle, -1, place, ffi.NULL))
         statuses.append(lib.concerto_run_next_emit(runs[0].handle, -1, place, place, ffi.NULL))
 
