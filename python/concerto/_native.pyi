@@ -129,6 +129,8 @@ class Runtime:
         args: list[str] | None = None,
         seed: int | None = None,
         audit: bool = False,
+        record: str | None = None,
+        replay: str | None = None,
         fs_root: str | None = None,
         fs_mode: str = "write",
         net_allow: list[str] | None = None,

@@ -30,6 +30,9 @@ class RuntimeOptions(TypedDict, total=False):
     program_log_level: str
     args: Sequence[str]
     seed: int | None
+    audit: bool
+    record: str | os.PathLike[str] | None
+    replay: str | os.PathLike[str] | None
     fs_root: str | os.PathLike[str] | None
     fs_mode: str
     net_allow: Collection[str] | None

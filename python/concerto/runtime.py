@@ -240,6 +240,9 @@ class RuntimeBase:
         args: What the program's `std::env::args` gives.
         seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
         audit: Tell what the program reaches before it does, on the channels `audit:file_access`, `audit:env_access` and `audit:http`: names only, nothing secret.
+        record: A file that the traffic of all model calls is written to: one JSON object a line, without keys.
+        replay: A file that was recorded: it answers all model calls, each exchange once, by the end of the path and the body
+            of the request. No server is asked.
         fs_root: The folder that `std::fs` is kept in; default: the working directory.
         fs_mode: What `std::fs` may do: `none`, `read` or `write`.
         net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
@@ -274,6 +277,8 @@ class RuntimeBase:
         args: Sequence[str] = (),
         seed: int | None = None,
         audit: bool = False,
+        record: str | os.PathLike[str] | None = None,
+        replay: str | os.PathLike[str] | None = None,
         fs_root: str | os.PathLike[str] | None = None,
         fs_mode: str = "write",
         net_allow: Collection[str] | None = None,
@@ -285,6 +290,8 @@ class RuntimeBase:
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
+        if (record, replay) != (None, None) and (None not in (record, replay) or mock is not False):
+            raise ConfigError("give one of `mock`, `record` and `replay`")
         if not isinstance(program, Program):
             program = _load(Path(program))
         self.program = program
@@ -321,6 +328,8 @@ class RuntimeBase:
             args=list(args),
             seed=seed,
             audit=audit,
+            record=None if record is None else os.fspath(record),
+            replay=None if replay is None else os.fspath(replay),
             fs_root=None if fs_root is None else os.fspath(fs_root),
             fs_mode=fs_mode,
             net_allow=None if net_allow is None else list(net_allow),

@@ -13,7 +13,7 @@ use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 26] = [
+const OPTIONS: [(&str, Set); 28] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
@@ -73,6 +73,8 @@ const OPTIONS: [(&str, Set); 26] = [
     }),
     ("program_log_level", |b, v| Ok(b.program_log_level(level(v)?))),
     ("proxy", |b, v| Ok(b.proxy(text(v)?))),
+    ("record", |b, v| b.record(text(v)?).map_err(problem)),
+    ("replay", |b, v| b.replay(text(v)?).map_err(problem)),
     ("reply_timeout", |b, v| Ok(b.reply_timeout(seconds(v)))),
     ("retry_jitter", |b, v| match v.as_f64() {
         Some(share) => Ok(b.retry_jitter(share)),
@@ -107,6 +109,13 @@ impl RuntimeBuilder {
             self = set(self, value).map_err(|problem| ConfigError::Option { option, problem })?;
         }
         Ok(self)
+    }
+}
+
+fn problem(error: ConfigError) -> String {
+    match error {
+        ConfigError::Option { problem, .. } => problem,
+        other => other.to_string(),
     }
 }
 

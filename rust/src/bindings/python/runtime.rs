@@ -125,7 +125,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -147,6 +147,8 @@ impl Runtime {
         args: Option<Vec<String>>,
         seed: Option<u64>,
         audit: bool,
+        record: Option<std::path::PathBuf>,
+        replay: Option<std::path::PathBuf>,
         fs_root: Option<std::path::PathBuf>,
         fs_mode: &str,
         net_allow: Option<Vec<String>>,
@@ -172,6 +174,12 @@ impl Runtime {
             .env(env.unwrap_or_default());
         if let Some(text) = mock_script {
             builder = scripted(builder, text)?;
+        }
+        if let Some(path) = record {
+            builder = builder.record(path).map_err(|error| to_py(py, error.into()))?;
+        }
+        if let Some(path) = replay {
+            builder = builder.replay(path).map_err(|error| to_py(py, error.into()))?;
         }
         if let Some(names) = env_allow {
             builder = builder.env_allow(names);
