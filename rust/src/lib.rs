@@ -27,6 +27,7 @@ mod clock;
 mod config;
 mod engine;
 mod error;
+mod futures;
 pub mod ir;
 mod llm;
 mod log;
@@ -43,16 +44,23 @@ mod value;
 mod vm;
 mod wire;
 
+pub use chat::{
+    Answered, ChatRequest, ChatResponse, Message, Original, OutputSchema, Role, Sampling, ToolCall,
+    ToolChoice, ToolSpec, Tools, Usage,
+};
 pub use clock::Clock;
 pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
 pub use engine::emits::{Emit, EmitMode, USUAL_BUFFER};
 pub use engine::outside::FileMode;
-pub use engine::requests::{BoxFuture, HostRequest, Question, Refusal, Replied, RequestKind};
+pub use engine::requests::{HostRequest, Question, Refusal, Replied, RequestKind};
 pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
+pub use futures::{BoxFuture, BoxStream};
 pub use ir::IrError;
 pub use ir::program::Channel;
+pub use llm::{Chunk, Provider, ProviderError};
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
+pub use providers::FailureKind;
 pub use runtime::{
     Args, Blocking, EmitHandler, EndOrRequest, EntryPoint, Events, HandlerErrors, IntoArgs,
     Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, Subscription, TestCase,
@@ -64,3 +72,9 @@ pub use value::{
 pub use vm::natives::list as native_functions;
 pub use vm::request::list as requests;
 pub use wire::ServerLimit;
+
+/// For the macros of this crate.
+#[doc(hidden)]
+pub mod private {
+    pub use serde_json::json;
+}

@@ -1,17 +1,21 @@
 //! Runs in the background: driven by the worker threads, their emits handed over through a bounded queue.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::responders::Responders;
 use super::threads::io_runtime;
-use super::{Inner, Plan};
+use super::{Inner, Plan, settled};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::{HostRequest, Question, Reply};
-use crate::error::{BoxError, RunError};
+use crate::error::{BoxError, Error, RunError};
+use crate::futures::BoxFuture;
 use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
 
@@ -38,7 +42,7 @@ pub enum EndOrRequest {
     Request(HostRequest),
 }
 
-/// One execution in the background. Dropping it cancels it.
+/// One execution in the background: a stream of its emits, and a future of its result. Dropping it cancels it.
 pub struct Run {
     id: u64,
     emits: tokio::sync::Mutex<mpsc::Receiver<Emit>>,
@@ -87,10 +91,10 @@ impl Run {
             let responders = inner.responders.clone();
             let mut queue = Queue { emits: sender, requests: asking, responders };
             let outcome = inner.execute(plan, id, Some(counted), &mut queue).await;
+            let outcome = outcome.and_then(settled);
             drop(queue);
             let _ = done.send(Some(Arc::new(outcome)));
         });
-
         Self {
             id,
             emits: tokio::sync::Mutex::new(emits),
@@ -120,6 +124,35 @@ impl Run {
         match outcome.wait_for(Option::is_some).await {
             Ok(ended) => ended.clone().unwrap_or_else(|| Arc::new(Err(RunError::Cancelled))),
             Err(_) => Arc::new(Err(RunError::Cancelled)),
+        }
+    }
+
+    /// Waits for the end and gives the value; emits that nobody has taken are dropped. `run.await` does the same.
+    ///
+    /// # Errors
+    /// [`Error::Run`], as of [`Runtime::call`](super::Runtime::call).
+    pub async fn result(&mut self) -> Result<Value, Error> {
+        let mut outcome = self.outcome.clone();
+        let emits = self.emits.get_mut();
+        let ended = async {
+            let ended = outcome.wait_for(Option::is_some).await;
+            ended.ok().and_then(|outcome| outcome.clone())
+        };
+        tokio::pin!(ended);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut ended => break outcome,
+                // A program does not wait for a host that takes no more.
+                Some(_) = emits.recv() => {}
+            }
+        };
+        match outcome {
+            None => Err(RunError::Cancelled.into()),
+            Some(outcome) => match &*outcome {
+                Ok(value) => Ok(value.clone()),
+                Err(error) => Err(error.copy(&outcome).into()),
+            },
         }
     }
 
@@ -192,6 +225,37 @@ impl Run {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.recorder.snapshot()
+    }
+}
+
+/// The emits of the run, in order, until it is over.
+///
+/// ```
+/// # async fn show(runtime: concerto::Runtime) -> Result<(), concerto::Error> {
+/// use futures_util::StreamExt;
+///
+/// let mut run = runtime.start(None, concerto::Args::default())?;
+/// while let Some(emit) = run.next().await {
+///     println!("{}: {}", emit.channel, emit.payload);
+/// }
+/// println!("{}", run.await?);
+/// # Ok(())
+/// # }
+/// ```
+impl Stream for Run {
+    type Item = Emit;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Emit>> {
+        self.emits.get_mut().poll_recv(context)
+    }
+}
+
+impl IntoFuture for Run {
+    type Output = Result<Value, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move { self.result().await })
     }
 }
 
