@@ -107,6 +107,7 @@ class Runtime:
         program_log_level: str = "info",
         args: list[str] | None = None,
         seed: int | None = None,
+        audit: bool = False,
         fs_root: str | None = None,
         fs_mode: str = "write",
         net_allow: list[str] | None = None,

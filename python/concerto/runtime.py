@@ -230,6 +230,7 @@ class Runtime:
         program_log_level: The same for what the program writes with `std::log`.
         args: What the program's `std::env::args` gives.
         seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
+        audit: Tell what the program reaches before it does, on the channels `audit:file_access`, `audit:env_access` and `audit:http`: names only, nothing secret.
         fs_root: The folder that `std::fs` is kept in; default: the working directory.
         fs_mode: What `std::fs` may do: `none`, `read` or `write`.
         net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
@@ -261,6 +262,7 @@ class Runtime:
         program_log_level: str = "info",
         args: Sequence[str] = (),
         seed: int | None = None,
+        audit: bool = False,
         fs_root: str | os.PathLike[str] | None = None,
         fs_mode: str = "write",
         net_allow: Collection[str] | None = None,
@@ -305,6 +307,7 @@ class Runtime:
             program_log_level=program_log_level,
             args=list(args),
             seed=seed,
+            audit=audit,
             fs_root=None if fs_root is None else os.fspath(fs_root),
             fs_mode=fs_mode,
             net_allow=None if net_allow is None else list(net_allow),

@@ -28,9 +28,9 @@ def bind(
     body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False, is_late: bool = False
 ) -> bool:
     """Checks a pattern against the type of its subject and declares its names; whether there is nothing to say about it."""
-    before = sum(each.is_error for each in body.checker.diagnostics)
+    before = len(body.checker.diagnostics)
     _Binder(body, is_mut, is_late).bind(pattern, type_)
-    return before == sum(each.is_error for each in body.checker.diagnostics)
+    return not any(each.is_error for each in body.checker.diagnostics[before:])
 
 
 def bind_whole(

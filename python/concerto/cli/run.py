@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from concerto.project.manifest import Project
 
 #: Channels on which the runtime tells what it does.
-_EVENTS = ("pipeline:", "task:", "listen:", "audit:")
+_EVENTS = ("pipeline:", "task:", "listen:")
 
+#: Options that the language's tool chain foresees and this release does not have.
+_LATER = {
+    "--record": "traffic of providers is not recorded; `--log-level trace` shows it",
+    "--replay": "traffic of providers is not replayed; `--mock FILE` answers by rules",
+    "--trace": "spans are not exported; `--metrics json` and `--events` tell what ran",
+}
 #: The level of the logs for each number of `-v`.
 _VERBOSE = (None, "info", "debug", "trace")
 
@@ -57,6 +63,7 @@ def main(args: list[str]) -> int:
             program_log_level=options.log_level or "info",
             args=args[at + 1 :],
             seed=options.seed,
+            audit=options.audit,
             **_permissions(options, project),
         )
         overrides.apply(runtime, options.override, env)
@@ -72,6 +79,9 @@ def main(args: list[str]) -> int:
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
+    for name in (arg.partition("=")[0] for arg in args):
+        if name in _LATER:
+            raise Exit(USAGE, f"error: this release does not have `{name}`: {_LATER[name]}")
     parser = command_parser("run")
     parser.add_argument(
         "file",
@@ -97,6 +107,11 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--interactive",
         action="store_true",
         help="ask on the terminal what the program asks with `await emit`: JSON or text",
+    )
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="show which files, variables and servers the program reaches, before it does",
     )
     overrides.add_option(parser)
     parser.add_argument(
@@ -178,8 +193,10 @@ def _seed(text: str) -> int:
 
 
 def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str, Any]) -> int:
+    hidden = () if options.events else _EVENTS
+
     def on_emit(emit: Emit) -> None:
-        if emit.channel.startswith(_EVENTS) and not options.events:
+        if emit.channel.startswith(hidden):
             return
         if options.emit == "text":
             line = f"[emit:{emit.channel}] {display(emit.payload)}"

@@ -6,6 +6,7 @@
 mod answers;
 mod asked;
 mod asks;
+mod audit;
 mod cached;
 pub mod emits;
 mod evaluated;
@@ -86,6 +87,8 @@ pub struct Shared {
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
+    /// Whether runs tell of files, variables and requests on channels `audit:*`.
+    pub audit: bool,
     /// The test that this runtime is for.
     pub test: Option<Arc<Test>>,
     /// The most that one run may cost, in US dollars, and use, in tokens of prompts and answers.

@@ -8,7 +8,7 @@ use super::emits::Outlet;
 use super::outside::read_variable;
 use super::pipelines::{Pipelines, Place, Told};
 use super::tree::{Refused, Tree};
-use super::{BUDGET, EFFECTS, Engine, broken, emitted, failed, frames, panicked, streams};
+use super::{BUDGET, EFFECTS, Engine, audit, broken, emitted, failed, frames, panicked, streams};
 use crate::error::RunError;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value};
@@ -232,6 +232,11 @@ impl<'e, O: Outlet> Run<'e, O> {
         self.effects = self.effects.wrapping_add(1);
         if self.effects.is_multiple_of(EFFECTS) {
             self.give_way().await;
+        }
+        if self.engine.shared.audit
+            && let Some((channel, told)) = audit::record(&effect)
+        {
+            self.engine.send(id, channel.to_owned(), told, self.outlet).await?;
         }
         let value = match effect {
             Effect::Emit { channel, payload } => {

@@ -47,6 +47,7 @@ pub struct RuntimeBuilder {
     http_body_limit: usize,
     args: Vec<String>,
     seed: Option<u64>,
+    audit: bool,
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
@@ -80,6 +81,7 @@ impl RuntimeBuilder {
             http_body_limit: 10 << 20,
             args: Vec::new(),
             seed: None,
+            audit: false,
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
@@ -210,6 +212,13 @@ impl RuntimeBuilder {
     /// The longest body that `std::http` reads, in bytes; 10 MiB by default.
     pub fn http_body_limit(mut self, bytes: usize) -> Self {
         self.http_body_limit = bytes;
+        self
+    }
+
+    /// Runs tell of what they reach before they do: emits on `audit:file_access`, `audit:env_access` and `audit:http`, without contents, values, headers and
+    /// what is secret in a URL. Default: no.
+    pub fn audit(mut self, audit: bool) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -356,6 +365,7 @@ impl RuntimeBuilder {
             args: self.args,
             program_log,
             seed: self.seed,
+            audit: self.audit,
             mock: self.mock,
             test: self.test,
             max_cost_usd: self.max_cost_usd,

@@ -13,7 +13,7 @@ use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 28] = [
+const OPTIONS: [(&str, Set); 29] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
     ("clock", |b, v| match text(v)? {
@@ -21,6 +21,7 @@ const OPTIONS: [(&str, Set); 28] = [
         "virtual" => Ok(b.clock(Clock::new_virtual())),
         _ => must_be("\"system\" or \"virtual\""),
     }),
+    ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("connection_overrides", |b, v| {
         let layers = entries(v)?.into_iter().map(|(name, fields)| match fields {
             Json::Object(fields) => Ok((name, fields)),

@@ -109,7 +109,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -130,6 +130,7 @@ impl Runtime {
         program_log_level: &str,
         args: Option<Vec<String>>,
         seed: Option<u64>,
+        audit: bool,
         fs_root: Option<std::path::PathBuf>,
         fs_mode: &str,
         net_allow: Option<Vec<String>>,
@@ -150,6 +151,7 @@ impl Runtime {
                 PyValueError::new_err(message)
             })?)
             .offline(offline)
+            .audit(audit)
             .http_body_limit(http_body_limit)
             .env(env.unwrap_or_default());
         if let Some(text) = mock_script {
