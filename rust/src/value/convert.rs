@@ -13,24 +13,6 @@ use super::{Key, MapValue, Text, Value, from_json};
 /// What an index finds that is not there.
 static NIL: Value = Value::Nil;
 
-/// Makes a value as JSON is written: `value!({"steps": [1, 2.5, null], "by": name})`. Expressions need `Serialize`.
-///
-/// ```
-/// use concerto::{Value, value};
-///
-/// let name = "Ada";
-/// let plan = value!({"by": name, "steps": [1, 2.5, null]});
-/// assert_eq!(plan["by"], Value::from("Ada"));
-/// assert_eq!(plan["steps"][0], Value::from(1));
-/// assert_eq!(plan.to_string(), r#"{"by": "Ada", "steps": [1, 2.5, nil]}"#);
-/// ```
-#[macro_export]
-macro_rules! value {
-    ($($json:tt)+) => {
-        $crate::Value::from($crate::private::json!($($json)+))
-    };
-}
-
 macro_rules! numbers {
     ($variant:ident $as:ty: $($number:ty)*) => {
         $(impl From<$number> for Value {
