@@ -61,6 +61,8 @@ pub use llm::{Chunk, Provider, ProviderError};
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
 pub use providers::FailureKind;
+#[cfg(feature = "python")]
+pub(crate) use runtime::Reader;
 pub use runtime::{
     Args, Blocking, EmitHandler, EndOrRequest, EntryPoint, Events, HandlerErrors, IntoArgs,
     Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, Subscription, TestCase,
@@ -96,3 +98,8 @@ macro_rules! value {
 pub mod private {
     pub use serde_json::json;
 }
+
+/// The blocks of that page are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/hosts/rust.md")]
+struct DocsOfRustHosts;

@@ -16,6 +16,7 @@ mod queue;
 mod retry;
 pub mod sse;
 mod stream;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -47,6 +48,7 @@ pub use error::LlmError;
 pub use fetch::{Fetch, FetchFailure, Fetched};
 pub use host::{Chunk, Provider, ProviderError, Providers};
 pub use stream::ResponseStream;
+pub use tape::Tape;
 pub use transport::TransportOptions;
 
 /// What a program asks of a model.

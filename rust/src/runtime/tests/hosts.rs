@@ -93,7 +93,7 @@ async fn a_run_is_a_stream_of_emits_and_a_future_of_its_result() {
     // One who looks at the result alone need not take the emits, more than wait at a time.
     let run = runtime.start(Some("count"), (5000,)).unwrap();
     assert_eq!(run.await.unwrap(), 5000.into());
-    let mut run = runtime.start(Some("fail"), ("no",)).unwrap();
+    let run = runtime.start(Some("fail"), ("no",)).unwrap();
     for _ in 0..2 {
         assert_eq!(run.result().await.unwrap_err().to_string(), "no");
     }
