@@ -63,6 +63,7 @@ MAY_USE = {
     "runtime": {"_native", "connection", "errors", "metrics", "options", "compiler"},
     "aio": {"_native", "options", "runtime"},
     "local": set(),
+    "tape": set(),
 }
 
 #: Which part of the runtime may use which others, besides itself and the leaves.
