@@ -93,7 +93,7 @@ def result(node: ast.TypeExpr | None) -> Doc:
     """`-> T`, before a brace. A union may stand in parentheses here, and need not."""
     if node is None:
         return ""
-    in_parentheses = written(Span(node.span.start - 1, node.span.start)) == "("
+    in_parentheses = written(Span(node.span.start - 1, node.span.start)) in ("(", None)
     return (" -> ", type_atom(node) if in_parentheses else type_(node))
 
 
