@@ -90,11 +90,13 @@ def type_atom(node: ast.TypeExpr) -> Doc:
 
 
 def result(node: ast.TypeExpr | None) -> Doc:
-    """`-> T`, before a brace. A union may stand in parentheses here, and need not."""
+    """`-> T`, before a brace. A union of literals may stand in parentheses here, and need not; another one must."""
     if node is None:
         return ""
-    in_parentheses = written(Span(node.span.start - 1, node.span.start)) in ("(", None)
-    return (" -> ", type_atom(node) if in_parentheses else type_(node))
+    members = node.members if isinstance(node, ast.UnionType) else ()
+    in_parentheses = written(Span(node.span.start - 1, node.span.start)) == "("
+    bare = not in_parentheses and all(isinstance(each, ast.LiteralType) for each in members)
+    return (" -> ", type_(node) if bare else type_atom(node))
 
 
 def type_parameters(params: tuple[ast.TypeParam, ...]) -> Doc:
