@@ -10,7 +10,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Car
 C := $(CC) -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Iinclude
 C_LIBRARY := -Ltarget/capi -lconcerto -Wl,-rpath,$(CURDIR)/target/capi
 
-.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example asan bench bench-compare hosts soak wheel wheel-test lock clean
+.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example rust-example asan bench bench-compare hosts soak wheel wheel-test lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -60,6 +60,11 @@ tables: .venv/.dev ## Generate the parser tables from the grammar
 
 header: .venv/.dev ## Generate include/concerto.h from the C interface
 	$(BIN)/python -m tests.capi.header
+
+rust-example: native ## Build the Rust example, and run it without network and keys
+	$(BIN)/concerto build examples/embed_rust/deploy.conc -o target/embed_rust/deploy.conc-ir
+	cargo build --locked --features mock --example embed_rust
+	cd target/embed_rust && ../debug/examples/embed_rust --mock
 
 c-example: native capi ## Build the C example, and run it without network and keys
 	$(BIN)/concerto build examples/embed_c/triage.conc -o target/capi/triage.conc-ir

@@ -58,7 +58,8 @@ typedef int32_t concerto_status;
 /* A file cannot be read. */
 #define CONCERTO_IO 12
 
-/* A callback freed the handle that it was called for, or waited for a run on its own thread. */
+/* A callback freed the handle that it was called for, or waited for its own run, or callbacks and calls are nested more
+ * than 16 deep. */
 #define CONCERTO_BUSY 13
 
 /* Of concerto_run_next_emit: the run is over and all emits were taken. */
@@ -125,8 +126,8 @@ concerto_status concerto_clear_override(concerto_runtime *runtime, const char *n
 /* Calls handler with user for each emit on channel, which may end in *, before the program goes on.
  *
  * All that match are called, the most specific first, then in order of registration, on the thread that is inside
- * concerto_runtime_run, _call or concerto_run_wait. A callback must not throw, must not wait for a run, and must not free
- * the handle that it is called for. */
+ * concerto_runtime_run, _call or concerto_run_wait. A callback may call the runtime again, at most 16 deep; it must not
+ * throw, and must not free the handle that it is called for. */
 concerto_status concerto_runtime_on(concerto_runtime *runtime, const char *channel, concerto_emit_fn handler, void *user, concerto_error **err);
 
 /* Answers await emit on channel, which may end in *: the most specific channel wins, and a second handler for the same one

@@ -138,6 +138,9 @@ class Runtime:
         http_body_limit: int = 10_485_760,
         reply_timeout: float | None = None,
         buffered: tuple[float, int] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_concurrent_requests: int | None = None,
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""

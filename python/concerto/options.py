@@ -21,6 +21,9 @@ class RuntimeOptions(TypedDict, total=False):
     execution_timeout: float | None
     max_call_depth: int
     max_tasks: int
+    max_cost_usd: float | None
+    max_tokens: int | None
+    max_concurrent_requests: int | None
     proxy: str | None
     ca_bundle: str | None
     retry_jitter: float | None

@@ -228,6 +228,9 @@ class RuntimeBase:
         env: Laid over the process environment for `env(..)`.
         env_allow: If given, other variables count as not set.
         execution_timeout: Limit of one run in seconds.
+        max_cost_usd: The most that one run may cost, in US dollars; beyond that it ends with `LimitError`. What has no price costs nothing.
+        max_tokens: The same for the tokens of prompts and answers together.
+        max_concurrent_requests: How many requests may be under way at a time over all connections; others wait.
         max_call_depth: Active calls before a program panics with `StackOverflow`.
         max_tasks: Tasks that one run may have at a time before it panics with `LimitExceeded`.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
@@ -265,6 +268,9 @@ class RuntimeBase:
         env: Mapping[str, str] | None = None,
         env_allow: Collection[str] | None = None,
         execution_timeout: float | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_concurrent_requests: int | None = None,
         max_call_depth: int = 10_000,
         max_tasks: int = 10_000,
         proxy: str | None = None,
@@ -316,6 +322,9 @@ class RuntimeBase:
             env=None if env is None else dict(env),
             env_allow=None if env_allow is None else list(env_allow),
             execution_timeout=execution_timeout,
+            max_cost_usd=max_cost_usd,
+            max_tokens=max_tokens,
+            max_concurrent_requests=max_concurrent_requests,
             max_call_depth=max_call_depth,
             max_tasks=max_tasks,
             proxy=proxy,

@@ -3,6 +3,8 @@
 mod json;
 mod llm;
 
+use std::sync::Arc;
+
 use crate::config::ConfigError;
 use crate::ir::IrError;
 use crate::value::Value;
@@ -134,12 +136,63 @@ pub struct TraceFrame {
     pub column: u32,
 }
 
+/// The error of a handler that several hold.
+#[derive(Debug)]
+struct SharedCause(Arc<Result<Value, RunError>>);
+
+impl SharedCause {
+    fn cause(&self) -> Option<&BoxError> {
+        match &*self.0 {
+            Err(RunError::Handler { cause, .. }) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for SharedCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.cause().map_or(Ok(()), |cause| cause.fmt(f))
+    }
+}
+
+impl std::error::Error for SharedCause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause().map(|cause| &**cause as &(dyn std::error::Error + 'static))
+    }
+}
+
 impl RunError {
     /// An error that the program did not catch: a failed model call, or any other.
     pub(crate) fn uncaught(value: Value, trace: Vec<TraceFrame>) -> Self {
         match LlmError::from_value(&value) {
             Some(error) => Self::Llm { error: Box::new(error), value, trace },
             None => Self::Program { message: value.message(), value, trace },
+        }
+    }
+
+    /// The same error once more, for one of several that wait for the outcome of a run.
+    pub(crate) fn copy(&self, outcome: &Arc<Result<Value, Self>>) -> Self {
+        match self {
+            Self::Program { message, value, trace } => {
+                let (message, value, trace) = (message.clone(), value.clone(), trace.clone());
+                Self::Program { message, value, trace }
+            }
+            Self::Llm { error, value, trace } => {
+                Self::Llm { error: error.clone(), value: value.clone(), trace: trace.clone() }
+            }
+            Self::Panic { kind, message, trace } => {
+                let (kind, message, trace) = (kind.clone(), message.clone(), trace.clone());
+                Self::Panic { kind, message, trace }
+            }
+            Self::Handler { trace, .. } => {
+                let cause = Box::new(SharedCause(Arc::clone(outcome)));
+                Self::Handler { cause, trace: trace.clone() }
+            }
+            Self::Cancelled => Self::Cancelled,
+            Self::Limit { limit } => Self::Limit { limit: limit.clone() },
+            Self::Internal { what, trace } => {
+                Self::Internal { what: what.clone(), trace: trace.clone() }
+            }
         }
     }
 

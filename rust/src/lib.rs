@@ -27,6 +27,7 @@ mod clock;
 mod config;
 mod engine;
 mod error;
+mod futures;
 pub mod ir;
 mod llm;
 mod log;
@@ -43,16 +44,23 @@ mod value;
 mod vm;
 mod wire;
 
+pub use chat::{
+    Answered, ChatRequest, ChatResponse, Message, Original, OutputSchema, Role, Sampling, ToolCall,
+    ToolChoice, ToolSpec, Tools, Usage,
+};
 pub use clock::Clock;
 pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
 pub use engine::emits::{Emit, EmitMode, USUAL_BUFFER};
 pub use engine::outside::FileMode;
-pub use engine::requests::{BoxFuture, HostRequest, Question, Refusal, Replied, RequestKind};
+pub use engine::requests::{HostRequest, Question, Refusal, Replied, RequestKind};
 pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
+pub use futures::{BoxFuture, BoxStream};
 pub use ir::IrError;
 pub use ir::program::Channel;
+pub use llm::{Chunk, Provider, ProviderError};
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
+pub use providers::FailureKind;
 #[cfg(feature = "python")]
 pub(crate) use runtime::Reader;
 pub use runtime::{
@@ -66,6 +74,30 @@ pub use value::{
 pub use vm::natives::list as native_functions;
 pub use vm::request::list as requests;
 pub use wire::ServerLimit;
+
+/// Makes a value as JSON is written: `value!({"steps": [1, 2.5, null], "by": name})`. Expressions need `Serialize`.
+///
+/// ```
+/// use concerto::{Value, value};
+///
+/// let name = "Ada";
+/// let plan = value!({"by": name, "steps": [1, 2.5, null]});
+/// assert_eq!(plan["by"], Value::from("Ada"));
+/// assert_eq!(plan["steps"][0], Value::from(1));
+/// assert_eq!(plan.to_string(), r#"{"by": "Ada", "steps": [1, 2.5, nil]}"#);
+/// ```
+#[macro_export]
+macro_rules! value {
+    ($($json:tt)+) => {
+        $crate::Value::from($crate::private::json!($($json)+))
+    };
+}
+
+/// For the macros of this crate.
+#[doc(hidden)]
+pub mod private {
+    pub use serde_json::json;
+}
 
 /// The blocks of that page are tests.
 #[cfg(doctest)]

@@ -333,13 +333,20 @@ impl Runtime {
         args::decode_result(&value)
     }
 
+    /// Calls a `pub fn` and gives its result as it is: a function of the language that fails gives [`Value::Err`].
+    ///
+    /// # Errors
+    /// As [`Runtime::call`], without [`RunError::Program`] and [`RunError::Llm`] for an `Err` that the function returns.
+    pub async fn call_raw(&self, name: &str, args: impl IntoArgs) -> Result<Value, Error> {
+        self.raw(Some(name), args.into_args()?).await
+    }
+
     /// Starts `main` (None) or a `pub fn` on the runtime's threads; its emits go to the [`Run`].
     ///
     /// # Errors
     /// [`Error::Arguments`], [`Error::Config`].
-    #[expect(clippy::needless_pass_by_value, reason = "the same form as `call`")]
-    pub fn start(&self, name: Option<&str>, args: Args) -> Result<Run, Error> {
-        let plan = self.plan(name, &args)?;
+    pub fn start(&self, name: Option<&str>, args: impl IntoArgs) -> Result<Run, Error> {
+        let plan = self.plan(name, &args.into_args()?)?;
         Ok(Run::start(Arc::clone(&self.inner), plan, true, true))
     }
 
@@ -393,6 +400,10 @@ impl Runtime {
     }
 
     async fn entry(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
+        Ok(settled(self.raw(name, args).await?)?)
+    }
+
+    async fn raw(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
         let plan = self.plan(name, &args)?;
         let mut outlet = HandlerOutlet::new(&self.inner);
         let run = self.inner.execute(plan, next_run_id(), None, &mut outlet);
@@ -437,7 +448,17 @@ impl Plan {
     }
 }
 
+/// The value of a function that may fail.
+fn settled(value: Value) -> Result<Value, RunError> {
+    match value {
+        Value::Ok(inner) => Ok((**inner).clone()),
+        Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
+        other => Ok(other),
+    }
+}
+
 impl Inner {
+    /// Runs a plan to its end and gives what the function gives, an `Err` as well.
     pub(crate) async fn execute<O: Outlet>(
         &self,
         plan: Plan,
@@ -445,6 +466,8 @@ impl Inner {
         recorder: Option<Arc<Recorder>>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
+        let is_limited = self.shared.max_cost_usd.is_some() || self.shared.max_tokens.is_some();
+        let recorder = recorder.or_else(|| is_limited.then(|| self.recorder.for_run()));
         let mut engine = Engine::new(&self.shared, id, recorder);
         let outcome = self.limited(&mut engine, plan, outlet).await;
         if matches!(outcome, Err(RunError::Handler { .. })) {
@@ -461,13 +484,7 @@ impl Inner {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         // Boxed, because each future around it would else hold it twice: as what it was given, and as what it waits for.
-        let work = Box::pin(async {
-            match engine.run_all(plan.functions, outlet).await? {
-                Value::Ok(inner) => Ok((**inner).clone()),
-                Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
-                other => Ok(other),
-            }
-        });
+        let work = Box::pin(engine.run_all(plan.functions, outlet));
         let clock = &self.shared.clock;
         let limits = [(plan.timeout, "timeout"), (self.execution_timeout, "execution_timeout")];
         let given = limits.iter().filter_map(|(limit, name)| limit.map(|limit| (limit, *name)));
@@ -503,6 +520,15 @@ impl Blocking<'_> {
     pub fn call<T: DeserializeOwned>(&self, name: &str, args: impl IntoArgs) -> Result<T, Error> {
         let args = args.into_args()?;
         threads::block_on(self.runtime.call(name, args))?
+    }
+
+    /// As [`Runtime::call_raw`].
+    ///
+    /// # Errors
+    /// As [`Runtime::call_raw`]; [`Error::InsideAsync`] on a thread of an async runtime.
+    pub fn call_raw(&self, name: &str, args: impl IntoArgs) -> Result<Value, Error> {
+        let args = args.into_args()?;
+        threads::block_on(self.runtime.call_raw(name, args))?
     }
 
     /// Runs `main` (None) or a `pub fn` on this thread and hands everything it sends to `observer` instead of the handlers.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::secret::Secret;
 
 /// A POST request, complete but for the transport's own headers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct HttpRequest {
     /// Absolute URL.
     pub url: String,

@@ -329,28 +329,52 @@ def test_freeing_a_run_in_its_callback_is_refused(runtime: Runtime) -> None:
         assert failed.value.status == lib.CONCERTO_BUSY
 
 
-def test_a_callback_may_start_but_not_wait(runtime: Runtime) -> None:
-    statuses: list[int] = []
-    started: list[Any] = []
+def test_a_callback_may_call_the_runtime_again(runtime: Runtime) -> None:
+    results: list[int] = []
 
-    def on(*_: Any) -> None:
-        out = ffi.new("void **")
-        place = ffi.cast("void *", out)
-        started.append(runtime.start("double", 5))
-        run = started[-1].handle
-        statuses.append(lib.concerto_runtime_run(runtime.handle, place, ffi.NULL))
-        statuses.append(
-            lib.concerto_runtime_call(runtime.handle, b"double", b"[1]", place, ffi.NULL)
-        )
-        statuses.append(lib.concerto_run_wait(run, -1, place, ffi.NULL))
-        statuses.append(lib.concerto_run_next_emit(run, -1, place, place, ffi.NULL))
+    def on(_: str, n: int) -> None:
+        results.append(runtime.call("double", n))
+        with runtime.start("double", n + 100) as run:
+            results.append(run.wait())
 
     runtime.on("n", on)
-    assert runtime.call("count", 1) == 1
-    assert statuses == [lib.CONCERTO_BUSY] * 4
-    (run,) = started
-    assert run.wait() == 10
-    run.free()
+    assert runtime.call("count", 2) == 2
+    with runtime.start("count", 1) as run:
+        assert run.wait() == 1
+    assert results == [0, 200, 2, 202, 0, 200]
+
+
+def test_calls_and_callbacks_nest_only_so_deep(runtime: Runtime) -> None:
+    """The innermost call is refused; each callback then cancels the run that it was called for."""
+    statuses: list[int] = []
+
+    def on(*_: Any) -> int:
+        with pytest.raises(CallError) as failed:
+            runtime.call("count", 1)
+        statuses.append(failed.value.status)
+        return 1
+
+    runtime.on("n", on)
+    with pytest.raises(CallError):
+        runtime.call("count", 1)
+    assert statuses == [lib.CONCERTO_BUSY] + [lib.CONCERTO_CANCELLED] * 15
+
+
+def test_a_callback_cannot_wait_for_its_own_run(runtime: Runtime) -> None:
+    statuses: list[int] = []
+    runs: list[Any] = []
+
+    def on(*_: Any) -> None:
+        out = ffi.new("void **")  # lives as long as the callback; the cast alone would not keep it
+        place = ffi.cast("void *", out)
+        statuses.append(lib.concerto_run_wait(runs[0].handle, -1, place, ffi.NULL))
+        statuses.append(lib.concerto_run_next_emit(runs[0].handle, -1, place, place, ffi.NULL))
+
+    runtime.on("n", on)
+    with runtime.start("count", 1) as run:
+        runs.append(run)
+        assert run.wait() == 1
+    assert statuses == [lib.CONCERTO_BUSY] * 2
 
 
 def test_freeing_on_another_thread_ends_the_runs(program: Program) -> None:

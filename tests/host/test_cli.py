@@ -547,3 +547,22 @@ def test_options_of_later_releases_are_refused_by_name(folder: Path) -> None:
     done = run("run", "--mock", "--trace", "spans.jsonl", cwd=folder)
     expected = "error: this release does not have `--trace`\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+@pytest.mark.parametrize("command", [["run"], ["ir"], ["run", "--emit", "json"]])
+def test_a_reader_that_leaves_ends_a_command_quietly(tmp_path: Path, command: list[str]) -> None:
+    text = 'fn main() { for i in 0..100000 { emit("n", i); } }\n'
+    (tmp_path / "main.conc").write_text(text, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "concerto", *command],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 0

@@ -30,6 +30,8 @@ def program() -> concerto.Program:
         ({"execution_timeout": -1.0}, "`execution_timeout` must be positive seconds"),
         ({"execution_timeout": float("nan")}, "`execution_timeout` must be positive seconds"),
         ({"max_call_depth": 0}, "`max_call_depth` must be at least 1"),
+        ({"max_cost_usd": -1}, "`max_cost_usd` must be US dollars, 0 or more"),
+        ({"max_concurrent_requests": 0}, "`max_concurrent_requests` must be at least 1"),
         ({"max_tasks": 0}, "`max_tasks` must be at least 1"),
         ({"proxy": "no url"}, '`proxy` must be a URL or "none"'),
     ],
@@ -56,6 +58,24 @@ def test_limits_of_a_run(program: concerto.Program) -> None:
             runtime.call("ask")
         counters = runtime.get_metrics().counters("far")
         assert (counters["calls"], counters["cancelled"], counters["in_flight"]) == (1, 1, 0)
+
+
+def test_limits_of_what_a_run_uses(program: concerto.Program) -> None:
+    with concerto.MockServer() as server:
+        given: dict[str, Any] = {
+            "env": {"URL": server.url},
+            "prices": {"m": {"input": 1e6, "output": 1e6}},
+        }
+        once = concerto.Runtime(program, **given)
+        once.call("ask")
+        used = once.get_metrics().total_tokens()
+        cost = float(once.get_metrics().total_estimated_cost())
+        enough = concerto.Runtime(program, max_tokens=used, max_cost_usd=cost, **given)
+        assert [enough.call("ask"), enough.call("ask")] == ["[mock response to: hello]"] * 2
+        for limits in ({"max_tokens": used - 1}, {"max_cost_usd": cost / 2}):
+            with pytest.raises(concerto.LimitError) as over:
+                concerto.Runtime(program, **limits, **given).call("ask")
+            assert over.value.limit == next(iter(limits))
 
 
 def test_a_proxy_is_used_but_not_for_this_machine(

@@ -63,10 +63,11 @@ MAY_USE = {
     "runtime": {"_native", "connection", "errors", "metrics", "options", "compiler"},
     "aio": {"_native", "options", "runtime"},
     "local": set(),
+    "tape": set(),
 }
 
 #: Which part of the runtime may use which others, besides itself and the leaves.
-LEAVES = {"error", "secret", "clock", "wire", "mock_reply", "models_table", "log"}
+LEAVES = {"error", "secret", "clock", "futures", "wire", "mock_reply", "models_table", "log"}
 RUST_MAY_USE = {
     "ir": {
         "value",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from concerto.cli.app import OK, USAGE, Exit, command_parser
+
+#: Options that only the mock itself has.
+_OWN = ("script", "latency", "chunk_delay", "error_rate", "rate_limit", "seed", "log")
 
 
 def main(args: list[str]) -> int:
@@ -28,28 +34,60 @@ def main(args: list[str]) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="where chance begins (default 0)")
     parser.add_argument("--log", metavar="FILE", help="one JSON line per request, keys removed")
+    parser.add_argument(
+        "--record", metavar="URL", help="pass requests on to a provider and store what it answers"
+    )
+    parser.add_argument(
+        "--store",
+        metavar="FILE",
+        default="traffic.jsonl",
+        help="where `--record` writes, without keys (default: traffic.jsonl)",
+    )
+    parser.add_argument(
+        "--replay", metavar="FILE", help="answer from what `--record` or `run --record` stored"
+    )
     options = parser.parse_args(args)
-    from concerto._native import MockServer
-
     try:
-        script = read_script(Path(options.script)) if options.script else None
-        server = MockServer(
-            port=options.port,
-            script=script,
-            latency_ms=options.latency,
-            chunk_delay_ms=options.chunk_delay,
-            error_rate=options.error_rate,
-            rate_limit=options.rate_limit,
-            seed=options.seed,
-            log=options.log,
-        )
+        with _server(options, parser) as url:
+            print(url, flush=True)
+            wait_for_signal()
     except (OSError, ValueError, OverflowError) as error:
         raise Exit(USAGE, f"error: {error}") from None
-
-    with server:
-        print(server.url, flush=True)
-        wait_for_signal()
     return OK
+
+
+@contextmanager
+def _server(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Iterator[str]:
+    """What the options ask for; gives its URL."""
+    if options.record or options.replay:
+        from concerto import tape
+
+        given = [n for n in (*_OWN, "record") if getattr(options, n) != parser.get_default(n)]
+        if given and (options.replay or given != ["record"]):
+            option, other = "--replay" if options.replay else "--record", given[0]
+            message = f"`{option}` and `--{other.replace('_', '-')}` exclude one another"
+            raise Exit(USAGE, f"error: {message}")
+        if options.replay:
+            with tape.playing(Path(options.replay), options.port) as url:
+                yield url
+        else:
+            with tape.recording(options.record, Path(options.store), options.port) as url:
+                yield url
+        return
+    from concerto._native import MockServer
+
+    script = read_script(Path(options.script)) if options.script else None
+    with MockServer(
+        port=options.port,
+        script=script,
+        latency_ms=options.latency,
+        chunk_delay_ms=options.chunk_delay,
+        error_rate=options.error_rate,
+        rate_limit=options.rate_limit,
+        seed=options.seed,
+        log=options.log,
+    ) as server:
+        yield server.url
 
 
 def read_script(path: Path) -> str:

@@ -38,6 +38,10 @@ def main(args: list[str]) -> int:
     defaults = project.run if project else {}
     if options.timeout is None:
         options.timeout = defaults.get("timeout")
+    if options.max_cost is None:
+        options.max_cost = defaults.get("max_cost")
+    if options.max_tokens is None:
+        options.max_tokens = defaults.get("max_tokens")
     options.emit = options.emit or defaults.get("emit", "text")
     options.log_level = (
         options.log_level or _VERBOSE[min(options.verbose, 3)] or defaults.get("log_level")
@@ -54,6 +58,8 @@ def main(args: list[str]) -> int:
             mock=_mock(options.mock),
             env=env,
             execution_timeout=options.timeout,
+            max_cost_usd=options.max_cost,
+            max_tokens=options.max_tokens,
             # One option for both logs, whose defaults differ.
             log_level=options.log_level or "warn",
             program_log_level=options.log_level or "info",
@@ -140,6 +146,10 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--require-keys", action="store_true", help="evaluate all connections first"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit of the run")
+    parser.add_argument("--max-cost", type=float, metavar="USD", help="limit of what the run costs")
+    parser.add_argument(
+        "--max-tokens", type=_tokens, metavar="N", help="limit of prompts and answers together"
+    )
     parser.add_argument(
         "--offline", action="store_true", help="no network but models on this machine"
     )
@@ -197,6 +207,13 @@ def _mock(option: bool | str) -> bool | str:
         return read_script(Path(option))
     except OSError as error:
         raise Exit(USAGE, f"error: cannot read `{option}`: {error.strerror}") from None
+
+
+def _tokens(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def _seed(text: str) -> int:

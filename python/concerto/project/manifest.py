@@ -305,10 +305,9 @@ class _Reader:
         """Defaults of `concerto run`."""
         found = self.keys(table, _RUN, "`[run]`")
         for name in ("max_cost", "max_tokens"):
-            if name in found:
-                message = f"`{name}` has no effect yet"
-                help_ = "this release does not keep this limit; see the README"
-                self.report("E9001", message, table.value[name].key, help_)
+            if name in found and not 0 <= found[name] < float("inf"):
+                message = f"`{name}` must be 0 or more, found {found[name]}"
+                self.report("E4060", message, table.value[name].span)
         for name in ("log_level", "emit"):
             if name in found:
                 self.word(name, table.value[name], _WORDS[name])

@@ -91,6 +91,10 @@ pub struct Shared {
     pub audit: bool,
     /// The test that this runtime is for.
     pub test: Option<Arc<Test>>,
+    /// The most that one run may cost, in US dollars, and use, in tokens of prompts and answers.
+    pub max_cost_usd: Option<f64>,
+    /// See above.
+    pub max_tokens: Option<u64>,
     /// How long a program waits for a reply of its host.
     pub reply_timeout: Option<Duration>,
     /// When emits are handed over.
@@ -249,6 +253,25 @@ impl<'a> Engine<'a> {
         let _host = self.shared.clock.outside();
         for emit in waiting.emits {
             outlet.emit(emit).await.map_err(RunError::handler)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the run may go on: what it used counts when an answer is there, so it may exceed a limit by the calls that are under way.
+    fn check_limits(&self) -> Result<(), RunError> {
+        let (cost, tokens) = (self.shared.max_cost_usd, self.shared.max_tokens);
+        if cost.is_none() && tokens.is_none() {
+            return Ok(());
+        }
+        // Where there are limits, the run has a recorder of its own.
+        let Some(own) = self.recorders.get(1) else { return Ok(()) };
+        let used = own.snapshot();
+        let over = |limit: &str| Err(RunError::Limit { limit: limit.to_owned() });
+        if tokens.is_some_and(|most| used.total_tokens() > most) {
+            return over("max_tokens");
+        }
+        if cost.is_some_and(|most| used.total_estimated_cost().usd > most) {
+            return over("max_cost_usd");
         }
         Ok(())
     }

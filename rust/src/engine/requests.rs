@@ -3,17 +3,14 @@
 //! The engine hands a [`Question`] to its outlet, which finds who answers it, and waits for the [`Reply`]. A host that answers from a thread or a
 //! language of its own gets a [`HostRequest`].
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
 use crate::error::BoxError;
+use crate::futures::BoxFuture;
 use crate::log::{Log, LogLevel};
 use crate::value::Value;
-
-/// A future on the heap, which may move between threads.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What is asked.
 #[derive(Clone, Debug)]

@@ -176,6 +176,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         if let Some((channel, value)) = answer.record {
             self.engine.send(id, channel, value, self.outlet).await?;
         }
+        self.engine.check_limits()?;
         Ok(answer.resume)
     }
 

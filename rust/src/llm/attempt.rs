@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::feed::Feed;
+use super::host::{self, Provider};
 use super::limit::{Cost, Estimate};
 use super::meter::Meter;
 use super::pools::Pool;
@@ -15,7 +16,7 @@ use super::transport::{self, Deadline};
 use super::{Call, Shared};
 use crate::chat::{ChatRequest, ChatResponse, Tools, Usage, estimate_prompt};
 use crate::config::{ConnectionSettings, ProviderKind};
-use crate::providers::{Dialect, Failure, Quirks, server_limits};
+use crate::providers::{Dialect, Failure, FailureKind, Quirks, server_limits};
 use crate::secret::Secret;
 use crate::wire::{self, HttpRequest};
 
@@ -62,7 +63,9 @@ pub(super) struct Round {
     /// Of the whole call.
     until: Option<Deadline>,
     dialect: &'static dyn Dialect,
-    pool: Arc<Pool>,
+    /// Of the host, which needs no pool.
+    provider: Option<Arc<dyn Provider>>,
+    pool: Option<Arc<Pool>>,
     chat: ChatRequest,
     known: Quirks,
     quirks: Quirks,
@@ -84,19 +87,27 @@ impl Round {
         may_repeat: bool,
     ) -> Result<Self, Failure> {
         let settings = &call.settings;
-        let pool = shared.pools.pool(settings, call.timeout)?;
+        let provider = shared.options.providers.get(&settings.name).cloned();
+        let pool = match provider {
+            Some(_) => None,
+            None => Some(shared.pools.pool(settings, call.timeout)?),
+        };
         let chat = call.request(stream);
         let known = shared.learned.of(settings);
         let takes_key = matches!(settings.kind, ProviderKind::OpenAi | ProviderKind::Custom);
         // A server that saw an attempt whose answer was lost can then answer without doing the work twice (C-77).
         let idempotency_key = (may_repeat && takes_key).then(|| Secret::new(uuid()));
-        let request = encode(dialect, &chat, settings, &known, idempotency_key.as_ref())?;
+        let request = match provider {
+            Some(_) => HttpRequest::default(),
+            None => encode(dialect, &chat, settings, &known, idempotency_key.as_ref())?,
+        };
         Ok(Self {
             shared: Arc::clone(shared),
             settings: Arc::clone(settings),
             timeout: call.timeout,
             until,
             dialect,
+            provider,
             pool,
             chat,
             quirks: known.clone(),
@@ -111,12 +122,14 @@ impl Round {
     /// Sends the request; once more, within the same time limit, for each field that this server turns out not to know.
     pub(super) async fn attempt(&mut self, meter: &Meter) -> Result<Opened, Failure> {
         self.answered = false;
+        let Some(pool) = &self.pool else { return self.ask_host(meter).await };
+        let pool = Arc::clone(pool);
         let stream = self.chat.stream;
         let deadline = Deadline::after(&self.shared.options.clock, self.timeout);
         loop {
             meter.sent(self.request.body.len());
             self.traffic.sending(&self.request);
-            let sent = self.pool.send(&self.settings, &self.request, stream, &deadline).await;
+            let sent = pool.send(&self.settings, &self.request, stream, &deadline).await;
             let response = sent.inspect_err(|failure| self.traffic.failed(failure))?;
             self.answered = true;
             let head = transport::head(&response);
@@ -156,6 +169,15 @@ impl Round {
                 }
             }
         }
+    }
+
+    async fn ask_host(&mut self, meter: &Meter) -> Result<Opened, Failure> {
+        let Some(provider) = &self.provider else {
+            return Err(Failure::new(FailureKind::Config, "nobody answers for this connection"));
+        };
+        meter.sent(0);
+        let clock = &self.shared.options.clock;
+        host::ask(provider, self.chat.clone(), self.timeout, clock).await
     }
 
     fn remember(&mut self) {

@@ -12,10 +12,11 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::host::{self, Provider};
 use super::sse;
 use super::traffic::Traffic;
 use super::transport::{self, Deadline};
-use crate::chat::{ChatResponse, Usage};
+use crate::chat::{ChatRequest, ChatResponse, Usage};
 use crate::clock::Clock;
 use crate::providers::{Failure, FailureKind, StreamDecoder, classify};
 use crate::wire::SseEvent;
@@ -156,6 +157,31 @@ impl Feed {
             events: Vec::new(),
         };
         let task = tokio::spawn(reader.run(call));
+        Self { buffer, task: Some(task.abort_handle()) }
+    }
+
+    /// Begins to read a stream of the host.
+    pub(super) fn of_host(
+        provider: Arc<dyn Provider>,
+        request: ChatRequest,
+        clock: &Clock,
+    ) -> Self {
+        let buffer = Arc::new(Buffer { clock: clock.clone(), ..Buffer::default() });
+        let into = Arc::clone(&buffer);
+        let task = tokio::spawn(async move {
+            let put = |text: String| {
+                let buffer = Arc::clone(&into);
+                async move {
+                    let piece = Piece { text, at: buffer.clock.now() };
+                    if !piece.text.is_empty() {
+                        buffer.put(piece).await;
+                        buffer.arrived.notify_one();
+                    }
+                }
+            };
+            let ending = host::read(provider, request, put).await;
+            into.end(ending);
+        });
         Self { buffer, task: Some(task.abort_handle()) }
     }
 

@@ -8,6 +8,7 @@ mod attempt;
 mod error;
 mod feed;
 mod fetch;
+mod host;
 mod limit;
 mod meter;
 mod pools;
@@ -24,6 +25,8 @@ mod transport;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::chat::{ChatResponse, Message, OutputSchema, Sampling, Usage};
 use crate::clock::Clock;
@@ -43,6 +46,7 @@ use transport::Deadline;
 
 pub use error::LlmError;
 pub use fetch::{Fetch, FetchFailure, Fetched};
+pub use host::{Chunk, Provider, ProviderError, Providers};
 pub use stream::ResponseStream;
 pub use tape::Tape;
 pub use transport::TransportOptions;
@@ -98,6 +102,10 @@ pub struct CallOptions {
     pub retry_jitter: f64,
     /// How many attempts may wait for the limits of one connection; `None` is no bound.
     pub max_queued_requests: Option<usize>,
+    /// How many attempts may be under way at a time, over all connections.
+    pub max_concurrent_requests: Option<usize>,
+    /// Who answers for connections in this process.
+    pub providers: Providers,
     /// Where time comes from.
     pub clock: Clock,
     /// Where records go.
@@ -107,7 +115,14 @@ pub struct CallOptions {
 impl Default for CallOptions {
     fn default() -> Self {
         let (clock, log) = (Clock::system(), Log::default());
-        Self { retry_jitter: 0.1, max_queued_requests: None, clock, log }
+        Self {
+            retry_jitter: 0.1,
+            max_queued_requests: None,
+            max_concurrent_requests: None,
+            providers: Providers::default(),
+            clock,
+            log,
+        }
     }
 }
 
@@ -122,6 +137,8 @@ struct Shared {
     pools: Pools,
     learned: Learned,
     options: CallOptions,
+    /// Room for attempts of all connections together, if it is bounded.
+    room: Option<Arc<Semaphore>>,
     /// By name of the connection.
     queues: Mutex<HashMap<String, Arc<Queue>>>,
 }
@@ -152,12 +169,19 @@ impl Client {
         policy.delay(retry, None, fastrand::f64())
     }
 
+    /// Whether the host itself answers for a connection.
+    #[must_use]
+    pub fn is_answered_by_host(&self, connection: &str) -> bool {
+        self.shared.options.providers.has(connection)
+    }
+
     /// A client without open connections.
     #[must_use]
     pub fn new(transport: TransportOptions, options: CallOptions) -> Self {
         let pools = Pools::new(transport);
         let (learned, queues) = (Learned::default(), Mutex::default());
-        Self { shared: Arc::new(Shared { pools, learned, options, queues }) }
+        let room = options.max_concurrent_requests.map(|most| Arc::new(Semaphore::new(most)));
+        Self { shared: Arc::new(Shared { pools, learned, options, room, queues }) }
     }
 
     /// Changes the limits of a connection, also for attempts that wait. `epoch` is that of the settings that they come from.
@@ -335,7 +359,7 @@ impl CallSession {
         let entered = clock.now();
         let is_limited = self.queue.is_limited();
         let estimate = if is_limited { round.estimate() } else { Estimate::default() };
-        let permit = match self.queue.enter(self.place, estimate) {
+        let mut permit = match self.queue.enter(self.place, estimate) {
             Entry::Started(permit) => permit,
             Entry::Full(waiting) => return Err(queue_is_full(waiting)),
             Entry::Waits(waiting) => {
@@ -344,6 +368,11 @@ impl CallSession {
                 transport::queued_within(self.until.as_ref(), started).await?
             }
         };
+        if let Some(room) = &self.shared.room {
+            let (room, _counted) = (Arc::clone(room), self.meter.queued());
+            let started = async { Ok(room.acquire_owned().await.ok()) };
+            permit.room = transport::queued_within(self.until.as_ref(), started).await?;
+        }
         self.meter.attempt(first, clock.since(entered));
         Ok(permit)
     }

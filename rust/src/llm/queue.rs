@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::limit::{Admission, Arrival, Cost, Estimate, Limiter, Started};
 use crate::clock::Clock;
@@ -84,7 +84,7 @@ impl Queue {
         let mut state = self.locked();
         state.limiter.enqueue(place, estimate);
         if let Admission::Now(started) = state.limiter.admit(place, self.clock.now()) {
-            return Entry::Started(Permit { queue: Arc::clone(self), started: Some(started) });
+            return Entry::Started(Permit::new(self, started));
         }
         let others = state.limiter.waiting() - 1;
         if self.bound.is_some_and(|bound| others >= bound) {
@@ -119,7 +119,7 @@ impl Waiting {
             };
             match admission {
                 Admission::Now(started) => {
-                    return Permit { queue: Arc::clone(&self.queue), started: Some(started) };
+                    return Permit::new(&self.queue, started);
                 }
                 Admission::At(at) => {
                     tokio::select! {
@@ -149,6 +149,14 @@ impl Drop for Waiting {
 pub(super) struct Permit {
     queue: Arc<Queue>,
     started: Option<Started>,
+    /// The place among those of all connections.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+impl Permit {
+    fn new(queue: &Arc<Queue>, started: Started) -> Self {
+        Self { queue: Arc::clone(queue), started: Some(started), room: None }
+    }
 }
 
 impl Permit {
@@ -158,6 +166,7 @@ impl Permit {
     }
 
     fn finish(&mut self, cost: Option<Cost>) {
+        self.room = None;
         if let Some(started) = self.started.take() {
             let mut state = self.queue.locked();
             state.limiter.end(&started, cost);

@@ -101,6 +101,17 @@ impl FailureKind {
         }
     }
 
+    /// Which retry policy applies to failures of the kind that say nothing else; `None` is never retried.
+    #[must_use]
+    pub fn retry_class(self) -> Option<RetryClass> {
+        match self {
+            Self::RateLimited => Some(RetryClass::RateLimit),
+            Self::ServerError | Self::Network => Some(RetryClass::ServerError),
+            Self::Timeout => Some(RetryClass::Timeout),
+            _ => None,
+        }
+    }
+
     /// The kind in words for messages.
     #[must_use]
     pub fn phrase(self) -> String {

@@ -21,19 +21,30 @@ pub struct Args {
     pub named: Map<String, Json>,
 }
 
-/// What can be passed as arguments: `()`, tuples (by position), and [`Args`].
+/// What can be passed as arguments: `()`, tuples and sequences (by position), maps and structs (by name) that serde can serialize, and [`Args`].
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use concerto::IntoArgs;
+///
+/// #[derive(serde::Serialize)]
+/// struct Order { id: u32, urgent: bool }
+///
+/// let by_name = Order { id: 7, urgent: true }.into_args()?;
+/// assert_eq!((by_name.positional.len(), by_name.named.len()), (0, 2));
+/// assert_eq!(BTreeMap::from([("id", 7)]).into_args()?.named["id"], 7);
+/// assert_eq!((7, "x").into_args()?.positional, [serde_json::json!(7), serde_json::json!("x")]);
+/// assert_eq!(().into_args()?.positional.len(), 0);
+/// assert!("x".into_args().is_err(), "a single one is written `(x,)`");
+/// # Ok::<(), concerto::Error>(())
+/// ```
 pub trait IntoArgs {
     /// The arguments as JSON.
     ///
     /// # Errors
-    /// [`Error::Arguments`] for a value without a JSON form.
+    /// [`Error::Arguments`] for a value without a JSON form, or that is neither a sequence nor a map.
     fn into_args(self) -> Result<Args, Error>;
-}
-
-impl IntoArgs for () {
-    fn into_args(self) -> Result<Args, Error> {
-        Ok(Args::default())
-    }
 }
 
 impl IntoArgs for Args {
@@ -42,27 +53,19 @@ impl IntoArgs for Args {
     }
 }
 
-macro_rules! tuples {
-    ($($name:ident)+) => {
-        impl<$($name: Serialize),+> IntoArgs for ($($name,)+) {
-            #[allow(non_snake_case, reason = "the names of the type parameters serve for the values")]
-            fn into_args(self) -> Result<Args, Error> {
-                let ($($name,)+) = self;
-                let positional = vec![$(json_of(&$name)?),+];
-                Ok(Args { positional, named: Map::new() })
-            }
+impl<T: Serialize> IntoArgs for T {
+    fn into_args(self) -> Result<Args, Error> {
+        let wrong = |message: String| Err(Error::Arguments { message });
+        match serde_json::to_value(self) {
+            Ok(Json::Null) => Ok(Args::default()),
+            Ok(Json::Array(positional)) => Ok(Args { positional, named: Map::new() }),
+            Ok(Json::Object(named)) => Ok(Args { positional: Vec::new(), named }),
+            Ok(other) => wrong(format!(
+                "arguments are a tuple, a map or a struct, found `{other}`: a single one is written `(x,)`"
+            )),
+            Err(error) => wrong(error.to_string()),
         }
-    };
-}
-tuples!(A);
-tuples!(A B);
-tuples!(A B C);
-tuples!(A B C D);
-tuples!(A B C D E);
-tuples!(A B C D E F);
-
-fn json_of(value: &impl Serialize) -> Result<Json, Error> {
-    serde_json::to_value(value).map_err(|error| Error::Arguments { message: error.to_string() })
+    }
 }
 
 /// The index of a function that hosts may call.

@@ -1,27 +1,30 @@
 //! Runs in the background: driven by the worker threads, their emits handed over through a bounded queue.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
 use tokio::task::AbortHandle;
 
 pub use super::hand_over::{EndOrRequest, Events};
 use super::hand_over::{HandOver, Outcome};
 use super::responders::Responders;
 use super::threads::io_runtime;
-use super::{Inner, Plan};
+use super::{Inner, Plan, settled};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::{Question, Reply};
-use crate::error::{BoxError, RunError};
+use crate::error::{BoxError, Error, RunError};
+use crate::futures::BoxFuture;
 use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
 
 /// Emits that wait for a slow host; beyond that the program waits.
 const QUEUE: usize = 1024;
 
-/// One execution in the background. Dropping it cancels it.
+/// One execution in the background: a stream of its emits, and a future of its result. Dropping it cancels it.
 pub struct Run {
     id: u64,
     hand_over: Arc<HandOver>,
@@ -88,7 +91,7 @@ impl Run {
         let mut queue = Queue { hand_over: Arc::clone(&hand_over), responders, is_heard };
         let task = io_runtime().spawn(async move {
             let outcome = inner.execute(plan, id, counted, &mut queue).await;
-            queue.hand_over.end(outcome);
+            queue.hand_over.end(outcome.and_then(settled));
         });
         let (task, process) = (task.abort_handle(), std::process::id());
         Self { id, hand_over, task, recorder, process }
@@ -145,6 +148,18 @@ impl Run {
         Reader(Arc::clone(&self.hand_over))
     }
 
+    /// Waits for the end and gives the value; emits that nobody takes hold the run no more. `run.await` does the same.
+    ///
+    /// # Errors
+    /// [`Error::Run`], as of [`Runtime::call`](super::Runtime::call).
+    pub async fn result(&self) -> Result<Value, Error> {
+        let outcome = self.outcome().await;
+        match &*outcome {
+            Ok(value) => Ok(value.clone()),
+            Err(error) => Err(error.copy(&outcome).into()),
+        }
+    }
+
     /// The same as [`Run::emits`] on a thread without an async runtime; empty after `timeout`.
     #[must_use]
     pub fn emits_blocking(&self, limit: usize, timeout: Duration) -> Option<Vec<Emit>> {
@@ -188,6 +203,37 @@ impl Run {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.recorder.snapshot()
+    }
+}
+
+/// The emits of the run, in order, until it is over.
+///
+/// ```
+/// # async fn show(runtime: concerto::Runtime) -> Result<(), concerto::Error> {
+/// use futures_util::StreamExt;
+///
+/// let mut run = runtime.start(None, concerto::Args::default())?;
+/// while let Some(emit) = run.next().await {
+///     println!("{}: {}", emit.channel, emit.payload);
+/// }
+/// println!("{}", run.await?);
+/// # Ok(())
+/// # }
+/// ```
+impl Stream for Run {
+    type Item = Emit;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Emit>> {
+        self.poll_emits(context, 1).map(|batch| batch.and_then(|mut batch| batch.pop()))
+    }
+}
+
+impl IntoFuture for Run {
+    type Output = Result<Value, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.result().await })
     }
 }
 

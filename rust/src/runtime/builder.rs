@@ -18,7 +18,7 @@ use crate::engine::testing::Test;
 use crate::engine::world::Environment;
 use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
-use crate::llm::{CallOptions, Client, Tape, TransportOptions};
+use crate::llm::{CallOptions, Client, Provider, Providers, Tape, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
 use crate::metrics::{PriceBook, Recorder};
 
@@ -34,6 +34,10 @@ pub struct RuntimeBuilder {
     log_level: LogLevel,
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
+    max_cost_usd: Option<f64>,
+    max_tokens: Option<u64>,
+    max_concurrent_requests: Option<usize>,
+    providers: Providers,
     reply_timeout: Option<Duration>,
     emit_mode: EmitMode,
     handler_errors: HandlerErrors,
@@ -64,6 +68,10 @@ impl RuntimeBuilder {
             log_level: LogLevel::Warn,
             log_sink: log::standard_error(),
             execution_timeout: None,
+            max_cost_usd: None,
+            max_tokens: None,
+            max_concurrent_requests: None,
+            providers: Providers::default(),
             reply_timeout: None,
             emit_mode: EmitMode::Immediate,
             handler_errors: HandlerErrors::Raise,
@@ -98,6 +106,53 @@ impl RuntimeBuilder {
     /// Limit of one run; none by default.
     pub fn execution_timeout(mut self, limit: Duration) -> Self {
         self.execution_timeout = Some(limit);
+        self
+    }
+
+    /// The most that one run may cost, in US dollars; beyond that it ends with [`RunError::Limit`](crate::RunError::Limit). Tokens of models without a
+    /// price cost nothing. No limit by default.
+    pub fn max_cost_usd(mut self, most: f64) -> Self {
+        self.max_cost_usd = Some(most);
+        self
+    }
+
+    /// How many tokens one run may use, prompts and answers together; beyond that it ends with [`RunError::Limit`](crate::RunError::Limit). No limit by
+    /// default.
+    pub fn max_tokens(mut self, most: u64) -> Self {
+        self.max_tokens = Some(most);
+        self
+    }
+
+    /// How many requests may be under way at a time over all connections together; others wait. No bound by default.
+    pub fn max_concurrent_requests(mut self, most: usize) -> Self {
+        self.max_concurrent_requests = Some(most);
+        self
+    }
+
+    /// Answers the calls over one connection of the program in this process: its key and URL are not needed. Limits, retries and metrics are as of any other.
+    ///
+    /// ```
+    /// use concerto::{BoxFuture, ChatRequest, ChatResponse, Program, Provider, ProviderError, Runtime};
+    ///
+    /// struct Shouting;
+    ///
+    /// impl Provider for Shouting {
+    ///     fn complete(&self, request: ChatRequest) -> BoxFuture<'_, Result<ChatResponse, ProviderError>> {
+    ///         Box::pin(async move {
+    ///             let said = request.messages.last().map_or("", |message| &message.content);
+    ///             Ok(ChatResponse { text: said.to_uppercase(), ..ChatResponse::default() })
+    ///         })
+    ///     }
+    /// }
+    ///
+    /// # let program = Program::from_bytes(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/hosts/host.conc-ir")))?;
+    /// let runtime = Runtime::builder(program).provider("box", Shouting).build()?;
+    /// let answer: String = runtime.blocking().call("write", ("hello",))?;
+    /// assert_eq!(answer, "HELLO");
+    /// # Ok::<(), concerto::Error>(())
+    /// ```
+    pub fn provider(mut self, connection: impl Into<String>, provider: impl Provider) -> Self {
+        self.providers.set(connection.into(), provider);
         self
     }
 
@@ -296,6 +351,8 @@ impl RuntimeBuilder {
             max_queued_requests: self.max_queued_requests,
             clock: self.clock.clone(),
             log: Log::new(self.log_level, Arc::clone(&self.log_sink)),
+            max_concurrent_requests: self.max_concurrent_requests,
+            providers: self.providers,
         };
         let program_log = Log::of_program(self.program_log_level, self.log_sink);
         let process = Environment::default();
@@ -339,6 +396,8 @@ impl RuntimeBuilder {
             audit: self.audit,
             mock: self.mock,
             test: self.test,
+            max_cost_usd: self.max_cost_usd,
+            max_tokens: self.max_tokens,
             reply_timeout: self.reply_timeout,
             emit_mode: self.emit_mode,
             max_call_depth: self.max_call_depth,
@@ -367,6 +426,20 @@ impl RuntimeBuilder {
         };
         if self.execution_timeout.is_some_and(|limit| limit.is_zero()) {
             return wrong("execution_timeout", "must be positive seconds");
+        }
+        if let Some(name) =
+            self.providers.names().find(|name| !self.program.connections().contains(name))
+        {
+            return wrong(
+                "provider",
+                &format!("is for `{name}`, which is no connection of the program"),
+            );
+        }
+        if self.max_cost_usd.is_some_and(|most| most.is_nan() || most < 0.0) {
+            return wrong("max_cost_usd", "must be US dollars, 0 or more");
+        }
+        if self.max_concurrent_requests == Some(0) {
+            return wrong("max_concurrent_requests", "must be at least 1");
         }
         if self.reply_timeout.is_some_and(|limit| limit.is_zero()) {
             return wrong("reply_timeout", "must be positive seconds");

@@ -107,7 +107,9 @@ impl Inner {
     /// Calls the handlers that match.
     pub(super) fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
         for handler in self.handlers.matching(&emit.channel) {
-            let Err(error) = handler.emit(emit) else { continue };
+            let Err(error) = without_panic(|| handler.emit(emit)).and_then(|done| done) else {
+                continue;
+            };
             if self.handler_errors == HandlerErrors::Raise {
                 return Err(error);
             }
@@ -117,6 +119,18 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// Runs code of the host; a panic of it is an error, for it must not end the thread that drives the run.
+pub(super) fn without_panic<T>(work: impl FnOnce() -> T) -> Result<T, BoxError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| panicked(&*panic))
+}
+
+/// The error for a panic of the host's code.
+pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> BoxError {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("it panicked: {}", text.as_deref().unwrap_or("for no stated reason")).into()
 }
 
 /// Hands emits and requests to the handlers of a runtime, and printed text to standard output.

@@ -13,7 +13,7 @@ use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 28] = [
+const OPTIONS: [(&str, Set); 31] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
@@ -55,8 +55,17 @@ const OPTIONS: [(&str, Set); 28] = [
     ("http_body_limit", |b, v| Ok(b.http_body_limit(count(v)?))),
     ("log_level", |b, v| Ok(b.log_level(level(v)?))),
     ("max_call_depth", |b, v| Ok(b.max_call_depth(count(v)?))),
+    ("max_concurrent_requests", |b, v| Ok(b.max_concurrent_requests(count(v)?))),
+    ("max_cost_usd", |b, v| match v.as_f64() {
+        Some(most) => Ok(b.max_cost_usd(most)),
+        None => must_be("US dollars, 0 or more"),
+    }),
     ("max_queued_requests", |b, v| Ok(b.max_queued_requests(count(v)?))),
     ("max_tasks", |b, v| Ok(b.max_tasks(count(v)?))),
+    ("max_tokens", |b, v| match v.as_u64() {
+        Some(most) => Ok(b.max_tokens(most)),
+        None => must_be("a whole number from 0 on"),
+    }),
     ("mock", |b, v| match v {
         Json::Bool(on) => Ok(b.mock(*on)),
         script => scripted(b, script),

@@ -1,14 +1,15 @@
 //! Who answers the requests of programs: handlers of a Rust host, or a host in another language by itself.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::handlers::{breadth, matches};
-use crate::engine::requests::{
-    BoxFuture, HostRequest, Question, Refusal, Replied, Reply, RequestKind,
-};
+use super::handlers::{breadth, matches, panicked};
+use crate::engine::requests::{HostRequest, Question, Refusal, Replied, Reply, RequestKind};
 use crate::error::BoxError;
+use crate::futures::BoxFuture;
 use crate::log::Log;
 use crate::value::Value;
 
@@ -100,7 +101,9 @@ impl Responders {
             Answers::Handler(handler) => {
                 let channel = channel.clone();
                 Box::pin(async move {
-                    let reply = handler.request(&channel, question.payload).await;
+                    let reply = async { handler.request(&channel, question.payload).await };
+                    let reply = AssertUnwindSafe(reply).catch_unwind().await;
+                    let reply = reply.unwrap_or_else(|panic| Err(panicked(&*panic)));
                     reply.map_err(|error| Refusal::Handler(error.to_string()))
                 })
             }

@@ -6,6 +6,7 @@
 pub mod builtin;
 mod collection;
 mod compare;
+mod convert;
 mod difference;
 mod display;
 mod json;
@@ -400,36 +401,6 @@ impl Key {
             })),
             Self::Tuple(items) => Value::tuple(items.iter().map(Self::to_value).collect()),
         }
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Int(number)
-    }
-}
-
-impl From<f64> for Value {
-    fn from(number: f64) -> Self {
-        Self::Float(number)
-    }
-}
-
-impl From<bool> for Value {
-    fn from(truth: bool) -> Self {
-        Self::Bool(truth)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::text(text)
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::text(text)
     }
 }
 

@@ -8,11 +8,6 @@ thread_local! {
     static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether this thread is in a callback of any handle: it must not wait for a run then, since that run may wait for it.
-pub(super) fn in_callback() -> bool {
-    INSIDE.with_borrow(|inside| !inside.is_empty())
-}
-
 /// Belongs to one handle.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
@@ -42,10 +37,15 @@ impl Gate {
         Some(callback())
     }
 
+    /// Whether this thread is in a callback of the handle.
+    pub(super) fn is_around(&self) -> bool {
+        INSIDE.with_borrow(|inside| inside.contains(&std::ptr::from_ref(self).addr()))
+    }
+
     /// Lets no callback through from now on, and waits for those that are under way. Inside of one nothing is closed: false.
     pub(super) fn close(&self) -> bool {
         let mut state = self.locked();
-        if INSIDE.with_borrow(|inside| inside.contains(&self.address())) {
+        if self.is_around() {
             state.is_misused = true;
             return false;
         }
@@ -65,10 +65,6 @@ impl Gate {
         std::mem::take(&mut self.locked().is_misused)
     }
 
-    fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,7 +75,7 @@ struct Pass<'a>(&'a Gate);
 
 impl<'a> Pass<'a> {
     fn new(gate: &'a Gate) -> Self {
-        INSIDE.with_borrow_mut(|inside| inside.push(gate.address()));
+        INSIDE.with_borrow_mut(|inside| inside.push(std::ptr::from_ref(gate).addr()));
         Self(gate)
     }
 }
@@ -129,9 +125,9 @@ mod tests {
     #[test]
     fn a_callback_cannot_close_its_own_gate() {
         let (gate, other) = (Gate::default(), Gate::default());
-        assert!(!in_callback());
+        assert!(!gate.is_around());
         assert_eq!(
-            gate.pass(|| (in_callback(), gate.close(), other.close())),
+            gate.pass(|| (gate.is_around(), gate.close(), other.close())),
             Some((true, false, true))
         );
         assert!(gate.was_misused());

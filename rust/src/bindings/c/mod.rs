@@ -54,7 +54,7 @@ pub const CONCERTO_INTERNAL: concerto_status = 10;
 pub const CONCERTO_INVALID_ARGUMENT: concerto_status = 11;
 /// A file cannot be read.
 pub const CONCERTO_IO: concerto_status = 12;
-/// A callback freed the handle that it was called for, or waited for a run on its own thread.
+/// A callback freed the handle that it was called for, or waited for its own run, or callbacks and calls are nested more than 16 deep.
 pub const CONCERTO_BUSY: concerto_status = 13;
 /// Of `concerto_run_next_emit`: the run is over and all emits were taken.
 pub const CONCERTO_END: concerto_status = 100;

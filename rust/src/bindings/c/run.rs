@@ -9,7 +9,7 @@ use super::border::{Out, guard, optional_text, quiet};
 use super::error::{Stop, concerto_error};
 use super::gate::Gate;
 use super::reply::forget_withdrawn;
-use super::runtime::{Host, arguments, concerto_runtime, host, may_wait};
+use super::runtime::{Host, arguments, concerto_runtime, host};
 use super::{CONCERTO_END, CONCERTO_TIMEOUT, concerto_status};
 use crate::{BoxError, Emit, Run, clock, to_json};
 
@@ -73,6 +73,16 @@ impl Execution {
                 Err(Ended::ByCallback(stop)) => return Err(stop.into()),
             }
         }
+    }
+
+    /// Callbacks of a run come one at a time: what one of them waits for would never come.
+    fn may_wait(&self) -> Result<(), concerto_error> {
+        if self.gate.is_around() {
+            return Err(concerto_error::busy(
+                "a callback cannot wait for the run that it was called for",
+            ));
+        }
+        Ok(())
     }
 
     /// Calls back on this thread; what a callback wants to end is cancelled.
@@ -155,7 +165,7 @@ pub unsafe extern "C" fn concerto_run_next_emit(
         // SAFETY: as the caller promises.
         let (channel, json, execution) =
             unsafe { (Out::new("channel", channel)?, Out::new("json", json)?, execution(run)?) };
-        may_wait()?;
+        execution.may_wait()?;
         match execution.next(limit(timeout_ms)) {
             Err(Ended::ByItself) => Ok(CONCERTO_END),
             Err(Ended::ByCallback(stop)) => Err(stop.into()),
@@ -185,7 +195,7 @@ pub unsafe extern "C" fn concerto_run_wait(
     let work = || {
         // SAFETY: as the caller promises.
         let (out, execution) = unsafe { (Out::new("result_json", result_json)?, execution(run)?) };
-        may_wait()?;
+        execution.may_wait()?;
         if !execution.wait(limit(timeout_ms))? {
             return Ok(CONCERTO_TIMEOUT);
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::border::{Out, guard, optional_text, owned_text, quiet, text};
 use super::callbacks::{OnEmit, OnRequest, User, concerto_emit_fn, concerto_request_fn, heard};
 use super::error::{Stop, concerto_error};
-use super::gate::{Gate, in_callback};
+use super::gate::Gate;
 use super::program::concerto_program;
 use super::reply::forget_withdrawn;
 use super::{CONCERTO_OK, concerto_status};
@@ -51,7 +51,6 @@ impl Observer for Calling<'_> {
 
 impl Host {
     fn call(&self, name: Option<&str>, args: &Args) -> Result<String, concerto_error> {
-        may_wait()?;
         let outcome = self.runtime.blocking().observe(name, args, &mut Calling(self));
         forget_withdrawn();
         Ok(to_json(&outcome?).to_string())
@@ -82,15 +81,6 @@ impl Host {
         answering.push(handler);
         answering.len() as u64 - 1
     }
-}
-
-/// A callback must not wait for a run on its own thread: the run that it was called for stands still meanwhile.
-pub(super) fn may_wait() -> Result<(), concerto_error> {
-    if in_callback() {
-        let message = "a callback cannot wait for a run on its own thread: use `concerto_run_start`, or another thread";
-        return Err(concerto_error::busy(message));
-    }
-    Ok(())
 }
 
 /// # Safety
@@ -204,7 +194,8 @@ pub unsafe extern "C" fn concerto_clear_override(
 /// Calls `handler` with `user` for each emit on `channel`, which may end in `*`, before the program goes on.
 ///
 /// All that match are called, the most specific first, then in order of registration, on the thread that is inside `concerto_runtime_run`, `_call` or
-/// `concerto_run_wait`. A callback must not throw, must not wait for a run, and must not free the handle that it is called for.
+/// `concerto_run_wait`. A callback may call the runtime
+/// again, at most 16 deep; it must not throw, and must not free the handle that it is called for.
 ///
 /// # Safety
 /// `runtime` is NULL or valid; `channel` is NULL or ends in NUL; `handler` may be called with `user` until the runtime is freed; `err` is NULL or can be written.

@@ -125,7 +125,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None, max_cost_usd = None, max_tokens = None, max_concurrent_requests = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -156,6 +156,9 @@ impl Runtime {
         http_body_limit: usize,
         reply_timeout: Option<f64>,
         buffered: Option<(f64, usize)>,
+        max_cost_usd: Option<f64>,
+        max_tokens: Option<u64>,
+        max_concurrent_requests: Option<usize>,
     ) -> PyResult<Self> {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
@@ -192,6 +195,15 @@ impl Runtime {
         if let Some(seconds) = reply_timeout {
             let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
             builder = builder.reply_timeout(limit);
+        }
+        if let Some(most) = max_cost_usd {
+            builder = builder.max_cost_usd(most);
+        }
+        if let Some(most) = max_tokens {
+            builder = builder.max_tokens(most);
+        }
+        if let Some(most) = max_concurrent_requests {
+            builder = builder.max_concurrent_requests(most);
         }
         if let Some((interval_ms, size)) = buffered {
             let interval = Duration::try_from_secs_f64(interval_ms / 1000.0).map_err(|_| {

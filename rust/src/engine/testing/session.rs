@@ -8,7 +8,7 @@ use crate::chat::{ChatResponse, Message, Role, Usage};
 use crate::clock::{self, Clock};
 use crate::llm::{Answer, Call, LlmError};
 use crate::metrics::{By, End, Recorder};
-use crate::providers::{FailureKind, RetryClass};
+use crate::providers::FailureKind;
 use crate::value::{Value, builtin};
 
 /// The id that a mocked model answers with.
@@ -119,12 +119,7 @@ impl MockSession {
         let origin = &self.call.origin;
         let mut error = LlmError::config(&origin.connection, &origin.model, MODEL, "", &message);
         error.failure.kind = kind;
-        error.failure.class = match kind {
-            FailureKind::RateLimited => Some(RetryClass::RateLimit),
-            FailureKind::ServerError | FailureKind::Network => Some(RetryClass::ServerError),
-            FailureKind::Timeout => Some(RetryClass::Timeout),
-            _ => None,
-        };
+        error.failure.class = kind.retry_class();
         error.message = message;
         error.attempts = 1;
         error.latency_ms = clock::millis(self.latency);

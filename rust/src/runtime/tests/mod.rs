@@ -1,5 +1,7 @@
 //! The Rust host: handlers of emits and of requests, runs in the background, what hosts in other languages build upon.
 
+mod hosts;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use crate::engine::emits::EmitMode;
 use crate::engine::requests::{Refusal, RequestKind};
 use crate::log::LogLevel;
 
-const PROGRAM: &[u8] = include_bytes!("../../../tests/golden/hosts/host.conc-ir");
+const PROGRAM: &[u8] = include_bytes!("../../../../tests/golden/hosts/host.conc-ir");
 
 type Kept<T> = Arc<Mutex<Vec<T>>>;
 
