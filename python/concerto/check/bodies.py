@@ -250,10 +250,15 @@ def _conversion(body: Body, error: Type, wanted: Type, at: ast.Node) -> Use | No
 
 
 def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
-    """All functions, then the top-level statements."""
+    """The state of all tools, all functions, then the top-level statements."""
+    from concerto.check.tools import check_states
+
+    states = check_states(checker)
     for function in _functions(checker):
         if function.node and function.node.body:
             check_function(checker, function, function.node)
+    for state in states:
+        finish(state, None)
     if top:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}], can_await=True)
         statements(body, tuple(top))
@@ -263,7 +268,8 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
 def _functions(checker: Checker) -> list[FunctionInfo]:
     """All functions with a body: those of the program, of its traits and of its `impl` blocks."""
     traits = [method for trait in checker.traits.values() for method in trait.methods.values()]
-    blocks = [method for impl in checker.impls for method in impl.methods.values()]
+    # A tool that implements a trait has one block of its own and one for the trait.
+    blocks = dict.fromkeys(method for impl in checker.impls for method in impl.methods.values())
     return [*checker.functions.values(), *traits, *blocks]
 
 
@@ -273,7 +279,7 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
 
     is_test = function.test is not None
     is_main = function.name == "main" and function.owner is None and not function.is_stage
-    is_entry, can_await = is_test or is_main, is_test or node.is_async
+    is_entry, can_await = is_test or is_main, is_test or node.is_async or function.is_tool
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=can_await)
     body.in_test = is_test
     body.is_stage = function.is_stage

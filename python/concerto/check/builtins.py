@@ -58,6 +58,7 @@ _RECORDS = (
     ("TimeError", "error", "message: String, kind: String, input: String"),
     ("FsError", "error", "message: String, kind: String, path: String"),
     ("HttpError", "error", "message: String, kind: String, url: String"),
+    ("ToolError", "error", "message: String, kind: String, tool: String, method: String"),
     ("HttpResponse", "record", "status: Int, body: String, headers: Map<String, String>"),
     ("Emit", "record", "channel: String, payload: Any"),
     (
@@ -87,6 +88,21 @@ LLM_ERROR_KINDS = {
     "Custom": "custom",
     "Schema": "schema",
 }
+
+#: The kinds of `ToolError` (rule TL-20).
+TOOL_ERROR_KINDS = {
+    "Custom": "custom",
+    "NotFound": "not_found",
+    "PermissionDenied": "permission_denied",
+    "InvalidArguments": "invalid_arguments",
+    "InvalidResult": "invalid_result",
+    "ExecutionFailed": "execution_failed",
+    "Timeout": "timeout",
+    "Transport": "transport",
+}
+
+#: Built-in errors whose kinds are variants for patterns.
+ERROR_KINDS = {"LlmError": LLM_ERROR_KINDS, "ToolError": TOOL_ERROR_KINDS}
 
 #: Groups of `LlmError` that `catch` knows by name (rule E-6), with their kinds. Together they are all kinds.
 ERROR_GROUPS: dict[str, tuple[str, ...]] = {
@@ -131,8 +147,10 @@ LLM_ERROR_EXTRA: dict[str, tuple[str, ...]] = {
 }
 
 
-def variant_fields(kind: str) -> dict[str, Type]:
-    """The fields of a variant of `LlmError`."""
+def variant_fields(error: str, kind: str) -> dict[str, Type]:
+    """The fields of a variant of a built-in error."""
+    if error != "LlmError":
+        return records()[error][1]
     elsewhere = {name for extra in LLM_ERROR_EXTRA.values() for name in extra}
     own = LLM_ERROR_EXTRA.get(kind, ())
     fields = records()["LlmError"][1]
@@ -145,6 +163,7 @@ PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
 TASK_ERROR = t.Struct("TaskError", "error")
 TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
+TOOL_ERROR = t.Struct("ToolError", "error")
 PIPELINE_ERROR = t.Struct("PipelineError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")

@@ -19,6 +19,7 @@ from concerto.check.checked import (
     PipelineInfo,
     StoreInfo,
     StructInfo,
+    ToolInfo,
     TraitInfo,
     Use,
 )
@@ -80,6 +81,7 @@ class Checker:
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
+        self.tools: dict[str, ToolInfo] = {}
         #: Tools, MCP servers and agents: what each is called.
         self.outside: dict[str, str] = {}
         #: Names whose declarations were refused: using them is no second mistake.
@@ -202,6 +204,7 @@ def check(
         connections=checker.connections,
         models=checker.models,
         stores=checker.stores,
+        tools=checker.tools,
         functions=checker.functions,
         constants=checker.constants,
         top=top,

@@ -39,6 +39,7 @@ from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.std_types import collection_type
 from concerto.check.stores import declare_store
+from concerto.check.tools import declare_tool
 from concerto.check.testing import DECORATORS
 from concerto.check.traits import is_key
 from concerto.check.types import Type
@@ -91,7 +92,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
 
 def _reading_order(item: ast.Declaration) -> int:
     """What may need others to be read comes behind them."""
-    order = {ast.Enum: 0, ast.Const: 2, ast.Impl: 3}
+    order = {ast.Enum: 0, ast.Const: 2, ast.Impl: 3, ast.Tool: 3}
     return order.get(type(item), 1)
 
 
@@ -209,6 +210,8 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             read_trait(checker, item)
         case ast.Impl():
             read_impl(checker, item)
+        case ast.Tool():
+            declare_tool(checker, item)
         case ast.TypeAlias():
             params = type_params(checker, item.type_params)
             checker.resolving.append(item.name.text)
@@ -267,6 +270,10 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         if collection == "Set" and not is_key(checker, args[0]):
             checker.report("E3036", f"`{t.show(args[0])}` cannot be in a set", node.args[0])
         return t.Collection(collection, args[0])
+    if name in checker.tools:
+        message = f"`{name}` is a tool, no type of values"
+        checker.report("E2002", message, node.path, "call its methods by its name")
+        return t.UNKNOWN
     if name in checker.outside:
         checker.not_yet(f"{checker.outside[name]} as a type", node)
         return t.UNKNOWN

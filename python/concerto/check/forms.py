@@ -97,17 +97,17 @@ def _name(known: object) -> Form:
         case ConstantName(value=value):
             scalar = isinstance(value, bool | int | float | str) or value is None
             return literal_form(value) if scalar else Ctor(("constant", id(known)))
-        case TypePattern(kind=str() as kind):
-            return _kind(kind, (ANYTHING,) * len(builtins.records()["LlmError"][1]))
+        case TypePattern(kind=str() as kind, error=error):
+            return _kind(error, kind, (ANYTHING,) * len(builtins.records()[error][1]))
         case Local() | None:
             return ANYTHING
         case _:
             raise AssertionError(known)
 
 
-def _kind(kind: str, parts: tuple[Form, ...]) -> Form:
-    word = next(word for word, each in builtins.LLM_ERROR_KINDS.items() if each == kind)
-    return Ctor(("kind", word), parts)
+def _kind(error: str, kind: str, parts: tuple[Form, ...]) -> Form:
+    word = next(word for word, each in builtins.ERROR_KINDS[error].items() if each == kind)
+    return Ctor(("kind", error, word), parts)
 
 
 def _struct(body: Body, pattern: ast.StructPattern, known: object) -> Form:
@@ -117,10 +117,13 @@ def _struct(body: Body, pattern: ast.StructPattern, known: object) -> Form:
         form_of(body, inner) if (inner := given.get(name)) is not None else ANYTHING
         for name in names
     )
-    if head != ("struct", "LlmError"):
-        return Ctor(head, parts) if head[0] != "kind" else _kind(head[1], parts)
+    if head[0] == "kind":
+        return _kind(head[1], head[2], parts)
+    kinds = builtins.ERROR_KINDS.get(head[1]) if head[0] == "struct" else None
+    if kinds is None:
+        return Ctor(head, parts)
     # A pattern for the whole type takes each of its kinds.
-    return Options(tuple(Ctor(("kind", word), parts) for word in builtins.LLM_ERROR_KINDS))
+    return Options(tuple(Ctor(("kind", head[1], word), parts) for word in kinds))
 
 
 def _fields(body: Body, pattern: ast.StructPattern, known: object) -> tuple[list[str], Head]:
@@ -130,7 +133,7 @@ def _fields(body: Body, pattern: ast.StructPattern, known: object) -> tuple[list
         fields = checker.enums[known.type.name].variants[known.variant].fields
         return [f.name for f in fields], ("variant", known.type.name, known.variant)
     if isinstance(known, TypePattern) and known.kind is not None:
-        return list(builtins.records()["LlmError"][1]), ("kind", known.kind)
+        return list(builtins.records()[known.error][1]), ("kind", known.error, known.kind)
     name = str(pattern.path)
     struct = methods.named_type(checker, name)
     name = struct.name if isinstance(struct, t.Struct) else name

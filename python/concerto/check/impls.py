@@ -116,7 +116,7 @@ def read_impl(checker: Checker, node: ast.Impl) -> None:
     if not _is_constrained(checker, info):
         return
     if ref is not None and ref.name in checker.traits:
-        _check_trait(checker, info, ref, checker.traits[ref.name])
+        check_trait(checker, info, ref, checker.traits[ref.name])
     elif ref is not None:
         message = f"`{ref.name}` is not for programs to implement"
         checker.report("E2010", message, node.trait or node, "types have it by themselves")
@@ -175,7 +175,7 @@ def _is_declared(checker: Checker, type_: t.Struct | t.Enum) -> bool:
     return type_.name in checker.structs or type_.name in checker.enums
 
 
-def _check_trait(checker: Checker, info: ImplInfo, ref: t.TraitRef, trait: TraitInfo) -> None:
+def check_trait(checker: Checker, info: ImplInfo, ref: t.TraitRef, trait: TraitInfo) -> None:
     """E3014, E2007, E3015, and E2004 for a second block."""
     shown, target, node = show_trait(ref), t.show(info.target), info.node
     for other in checker.impls:

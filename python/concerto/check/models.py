@@ -10,7 +10,7 @@ from concerto.check.checker import Checker
 from concerto.check.connections import check_model_id, check_retry
 from concerto.check.fields import Block
 from concerto.check.model_decorators import read_model_decorators
-from concerto.check.outside import check_tools_of_model
+from concerto.check.tools import check_tools_of_model
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.syntax import ast
 
@@ -47,16 +47,15 @@ def check_model(checker: Checker, node: ast.Model) -> None:
     block = Block(checker, "a model", _CODES, _FIELDS, _HINTS)
     values = block.read(node.fields)
     connection = _provider(checker, node, values)
-    before = len(checker.diagnostics)
-    if "tools" in values:
-        check_tools_of_model(checker, values["tools"])
-    for unready, what in (("memory", "`memory` of a model"), ("tools", "`tools` of a model")):
-        if unready in values and len(checker.diagnostics) == before:
-            checker.not_yet(what, block.given[unready][0])
+    tools = check_tools_of_model(checker, values["tools"]) if "tools" in values else []
+    if "memory" in values:
+        checker.not_yet("`memory` of a model", block.given["memory"][0])
     _ranges(checker, block, values)
     fields = {
         k: v for k, v in values.items() if k not in ("provider", "memory", "tools", "retry_policy")
     }
+    if tools:
+        fields["tools"] = tools
     if "retry_policy" in values:
         fields["retry_policy"] = check_retry(
             checker, block, "retry_policy", values["retry_policy"]["object"]

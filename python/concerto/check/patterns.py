@@ -88,8 +88,8 @@ class _Binder:
         unit = self.unit(path, type_)
         if unit is not None:
             self.facts.patterns[id(pattern)] = unit
-        elif _is_llm_variant(path):
-            self.llm_variant(pattern, path, type_)
+        elif (error := error_of(path)) is not None:
+            self.error_variant(pattern, error, path, type_)
         elif find_variant(self.checker, path) is not None:
             help_ = f"write `{path}(..)` or `{path} {{ .. }}`"
             self.checker.report("E3027", f"`{path}` has data", pattern, help_)
@@ -316,9 +316,9 @@ class _Binder:
         struct = methods.named_type(checker, name) if len(pattern.path.names) == 1 else None
         fields: dict[str, Type] | None = None
         order: list[str] = []
-        if _is_llm_variant(pattern.path):
-            fields = self.llm_variant(pattern, pattern.path, type_)
-            order = list(builtins.records()["LlmError"][1])
+        if (error := error_of(pattern.path)) is not None:
+            fields = self.error_variant(pattern, error, pattern.path, type_)
+            order = list(builtins.records()[error][1])
         elif name in builtins.records() or name == "AgentError":
             builtin = builtins.TYPES[name]
             self.expect(pattern, type_, builtin)
@@ -341,22 +341,21 @@ class _Binder:
             fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
         self.fields(pattern, fields, order or list(fields))
 
-    def llm_variant(
-        self, pattern: ast.Pattern, path: ast.Path, type_: Type
+    def error_variant(
+        self, pattern: ast.Pattern, error: str, path: ast.Path, type_: Type
     ) -> dict[str, Type] | None:
-        """The fields of a variant of `LlmError`, which its kind tells from others (E-1)."""
-        word = path.names[1].text
-        kind = builtins.LLM_ERROR_KINDS.get(word)
+        """The fields of a variant of a built-in error, which its kind tells from others (E-1, TL-20)."""
+        word, kinds = path.names[1].text, builtins.ERROR_KINDS[error]
+        kind = kinds.get(word)
         if kind is None:
-            help_ = did_you_mean(word, list(builtins.LLM_ERROR_KINDS))
-            message = f"`LlmError` has no variant `{word}`"
-            self.checker.report("E2001", message, path.names[1], help_)
+            message = f"`{error}` has no variant `{word}`"
+            self.checker.report("E2001", message, path.names[1], did_you_mean(word, list(kinds)))
             return None
-        self.expect(pattern, type_, builtins.LLM_ERROR)
+        self.expect(pattern, type_, builtins.TYPES[error])
         known = self.facts.patterns.get(id(pattern))
         tested = known.type if isinstance(known, TypePattern) else None
-        self.facts.patterns[id(pattern)] = TypePattern(tested, kind)
-        return builtins.variant_fields(kind)
+        self.facts.patterns[id(pattern)] = TypePattern(tested, kind, error)
+        return builtins.variant_fields(error, kind)
 
     def expect(self, pattern: ast.Pattern, type_: Type, wanted: Type) -> None:
         """A value that may be of other types is tested at run time."""
@@ -395,8 +394,11 @@ def _visible(body: Body, pattern: ast.StructPattern, info: StructInfo) -> None:
             body.checker.may_see(info, fields[field.name.text], field.name)
 
 
-def _is_llm_variant(path: ast.Path) -> bool:
-    return len(path.names) == 2 and path.names[0].text in ("LlmError", "AgentError")
+def error_of(path: ast.Path) -> str | None:
+    """The built-in error of which a path may name a variant."""
+    error = builtins.TYPES.get(path.names[0].text) if len(path.names) == 2 else None
+    is_known = isinstance(error, t.Struct) and error.name in builtins.ERROR_KINDS
+    return error.name if isinstance(error, t.Struct) and is_known else None
 
 
 def _has_literal(value: object, found: Type, type_: Type) -> bool:

@@ -18,8 +18,10 @@ from concerto.check.called import (
     CallStream,
     CallTask,
     CallTest,
+    CallTool,
     CallValue,
     CallVariant,
+    CallWithTools,
     ParseAs,
     ParseSchema,
 )
@@ -31,6 +33,7 @@ from concerto.lower.functions import Builder, Label
 from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
 from concerto.lower.testing import lower_test_call
+from concerto.lower.tools import lower_tool_call, lower_with_tools
 from concerto.syntax import ast
 
 
@@ -73,6 +76,11 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             lower_value_call(builder, node, builder.facts.calls[id(node)], target)
         case CallModel():
             _model(builder, node, builder.facts.calls[id(node)], target)
+        case CallWithTools() as call:
+            lower_with_tools(builder, call, target)
+        case CallTool() as call:
+            first = _arguments(builder, call.args, call.method.outside.params)
+            lower_tool_call(builder, node, call, first, target)
         case CallStream(instruction, stream):
             subject = lower(builder, stream)
             if instruction == "stream_close":

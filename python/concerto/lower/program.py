@@ -14,6 +14,8 @@ from concerto.check.checked import (
     FunctionInfo,
     PipelineInfo,
     StoreInfo,
+    ToolInfo,
+    ToolMethod,
     VariantFunction,
     schema_name,
 )
@@ -24,6 +26,7 @@ from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.pipelines import lower_pipeline
 from concerto.lower.schemas import json_schema
+from concerto.lower.tools import tool_entries
 from concerto.source import Source, Span
 
 
@@ -186,7 +189,8 @@ class Tables:
         else:
             fields = info.fields_of(type_)
         described = [self.field(field) for field in fields]
-        entry[1] = {"name": t.show(type_), "origin": type_.origin, "fields": described}
+        origin = "struct" if type_.origin == "tool" else type_.origin
+        entry[1] = {"name": t.show(type_), "origin": origin, "fields": described}
         if info and info.strict:
             entry[1]["strict"] = True
         if info and info.validators:
@@ -222,6 +226,15 @@ class Tables:
         if field.coerce:
             entry["coerce"] = True
         return entry
+
+    def record(self, name: str, fields: list[FieldInfo]) -> int:
+        """The index of a struct that no program can name."""
+        described = [self.field(field) for field in fields]
+        return self._add(("record", name), ["struct", {"name": name, "origin": "struct", "fields": described}])
+
+    def tool_method(self, tool: ToolInfo, method: ToolMethod) -> tuple[int, int]:
+        """The number of a tool, and that of a method of it."""
+        return list(self.checked.tools).index(tool.name), list(tool.methods).index(method.name)
 
     def schema(self, type_: Type) -> int:
         """The index of a schema that a model is asked to answer in."""
@@ -319,6 +332,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     if checked.top:
         top = len(functions)
         functions.append(lower_top(tables))
+    tools = tool_entries(tables)
     tables.lower_waiting()
     for name, info in checked.structs.items():
         if info.origin == "schema" and not info.type_params:
@@ -345,6 +359,8 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         }
         for m in checked.models.values()
     ]
+    if tools:
+        program.tools = tools
     if checked.stores:
         program.stores = [_store(tables, store) for store in checked.stores.values()]
     program.constants = tables.constant_list()
