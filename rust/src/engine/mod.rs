@@ -17,6 +17,7 @@ mod run;
 mod settings;
 mod streams;
 pub mod testing;
+pub mod tools;
 mod tree;
 mod typed;
 pub mod world;
@@ -42,6 +43,7 @@ use outside::{FileAccess, NetAccess, Outside};
 use run::Run;
 use settings::RunSettings;
 use testing::Test;
+use tools::ToolOptions;
 use world::Environment;
 
 /// Instructions between two looks at the host: about a millisecond of computation.
@@ -83,6 +85,8 @@ pub struct Shared {
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
+    /// What tools may do.
+    pub tools: ToolOptions,
     /// The test that this runtime is for.
     pub test: Option<Arc<Test>>,
     /// Active calls before StackOverflow.
@@ -174,6 +178,7 @@ impl<'a> Engine<'a> {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let mut run = Run::new(self, outlet);
+        run.make_tools().await?;
         let mut value = Value::Nil;
         for (function, args) in functions {
             value = run.call(function, args).await?;

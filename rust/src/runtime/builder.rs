@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::outside::{FileAccess, FileMode, NetAccess};
 use crate::engine::testing::Test;
+use crate::engine::tools::ToolOptions;
 use crate::engine::world::Environment;
 use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
@@ -39,6 +40,8 @@ pub struct RuntimeBuilder {
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
+    tools: ToolOptions,
+    tool_permissions: Vec<(String, bool)>,
     pub(super) test: Option<Arc<Test>>,
 }
 
@@ -64,8 +67,31 @@ impl RuntimeBuilder {
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
+            tools: ToolOptions::default(),
+            tool_permissions: Vec::new(),
             test: None,
         }
+    }
+
+    /// Rounds with calls of tools that one call of a model may have, 1 to 100; without it 10. One more is `LlmError::ToolLimit`.
+    pub fn max_tool_rounds(mut self, rounds: u32) -> Self {
+        self.tools.max_rounds = rounds;
+        self
+    }
+
+    /// The longest result of a tool that a model gets, in bytes; without it 1 MiB. A longer one is cut, and says so.
+    pub fn max_tool_result_bytes(mut self, bytes: usize) -> Self {
+        self.tools.max_result_bytes = bytes;
+        self
+    }
+
+    /// Whether tools (`Tool`) or single methods (`Tool.method`) may be called; see [`Runtime::set_tool_permissions`].
+    pub fn tool_permissions(
+        mut self,
+        permissions: impl IntoIterator<Item = (String, bool)>,
+    ) -> Self {
+        self.tool_permissions = permissions.into_iter().collect();
+        self
     }
 
     /// Variables laid over the process environment for `env(..)`.
@@ -262,6 +288,7 @@ impl RuntimeBuilder {
             seed: self.seed,
             mock: self.mock,
             test: self.test,
+            tools: self.tools,
             max_call_depth: self.max_call_depth,
             max_tasks: self.max_tasks,
         };
@@ -272,6 +299,7 @@ impl RuntimeBuilder {
             recorder,
             overrides,
         };
+        inner.shared.tools.permit(&inner.shared.program, &self.tool_permissions)?;
         Ok(Runtime { inner: Arc::new(inner) })
     }
 
@@ -282,6 +310,9 @@ impl RuntimeBuilder {
         };
         if self.execution_timeout.is_some_and(|limit| limit.is_zero()) {
             return wrong("execution_timeout", "must be positive seconds");
+        }
+        if !(1..=100).contains(&self.tools.max_rounds) {
+            return wrong("max_tool_rounds", "must be 1 to 100");
         }
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");
