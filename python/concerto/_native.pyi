@@ -104,9 +104,15 @@ class Runtime:
         net_allow: list[str] | None = None,
         offline: bool = False,
         http_body_limit: int = 10_485_760,
+        max_tool_rounds: int = 10,
+        max_tool_result_bytes: int = 1_048_576,
+        tool_permissions: Mapping[str, bool] | None = None,
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""
+
+    def set_tool_permissions(self, permissions: Mapping[str, bool]) -> None:
+        """Raises `ConfigError` for a name that the program does not declare."""
 
     def clear_override(self, name: str | None) -> None: ...
     def connection_settings(self, name: str) -> str:

@@ -181,6 +181,9 @@ class Runtime:
         net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
         offline: No network for `std::http`, and models only on this machine.
         http_body_limit: The longest body that `std::http` reads, in bytes.
+        max_tool_rounds: Rounds with calls of tools that one call of a model may have, 1 to 100; one more is `ToolLimit`.
+        max_tool_result_bytes: A longer result of a tool is cut before a model gets it.
+        tool_permissions: Which tools and methods may be called, as `set_tool_permissions` takes them.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
@@ -209,6 +212,9 @@ class Runtime:
         net_allow: Collection[str] | None = None,
         offline: bool = False,
         http_body_limit: int = 10_485_760,
+        max_tool_rounds: int = 10,
+        max_tool_result_bytes: int = 1_048_576,
+        tool_permissions: Mapping[str, bool] | None = None,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
@@ -241,6 +247,9 @@ class Runtime:
             net_allow=None if net_allow is None else list(net_allow),
             offline=offline,
             http_body_limit=http_body_limit,
+            max_tool_rounds=max_tool_rounds,
+            max_tool_result_bytes=max_tool_result_bytes,
+            tool_permissions=None if tool_permissions is None else dict(tool_permissions),
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)
@@ -265,6 +274,16 @@ class Runtime:
             raise TypeError("give a ConnectionConfig or keyword arguments, not both")
         given = fields if config is None else config
         self._open()._native.override_connection(name, fields_to_json(given))
+
+    def set_tool_permissions(self, permissions: Mapping[str, bool]) -> None:
+        """Says which tools (`"Tool"`) and methods (`"Tool.method"`) may be called from now on; what is not named may, and a method wins over its tool.
+
+        A method that may not is offered to no model, and a call of the program is a `ToolError` of kind `permission_denied`.
+
+        Raises:
+            ConfigError: The program declares no such tool or method; then nothing has changed.
+        """
+        self._open()._native.set_tool_permissions(dict(permissions))
 
     def clear_override(self, name: str) -> None:
         """Restores the program's settings of one connection."""

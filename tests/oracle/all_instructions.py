@@ -1,6 +1,6 @@
 """The whole table of instructions."""
 
-from tests.oracle import calls, library, parts, pipelines, stores, tasks, testing
+from tests.oracle import calls, library, parts, pipelines, stores, tasks, testing, tools
 from tests.oracle.instructions import INSTRUCTIONS
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "stores",
     "tasks",
     "testing",
+    "tools",
 ]

@@ -372,8 +372,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         effect: impl Future<Output = Answered> + Send + 'e,
         orders: bool,
     ) -> Result<Next, RunError> {
-        if !orders
-            && self.tree.is_alone() && self.arrived.is_empty() && self.doomed.is_none() {
+        if !orders && self.tree.is_alone() && self.arrived.is_empty() && self.doomed.is_none() {
             let answer = effect.await?;
             return self.tell(answer).await.map(Some);
         }

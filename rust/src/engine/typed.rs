@@ -139,7 +139,11 @@ impl Engine<'_> {
     }
 
     /// Runs one validator as a fiber of its own; gives what it has against the value.
-    pub(super) async fn validate(&self, function: u32, value: Value) -> Result<Option<String>, RunError> {
+    pub(super) async fn validate(
+        &self,
+        function: u32,
+        value: Value,
+    ) -> Result<Option<String>, RunError> {
         let program = self.shared.program.clone();
         let depth = self.shared.max_call_depth;
         let mut fiber = Fiber::new(program, function as usize, vec![value], depth);

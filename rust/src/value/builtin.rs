@@ -145,12 +145,7 @@ pub static RECORDS: &[Record] = &[
     error("HttpError", &[("message", "String"), ("kind", "String"), ("url", "String")]),
     error(
         "ToolError",
-        &[
-            ("message", "String"),
-            ("kind", "String"),
-            ("tool", "String"),
-            ("method", "String"),
-        ],
+        &[("message", "String"), ("kind", "String"), ("tool", "String"), ("method", "String")],
     ),
     record(
         "HttpResponse",

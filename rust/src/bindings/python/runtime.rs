@@ -100,7 +100,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, max_tool_rounds = 10, max_tool_result_bytes = 1_048_576, tool_permissions = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -126,6 +126,9 @@ impl Runtime {
         net_allow: Option<Vec<String>>,
         offline: bool,
         http_body_limit: usize,
+        max_tool_rounds: u32,
+        max_tool_result_bytes: usize,
+        tool_permissions: Option<HashMap<String, bool>>,
     ) -> PyResult<Self> {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
@@ -140,6 +143,9 @@ impl Runtime {
             })?)
             .offline(offline)
             .http_body_limit(http_body_limit)
+            .max_tool_rounds(max_tool_rounds)
+            .max_tool_result_bytes(max_tool_result_bytes)
+            .tool_permissions(tool_permissions.unwrap_or_default())
             .env(env.unwrap_or_default());
         if let Some(text) = mock_script {
             builder = scripted(builder, text)?;
@@ -192,6 +198,15 @@ impl Runtime {
                 PyValueError::new_err(format!("the fields are no JSON object: {error}"))
             })?;
         let set = self.inner.override_connection_json(name, &fields, command_line);
+        set.map_err(|error| to_py(py, Error::from(error)))
+    }
+
+    fn set_tool_permissions(
+        &self,
+        py: Python<'_>,
+        permissions: HashMap<String, bool>,
+    ) -> PyResult<()> {
+        let set = self.inner.set_tool_permissions(permissions);
         set.map_err(|error| to_py(py, Error::from(error)))
     }
 

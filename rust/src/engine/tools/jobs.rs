@@ -92,8 +92,7 @@ fn changed(program: &Verified, what: What) -> Option<(u32, &ToolMethod)> {
 
 /// The instance that a method leaves behind, and its value.
 fn split(program: &Verified, method: &ToolMethod, value: Value) -> (Value, Value) {
-    let has_value =
-        method.fails || program.types().get(method.result as usize) != Some(&Type::Nil);
+    let has_value = method.fails || program.types().get(method.result as usize) != Some(&Type::Nil);
     match value {
         Value::Tuple(parts) if has_value => {
             let part = |at| parts.get(at).cloned().unwrap_or_default();
@@ -221,7 +220,11 @@ impl<O: Outlet> Run<'_, O> {
     }
 
     /// An error has left a task. Whether that belongs to a call of a model: then only the job ends, and the model hears of it (LO-7).
-    pub(in crate::engine) fn job_raised(&mut self, task: u64, error: &Value) -> Result<bool, RunError> {
+    pub(in crate::engine) fn job_raised(
+        &mut self,
+        task: u64,
+        error: &Value,
+    ) -> Result<bool, RunError> {
         let Some(jobs) = &self.jobs else { return Ok(false) };
         let is_asked = |task: &u64| {
             let job = jobs.running.get(task);

@@ -78,7 +78,8 @@ fn places(program: &Verified, name: &str) -> Result<Vec<Place>, ConfigError> {
     let tool = tools.into_iter().find(|(_, tool)| tool.name == wanted);
     let methods = tool.into_iter().flat_map(|(number, tool)| {
         let methods = (0..).zip(&tool.methods);
-        methods.filter(|(_, own)| method.is_none_or(|wanted| own.name == wanted))
+        methods
+            .filter(|(_, own)| method.is_none_or(|wanted| own.name == wanted))
             .map(move |(own, _)| (number, own))
     });
     let found: Vec<Place> = methods.collect();

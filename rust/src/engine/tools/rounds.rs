@@ -117,7 +117,9 @@ impl Engine<'_> {
         // Polled in order for the first time, and so started in order.
         let calls = response.tool_calls.iter().map(|asked| self.result(call, asked, rounds));
         match try_join_all(calls).await {
-            Ok(results) => Ok(Ok([Message::calling(response)].into_iter().chain(results).collect())),
+            Ok(results) => {
+                Ok(Ok([Message::calling(response)].into_iter().chain(results).collect()))
+            }
             Err(Stop::Run(error)) => Ok(Err(error)),
             Err(Stop::Call(failure)) => Err(failure),
         }
@@ -185,7 +187,12 @@ impl Engine<'_> {
     }
 
     /// Runs a method; its error is a `ToolError`.
-    async fn perform(&self, place: Place, args: Vec<Value>, rounds: &Rounds) -> Result<Value, Value> {
+    async fn perform(
+        &self,
+        place: Place,
+        args: Vec<Value>,
+        rounds: &Rounds,
+    ) -> Result<Value, Value> {
         let program = &self.shared.program;
         if let Some(refused) = self.refuses(place) {
             return Err(refused);
