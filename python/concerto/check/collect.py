@@ -39,8 +39,8 @@ from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import check_schemas, read_fields, read_struct
 from concerto.check.std_types import collection_type
 from concerto.check.stores import declare_store
-from concerto.check.tools import declare_tool
 from concerto.check.testing import DECORATORS
+from concerto.check.tools import declare_tool
 from concerto.check.traits import is_key
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label

@@ -11,7 +11,14 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.called import CallFunction, CallTool
-from concerto.check.checked import FieldInfo, FunctionInfo, ImplInfo, StructInfo, ToolInfo, ToolMethod
+from concerto.check.checked import (
+    FieldInfo,
+    FunctionInfo,
+    ImplInfo,
+    StructInfo,
+    ToolInfo,
+    ToolMethod,
+)
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.functions import signature

@@ -33,7 +33,8 @@ OPERANDS: dict[str, str] = {
     "parse_schema": "dSr", "stream": "drr",
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
-    "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn", "pipeline": "dFwn", "call_tool": "dOiwn",
+    "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn", "pipeline": "dFwn",
+    "call_tool": "dOiwn",
     "mock": "Mr", "mock_calls": "dr", "mock_env": "rr", "test_emits": "dr", "assert_snapshot": "rr",
 }  # fmt: skip
 

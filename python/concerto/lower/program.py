@@ -230,7 +230,9 @@ class Tables:
     def record(self, name: str, fields: list[FieldInfo]) -> int:
         """The index of a struct that no program can name."""
         described = [self.field(field) for field in fields]
-        return self._add(("record", name), ["struct", {"name": name, "origin": "struct", "fields": described}])
+        return self._add(
+            ("record", name), ["struct", {"name": name, "origin": "struct", "fields": described}]
+        )
 
     def tool_method(self, tool: ToolInfo, method: ToolMethod) -> tuple[int, int]:
         """The number of a tool, and that of a method of it."""

@@ -34,7 +34,9 @@ def wire_names(methods: list[str]) -> dict[str, str]:
     plain = {method: re.sub(r"[^A-Za-z0-9_-]", "_", method) for method in methods}
     known = list(plain.values())
     return {
-        method: name if len(name) <= _LONGEST_NAME and known.count(name) == 1 else _hashed(method, name)
+        method: name
+        if len(name) <= _LONGEST_NAME and known.count(name) == 1
+        else _hashed(method, name)
         for method, name in plain.items()
     }
 
