@@ -7,6 +7,7 @@ mod args;
 mod background;
 mod builder;
 mod handlers;
+mod options;
 mod testing;
 mod threads;
 
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
 use crate::engine::emits::{Emit, Outlet};
-use crate::engine::{Engine, Shared};
+use crate::engine::{Argument, Engine, Shared};
 use crate::error::{BoxError, Error, RunError};
 use crate::ir::Verified;
 use crate::metrics::{Metrics, Recorder};
@@ -98,7 +99,10 @@ impl Program {
                 let parameters = function
                     .params
                     .iter()
-                    .map(|p| (p.name.clone(), self.0.type_name(p.ty), p.default.is_some()))
+                    .map(|p| {
+                        let has_default = p.default.is_some() || p.computed.is_some();
+                        (p.name.clone(), self.0.type_name(p.ty), has_default)
+                    })
                     .collect();
                 let result = self.0.type_name(function.result);
                 Some(EntryPoint { name: export.name.clone(), parameters, result })
@@ -255,6 +259,14 @@ impl Runtime {
         self.inner.handlers.add(channel, handler)
     }
 
+    /// Calls the handlers that match, as a run does for what it emits: for emits that a host took from a [`Run`] or an [`Observer`].
+    ///
+    /// # Errors
+    /// That of the first handler that fails; later ones are not called.
+    pub fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
+        self.inner.handlers.deliver(emit)
+    }
+
     /// Runs the top-level statements and `main` to their end. Dropping the future cancels the run.
     ///
     /// # Errors
@@ -332,7 +344,7 @@ impl Runtime {
 }
 
 /// What a run executes: functions in order, each with its arguments; the last one's value is the result.
-pub(crate) struct Plan(Vec<(usize, Vec<Value>)>);
+pub(crate) struct Plan(Vec<(usize, Vec<Argument>)>);
 
 impl Plan {
     fn new(program: &Verified, name: Option<&str>, args: &Args) -> Result<Self, Error> {

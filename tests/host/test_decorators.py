@@ -43,6 +43,41 @@ def observed(
     return result, seen
 
 
+def test_decorators_hold_for_methods() -> None:
+    source = """
+    struct S { n: Int }
+    impl S {
+        @timeout(ms: 50) fn slow(self) -> Result<Int, Error> { std::time::sleep(60 * self.n); Ok(self.n) }
+        @log("l") fn logged(self) -> Int { self.n }
+    }
+    pub fn go() -> String { "${S { n: 1 }.slow()} ${S { n: 0 }.slow()} ${S { n: 3 }.logged()}" }
+    """
+    seen: list[Any] = []
+    runtime = concerto.Runtime(concerto.compile(source), clock=concerto.VirtualClock())
+    runtime.on("l", seen.append)
+    assert runtime.call("go") == 'Err("the time limit of 0.05 s was exceeded") Ok(0) 3'
+    assert [(record["target"], record["phase"]) for record in seen] == [
+        ("S::logged", "start"),
+        ("S::logged", "end"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "struct S { n: Int } impl S { §@retry fn f(mut self) -> Result<Int, String> { Ok(1) } }",
+        "struct S { n: Int } impl S { §@retry fn f(self) -> Int { 1 } }",
+        "struct S { n: Int } impl S { §@cache(ttl_seconds: 1) fn f(self) -> Int { 1 } }",
+        "trait T { §@retry fn f(self) -> Result<Int, String>; }",
+    ],
+)
+def test_methods_that_cannot_have_a_decorator(text: str) -> None:
+    with pytest.raises(concerto.CompileError) as caught:
+        concerto.compile(text.replace("§", ""))
+    (error,) = [each for each in caught.value.diagnostics if each.is_error]
+    assert (error.code, error.primary.span.start) == ("E2018", text.index("§"))
+
+
 def test_a_time_limit_aborts_the_request(server: concerto.MockServer) -> None:
     source = """
     @timeout(seconds: 5)

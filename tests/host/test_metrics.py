@@ -144,7 +144,8 @@ def test_counters_distributions_and_identities(runtime: concerto.Runtime) -> Non
         name: value for name, value in c.items() if name not in ("errors", "bytes_in", "bytes_out")
     }
     assert numbers == {
-        "calls": 5, "attempts": 5, "retries": 0, "rounds": 5, "successes": 2, "cancelled": 0, "mocked": 0, "cached": 0, "in_flight": 0, "queued": 0, "chunks": 4, "tool_calls": 0,
+        "calls": 5, "attempts": 5, "retries": 0, "rounds": 5, "successes": 2, "cancelled": 0, "mocked": 0, "cached": 0, "in_flight": 0, "queued": 0, "chunks": 4,
+        "tool_calls": 0,
     }  # fmt: skip
     assert c["bytes_in"] > 0
     assert c["bytes_out"] > 0

@@ -351,3 +351,54 @@ def test_c_60_the_limit_of_a_whole_call_runs_out_with_phase_call() -> None:
     with concerto.MockServer(script=script) as server:
         runtime = concerto.Runtime(concerto.compile(source), env={"URL": server.url})
         assert runtime.call("go") == "timeout call 0.05"
+
+
+METHODS = """
+impl M {
+    pub fn ask(self, word: String, mark: String = "!") -> Result<String, LlmError> { Ok(self.execute("${word}${self.twice(mark)}")?.text) }
+    fn twice(self, mark: String) -> String { let f = || self.once(mark); f() + f() }
+    fn once(self, mark: String) -> String { mark }
+    pub fn both(self) -> Result<String, LlmError> {
+        let (a, b) = await (self.execute("a"), O.execute("b"));
+        Ok("${a?.text} ${b?.text}")
+    }
+    pub fn itself(self) -> Self { self }
+    pub fn label() -> String { "M" }
+}
+impl O { fn ask(self) -> Int { 5 } }
+"""
+
+
+def test_ca_9_a_model_has_methods_of_its_own(server: concerto.MockServer) -> None:
+    source = f"""{HEAD}{METHODS}
+    pub fn go() -> Result<Array<Any>, LlmError> {{
+        let f = M::ask;
+        Ok([M.ask("hi")?, M::ask(M, "ho", mark: "?")?, f(M, "a", "b")?, M::label(), O.ask(), M.itself() == M])
+    }}
+    pub fn both() -> Result<String, LlmError> {{ M.both() }}"""
+    runtime = concerto.Runtime(concerto.compile(source), env={"URL": server.url})
+    assert runtime.call("go") == ["fine", "fine", "fine", "M", 5, True]
+    prompts = [body["messages"][-1]["content"] for body in sent(server)]
+    assert prompts == ["hi!!", "ho??", "abb"]
+    assert runtime.call("both") == "fine fine"
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("impl M { fn §execute(self) -> Int { 2 } }", "E2004"),
+        ("impl M { fn §label() -> Int { 2 } }", "E2004"),
+        ("trait T { fn t(self); } impl T for §M { fn t(self) {} }", "E2010"),
+        ("fn f() { M.§aks(); }", "E3011"),
+        ("fn f() { M::§nope(); }", "E2001"),
+        ("fn f(m: ModelRef) { m.§label(); }", "E3011"),
+        ("fn f(m: §M) {}", "E2002"),
+        ("impl M { fn §change(mut self) {} }", "E2006"),
+    ],
+)
+def test_ca_9_what_methods_of_models_cannot_be(line: str, code: str) -> None:
+    text = HEAD + METHODS
+    with pytest.raises(errors.CompileError) as caught:
+        concerto.compile(text + line.replace("§", ""))
+    (found,) = [each for each in caught.value.diagnostics if each.is_error]
+    assert (found.code, found.primary.span.start) == (code, len(text) + line.index("§"))

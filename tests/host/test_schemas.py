@@ -522,6 +522,24 @@ def test_sc13_a_validator_that_panics_or_never_ends() -> None:
         endless.call("go", '{"n": 0}')
 
 
+def test_sc13_validators_of_generic_schemas_judge_each_type() -> None:
+    source = """
+    @validate(|p| p.items.len() > 0)
+    @validate(|p: Page<T>| few(p))
+    schema Page<T> { items: Array<T> }
+    fn few<T>(p: Page<T>) -> Result<Bool, String> { if p.items.len() > 2 { Err("many: ${p.items}") } else { Ok(true) } }
+    pub fn numbers(text: String) -> String { shown(parse_schema<Page<Int>>(text)) }
+    pub fn words(text: String) -> String { shown(parse_schema<Page<String>>(text)) }
+    fn shown<T>(r: Result<Page<T>, SchemaError>) -> String { match r { Ok(p) => "${p.items}", Err(e) => e.message } }
+    """
+    runtime = concerto.Runtime(concerto.compile(source))
+    assert runtime.call("numbers", '{"items": [1]}') == "[1]"
+    assert runtime.call("numbers", '{"items": []}').endswith("validator returned false")
+    assert runtime.call("words", '{"items": ["a", "b", "c"]}').endswith('many: ["a", "b", "c"]')
+    with pytest.raises(concerto.CompileError, match=r"expected `Page<T>`, found `Page<Int>`"):
+        concerto.compile("@validate(|p: Page<Int>| true) schema Page<T> { items: Array<T> }")
+
+
 @pytest.mark.parametrize(
     ("validator", "words"),
     [

@@ -54,11 +54,21 @@ def decode(machine: Machine, index: int, data: Any) -> Value:
 def _field(machine: Machine, field: dict[str, Any], data: dict[str, Any]) -> Value:
     given = data.get(field["json"])
     if given is None and field["default"] is not None:
-        default: list[Any] = field["default"]
-        return _plain(default[1]) if len(default) > 1 else None
+        return decode(machine, field["type"], _constant(*field["default"]))
     if given is None and field["optional"]:
         return Nothing()
     return decode(machine, field["type"], given)
+
+
+def _constant(kind: str, value: Any = None) -> Any:
+    """A constant as JSON."""
+    match kind:
+        case "array":
+            return [_constant(*each) for each in value]
+        case "map":
+            return {key: _constant(*each) for key, each in value}
+        case _:
+            return value
 
 
 def _plain(data: Any) -> Value:

@@ -115,6 +115,7 @@ class Machine:
     pipelines: Runs = field(init=False)
     tools: Tools = field(init=False)
     executed: Counter[str] = field(default_factory=Counter)
+    covered: set[int] = field(default_factory=set)
     answer: Value = None
 
     def __post_init__(self) -> None:

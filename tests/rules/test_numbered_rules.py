@@ -23,7 +23,6 @@ RULES = {
 
 #: Rules of features that the language does not have yet, or that nothing tests yet.
 WAITING = {
-    "CA-9": "`impl`",
     "CA-14": "tools",
     "CA-15": "tools",
     "M-46": "memory",

@@ -149,7 +149,8 @@ def test_only_one_file_uses_the_http_library_and_one_folder_python() -> None:
             ), relative
         if "pyo3" in text:
             assert relative.startswith("bindings/python/"), relative
-        assert "unsafe {" not in text, relative
+        # The linter denies it everywhere; what allows it stands in the C interface alone.
+        assert "unsafe_code" not in text or relative == "bindings/c/mod.rs", relative
 
 
 def test_files_are_of_readable_size() -> None:
@@ -175,7 +176,7 @@ def test_twins_agree() -> None:
     for kind, name in library.intrinsics():
         assert name in (natives if kind == "native" else requests), f"{kind} {name}"
     own = {name for kind, name in library.intrinsics() if kind == "effect"}
-    assert requests == own | {"store.open", *EFFECTS}
+    assert requests == own | {"store.open", "test.cover", *EFFECTS}
     # What models share is no business of the oracle.
     assert set(natives) == {*PURE, *MUTATING, "model.shutdown", "model.spawn"}
     native_records = {

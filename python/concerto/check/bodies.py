@@ -7,7 +7,7 @@ from typing import Any
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import ConstantName, FunctionInfo, Local, Need, Raise, Use
+from concerto.check.checked import ConstantName, FunctionInfo, ImplInfo, Local, Need, Raise, Use
 from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type
@@ -99,6 +99,8 @@ class Body:
     locals: list[Local] = field(default_factory=list)
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
+    #: Operands of `await`.
+    awaited: set[int] = field(default_factory=set)
     tail: ast.Expr | None = None  # of the whole body
     can_await: bool = False
     #: Whether it runs as a task of its own, and whether it is an element of a form, which errors leave.
@@ -106,6 +108,7 @@ class Body:
     is_element: bool = False
     label: str | None = None  # of a `parallel for` whose body this is
     is_stage: bool = False  # of a pipeline, which takes every error
+    own_model: str | None = None  # of whose `impl` this is a method
     attempts: int = 1  # of the function, by its `@retry`
     leaving: list[Raise] = field(default_factory=list)
     """Where the errors go that leave an element."""
@@ -138,9 +141,11 @@ class Body:
         return capture(self, name)
 
     def constant(self, name: str) -> list[Any] | None:
-        """The value of a constant of a block, in a list; a variable hides one of the program."""
+        """The value of a constant of a block, in a list; a variable, which hides one of the program, has none."""
         local = self.find(name)
-        return [local.constant.value] if local is not None and local.constant else None
+        if local is None:
+            return None
+        return [local.constant.value] if local.constant else []
 
     def note_empty(self, node: ast.Expr, item: Type) -> None:
         """An empty literal of a closure too may get its type from the function around."""
@@ -148,6 +153,11 @@ class Body:
         while body.outer is not None:
             body = body.outer
         body.empties.append((node, item))
+
+    @property
+    def model(self) -> str | None:
+        """The model that `self` is."""
+        return self.outer.model if self.outer else self.own_model
 
     def tries_of_function(self) -> int:
         """How often the function around is tried."""
@@ -251,10 +261,12 @@ def _conversion(body: Body, error: Type, wanted: Type, at: ast.Node) -> Use | No
 
 def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
     """The state of all tools, all functions, then the top-level statements."""
+    from concerto.check.defaults import check_computed
     from concerto.check.tools import check_states
 
     states = check_states(checker)
-    for function in _functions(checker):
+    check_computed(checker)
+    for function in checker.declared_functions():
         if function.node and function.node.body:
             check_function(checker, function, function.node)
     for state in states:
@@ -265,24 +277,20 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
         finish(body, ast.Block(span=top[0].span, statements=tuple(top), tail=None))
 
 
-def _functions(checker: Checker) -> list[FunctionInfo]:
-    """All functions with a body: those of the program, of its traits and of its `impl` blocks."""
-    traits = [method for trait in checker.traits.values() for method in trait.methods.values()]
-    # A tool that implements a trait has one block of its own and one for the trait.
-    blocks = dict.fromkeys(method for impl in checker.impls for method in impl.methods.values())
-    return [*checker.functions.values(), *traits, *blocks]
-
-
 def check_function(checker: Checker, function: FunctionInfo, node: ast.Function) -> None:
     """The body of a declared function."""
     from concerto.check.generics import scope
 
     is_test = function.test is not None
     is_main = function.name == "main" and function.owner is None and not function.is_stage
-    is_entry, can_await = is_test or is_main, is_test or node.is_async or function.is_tool
+    owner = function.owner
+    model = owner.model if isinstance(owner, ImplInfo) else None
+    can_await = is_test or node.is_async or model is not None or function.is_tool
+    is_entry = is_test or is_main
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=can_await)
     body.in_test = is_test
     body.is_stage = function.is_stage
+    body.own_model = model
     if function.layers and function.layers.retry:
         body.attempts = function.layers.retry.attempts
     body.scopes.append({})

@@ -23,6 +23,7 @@ from concerto.check.model_calls import (
     RECORD_MAKERS,
     make_record,
     model_method,
+    own_method,
     schema_type,
     stream_method,
 )
@@ -316,6 +317,10 @@ def _method(
         return t.UNKNOWN
     if receiver == t.ANY and name.text != "to_string":
         return any_method(body, node, object_, name)
+    if receiver == t.MODEL:
+        function = own_method(body, object_, name.text)
+        if function is not None and function.is_method:
+            return call_function(body, node, Method(function, {}), expected, object_)
     own = methods.own(checker, receiver, name.text)
     if own is not None and own.function.is_method:
         return call_function(body, node, own, expected, object_)

@@ -42,9 +42,10 @@ class Local:
 
 @dataclass(slots=True)
 class FieldInfo:
-    """A field of a struct, schema or variant. `default` is a constant as Python value; `has_default` tells None from none.
+    """A field of a struct, schema or variant. `default` is a constant as Python value, unless the default is `computed`.
 
-    `json` is its name in JSON if that is another one, `checks` its limits as the IR holds them, `coerce` whether JSON of other types is converted.
+    `has_default` tells None from none. `json` is its name in JSON if that is another one, `checks` its limits as the IR holds them, `coerce` whether JSON
+    of other types is converted.
     """
 
     name: str
@@ -58,6 +59,13 @@ class FieldInfo:
     coerce: bool = False
     is_pub: bool = False
     span: Span | None = None
+    #: A default that is no constant, as a function without parameters.
+    computed: FunctionInfo | None = None
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether JSON may leave it out. A default that must be computed is none for JSON."""
+        return self.computed is None and (self.optional or self.has_default)
 
     @property
     def json_name(self) -> str:
@@ -172,17 +180,21 @@ class ModelInfo:
     connection: str
     fields: dict[str, Any]
     span: Span
+    #: Those of its `impl` blocks.
+    methods: dict[str, FunctionInfo] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class ParamInfo:
-    """A parameter of a function; `default` is a constant."""
+    """A parameter of a function; `default` is a constant, unless the default is `computed`."""
 
     name: str
     type: Type
     has_default: bool
     default: Any
     local: Local
+    #: A default that is no constant, as a function of the parameters before it.
+    computed: FunctionInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +389,8 @@ class ImplInfo:
     trait: t.TraitRef | None
     methods: dict[str, FunctionInfo]
     node: ast.Impl
+    #: The model that it belongs to; the type of `self` is then that of all models.
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,6 +505,8 @@ class Facts:
     discards: dict[int, Raise] = field(default_factory=dict)
     patterns: dict[int, Any] = field(default_factory=dict)
     forms: dict[int, FormInfo] = field(default_factory=dict)
+    #: Functions that compute the defaults which a call or a literal takes.
+    computed: dict[int, tuple[FunctionInfo, ...]] = field(default_factory=dict)
     mocks: dict[int, MockInfo] = field(default_factory=dict)
 
 

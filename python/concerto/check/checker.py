@@ -16,6 +16,7 @@ from concerto.check.checked import (
     ImplInfo,
     ManifestFacts,
     ModelInfo,
+    ParamInfo,
     PipelineInfo,
     StoreInfo,
     StructInfo,
@@ -31,6 +32,7 @@ from concerto.source import Source, Span
 from concerto.syntax import ast
 
 if TYPE_CHECKING:
+    from concerto.check.defaults import PendingDefault
     from concerto.check.generics import Applied
 
 
@@ -91,6 +93,9 @@ class Checker:
         #: Constants that nobody asked for yet, and those that are being evaluated.
         self.pending_constants: dict[str, ast.Const] = {}
         self.evaluating: list[str] = []
+        #: Defaults that nobody asked for yet, by the identity of what they are of; functions that compute defaults, with the parameters before them.
+        self.pending_defaults: dict[int, PendingDefault] = {}
+        self.computed: list[tuple[FunctionInfo, tuple[ParamInfo, ...]]] = []
         #: Aliases and constants that are part of a circle, which was reported.
         self.circular: set[str] = set()
 
@@ -149,6 +154,13 @@ class Checker:
         related = (Label(function.node.name.span, "declared here without `pub`"),)
         help_ = f"write `pub` before `fn {function.node.name}` there"
         self.report("E2008", f"the function `{function.name}` is private", at, help_, related)
+
+    def declared_functions(self) -> list[FunctionInfo]:
+        """The functions of the program, of its traits and of its `impl` blocks."""
+        traits = [method for trait in self.traits.values() for method in trait.methods.values()]
+        # A tool that implements a trait has one block of its own and one for the trait.
+        blocks = dict.fromkeys(method for impl in self.impls for method in impl.methods.values())
+        return [*self.functions.values(), *traits, *blocks]
 
     def circular_constant(self, name: str, message: str) -> None:
         """E2005, once for each circle, where it closes."""

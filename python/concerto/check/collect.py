@@ -20,6 +20,7 @@ from concerto.check.decorators import (
     read_deprecated,
     warn_deprecated,
 )
+from concerto.check.defaults import read_defaults
 from concerto.check.exposed import check_exposed
 from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.functions import declare_function
@@ -36,11 +37,11 @@ from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.models import check_model
 from concerto.check.outside import KINDS, check_outside
 from concerto.check.pipelines import declare_pipeline
-from concerto.check.schemas import check_schemas, read_fields, read_struct
+from concerto.check.schemas import Owner, check_schemas, read_fields, read_struct
 from concerto.check.std_types import collection_type
 from concerto.check.stores import declare_store
 from concerto.check.testing import DECORATORS
-from concerto.check.tools import declare_tool
+from concerto.check.tools import check_hooks, declare_tool
 from concerto.check.traits import is_key
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
@@ -71,6 +72,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     # Defaults of fields may name constants and variants.
     for item in sorted(named, key=_reading_order):
         _signatures(checker, item)
+    read_defaults(checker)
     if manifest:
         check_manifest(checker, manifest)
     for item in named:
@@ -83,6 +85,10 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     for item in named:
         if isinstance(item, ast.Model):
             check_model(checker, item)
+    for impl in checker.impls:
+        if impl.model in checker.models:
+            checker.models[impl.model].methods |= impl.methods
+    check_hooks(checker)
     check_declared(checker)
     check_schemas(checker)
     check_exposed(checker, named)
@@ -200,7 +206,9 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             enum = checker.enums[item.name.text]
             if enum.span == item.name.span:
                 with scope(checker, {param.name: param for param in enum.type_params}):
-                    enum.variants.extend(_variant(checker, variant) for variant in item.variants)
+                    enum.variants.extend(
+                        read_variant(checker, variant, enum) for variant in item.variants
+                    )
         case ast.Pipeline():
             if item.name.text not in checker.pipelines:
                 declare_pipeline(checker, item)
@@ -226,14 +234,16 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             pass
 
 
-def _variant(checker: Checker, variant: ast.Variant) -> VariantInfo:
+def read_variant(checker: Checker, variant: ast.Variant, enum: EnumInfo) -> VariantInfo:
+    """A variant of an enum, whose types are read in the scope of its type parameters."""
     name = variant.name.text
     if variant.items is not None:
         types = [written_type(checker, item) for item in variant.items]
         fields = [FieldInfo(str(index), type_) for index, type_ in enumerate(types)]
         return VariantInfo(name, "tuple", fields)
     if variant.fields is not None:
-        return VariantInfo(name, "struct", read_fields(checker, variant.fields, "variant"))
+        of = Owner(f"{enum.name}::{name}", "variant", enum.type_params)
+        return VariantInfo(name, "struct", read_fields(checker, variant.fields, of))
     return VariantInfo(name, "unit", [])
 
 

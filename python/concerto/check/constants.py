@@ -1,11 +1,11 @@
 """Constant expressions: evaluated at compile time, to Python values (language reference 7).
 
-Arrays are lists, tuples tuples, maps `MapConstant`, structs `StructConstant`, variants without data `VariantDefault`; None is `nil` and `None`.
+Arrays are lists, tuples tuples, maps `MapConstant`, structs `StructConstant`, variants without data `VariantDefault`, Options `OptionConstant`; None is
+`nil`.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +13,21 @@ from typing import Any
 from concerto.check import types as t
 from concerto.check.checker import Checker
 from concerto.check.types import Type
-from concerto.check.values import MapConstant, StructConstant, VariantDefault
+from concerto.check.values import (
+    NONE,
+    MapConstant,
+    OptionConstant,
+    StructConstant,
+    VariantDefault,
+    constant_text,
+    plain,
+)
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
-from concerto.text import float_text
 
 _LARGEST = 2**63 - 1
 
-#: Looks for a constant of the blocks around: its value in a list, or None.
+#: Looks for a constant of the blocks around: its value in a list, which is empty for a variable, or None.
 Find = Callable[[str], list[Any] | None]
 
 
@@ -42,6 +49,38 @@ def constant_value(
     """The value of a constant expression, checked against a type. Reports what is not constant, fails or does not fit."""
     found = _evaluated(checker, node, t.resolve(expected), code, find)
     return None if found is REPORTED else found
+
+
+def constant_or_none(
+    checker: Checker, node: ast.Expr, expected: Type, find: Find
+) -> list[Any] | None:
+    """The value of an expression in a list, or None if it is no constant of that type. Reports what fails."""
+    wanted = t.resolve(expected)
+    try:
+        found = _Evaluation(checker, find).value(node, wanted)
+    except _RefusedError as refused:
+        if refused.code != "E3022":
+            return None
+        checker.report(refused.code, refused.message, refused.node, refused.help)
+        return [None]
+    if found is REPORTED:
+        return [None]
+    return [_converted(found, wanted)] if _fits(found, wanted) and is_finite(found) else None
+
+
+def is_finite(value: Any) -> bool:
+    """Whether JSON has a form for a constant."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case list() | tuple():
+            return all(map(is_finite, value))
+        case MapConstant(entries):
+            return all(is_finite(item) for _, item in entries)
+        case StructConstant(fields=parts) | OptionConstant(parts):
+            return all(map(is_finite, parts))
+        case _:
+            return True
 
 
 def _evaluated(checker: Checker, node: ast.Expr, expected: Type, code: str, find: Find) -> Any:
@@ -118,13 +157,7 @@ class _Evaluation:
 
     def shown(self, node: ast.Expr) -> str:
         """The display form of an interpolated constant."""
-        value = self.value(node, t.ANY)
-        if _has_fields(value):
-            message = "a map or struct inside of a constant text cannot be compiled yet"
-            raise _RefusedError(
-                node, "E9001", message, "interpolate its parts, or do it at run time"
-            )
-        return _shown(value)
+        return constant_text(self.value(node, t.ANY))
 
     def all(self, items: tuple[ast.Expr, ...], types: list[Type]) -> Any:
         found = [self.value(item, type_) for item, type_ in zip(items, types, strict=True)]
@@ -141,8 +174,10 @@ class _Evaluation:
         return MapConstant(tuple(entries))
 
     def struct(self, node: ast.StructLiteral) -> Any:
+        from concerto.check.defaults import read_default
+
         info = self.checker.structs.get(str(node.path))
-        if info is None:
+        if info is None or info.type_params:
             message = "this is no constant expression"
             raise _RefusedError(node, "E3021", message, "use literals and other constants")
         fields = {field.name: field for field in info.fields}
@@ -163,21 +198,30 @@ class _Evaluation:
                 message = f"expected `{t.show(type_)}`, found `{_type_name(found[name])}`"
                 raise _RefusedError(given.value, "E3001", message)
         for field in info.fields:
-            if field.name not in found and not (field.has_default or field.optional):
+            if field.name in found:
+                continue
+            read_default(self.checker, field)
+            if field.computed is not None:
+                message = f"the default of `{field.name}` is no constant expression"
+                raise _RefusedError(node.path, "E3021", message, f"add `{field.name}: ..`")
+            if not (field.has_default or field.optional):
                 message = f"`{info.name}` lacks `{field.name}`"
                 raise _RefusedError(node.path, "E3012", message, f"add `{field.name}: ..`")
         values = tuple(
             _converted(found.get(f.name, f.default), t.resolve(f.type)) for f in info.fields
         )
-        return StructConstant(info.name, info.origin, values)
+        names = tuple(field.name for field in info.fields)
+        return StructConstant(info.name, info.origin, names, values)
 
     def name(self, node: ast.PathExpr) -> Any:
         text = str(node.path)
         local = self.find(text)
-        if local is not None:
+        if local:
             return local[0]
+        if local is not None:
+            raise _RefusedError(node, "E3021", f"`{text}` is a variable, no constant")
         if text == "None":
-            return None
+            return NONE
         checker = self.checker
         if text in checker.constants or text in checker.pending_constants:
             return declared_constant(checker, text)[1]
@@ -210,7 +254,10 @@ class _Evaluation:
 def _operate(node: ast.Binary, left: Any, right: Any) -> Any:
     op = node.op
     if op == "??":
-        return right if left is None else left
+        if left is None or left == NONE:
+            return right
+        return left if isinstance(right, OptionConstant) else plain(left)
+    left, right = plain(left), plain(right)
     if op in ("&&", "||") and isinstance(left, bool) and isinstance(right, bool):
         return (left and right) if op == "&&" else (left or right)
     if op in ("==", "!="):
@@ -269,42 +316,11 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float)
 
 
-def _has_fields(value: Any) -> bool:
-    """Whether a value is a map or struct, or holds one."""
-    if isinstance(value, list | tuple):
-        return any(map(_has_fields, value))
-    return isinstance(value, MapConstant | StructConstant)
-
-
-def _shown(value: Any) -> str:
-    """The display form of a value, bare."""
-    return value if isinstance(value, str) else _inside(value)
-
-
-def _inside(value: Any) -> str:
-    match value:
-        case None:
-            return "nil"
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return float_text(value)
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-        case list():
-            return "[" + ", ".join(map(_inside, value)) + "]"
-        case tuple():
-            return "(" + ", ".join(map(_inside, value)) + (",)" if len(value) == 1 else ")")
-        case VariantDefault(name=name):
-            return name
-        case _:
-            return str(value)
-
-
 def _fits(value: Any, type_: Type) -> bool:
     match type_:
         case t.Option(item):
-            return value is None or _fits(value, t.resolve(item))
+            inner = value.items if isinstance(value, OptionConstant) else (value,)
+            return value is None or all(_fits(each, t.resolve(item)) for each in inner)
         case t.Array(item):
             return isinstance(value, list) and all(_fits(v, t.resolve(item)) for v in value)
         case t.Tuple(items):
@@ -338,8 +354,11 @@ def _converted(value: Any, type_: Type) -> Any:
     match type_, value:
         case t.Simple("Float"), int():
             return float(value)
+        case t.Option(), None:
+            return NONE
         case t.Option(item), _:
-            return None if value is None else _converted(value, t.resolve(item))
+            inner = value.items if isinstance(value, OptionConstant) else (value,)
+            return OptionConstant(tuple(_converted(each, t.resolve(item)) for each in inner))
         case t.Array(item), list():
             return [_converted(each, t.resolve(item)) for each in value]
         case t.Tuple(items), tuple():
@@ -358,6 +377,8 @@ def _type_name(value: Any) -> str:
             return enum
         case MapConstant():
             return "Map"
+        case OptionConstant():
+            return "Option"
         case tuple():
             return "tuple"
     names = {bool: "Bool", int: "Int", float: "Float", str: "String", list: "Array"}

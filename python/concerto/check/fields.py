@@ -7,6 +7,7 @@ from typing import Any
 from concerto.check.checked import FieldExpr
 from concerto.check.checker import Checker
 from concerto.check.constants import REPORTED
+from concerto.check.values import plain
 from concerto.diagnostics.model import Label, closest
 from concerto.source import Span
 from concerto.syntax import ast
@@ -51,7 +52,7 @@ def field_expr(checker: Checker, node: ast.Expr) -> FieldExpr:
                 parts += [_piece(checker, inner), piece]
             return BAD if any(part is BAD for part in parts) else _joined(parts)
         case ast.PathExpr(path=path) if str(path) in checker.constants:
-            found = checker.constants[str(path)][1]
+            found = plain(checker.constants[str(path)][1])
             if found is REPORTED:
                 return BAD
             fits = isinstance(found, int | float | str | list) or found is None

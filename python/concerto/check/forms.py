@@ -9,6 +9,7 @@ from concerto.check import builtins, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import ConstantName, Local, TypePattern, UnitVariant
+from concerto.check.values import NONE
 from concerto.syntax import ast
 
 #: Tells the constructors of a type apart: a kind, and what distinguishes it among its kind.
@@ -95,6 +96,7 @@ def _name(known: object) -> Form:
         case UnitVariant(type=t.Enum(name), variant=variant):
             return Ctor(("variant", name, variant))
         case ConstantName(value=value):
+            value = None if value == NONE else value
             scalar = isinstance(value, bool | int | float | str) or value is None
             return literal_form(value) if scalar else Ctor(("constant", id(known)))
         case TypePattern(kind=str() as kind, error=error):

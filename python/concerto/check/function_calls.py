@@ -8,6 +8,7 @@ from concerto.check.called import CallFunction
 from concerto.check.checked import FunctionInfo, Use
 from concerto.check.decorators import warn_function
 from concerto.check.generics import wrong_count
+from concerto.check.literals import take_defaults
 from concerto.check.methods import Method
 from concerto.check.places import must_be_mutable, place_root
 from concerto.check.types import Type
@@ -43,8 +44,11 @@ def call_function(
     body.checker.facts.calls[id(node)] = CallFunction(function, tuple(slots), type_args)
     if type_args:
         body.demands.use(Use(function, type_args, node))
+    pairs = zip(function.params, slots, strict=True)
+    taken = [p.computed for p, slot in pairs if slot is None and p.computed is not None]
+    take_defaults(body, node, taken, type_args)
     if function.changes and slots[0] is not None:
-        _must_be_place(body, slots[0], function)
+        _must_be_place(body, node, slots[0], function)
     return t.decided(result)
 
 
@@ -118,11 +122,16 @@ def _check(body: Body, pairs: list[tuple[ast.Expr | None, Type]], *, late: bool)
             check_expr(body, value, type_)
 
 
-def _must_be_place(body: Body, receiver: ast.Expr, function: FunctionInfo) -> None:
-    """E2006: what a method changes must be held by somebody."""
-    if isinstance(place_root(receiver), ast.PathExpr | ast.SelfExpr):
-        must_be_mutable(body, receiver, "changed")
+def _must_be_place(body: Body, node: ast.Call, receiver: ast.Expr, function: FunctionInfo) -> None:
+    """E2006: what a method changes must be held by somebody, also when it has ended."""
+    if not isinstance(place_root(receiver), ast.PathExpr | ast.SelfExpr):
+        message = f"`{function.name}` changes its receiver, which is no variable here"
+        help_ = "put it into a variable first: `let mut x = ..`"
+        body.checker.report("E2006", message, receiver, help_)
         return
-    message = f"`{function.name}` changes its receiver, which is no variable here"
-    help_ = "put it into a variable first: `let mut x = ..`"
-    body.checker.report("E2006", message, receiver, help_)
+    before = len(body.checker.diagnostics)
+    must_be_mutable(body, receiver, "changed")
+    is_late = function.is_async and id(node) not in body.awaited
+    if is_late and len(body.checker.diagnostics) == before:
+        message = f"`{function.name}` changes its receiver when it runs: nobody holds it until then"
+        body.checker.report("E2006", message, node, "await it where it is called")

@@ -18,9 +18,9 @@ LAYERS = ("retry", "timeout", "log")
 
 
 def read_function_decorators(checker: Checker) -> None:
-    """Gives each function of the program its layers. What may not stand there was reported."""
-    for function in checker.functions.values():
-        if function.node is None:
+    """Gives each function and method of the program its layers. What may not stand there was reported."""
+    for function in checker.declared_functions():
+        if function.node is None or function.node.body is None:
             continue
         layers = read_layers(checker, function.node.decorators)
         if layers is not None and _fits(checker, function, layers):
@@ -73,6 +73,13 @@ def _fits(checker: Checker, function: FunctionInfo, layers: Layers) -> bool:
             help_ = f"`{function.name}` returns `{t.show(result)}`: it cannot fail"
             checker.report("E2018", message, layers.places[name], help_)
             return False
+    if function.changes:
+        # Of an attempt that failed or was cut off, nobody could say what it has changed.
+        name, place = next(iter(layers.places.items()))
+        message = f"`@{name}` is for methods that leave their receiver as it is"
+        help_ = "take `self` and return the changed value, or decorate what it calls"
+        checker.report("E2018", message, place, help_)
+        return False
     if "timeout" in layers.places and isinstance(result, t.Result):
         steps = t.assign(builtins.TIMEOUT_ERROR, result.err)
         if steps is None:

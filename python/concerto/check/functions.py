@@ -7,11 +7,10 @@ from dataclasses import replace
 from concerto.check import types as t
 from concerto.check.checked import FunctionInfo, ImplInfo, Local, ParamInfo, TraitInfo
 from concerto.check.checker import Checker
-from concerto.check.constants import constant_value
+from concerto.check.defaults import PendingDefault, file_default
 from concerto.check.generics import scope, type_params
 from concerto.check.testing import read_test
 from concerto.check.types import Type
-from concerto.check.values import MapConstant, StructConstant
 from concerto.syntax import ast
 
 
@@ -43,8 +42,6 @@ def signature(
     self_type: Type | None = None,
 ) -> FunctionInfo:
     """The signature of a function or method; `outer` are the type parameters of what it stands in."""
-    if item.is_async and any(p.name.text == "self" and p.is_mut for p in item.params):
-        checker.not_yet("an `async` method that changes its receiver", item.name)
     names: dict[str, Type] = {param.name: param for param in outer}
     if self_type is not None:
         names["Self"] = self_type
@@ -54,7 +51,7 @@ def signature(
         with scope(checker, names):
             params = _params(checker, item, self_type)
             result = written(checker, item.result)
-    return FunctionInfo(
+    function = FunctionInfo(
         name,
         params,
         result,
@@ -65,6 +62,21 @@ def signature(
         owner=owner,
         scope=names,
     )
+    _file_defaults(checker, function)
+    return function
+
+
+def _file_defaults(checker: Checker, function: FunctionInfo) -> None:
+    assert function.node is not None
+    written = {param.name.text: param.default for param in function.node.params}
+    for at, param in enumerate(function.params):
+        default = written[param.name]
+        if default is not None:
+            earlier = tuple(function.params[:at])
+            pending = PendingDefault(
+                default, param, function.name, earlier, function.type_params, function.scope
+            )
+            file_default(checker, pending)
 
 
 def written(checker: Checker, node: ast.TypeExpr | None) -> Type:
@@ -87,12 +99,8 @@ def _params(checker: Checker, item: ast.Function, self_type: Type | None) -> lis
             type_ = _param_type(checker, param)
         if any(other.name == name for other in params):
             checker.report("E2004", f"the parameter `{name}` is declared twice", param.name)
-        default = constant_value(checker, param.default, type_) if param.default else None
-        # No host calls functions of the library.
-        if not checker.is_library and isinstance(default, MapConstant | StructConstant | tuple):
-            checker.not_yet("a map, tuple or struct as the default of a parameter", param)
         local = Local(name, type_, param.name.span, param.is_mut, is_param=True)
-        params.append(ParamInfo(name, type_, param.default is not None, default, local))
+        params.append(ParamInfo(name, type_, param.default is not None, None, local))
     return params
 
 

@@ -6,11 +6,13 @@ from functools import cache
 
 from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, ImplInfo, TraitInfo
+from concerto.check.checked import EnumInfo, FunctionInfo, ImplInfo, TraitInfo
 from concerto.check.checker import Checker
 from concerto.check.decorators import check_deprecated, read_decorators
+from concerto.check.function_decorators import LAYERS
 from concerto.check.functions import signature
 from concerto.check.generics import scope, show_trait, trait_ref, type_params
+from concerto.check.model_calls import MODEL_METHODS
 from concerto.check.traits import overlap
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
@@ -19,25 +21,34 @@ from concerto.syntax import ast
 
 #: Traits that are always there.
 _PRELUDE = (
-    "trait From<A> { fn from(value: A) -> Self; } trait Error { fn message(self) -> String; }"
+    "trait From<A> { fn from(value: A) -> Self; } trait Error { fn message(self) -> String; } "
+    "enum ToolErrorAction { ReportToLLM, Retry(Int), Fail }"
 )
 BUILT_IN_TRAITS = ("From", "Error", "Eq", "Ord", "Hash", "Display")
 
 
 @cache
-def _prelude() -> tuple[ast.Trait, ...]:
+def _prelude() -> tuple[ast.Trait | ast.Enum, ...]:
     from concerto.syntax.parser import parse
 
     module, _ = parse(Source("std", _PRELUDE))
-    return tuple(item for item in module.items if isinstance(item, ast.Trait))
+    return tuple(item for item in module.items if isinstance(item, ast.Trait | ast.Enum))
 
 
 def declare_built_in(checker: Checker) -> None:
-    """Files `From` and `Error`."""
-    for node in _prelude():
+    """Files `From`, `Error` and `ToolErrorAction`."""
+    from concerto.check.collect import read_variant
+
+    traits = [node for node in _prelude() if isinstance(node, ast.Trait)]
+    for node in traits:
         declare_trait(checker, node)
-    for node in _prelude():
+    for node in traits:
         read_trait(checker, node)
+    for other in _prelude():
+        if isinstance(other, ast.Enum):
+            enum = EnumInfo(other.name.text, [], other.name.span)
+            enum.variants += [read_variant(checker, each, enum) for each in other.variants]
+            checker.enums[enum.name] = enum
 
 
 def declare_trait(checker: Checker, node: ast.Trait) -> None:
@@ -63,12 +74,13 @@ def read_trait(checker: Checker, node: ast.Trait) -> None:
 
 
 def _decorators(checker: Checker, method: ast.Function) -> None:
-    later = ("retry", "timeout", "log")
-    for decorator in read_decorators(checker, method.decorators, frozenset(("deprecated", *later))):
+    """Layers are read when all signatures are known; a method without a body has nothing that they could be around."""
+    layers = LAYERS if method.body is not None else ()
+    for decorator in read_decorators(
+        checker, method.decorators, frozenset(("deprecated", *layers))
+    ):
         if decorator.name.text == "deprecated":
             check_deprecated(checker, decorator)
-        else:
-            checker.not_yet(f"the decorator `@{decorator.name}` of a method", decorator)
 
 
 def _is_new(
@@ -89,21 +101,16 @@ def read_impl(checker: Checker, node: ast.Impl) -> None:
     """An `impl` block: what it is for, and its methods. Reports those that cannot be."""
     from concerto.check.collect import written_type
 
-    if isinstance(node.type, ast.NamedType) and any(
-        isinstance(item, ast.Model) and item.name.text == str(node.type.path)
-        for item in checker.module.items
-    ):
-        checker.not_yet("an `impl` of a model", node.type)
-        return
     params = type_params(checker, node.type_params)
     names: dict[str, Type] = {param.name: param for param in params}
+    model = _model(checker, node.type)
     with scope(checker, names):
-        target = t.resolve(written_type(checker, node.type))
+        target = t.MODEL if model else t.resolve(written_type(checker, node.type))
         with scope(checker, {"Self": target}):
             ref = trait_ref(checker, node.trait) if node.trait is not None else None
-    info = ImplInfo(params, target, ref, {}, node)
+    info = ImplInfo(params, target, ref, {}, node, model)
     for method in node.methods:
-        name = f"{t.show(target)}::{method.name}"
+        name = f"{model or t.show(target)}::{method.name}"
         found = signature(checker, method, name, info, params, target)
         _decorators(checker, method)
         if method.body is None:
@@ -115,7 +122,9 @@ def read_impl(checker: Checker, node: ast.Impl) -> None:
         return
     if not _is_constrained(checker, info):
         return
-    if ref is not None and ref.name in checker.traits:
+    if model is not None:
+        _check_model(checker, info, model)
+    elif ref is not None and ref.name in checker.traits:
         check_trait(checker, info, ref, checker.traits[ref.name])
     elif ref is not None:
         message = f"`{ref.name}` is not for programs to implement"
@@ -144,6 +153,48 @@ def _mentions(type_: Type, param: t.Opaque) -> bool:
     return type_ == param or any(_mentions(part, param) for part in t.parts(type_))
 
 
+def _model(checker: Checker, node: ast.TypeExpr) -> str | None:
+    """The model that an `impl` is written for, if it is one."""
+    models = [item.name.text for item in checker.module.items if isinstance(item, ast.Model)]
+    if not isinstance(node, ast.NamedType) or node.args:
+        return None
+    return str(node.path) if str(node.path) in models else None
+
+
+def _check_model(checker: Checker, info: ImplInfo, model: str) -> None:
+    """Rule CA-9: E2010, and E2004 for a method that the model has already."""
+    if info.trait is not None:
+        message = f"`{model}` is a model, which has no type of its own"
+        help_ = (
+            f"write `impl {show_trait(info.trait)} for ModelRef {{ .. }}`, which all models have"
+        )
+        checker.report("E2010", message, info.node.type, help_)
+        return
+    if checker.is_foreign(model, info.node):
+        message = f"`{model}` is declared in another module"
+        checker.report("E2010", message, info.node.type, "write the block there")
+        return
+    for other in checker.impls:
+        if other.model == model:
+            _refuse_second(checker, info, other)
+    for name, method in list(info.methods.items()):
+        if name in MODEL_METHODS and method.node is not None:
+            message = f"every model has a method `{name}`"
+            checker.report("E2004", message, method.node.name, "choose another name")
+            del info.methods[name]
+        elif method.changes and method.node is not None:
+            message = f"`{name}` would change its receiver, but a model stays what it is"
+            checker.report("E2006", message, method.node.name, "remove `mut`")
+
+
+def _refuse_second(checker: Checker, info: ImplInfo, other: ImplInfo) -> None:
+    """E2004 for a method that another block has."""
+    of = info.model or t.show(info.target)
+    for method in info.methods.values():
+        assert method.node is not None
+        _is_new(checker, method.node, other.methods, f" for `{of}`")
+
+
 def _check_own(checker: Checker, info: ImplInfo) -> None:
     """E2010, and E2004 for a method that another block has or a variant's name."""
     target, node = info.target, info.node
@@ -160,9 +211,7 @@ def _check_own(checker: Checker, info: ImplInfo) -> None:
         return
     for other in checker.impls:
         if other.trait is None and overlap(other.target, target):
-            for method in info.methods.values():
-                assert method.node is not None
-                _is_new(checker, method.node, other.methods, f" for `{t.show(target)}`")
+            _refuse_second(checker, info, other)
     if isinstance(target, t.Enum):
         variants = {variant.name for variant in checker.enums[target.name].variants}
         for name, method in info.methods.items():
@@ -272,4 +321,5 @@ def _is_same(found: Type, wanted: Type) -> bool:
 
 def is_built_in_name(name: str) -> bool:
     """Whether a program may not declare anything of this name."""
-    return name in builtins.TYPES or name in builtins.GENERIC or name in ("Self", "Error")
+    others = ("Self", "Error", "ToolErrorAction")
+    return name in builtins.TYPES or name in builtins.GENERIC or name in others

@@ -16,9 +16,15 @@ from concerto.check.types import Type
 def check_instances(checker: Checker) -> None:
     """E3019, and what the type arguments of a typed call of a model may not be."""
     pending = list(checker.uses)
+    judged = 0
     seen: set[tuple[int, tuple[Type, ...]]] = set()
     grown: set[int] = set()
-    while pending:
+    while pending or judged < len(checker.schemas):
+        while judged < len(checker.schemas):
+            pending += _validators(checker, checker.schemas[judged])
+            judged += 1
+        if not pending:
+            break
         use = pending.pop(0)
         args = tuple(t.settled(arg) for arg in use.args)
         if any(t.contains(arg, t.UNKNOWN) for arg in args):
@@ -41,6 +47,12 @@ def check_instances(checker: Checker) -> None:
             )
             continue
         pending += _inside(checker, function, args, use)
+
+
+def _validators(checker: Checker, schema: t.Struct) -> list[Use]:
+    """The validators of a generic schema with its type arguments."""
+    validators = checker.structs[schema.name].validators
+    return [Use(each, schema.args, each.node) for each in validators if each.node is not None]
 
 
 def _inside(

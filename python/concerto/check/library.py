@@ -96,6 +96,7 @@ def load(checker: Checker, file: str, name: str) -> list[FunctionInfo]:
 
 
 def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None:
+    from concerto.check.defaults import read_defaults
     from concerto.check.functions import declare_function
     from concerto.syntax.parser import parse
 
@@ -114,6 +115,8 @@ def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None
     bounds = (t.TraitRef("Hash"), t.TraitRef("Ord"))
     own.opaque = {letter: t.Opaque(letter, bounds) for letter in LETTERS}
     declare_function(own, node)
+    read_defaults(own)
+    assert not own.computed, "defaults of the library are constants"
     function = own.functions[node.name.text]
     function.library = file
     function.direct = _direct(node)

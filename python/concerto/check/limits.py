@@ -12,6 +12,7 @@ from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.decorators import text_argument
 from concerto.check.types import Type
+from concerto.check.values import plain
 from concerto.syntax import ast
 
 LIMITS = frozenset(("range", "length", "items", "pattern"))
@@ -97,7 +98,7 @@ def _ends(checker: Checker, decorator: ast.Decorator, base: Type) -> list[Any] |
 
 def broken_limit(checks: dict[str, Any], value: Any) -> str | None:
     """What is wrong with a constant; None if it keeps all limits."""
-    match value:
+    match value := plain(value):
         case bool() | None:
             return None
         case int() | float() if "range" in checks:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from concerto.check import methods
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.checked import FieldInfo, StructInfo, UnitVariant, struct_info
+from concerto.check.checked import (
+    FieldInfo,
+    FunctionInfo,
+    StructInfo,
+    UnitVariant,
+    Use,
+    struct_info,
+)
 from concerto.check.decorators import warn_deprecated
 from concerto.check.generics import written_struct
 from concerto.check.lints import check_keys
@@ -47,7 +54,7 @@ def check_struct(body: Body, node: ast.StructLiteral, expected: Type | None) -> 
         return t.UNKNOWN
     if info.type_params and undecided_args(found):
         found = written_struct(found.name, expected) or found
-    _fields(body, node, info.fields_of(found), info.name, info)
+    _fields(body, node, info.fields_of(found), info.name, found.args, info)
     return found
 
 
@@ -79,7 +86,8 @@ def _variant(body: Body, node: ast.StructLiteral, variant: Variant) -> Type:
         parts = "" if variant.form == "unit" else "(..)"
         message = f"`{node.path}` has no named fields"
         body.checker.report("E3032", message, node.path, f"write `{node.path}{parts}`")
-    _fields(body, node, variant.fields if variant.form == "struct" else [], str(node.path))
+    declared = variant.fields if variant.form == "struct" else []
+    _fields(body, node, declared, str(node.path), variant.type.args)
     facts.names[id(node)] = UnitVariant(variant.type, variant.number)
     return variant.type
 
@@ -89,9 +97,10 @@ def _fields(
     node: ast.StructLiteral,
     declared: list[FieldInfo],
     name: str,
+    args: tuple[Type, ...] = (),
     info: StructInfo | None = None,
 ) -> None:
-    """E2004, E3011, E3012."""
+    """E2004, E3011, E3012. `args` are the type arguments of what the fields belong to."""
     from concerto.check.exprs import check_expr
 
     checker = body.checker
@@ -111,12 +120,24 @@ def _fields(
         value = field_value(field)
         checker.facts.names[id(field)] = value
         check_expr(body, value, wanted)
+    taken = [f.computed for f in declared if f.computed is not None and f.name not in given]
+    take_defaults(body, node, taken, args)
     missing = [
         f.name for f in declared if f.name not in given and not f.has_default and not f.optional
     ]
     if missing:
         names = ", ".join(f"`{each}`" for each in missing)
         checker.report("E3012", f"`{name}` lacks {names}", node.path, f"add `{missing[0]}: ..`")
+
+
+def take_defaults(
+    body: Body, node: ast.Expr, computed: list[FunctionInfo], args: tuple[Type, ...]
+) -> None:
+    """Notes the functions that compute the defaults which a call or a literal takes, with their type arguments."""
+    if computed:
+        body.checker.facts.computed[id(node)] = tuple(computed)
+    for function in computed if args else ():
+        body.demands.use(Use(function, args, node))
 
 
 def field_value(field: ast.FieldValue) -> ast.Expr:

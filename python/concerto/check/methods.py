@@ -26,7 +26,8 @@ def own(checker: Checker, type_: Type, name: str) -> Method | None:
     """A function of an `impl` of the type itself."""
     for impl in checker.impls:
         meaning: dict[str, Type] = {}
-        if impl.trait is None and name in impl.methods and matches(impl.target, type_, meaning):
+        is_own = impl.trait is None and impl.model is None
+        if is_own and name in impl.methods and matches(impl.target, type_, meaning):
             t.assign(type_, t.substitute(impl.target, meaning))
             return Method(impl.methods[name], meaning)
     return None
@@ -104,7 +105,7 @@ def names(checker: Checker, type_: Type, *, methods: bool = True) -> list[str]:
     """The methods, or associated functions, that a type has from the program, for hints."""
     found: list[str] = []
     for impl in checker.impls:
-        if matches(impl.target, type_, {}):
+        if impl.model is None and matches(impl.target, type_, {}):
             found += [name for name, f in impl.methods.items() if f.is_method or not methods]
     for info in checker.traits.values():
         if satisfies(checker, type_, t.TraitRef(info.name, fresh(info.type_params))):

@@ -12,7 +12,7 @@ from concerto.check.called import (
     CallStream,
     CallWithTools,
 )
-from concerto.check.checked import ModelName, Need
+from concerto.check.checked import FunctionInfo, ModelName, Need
 from concerto.check.checker import Checker
 from concerto.check.tools import tools_argument
 from concerto.check.types import Type
@@ -40,6 +40,9 @@ _SETTINGS: dict[str, tuple[str, Type]] = {
     "with_context": ("value", t.ANY),
 }
 _LATER = ("with_memory",)
+_TOOLS = ("with_tools", "without_tools")
+#: All that models and builders have.
+MODEL_METHODS = (*_ASKING, *_SETTINGS, *_LATER, *_TOOLS, "spawn", "shutdown")
 
 #: Methods of streams, with the instruction that does it and the result.
 _STREAM_METHODS: dict[str, tuple[str, Type]] = {
@@ -104,12 +107,26 @@ def model_method(
         body.checker.not_yet(f"`{method}` of a model", name)
         return t.UNKNOWN
     hint = builtins.METHOD_HINTS.get(method)
-    names = [*_ASKING, *_SETTINGS, *_LATER, "with_tools", "without_tools", "spawn", "shutdown"]
+    names = [*MODEL_METHODS, *_own_methods(body, model)]
     help_ = f"did you mean `{hint}`?" if hint else did_you_mean(method, names)
     if method == "shutdown":
         help_ = "shut down what `.spawn()` gave"
     body.checker.report("E3011", f"a model has no method `{name}`", name, help_)
     return t.UNKNOWN
+
+
+def own_method(body: Body, model: ast.Expr, name: str) -> FunctionInfo | None:
+    """A method of an `impl` of the model that an expression names (CA-9): of one that is declared, or of `self` in a method."""
+    return _own_methods(body, model).get(name)
+
+
+def _own_methods(body: Body, model: ast.Expr) -> dict[str, FunctionInfo]:
+    checker = body.checker
+    known = checker.facts.names.get(id(model))
+    name = known.model if isinstance(known, ModelName) else None
+    if isinstance(model, ast.SelfExpr):
+        name = body.model
+    return checker.models[name].methods if name in checker.models else {}
 
 
 def stream_method(body: Body, node: ast.Call, stream: ast.Expr, name: ast.Name) -> Type:

@@ -197,6 +197,11 @@ def associated(body: Body, path: ast.Path) -> Method | None:
     if names[0] in checker.outside:
         checker.not_yet(f"the use of {checker.outside[names[0]]}", path)
         return None
+    if names[0] in checker.models and len(names) == 2:
+        own = checker.models[names[0]].methods
+        if names[1] not in own:
+            _no_function(body, path, names[0], list(own))
+        return Method(own[names[1]], {}) if names[1] in own else None
     if type_ is None or len(names) > 3:
         if names[0] not in checker.refused:
             help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])

@@ -8,12 +8,11 @@ from typing import Any
 from concerto.check import types as t
 from concerto.check.checked import FieldInfo, StructInfo
 from concerto.check.checker import Checker
-from concerto.check.constants import constant_value
 from concerto.check.decorators import check_deprecated, read_decorators, text_argument
+from concerto.check.defaults import PendingDefault, file_default
 from concerto.check.generics import LONGEST, inside
-from concerto.check.limits import LIMITS, broken_limit, read_limit
+from concerto.check.limits import LIMITS, read_limit
 from concerto.check.types import Type
-from concerto.check.values import VariantDefault
 from concerto.diagnostics.model import Label
 from concerto.source import Span
 from concerto.syntax import ast
@@ -31,6 +30,15 @@ class _Modes:
     coerce: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What fields belong to: a `struct`, a `schema` or a `variant`."""
+
+    name: str
+    origin: str
+    type_params: tuple[t.Opaque, ...]
+
+
 def read_struct(checker: Checker, node: ast.Struct | ast.Schema, info: StructInfo) -> None:
     """Fills in what a declaration says."""
     is_schema = info.origin == "schema"
@@ -44,13 +52,14 @@ def read_struct(checker: Checker, node: ast.Struct | ast.Schema, info: StructInf
         elif decorator.name.text == "deprecated":
             check_deprecated(checker, decorator)
     modes = _Modes("partial" in names, "coerce" in names)
-    info.fields.extend(read_fields(checker, node.fields, info.origin, modes))
+    of = Owner(info.name, info.origin, info.type_params)
+    info.fields.extend(read_fields(checker, node.fields, of, modes))
 
 
 def read_fields(
-    checker: Checker, fields: tuple[ast.Field, ...], origin: str, modes: _Modes | None = None
+    checker: Checker, fields: tuple[ast.Field, ...], of: Owner, modes: _Modes | None = None
 ) -> list[FieldInfo]:
-    """The fields of a `struct`, a `schema` or a `variant`."""
+    """The fields of a struct, schema or variant."""
     found: list[FieldInfo] = []
     names: dict[str, Span] = {}
     json_names: dict[str, Span] = {}
@@ -62,7 +71,7 @@ def read_fields(
             checker.report("E2004", message, field.name, related=related)
             continue
         names[name] = field.name.span
-        info = _field(checker, field, origin, modes or _Modes())
+        info = _field(checker, field, of, modes or _Modes())
         if info.json_name in json_names:
             related = (Label(json_names[info.json_name], "first here"),)
             message = f"two fields have the name `{info.json_name}` in JSON"
@@ -72,15 +81,15 @@ def read_fields(
     return found
 
 
-def _field(checker: Checker, field: ast.Field, origin: str, modes: _Modes) -> FieldInfo:
+def _field(checker: Checker, field: ast.Field, of: Owner, modes: _Modes) -> FieldInfo:
     from concerto.check.collect import written_type
 
-    allowed = {"schema": _SCHEMA_FIELD, "struct": _STRUCT_FIELD}.get(origin, frozenset())
+    allowed = {"schema": _SCHEMA_FIELD, "struct": _STRUCT_FIELD}.get(of.origin, frozenset())
     decorators = read_decorators(checker, field.decorators, allowed)
     own = {decorator.name.text for decorator in decorators}
     type_ = written_type(checker, field.type)
     if field.is_optional and isinstance(t.resolve(type_), t.Option):
-        if origin == "schema":
+        if of.origin == "schema":
             help_ = f"write `{field.name}: {t.show(type_)}`"
             checker.report("W4014", f"`{field.name}` is optional twice", field.name, help_)
     elif field.is_optional:
@@ -100,32 +109,13 @@ def _field(checker: Checker, field: ast.Field, origin: str, modes: _Modes) -> Fi
             case limit if limit in LIMITS:
                 read_limit(checker, decorator, type_, info.checks)
     if field.default is not None:
-        _default(checker, field.default, info, "E4036" if origin == "schema" else "E3001")
+        info.has_default = True
+        is_schema = of.origin == "schema"
+        pending = PendingDefault(
+            field.default, info, of.name, (), of.type_params, dict(checker.opaque), is_schema
+        )
+        file_default(checker, pending)
     return info
-
-
-def _default(checker: Checker, node: ast.Expr, info: FieldInfo, code: str) -> None:
-    info.has_default = True
-    info.default = _variant(checker, node, info.type)
-    if info.default is None:
-        info.default = constant_value(checker, node, info.type, code)
-    problem = broken_limit(info.checks, info.default)
-    if problem is not None:
-        message = f"the default of `{info.name}` breaks a limit of the field: {problem}"
-        checker.report("E4036", message, node)
-
-
-def _variant(checker: Checker, node: ast.Expr, type_: Type) -> VariantDefault | None:
-    """`Enum::Variant` as the default of a field of that type."""
-    type_ = t.resolve(type_)
-    if isinstance(type_, t.Option):
-        type_ = t.resolve(type_.item)
-    if not isinstance(type_, t.Enum) or not isinstance(node, ast.PathExpr):
-        return None
-    for number, variant in enumerate(checker.enums[type_.name].variants):
-        if variant.form == "unit" and str(node.path) == f"{type_.name}::{variant.name}":
-            return VariantDefault(number, variant.name)
-    return None
 
 
 def check_schemas(checker: Checker) -> None:

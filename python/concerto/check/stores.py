@@ -97,6 +97,11 @@ def _waits(body: Body, node: ast.Node, seen: set[str]) -> ast.Node | None:
             pass
     if isinstance(node, ast.Await | ast.Spawn):
         return node
+    for function in body.checker.facts.computed.get(id(node), ()):
+        if function.node and function.name not in seen:
+            seen.add(function.name)
+            if _waits(body, function.node, seen) is not None:
+                return node
     found = (_waits(body, child, seen) for child in children(node))
     return next((each for each in found if each is not None), None)
 

@@ -31,6 +31,7 @@ def _await(body: Body, node: ast.Await, expected: Type | None) -> Type:
     if isinstance(operand, ast.Call) and _is_emit(operand):
         checker.not_yet("`await emit`", node)
         return t.UNKNOWN
+    body.awaited.add(id(operand))
     found = t.resolve(infer_operand(body, operand, expected))
     if not body.can_await and not checker.is_library:
         where = "add `async` to the function"

@@ -28,6 +28,24 @@ from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.syntax import ast
 
+#: The method of a model's `impl` that says what becomes of an error of a tool (LO-8).
+HOOK = "on_tool_error"
+
+
+def check_hooks(checker: Checker) -> None:
+    """E3015 for a hook with another signature."""
+    wanted = (t.MODEL, t.STRING, builtins.TOOL_ERROR)
+    for model in checker.models.values():
+        hook = model.methods.get(HOOK)
+        if hook is None or hook.node is None:
+            continue
+        types = tuple(t.resolve(param.type) for param in hook.params)
+        fits = types == wanted and t.resolve(hook.result) == t.Enum("ToolErrorAction")
+        if not fits or hook.is_async or hook.type_params:
+            message = f"`{HOOK}` has another signature"
+            help_ = f"write `fn {HOOK}(self, tool_name: String, error: ToolError) -> ToolErrorAction {{ .. }}`"
+            checker.report("E3015", message, hook.node.name, help_)
+
 
 def declare_tool(checker: Checker, node: ast.Tool) -> None:
     """The signatures of a tool, what a model is told of them, and the types of its state as far as they are written."""

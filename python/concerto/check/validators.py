@@ -21,6 +21,7 @@ from concerto.check.called import (
 )
 from concerto.check.checked import FunctionInfo, FunctionName, Local, ParamInfo, StructInfo
 from concerto.check.checker import Checker
+from concerto.check.generics import scope
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
 from concerto.syntax import ast
@@ -39,14 +40,12 @@ def check_validators(checker: Checker) -> None:
             continue
         for decorator in item.decorators:
             if decorator.name.text == "validate" and len(decorator.args) == 1:
-                _validator(checker, info, decorator.args[0].value)
+                with scope(checker, {param.name: param for param in info.type_params}):
+                    _validator(checker, info, decorator.args[0].value)
 
 
 def _validator(checker: Checker, info: StructInfo, node: ast.Expr) -> None:
-    if info.type_params:
-        checker.not_yet("`@validate` on a generic schema", node)
-        return
-    schema = t.Struct(info.name, info.origin)
+    schema = t.Struct(info.name, info.origin, info.type_params)
     if not isinstance(node, ast.Closure):
         help_ = f"write `@validate(|x: {info.name}| ..)`"
         checker.report("E3032", "`@validate` takes a closure", node, help_)
@@ -57,7 +56,6 @@ def _validator(checker: Checker, info: StructInfo, node: ast.Expr) -> None:
     block = node.body
     if not isinstance(block, ast.Block):
         block = ast.Block(span=block.span, statements=(), tail=block)
-    result = _result(checker, node, block, local)
     name = f"{info.name}@validate{len(info.validators)}"
     function = ast.Function(
         span=node.span,
@@ -69,7 +67,8 @@ def _validator(checker: Checker, info: StructInfo, node: ast.Expr) -> None:
         is_async=False,
     )
     param = ParamInfo(local.name, schema, False, None, local)
-    own = FunctionInfo(name, [param], result, function, False)
+    own = FunctionInfo(name, [param], t.UNKNOWN, function, False, type_params=info.type_params)
+    own.result = _result(checker, node, block, local, own)
     _must_not_ask(checker, block)
     checker.functions[name] = own
     info.validators.append(own)
@@ -93,7 +92,9 @@ def _parameter(checker: Checker, node: ast.Closure, schema: t.Struct) -> Local |
     return Local(name.text, schema, name.span, param.is_mut, is_param=True)
 
 
-def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local) -> Type:
+def _result(
+    checker: Checker, node: ast.Closure, block: ast.Block, local: Local, own: FunctionInfo
+) -> Type:
     """Checks the body; gives its type, which is Bool or a Result whose error is text."""
     from concerto.check.collect import written_type
     from concerto.check.exprs import check_expr
@@ -105,7 +106,7 @@ def _result(checker: Checker, node: ast.Closure, block: ast.Block, local: Local)
     body.declare(local)
     body.tail = block.tail
     found = t.settled(check_expr(body, block, written))
-    finish(body, block)
+    finish(body, block, own)
     result = t.resolve(written if written is not None else found)
     place = node.result or block.tail or block
     match result:
@@ -167,10 +168,11 @@ def _asking(
     match checker.facts.names.get(id(node)):
         case FunctionName(FunctionInfo() as function):
             followed = function
-    if followed and followed.name not in seen and followed.node and followed.node.body:
-        seen.add(followed.name)
-        found = _asking(checker, followed.node.body, seen)
-        if found is not None:
-            return found[0], found[1], node
+    for each in (followed, *checker.facts.computed.get(id(node), ())):
+        if each and each.name not in seen and each.node and each.node.body:
+            seen.add(each.name)
+            found = _asking(checker, each.node.body, seen)
+            if found is not None:
+                return found[0], found[1], node
     inside = (_asking(checker, child, seen) for child in children(node))
     return next((found for found in inside if found is not None), None)

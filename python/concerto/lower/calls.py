@@ -25,7 +25,6 @@ from concerto.check.called import (
     ParseAs,
     ParseSchema,
 )
-from concerto.check.checked import ParamInfo
 from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
 from concerto.lower.dynamic import lower_any_method
@@ -50,8 +49,9 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             index = builder.function(function, call.type_args)
             has_value = t.resolve(function.result) != t.NIL
             _changing(builder, node, call, index, has_value, target)
-        case CallFunction(function, args, type_args):
-            first = _arguments(builder, args, function.params)
+        case CallFunction(function, args, type_args) as call:
+            first = builder.temporary(len(args))
+            _arguments(builder, node, call, first)
             # The callee's registers begin at the window, above everything that is in use.
             index = builder.function(function, type_args)
             name = "future" if function.is_async and not awaited else "call"
@@ -79,8 +79,7 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
         case CallWithTools() as call:
             lower_with_tools(builder, call, target)
         case CallTool() as call:
-            first = _arguments(builder, call.args, call.method.outside.params)
-            lower_tool_call(builder, node, call, first, target)
+            lower_tool_call(builder, node, call, target)
         case CallStream(instruction, stream):
             subject = lower(builder, stream)
             if instruction == "stream_close":
@@ -116,19 +115,43 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             raise AssertionError(other)
 
 
-def _arguments(builder: Builder, args: tuple[ast.Expr | None, ...], params: list[ParamInfo]) -> int:
-    """A window of arguments, evaluated as written, then the defaults; None stands for a default."""
-    from concerto.lower.exprs import lower_into
-    from concerto.lower.literals import load_constant
+def _arguments(
+    builder: Builder, node: ast.Call, call: CallFunction | CallLibrary, first: int
+) -> None:
+    """Puts arguments into a window, evaluated as written, then the defaults."""
+    _given(builder, call.args, first)
+    _defaults(builder, node, call, first)
 
-    first = builder.temporary(len(args))
+
+def _given(builder: Builder, args: tuple[ast.Expr | None, ...], first: int) -> None:
+    """Puts arguments into a window, evaluated as written; None stands for a default."""
+    from concerto.lower.exprs import lower_into
+
     given = [(arg, place) for place, arg in enumerate(args, first) if arg is not None]
     for arg, place in sorted(given, key=lambda each: each[0].span.start):
         lower_into(builder, arg, place)
-    for place, (value, param) in enumerate(zip(args, params, strict=True), first):
-        if value is None:
-            load_constant(builder, param.default, param.type, place)
-    return first
+
+
+def _defaults(
+    builder: Builder, node: ast.Call, call: CallFunction | CallLibrary, first: int
+) -> None:
+    """Puts the defaults into a window that has the given arguments: each may look at those before it."""
+    from concerto.lower.literals import load_constant
+
+    args = call.type_args if isinstance(call, CallFunction) else ()
+    for at, (value, param) in enumerate(zip(call.args, call.function.params, strict=True)):
+        if value is not None:
+            continue
+        if param.computed is None:
+            load_constant(builder, param.default, param.type, first + at)
+            continue
+        kept = builder.next
+        window = builder.temporary(at)
+        for earlier in range(at):
+            builder.emit("copy", window + earlier, first + earlier)
+        index = builder.function(param.computed, args)
+        builder.emit("call", first + at, index, window, at, at=node)
+        builder.next = kept
 
 
 def _changing(
@@ -145,12 +168,15 @@ def _changing(
     receiver, count = call.args[0], len(call.args)
     assert receiver is not None
     keys = place_keys(builder, receiver)
-    args = _arguments(builder, call.args[1:], call.function.params[1:])
+    args = builder.temporary(count - 1)
+    _given(builder, call.args[1:], args)
     with taken(builder, receiver, keys) as register:
         first = builder.temporary(count)
         builder.emit("copy", first, register)
-        for position in range(1, count):
-            builder.emit("move", first + position, args + position - 1)
+        for position, arg in enumerate(call.args[1:], 1):
+            if arg is not None:
+                builder.emit("move", first + position, args + position - 1)
+        _defaults(builder, node, call, first)
         builder.emit("call", register, index, first, count, at=node)
         if has_value:
             pair = builder.temporary()
@@ -218,14 +244,16 @@ def _library(builder: Builder, node: ast.Call, call: CallLibrary, target: int) -
     if function.direct is not None:
         # Nothing but a native or an effect: done where the program asks, so that a panic points there.
         kind, name = function.direct
-        first = _arguments(builder, call.args, function.params)
+        first = builder.temporary(count)
+        _arguments(builder, node, call, first)
         builder.emit(kind, target, name, first, count, at=node)
         return
     index = builder.function(function, ())
     if call.changes:
         _changing(builder, node, call, index, call.has_value, target)
         return
-    first = _arguments(builder, call.args, function.params)
+    first = builder.temporary(count)
+    _arguments(builder, node, call, first)
     builder.emit("call", target, index, first, count, at=node)
 
 

@@ -152,17 +152,17 @@ def lower_function(
     assert node is not None
     assert node.body is not None
     builder = Builder(tables, file, t.meaning(info.type_params, args))
-    params = []
+    is_pub = info.is_pub and info.owner is None
+    params: list[dict[str, Any]] = []
     for param in info.params:
         register = builder.local(param.local)
         if info.changes and param is info.params[0]:
             builder.receiver = register
-        default = None
-        if param.has_default:
-            from concerto.lower.program import constant_entry
-
-            default = constant_entry(param.default)
-        params.append({"name": param.name, "type": builder.type(param.type), "default": default})
+        entry = {"name": param.name, "type": builder.type(param.type)}
+        entry["default"] = tables.default(param)
+        if param.computed is not None and is_pub:
+            entry["computed"] = builder.function(param.computed, args)
+        params.append(entry)
     result = t.resolve(info.result)
     if result == t.NIL:
         lower_unused(builder, node.body)
@@ -174,7 +174,6 @@ def lower_function(
     if info.changes:
         itself = info.params[0].type
         result = itself if result == t.NIL else t.Tuple((itself, result))
-    is_pub = info.is_pub and info.owner is None
     name = _instance_name(info, args)
     code = finish_function(builder, name, node.span, is_pub, node.doc, params, result)
     if info.layers is None:

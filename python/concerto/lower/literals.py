@@ -9,7 +9,7 @@ from concerto.check import types as t
 from concerto.check.checked import FieldInfo, UnitVariant, struct_info
 from concerto.check.literals import field_value
 from concerto.check.types import Type
-from concerto.check.values import MapConstant, StructConstant, VariantDefault
+from concerto.check.values import MapConstant, OptionConstant, StructConstant, VariantDefault
 from concerto.lower.functions import SMALL_INT, Builder
 from concerto.syntax import ast
 
@@ -48,14 +48,21 @@ def load_constant(builder: Builder, value: Any, type_: Type, target: int) -> Non
         type_, t.Option
     ):
         _load_composite(builder, value, type_, target)
+    elif isinstance(value, OptionConstant):
+        _load_option(builder, value, type_.item if isinstance(type_, t.Option) else t.ANY, target)
     elif isinstance(type_, t.Option):
-        if value is None:
-            builder.emit("none", target)
-        else:
-            load_constant(builder, value, type_.item, target)
-            builder.emit("some", target, target)
+        inner = OptionConstant(() if value is None else (value,))
+        _load_option(builder, inner, type_.item, target)
     else:
         lower_literal(builder, value, type_, target)
+
+
+def _load_option(builder: Builder, value: OptionConstant, item: Type, target: int) -> None:
+    if not value.items:
+        builder.emit("none", target)
+        return
+    load_constant(builder, value.items[0], item, target)
+    builder.emit("some", target, target)
 
 
 def _load_composite(
@@ -70,7 +77,7 @@ def _load_composite(
         case MapConstant(entries):
             key, item = (type_.key, type_.value) if isinstance(type_, t.Map) else (t.ANY, t.ANY)
             parts = [part for k, v in entries for part in ((k, key), (v, item))]
-        case StructConstant(name, _, fields):
+        case StructConstant(name=name, fields=fields):
             info = struct_info(builder.tables.checked.structs, name)
             assert info is not None
             parts = [(each, f.type) for each, f in zip(fields, info.fields, strict=True)]
@@ -83,7 +90,7 @@ def _load_composite(
     match value:
         case MapConstant(entries):
             builder.emit("map", target, first, len(entries))
-        case StructConstant(name, origin, _):
+        case StructConstant(name=name, origin=origin):
             struct = builder.type(t.Struct(name, origin))
             builder.emit("struct", target, struct, first, len(parts))
         case _:
@@ -160,7 +167,11 @@ def lower_struct(builder: Builder, node: ast.StructLiteral, target: int) -> None
         lower_into(builder, value, first + order[name])
     for each in fields:
         if each.name not in given:
-            if each.has_default:
+            if each.computed is not None:
+                assert isinstance(found, t.Struct | t.Enum)
+                index = builder.function(each.computed, found.args)
+                builder.emit("call", first + order[each.name], index, builder.next, 0, at=node)
+            elif each.has_default:
                 load_constant(builder, each.default, each.type, first + order[each.name])
             else:
                 builder.emit("none", first + order[each.name])

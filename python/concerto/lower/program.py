@@ -12,6 +12,8 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    ModelInfo,
+    ParamInfo,
     PipelineInfo,
     StoreInfo,
     ToolInfo,
@@ -19,9 +21,17 @@ from concerto.check.checked import (
     VariantFunction,
     schema_name,
 )
+from concerto.check.tools import HOOK
 from concerto.check.traits import dispatch
 from concerto.check.types import Type
-from concerto.check.values import MapConstant, VariantDefault
+from concerto.check.values import (
+    MapConstant,
+    StructConstant,
+    VariantDefault,
+    constant_text,
+    plain,
+)
+from concerto.lower.coverage import Points
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.pipelines import lower_pipeline
@@ -33,8 +43,10 @@ from concerto.source import Source, Span
 class Tables:
     """Pools without repetition; the index of an entry is its name in the code."""
 
-    def __init__(self, checked: CheckedProgram) -> None:
+    def __init__(self, checked: CheckedProgram, points: Points | None = None) -> None:
         self.checked = checked
+        #: What the code tells control to have come by.
+        self.points = points
         self.constants: dict[tuple[str, Any], int] = {}
         self.types: list[list[Any]] = []
         self.type_index: dict[Any, int] = {}
@@ -218,8 +230,8 @@ class Tables:
             "name": field.name,
             "json": field.json_name,
             "type": self.type(field.type),
-            "optional": field.optional,
-            "default": constant_entry(field.default) if field.has_default else None,
+            "optional": field.may_be_absent and field.optional,
+            "default": self.default(field),
         }
         if field.checks:
             entry["checks"] = field.checks
@@ -238,30 +250,39 @@ class Tables:
         """The number of a tool, and that of a method of it."""
         return list(self.checked.tools).index(tool.name), list(tool.methods).index(method.name)
 
+    def default(self, of: FieldInfo | ParamInfo) -> list[Any] | None:
+        """A default that is constant, as it stands in the document."""
+        is_constant = of.has_default and of.computed is None
+        return self._constant(of.default) if is_constant else None
+
+    def _constant(self, value: Any) -> list[Any]:
+        match plain(value):
+            case None:
+                return ["nil"]
+            case bool() as truth:
+                return ["bool", truth]
+            case int() as number:
+                return ["int", number]
+            case float() as number:
+                return ["float", number]
+            case str() as text:
+                return ["string", text]
+            case VariantDefault(name=name):
+                return ["string", name]
+            case MapConstant(entries):
+                return [
+                    "map",
+                    [[constant_text(key), self._constant(item)] for key, item in entries],
+                ]
+            case StructConstant(name=name, fields=values):
+                fields = zip(self.checked.structs[name].fields, values, strict=True)
+                return ["map", [[f.json_name, self._constant(item)] for f, item in fields]]
+            case items:
+                return ["array", [self._constant(item) for item in items]]
+
     def schema(self, type_: Type) -> int:
         """The index of a schema that a model is asked to answer in."""
         return self.schemas.setdefault(t.settled(type_), len(self.schemas))
-
-
-def constant_entry(value: Any) -> list[Any]:
-    """A constant of a default."""
-    match value:
-        case None:
-            return ["nil"]
-        case bool():
-            return ["bool", value]
-        case int():
-            return ["int", value]
-        case float():
-            return ["float", value]
-        case str():
-            return ["string", value]
-        case VariantDefault(name=name):
-            return ["string", name]
-        case MapConstant(()):
-            return ["array", []]  # of the library, whose functions no host calls
-        case _:
-            return ["array", [constant_entry(item) for item in value]]
 
 
 def _file(source: Source, *, embed_source: bool) -> dict[str, Any]:
@@ -285,6 +306,18 @@ def _connection(tables: Tables, info: ConnectionInfo, profile: str | None) -> di
     }
     overlay = info.overlays.get(profile or "")
     return {**entry, "profile": overlay} if overlay else entry
+
+
+def _model(tables: Tables, info: ModelInfo) -> dict[str, Any]:
+    """A model as it stands in the document."""
+    entry = {
+        "name": info.name,
+        "connection": list(tables.checked.connections).index(info.connection),
+        "fields": info.fields,
+        "span": tables.place(info.span),
+    }
+    hook = info.methods.get(HOOK)
+    return entry if hook is None else {**entry, HOOK: tables.function(hook)}
 
 
 def _may_be_called(function: FunctionInfo) -> bool:
@@ -318,15 +351,17 @@ def _store(tables: Tables, info: StoreInfo) -> dict[str, Any]:
     return entry if info.path is None else {**entry, "path": info.path}
 
 
-def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
-    """The IR of a checked program without errors."""
+def lower(
+    checked: CheckedProgram, compiler: str, *, embed_source: bool, points: Points | None = None
+) -> Program:
+    """The IR of a checked program without errors. With `points` its tests tell which of them they reach."""
     manifest = checked.manifest
     files = [_file(source, embed_source=embed_source) for source in checked.files.sources]
     if manifest:
         files.insert(1, _file(manifest.source, embed_source=False))
     parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
     digest = hashlib.sha256(parts.encode()).hexdigest()
-    tables = Tables(checked)
+    tables = Tables(checked, points)
     functions = [
         lower_function(tables, info) for info in checked.functions.values() if not info.is_generic
     ]
@@ -335,6 +370,7 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
         top = len(functions)
         functions.append(lower_top(tables))
     tools = tool_entries(tables)
+    models = [_model(tables, model) for model in checked.models.values()]
     tables.lower_waiting()
     for name, info in checked.structs.items():
         if info.origin == "schema" and not info.type_params:
@@ -347,20 +383,11 @@ def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Prog
     files += [_file(library.source(file), embed_source=True) for file in tables.library_files]
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = described
-    connections = list(checked.connections)
     profile = manifest.profile if manifest else None
     program.connections = [_connection(tables, c, profile) for c in checked.connections.values()]
     if manifest and manifest.pricing:
         program.pricing = manifest.pricing
-    program.models = [
-        {
-            "name": m.name,
-            "connection": connections.index(m.connection),
-            "fields": m.fields,
-            "span": tables.place(m.span),
-        }
-        for m in checked.models.values()
-    ]
+    program.models = models
     if tools:
         program.tools = tools
     if checked.stores:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from concerto.check import types as t
 from concerto.check.checked import CheckedProgram, FieldInfo, VariantInfo, schema_name
 from concerto.check.types import Type
-from concerto.check.values import VariantDefault
+from concerto.check.values import MapConstant, StructConstant, VariantDefault, plain
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -56,7 +56,7 @@ class _Writer:
 
     def fields(self, fields: list[FieldInfo]) -> Schema:
         """The schemas of fields by name, and which of them JSON must have."""
-        required = [f.json_name for f in fields if not f.optional and not f.has_default]
+        required = [f.json_name for f in fields if not f.may_be_absent]
         return {
             "properties": {field.json_name: self._field(field) for field in fields},
             "required": required,
@@ -66,12 +66,27 @@ class _Writer:
         type_ = t.resolve(field.type)
         schema = self.type(type_.item if isinstance(type_, t.Option) else type_)
         schema = _limited(schema, field.checks)
-        if field.has_default and field.default is not None:
-            default = field.default
-            schema["default"] = default.name if isinstance(default, VariantDefault) else default
+        if plain(field.default) is not None:
+            schema["default"] = self._constant(field.default)
         if field.doc:
             schema["description"] = field.doc
         return schema
+
+    def _constant(self, value: Any) -> Any:
+        """A constant as JSON."""
+        match plain(value):
+            case VariantDefault(name=name):
+                return name
+            case list() | tuple():
+                return [self._constant(each) for each in value]
+            case MapConstant(entries):
+                return {key: self._constant(each) for key, each in entries}
+            case StructConstant(name=name, fields=fields):
+                declared = self.program.structs[name].fields
+                pairs = zip(declared, fields, strict=True)
+                return {field.json_name: self._constant(each) for field, each in pairs}
+            case other:
+                return other
 
     def type(self, type_: Type) -> Schema:
         """The schema of a type in any place; what may be absent in a field is null elsewhere."""

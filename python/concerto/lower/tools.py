@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from concerto.check import types as t
 from concerto.check.called import CallTool, CallWithTools
-from concerto.check.checked import FieldInfo, ToolInfo, ToolMethod
+from concerto.check.checked import FieldInfo, ParamInfo, ToolInfo, ToolMethod
 from concerto.lower.functions import Builder, Label, finish_function
 from concerto.lower.schemas import parameters_schema
 from concerto.lower.tries import unwrap
@@ -61,17 +61,11 @@ def _tool(tables: Tables, info: ToolInfo, names: dict[str, str]) -> dict[str, An
 def _method(tables: Tables, info: ToolInfo, method: ToolMethod, wire: str) -> dict[str, Any]:
     function = method.function
     assert function.node is not None
-    fields = [
-        FieldInfo(
-            param.name,
-            param.type,
-            optional=isinstance(t.resolve(param.type), t.Option),
-            has_default=param.has_default,
-            default=param.default,
-            doc=method.documented.get(param.name),
-            coerce=True,
-        )
-        for param in method.outside.params
+    fields = [_field(param, method.documented.get(param.name)) for param in method.outside.params]
+    computed = [
+        [at, tables.function(param.computed)]
+        for at, param in enumerate(method.outside.params)
+        if param.computed is not None
     ]
     result = t.resolve(function.result)
     entry: dict[str, Any] = {
@@ -85,12 +79,24 @@ def _method(tables: Tables, info: ToolInfo, method: ToolMethod, wire: str) -> di
     }
     if function.node.body is not None:
         entry["function"] = tables.function(function)
+    if computed:
+        entry["computed"] = computed
     flags = {
         "fails": isinstance(result, t.Result),
         "takes_self": function.is_method,
         "changes": function.changes,
     }
     return entry | {name: True for name, holds in flags.items() if holds}
+
+
+def _field(param: ParamInfo, doc: str | None) -> FieldInfo:
+    """A parameter as a field of the arguments; one whose default is computed may be absent."""
+    type_ = param.type if param.computed is None else t.Option(param.type)
+    is_optional = isinstance(t.resolve(type_), t.Option)
+    has_default = param.has_default and param.computed is None
+    return FieldInfo(
+        param.name, type_, is_optional, has_default, param.default, doc=doc, coerce=True
+    )
 
 
 def _lower_state(tables: Tables, info: ToolInfo) -> int:
@@ -111,13 +117,12 @@ def _lower_state(tables: Tables, info: ToolInfo) -> int:
     return tables.first_hidden + place
 
 
-def lower_tool_call(
-    builder: Builder, node: ast.Call, call: CallTool, first: int, target: int
-) -> None:
-    """A call on the instance of the run, with its arguments in a window; a refusal is the method's own `Err`, or raised."""
+def lower_tool_call(builder: Builder, node: ast.Call, call: CallTool, target: int) -> None:
+    """A call on the instance of the run; a refusal is the method's own `Err`, or raised."""
     from concerto.lower.exprs import convert
 
     tool, method = builder.tables.tool_method(call.tool, call.method)
+    first = _arguments(builder, call)
     subject = builder.temporary()
     builder.emit("call_tool", subject, tool, method, first, len(call.args), at=node)
     if call.steps is None:
@@ -134,6 +139,26 @@ def lower_tool_call(
     convert(builder, call.steps, result.err, target, node)
     builder.emit("err", target, target)
     builder.place(end)
+
+
+def _arguments(builder: Builder, call: CallTool) -> int:
+    """A window of arguments, evaluated as written. Where a default would be computed, `Some` of the argument, or None: the run knows the instance."""
+    from concerto.lower.exprs import lower_into
+    from concerto.lower.literals import load_constant
+
+    params = call.method.outside.params
+    first = builder.temporary(len(params))
+    given = [(arg, place) for place, arg in enumerate(call.args, first) if arg is not None]
+    for arg, place in sorted(given, key=lambda each: each[0].span.start):
+        lower_into(builder, arg, place)
+    for place, (written, param) in enumerate(zip(call.args, params, strict=True), first):
+        if param.computed is not None and written is not None:
+            builder.emit("some", place, place)
+        elif param.computed is not None:
+            builder.emit("none", place)
+        elif written is None:
+            load_constant(builder, param.default, param.type, place)
+    return first
 
 
 def lower_with_tools(builder: Builder, call: CallWithTools, target: int) -> None:

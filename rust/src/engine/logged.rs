@@ -108,7 +108,8 @@ impl Engine<'_> {
         log: Option<Log>,
         caller: Option<Caller>,
     ) -> Answered {
-        let value = self.asked(model, input, answer, Rounds::new(caller)).await?;
+        let rounds = self.rounds(model.index, caller);
+        let value = self.asked(model, input, answer, rounds).await?;
         if let Some(failure) = self.shared.test.as_ref().and_then(|test| test.failure()) {
             return Ok(Resume::Panic(PanicKind::Assertion, failure).into());
         }

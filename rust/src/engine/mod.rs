@@ -102,6 +102,15 @@ impl Shared {
     }
 }
 
+/// An argument of a function that a run calls.
+#[derive(Debug)]
+pub enum Argument {
+    /// A value.
+    Value(Value),
+    /// A default that a function computes from the arguments before it.
+    Computed(u32),
+}
+
 /// One run.
 pub struct Engine<'a> {
     shared: &'a Shared,
@@ -154,7 +163,7 @@ impl<'a> Engine<'a> {
     /// As for [`Engine::run`]; also a store whose file cannot be read or written.
     pub async fn run_all<O: Outlet>(
         &mut self,
-        functions: Vec<(usize, Vec<Value>)>,
+        functions: Vec<(usize, Vec<Argument>)>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         self.outside.open_stores(self.shared).map_err(store_failed)?;
@@ -174,13 +183,20 @@ impl<'a> Engine<'a> {
     /// [`RunError`]: an uncaught error or panic of the program, or a failed host.
     async fn run<O: Outlet>(
         &self,
-        functions: Vec<(usize, Vec<Value>)>,
+        functions: Vec<(usize, Vec<Argument>)>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let mut run = Run::new(self, outlet);
         run.make_tools().await?;
         let mut value = Value::Nil;
-        for (function, args) in functions {
+        for (function, arguments) in functions {
+            let mut args = Vec::with_capacity(arguments.len());
+            for argument in arguments {
+                args.push(match argument {
+                    Argument::Value(value) => value,
+                    Argument::Computed(default) => run.call(default as usize, args.clone()).await?,
+                });
+            }
             value = run.call(function, args).await?;
         }
         run.finish().await?;

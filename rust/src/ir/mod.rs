@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::value::{EnumType, FunctionValue, ModelValue, StructType, TaskValue, Value};
+use crate::value::{EnumType, FunctionValue, Key, ModelValue, StructType, TaskValue, Text, Value};
 use ops::Instr;
 use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Tool, Type,
@@ -159,6 +159,12 @@ pub fn constant_value(constant: &Constant) -> Value {
         Constant::Float(number) => Value::Float(*number),
         Constant::Str(text) => Value::text(text.as_str()),
         Constant::Array(items) => Value::array(items.iter().map(constant_value).collect()),
+        Constant::Map(entries) => {
+            let entries = entries.iter();
+            let entries = entries
+                .map(|(key, item)| (Key::Str(Text::new(key.as_str())), constant_value(item)));
+            Value::Map(Arc::new(entries.collect()))
+        }
     }
 }
 
@@ -382,7 +388,7 @@ impl Verified {
         &self.0.document
     }
 
-    /// The position of an instruction; that of the function if the instruction has none.
+    /// The position of an instruction; that of the function if the instruction has none. Line and column are 0 in a program without places.
     #[must_use]
     pub fn position(&self, function: usize, pc: usize) -> Option<Position> {
         let function = self.function(function)?;
@@ -392,6 +398,9 @@ impl Verified {
             Err(_) => function.span.0,
         };
         let file = self.0.document.files.get(function.file as usize)?;
+        if file.lines.is_empty() {
+            return Some(Position { path: file.path.clone(), line: 0, column: 0 });
+        }
         let line = file.lines.partition_point(|first| *first <= start);
         let first = file.lines.get(line.checked_sub(1)?)?;
         Some(Position {

@@ -91,6 +91,8 @@ pub enum Constant {
     Str(String),
     /// Constants in order (in defaults only).
     Array(Vec<Constant>),
+    /// Constants by key, in order (in defaults only).
+    Map(Vec<(String, Constant)>),
 }
 
 impl TryFrom<serde_json::Value> for Constant {
@@ -114,6 +116,10 @@ impl TryFrom<serde_json::Value> for Constant {
             (Some("array"), Some(Json::Array(items)), 2) => Some(Self::Array(
                 items.iter().cloned().map(Self::try_from).collect::<Result<_, _>>()?,
             )),
+            (Some("map"), Some(entries @ Json::Array(_)), 2) => {
+                let entries = serde_json::from_value(entries.clone());
+                Some(Self::Map(entries.map_err(|error| error.to_string())?))
+            }
             _ => None,
         }
         .ok_or_else(wrong)
@@ -129,6 +135,7 @@ impl From<Constant> for serde_json::Value {
             Constant::Float(number) => serde_json::json!(["float", number]),
             Constant::Str(text) => serde_json::json!(["string", text]),
             Constant::Array(items) => serde_json::json!(["array", items]),
+            Constant::Map(entries) => serde_json::json!(["map", entries]),
         }
     }
 }
@@ -386,6 +393,9 @@ pub struct Model {
     pub fields: ModelFields,
     /// Its name.
     pub name: String,
+    /// Index of the function that says what becomes of an error of a tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_tool_error: Option<u32>,
     /// Where it is declared.
     pub span: Place,
 }
@@ -489,6 +499,10 @@ pub struct ToolMethod {
     /// Whether the function gives the changed instance, in a pair with its value if it has one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub changes: bool,
+    /// Parameters whose defaults are computed, in order: the position among the arguments, and the function of the instance, if the method takes it, and
+    /// of the arguments before. Such an argument is an `Option`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub computed: Vec<(u32, u32)>,
     /// For the model.
     pub description: String,
     /// Whether its value is a `Result`, of which `result` is the type of the `Ok`.
@@ -542,6 +556,9 @@ pub struct Function {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Param {
+    /// A default that must be computed: the index of a function of the parameters before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed: Option<u32>,
     /// Taken where a host gives no argument.
     pub default: Option<Constant>,
     /// Its name.

@@ -12,6 +12,8 @@ use crate::vm::{Form, natives, request};
 const MAX_REGISTERS: u32 = 65_535;
 /// What `join_each` takes: a function, an array, and how many run at a time.
 const JOIN_EACH: usize = 3;
+/// What the hook of a model for errors of tools takes: the model, the name of the tool, and the error.
+const HOOK_PARAMETERS: usize = 3;
 /// Nesting of a field expression.
 const MAX_DEPTH: usize = 64;
 
@@ -56,6 +58,12 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
     for model in &document.models {
         place(document, model.span)?;
         index("connection", model.connection, document.connections.len())?;
+        if let Some(hook) = model.on_tool_error {
+            let hook = document.functions.get(hook as usize);
+            if hook.is_none_or(|hook| hook.params.len() != HOOK_PARAMETERS) {
+                return bad(format!("model `{}` has a wrong hook", model.name));
+            }
+        }
         for name in model.fields.tools.iter().flatten() {
             if document.tools.iter().all(|tool| tool.name != *name) {
                 return bad(format!("model `{}` has an unknown tool", model.name));
@@ -224,7 +232,9 @@ fn tests(document: &Document) -> Result<(), IrError> {
         .tools
         .iter()
         .filter_map(|tool| tool.state)
-        .chain(methods.filter_map(|method| method.function));
+        .chain(methods.clone().flat_map(|method| method.computed.iter().map(|(_, f)| *f)))
+        .chain(methods.filter_map(|method| method.function))
+        .chain(document.models.iter().filter_map(|model| model.on_tool_error));
     let mut reached = (entry.top.into_iter().chain(entry.main))
         .chain(of_tools.map(|function| function as usize))
         .chain(entry.exports.iter().map(|export| export.function))
@@ -258,6 +268,19 @@ fn tools(document: &Document) -> Result<(), IrError> {
                 if callee.is_none_or(|callee| callee.params.len() != wanted) {
                     return wrong("wrong number of arguments");
                 }
+            }
+            let mut last = None;
+            for (position, function) in &method.computed {
+                let wanted = *position as usize + usize::from(method.takes_self);
+                let callee = document.functions.get(*function as usize);
+                let is_next = last.is_none_or(|last| last < *position);
+                if *position as usize >= count
+                    || !is_next
+                    || callee.is_none_or(|callee| callee.params.len() != wanted)
+                {
+                    return wrong("a default that cannot be computed");
+                }
+                last = Some(*position);
             }
             let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
             let length = method.wire.len();
@@ -326,8 +349,14 @@ fn signature(document: &Document, function: &Function) -> Result<(), IrError> {
         return bad("wrong number of registers");
     }
     index("result type", function.result, document.types.len())?;
-    for param in &function.params {
+    for (position, param) in function.params.iter().enumerate() {
         index("parameter type", param.ty, document.types.len())?;
+        if let Some(default) = param.computed {
+            let default = index("default", default, document.functions.len())?;
+            if document.functions.get(default).is_none_or(|f| f.params.len() != position) {
+                return bad("a default is computed from the parameters before it");
+            }
+        }
     }
     let mut next = 0;
     for (pc, start, end) in &function.spans {

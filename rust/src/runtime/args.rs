@@ -5,8 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use crate::config::closest;
+use crate::engine::Argument;
 use crate::error::Error;
-use crate::ir::{Verified, constant_value};
+use crate::ir::Verified;
+use crate::ir::program::Type;
 use crate::schema;
 use crate::value::{Value, to_json};
 
@@ -86,13 +88,13 @@ pub(super) fn find(program: &Verified, name: &str) -> Result<usize, Error> {
 }
 
 impl Args {
-    /// The arguments as values in the order of the parameters, defaults filled in.
+    /// The arguments in the order of the parameters, defaults filled in; an Option that is left out is None.
     pub(super) fn bind(
         &self,
         program: &Verified,
         name: &str,
         function: usize,
-    ) -> Result<Vec<Value>, Error> {
+    ) -> Result<Vec<Argument>, Error> {
         let refuse =
             |message: String| Err(Error::Arguments { message: format!("`{name}`: {message}") });
         let params = program.function(function).map_or(&[][..], |f| f.params.as_slice());
@@ -120,9 +122,10 @@ impl Args {
         let mut values = Vec::with_capacity(params.len());
         for (position, param) in params.iter().enumerate() {
             let given = self.positional.get(position).or_else(|| self.named.get(&param.name));
-            match (given, &param.default) {
-                (Some(json), _) => match schema::decode(program, param.ty, json) {
-                    Ok(value) => values.push(value),
+            let is_option = matches!(program.types().get(param.ty as usize), Some(Type::Option(_)));
+            match (given, &param.default, param.computed) {
+                (Some(json), ..) => match schema::decode(program, param.ty, json) {
+                    Ok(value) => values.push(Argument::Value(value)),
                     Err(violations) => {
                         let first = violations.first().map_or(String::new(), |v| {
                             format!("expected {}, got {}{}", v.expected, v.actual, place(&v.path))
@@ -130,8 +133,12 @@ impl Args {
                         return refuse(format!("argument `{}`: {first}", param.name));
                     }
                 },
-                (None, Some(default)) => values.push(constant_value(default)),
-                (None, None) => {
+                (None, Some(default), _) => {
+                    values.push(Argument::Value(schema::default(program, param.ty, default)));
+                }
+                (None, None, Some(function)) => values.push(Argument::Computed(function)),
+                (None, None, None) if is_option => values.push(Argument::Value(Value::None)),
+                (None, None, None) => {
                     return refuse(format!(
                         "needs `{}: {}`",
                         param.name,

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value as Json};
+
 use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
@@ -42,6 +44,7 @@ pub struct RuntimeBuilder {
     prices: Vec<(String, PriceConfig)>,
     tools: ToolOptions,
     tool_permissions: Vec<(String, bool)>,
+    connection_overrides: Vec<(String, Map<String, Json>)>,
     pub(super) test: Option<Arc<Test>>,
 }
 
@@ -69,6 +72,7 @@ impl RuntimeBuilder {
             prices: Vec::new(),
             tools: ToolOptions::default(),
             tool_permissions: Vec::new(),
+            connection_overrides: Vec::new(),
             test: None,
         }
     }
@@ -233,6 +237,15 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Settings by connection, as [`Runtime::override_connection_json`] takes them.
+    pub fn connection_overrides(
+        mut self,
+        overrides: impl IntoIterator<Item = (String, Map<String, Json>)>,
+    ) -> Self {
+        self.connection_overrides.extend(overrides);
+        self
+    }
+
     /// Makes the runtime. Nothing is connected, read or started yet.
     ///
     /// # Errors
@@ -299,8 +312,13 @@ impl RuntimeBuilder {
             recorder,
             overrides,
         };
-        inner.shared.tools.permit(&inner.shared.program, &self.tool_permissions)?;
-        Ok(Runtime { inner: Arc::new(inner) })
+        let runtime = Runtime { inner: Arc::new(inner) };
+        let shared = &runtime.inner.shared;
+        shared.tools.permit(&shared.program, &self.tool_permissions)?;
+        for (name, fields) in self.connection_overrides {
+            runtime.override_connection_json(&name, &fields, false)?;
+        }
+        Ok(runtime)
     }
 
     /// Finds options that cannot be, before a run could.

@@ -35,20 +35,15 @@ pub(super) fn run(
     json: &Json,
     own_names: bool,
 ) -> Result<Decoded, Vec<Violation>> {
-    let mut decoder = Decoder {
-        program,
-        own_names,
-        path: Vec::new(),
-        coerce: false,
-        quiet: false,
-        tries: 10_000 + MAX_TRIES * places(json),
-        violations: Vec::new(),
-        pending: Vec::new(),
-    };
+    let mut decoder = Decoder::new(program, own_names, 10_000 + MAX_TRIES * places(json));
     match decoder.value(ty, json) {
         Some(value) => Ok(Decoded { value, pending: decoder.pending }),
         None => Err(decoder.violations),
     }
+}
+
+pub(super) fn default(program: &Verified, ty: u32, default: &Constant) -> Value {
+    Decoder::new(program, true, usize::MAX).default(ty, default)
 }
 
 /// How often each place of an answer may be tried, on average, as a member of a union.
@@ -70,6 +65,19 @@ struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
+    fn new(program: &'a Verified, own_names: bool, tries: usize) -> Self {
+        Self {
+            program,
+            own_names,
+            path: Vec::new(),
+            coerce: false,
+            quiet: false,
+            tries,
+            violations: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+
     fn violated<T>(&mut self, reason: &'static str, expected: String, actual: String) -> Option<T> {
         if !self.quiet && self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(Violation { path: self.pointer(), reason, expected, actual });
@@ -243,7 +251,7 @@ impl<'a> Decoder<'a> {
 
     fn field(&mut self, field: &Field, json: Option<&Json>) -> Option<Value> {
         match (json, &field.default) {
-            (None | Some(Json::Null), Some(default)) => Some(self.default(field, default)),
+            (None | Some(Json::Null), Some(default)) => Some(self.default(field.ty, default)),
             (None | Some(Json::Null), None) if field.optional => Some(Value::None),
             (None, None) => {
                 let expected = self.program.type_name(field.ty);
@@ -262,9 +270,8 @@ impl<'a> Decoder<'a> {
     }
 
     /// A default in the form that its type has: wrapped in `Some`, or a variant by its name.
-    fn default(&mut self, field: &Field, default: &Constant) -> Value {
-        self.attempt(field.ty, &constant_json(default), false)
-            .unwrap_or_else(|| constant_value(default))
+    fn default(&mut self, ty: u32, default: &Constant) -> Value {
+        self.attempt(ty, &constant_json(default), false).unwrap_or_else(|| constant_value(default))
     }
 
     fn limited(&mut self, field: &Field, value: Value) -> Option<Value> {
@@ -403,6 +410,9 @@ fn constant_json(constant: &Constant) -> Json {
         Constant::Float(number) => Json::from(*number),
         Constant::Str(text) => Json::String(text.clone()),
         Constant::Array(items) => items.iter().map(constant_json).collect(),
+        Constant::Map(entries) => {
+            entries.iter().map(|(key, item)| (key.clone(), constant_json(item))).collect()
+        }
     }
 }
 

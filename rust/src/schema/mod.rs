@@ -16,6 +16,7 @@ mod tests;
 use serde_json::Value as Json;
 
 use crate::ir::Verified;
+use crate::ir::program::Constant;
 use crate::value::Value;
 
 pub use answer::parse;
@@ -84,6 +85,12 @@ impl Violation {
 /// All violations, at most 50, in order of their places.
 pub fn decode(program: &Verified, ty: u32, json: &Json) -> Result<Value, Vec<Violation>> {
     decode::run(program, ty, json, true).map(|decoded| decoded.value)
+}
+
+/// A default in the form that its type has.
+#[must_use]
+pub fn default(program: &Verified, ty: u32, default: &Constant) -> Value {
+    decode::default(program, ty, default)
 }
 
 /// Decodes JSON as a type, and lists the validators that have to agree.

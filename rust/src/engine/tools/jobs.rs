@@ -71,6 +71,10 @@ impl Jobs {
         self.orders.recv().await
     }
 
+    fn state(&self, tool: u32) -> Value {
+        self.tools.get(tool as usize).map(|instance| instance.state.clone()).unwrap_or_default()
+    }
+
     fn instance(&mut self, tool: u32) -> Option<&mut Instance> {
         self.tools.get_mut(tool as usize)
     }
@@ -85,7 +89,7 @@ impl Jobs {
 
 /// The tool that a job changes, and the method.
 fn changed(program: &Verified, what: What) -> Option<(u32, &ToolMethod)> {
-    let What::Method(place) = what;
+    let What::Method(place) = what else { return None };
     let (_, method) = declared(program, place)?;
     method.changes.then_some((place.0, method))
 }
@@ -114,7 +118,7 @@ impl<O: Outlet> Run<'_, O> {
             return Ok(Some(Resume::Value(Value::err(refused))));
         }
         let (what, waiter) = (What::Method(place), Waiter::Task);
-        self.start_job(Job { number: u64::MAX, parent: id, what, args, waiter })?;
+        self.start_job(Job { number: u64::MAX, parent: id, what, args, settled: 0, waiter })?;
         Ok(None)
     }
 
@@ -136,7 +140,14 @@ impl<O: Outlet> Run<'_, O> {
     }
 
     /// Starts a job, or lets it wait for the others that change the same tool.
-    fn start_job(&mut self, job: Job) -> Result<(), RunError> {
+    fn start_job(&mut self, mut job: Job) -> Result<(), RunError> {
+        if let Some(first) = self.default_of(&mut job) {
+            let (waiter, parent, number) = (Waiter::Task, job.parent, job.number);
+            let (position, what, args) = first;
+            let mut computing = Job { number, parent, what, args, settled: 0, waiter };
+            computing.waiter = Waiter::Argument(Box::new(job), position);
+            return self.launch(computing);
+        }
         let Some(jobs) = &mut self.jobs else { return Ok(()) };
         let tool = changed(&jobs.program, job.what).map(|(tool, _)| tool);
         let instance = tool.and_then(|tool| jobs.instance(tool));
@@ -144,18 +155,43 @@ impl<O: Outlet> Run<'_, O> {
             return self.launch(job);
         };
         if self.waits_for_itself(holder, job.parent) {
-            let What::Method(place) = job.what;
+            let What::Method(place) = job.what else { return Ok(()) };
             let program = &self.engine.shared.program;
             let (tool, method) = declared(program, place).map_or(("", ""), |(t, m)| (t, &m.name));
             let message = format!(
                 "`{tool}.{method}` would wait for itself: a method that changes `{tool}` is still running, and it waits for this call"
             );
             let refused = refusal(program, place, "execution_failed", &message);
-            self.deliver(job.parent, job.waiter, Err(refused));
+            self.deliver(job.parent, job.waiter, Err(refused))?;
         } else if let Some(instance) = self.jobs.as_mut().and_then(|jobs| jobs.instance(tool?)) {
             instance.waiting.push_back(job);
         }
         Ok(())
+    }
+
+    /// The next default that a method needs and that is to be computed: for which argument, by which function, and with what.
+    fn default_of(&mut self, job: &mut Job) -> Option<(usize, What, Vec<Value>)> {
+        let What::Method(place) = job.what else { return None };
+        let jobs = self.jobs.as_mut()?;
+        let program = jobs.program.clone();
+        let (_, method) = declared(&program, place)?;
+        while let Some((position, function)) = method.computed.get(job.settled) {
+            let position = *position as usize;
+            job.settled += 1;
+            match job.args.get_mut(position)? {
+                Value::Some(given) => {
+                    let value = (***given).clone();
+                    job.args.splice(position..=position, [value]);
+                }
+                _ => {
+                    let before = job.args.iter().take(position).cloned();
+                    let state = method.takes_self.then(|| jobs.state(place.0));
+                    let args = state.into_iter().chain(before).collect();
+                    return Some((position, What::Function(*function), args));
+                }
+            }
+        }
+        None
     }
 
     /// Whether the end of a task depends on another one.
@@ -183,20 +219,23 @@ impl<O: Outlet> Run<'_, O> {
 
     fn launch(&mut self, mut job: Job) -> Result<(), RunError> {
         let Some(jobs) = &mut self.jobs else { return Ok(()) };
-        let What::Method(place) = job.what;
-        let Some((_, method)) = declared(&jobs.program, place) else { return Ok(()) };
-        let Some(function) = method.function else { return Ok(()) };
-        let (takes_self, changes) = (method.takes_self, method.changes);
         let mut args = std::mem::take(&mut job.args);
-        if takes_self {
-            let state = jobs.instance(place.0).map(|instance| instance.state.clone());
-            args.insert(0, state.unwrap_or_default());
-        }
+        let (function, changed) = match job.what {
+            What::Function(function) => (function, None),
+            What::Method(place) => {
+                let Some((_, method)) = declared(&jobs.program, place) else { return Ok(()) };
+                let Some(function) = method.function else { return Ok(()) };
+                if method.takes_self {
+                    args.insert(0, jobs.state(place.0));
+                }
+                (function, method.changes.then_some(place.0))
+            }
+        };
         let parent = job.parent;
         let started = self.tree.start_job(parent, function as usize, args);
         let task = started.map_err(|why| self.refused(parent, why))?;
         if let Some(jobs) = &mut self.jobs {
-            if changes && let Some(instance) = jobs.instance(place.0) {
+            if let Some(instance) = changed.and_then(|tool| jobs.instance(tool)) {
                 instance.holder = Some(task);
             }
             jobs.running.insert(task, job);
@@ -228,7 +267,7 @@ impl<O: Outlet> Run<'_, O> {
         let Some(jobs) = &self.jobs else { return Ok(false) };
         let is_asked = |task: &u64| {
             let job = jobs.running.get(task);
-            job.is_some_and(|job| matches!(job.waiter, Waiter::Effect(_)))
+            job.is_some_and(|job| job.waiter.takes_errors())
         };
         let Some(task) = self.tree.around(task).into_iter().find(is_asked) else {
             return Ok(false);
@@ -262,14 +301,24 @@ impl<O: Outlet> Run<'_, O> {
             }
         }
         if let Some(ended) = ended {
-            let What::Method(place) = job.what;
-            self.deliver(job.parent, job.waiter, named(&program, place, ended));
+            let ended = match job.what {
+                What::Method(place) => named(&program, place, ended),
+                What::Function(_) => ended,
+            };
+            self.deliver(job.parent, job.waiter, ended)?;
         }
         next.map_or(Ok(()), |job| self.launch(job))
     }
 
-    fn deliver(&mut self, parent: u64, waiter: Waiter, ended: Ended) {
+    fn deliver(&mut self, parent: u64, waiter: Waiter, ended: Ended) -> Result<(), RunError> {
         match waiter {
+            Waiter::Argument(mut job, position) => match ended {
+                Ok(value) => {
+                    job.args.splice(position..=position, [value]);
+                    return self.start_job(*job);
+                }
+                Err(error) => return self.deliver(parent, job.waiter, Err(error)),
+            },
             Waiter::Task => {
                 let answer = match ended {
                     Ok(value) => Value::ok(value),
@@ -282,6 +331,7 @@ impl<O: Outlet> Run<'_, O> {
                 let _ = reply.send(ended);
             }
         }
+        Ok(())
     }
 }
 

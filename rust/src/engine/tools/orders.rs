@@ -20,6 +20,8 @@ pub(in crate::engine) struct Job {
     pub parent: u64,
     pub what: What,
     pub args: Vec<Value>,
+    /// How many of the arguments that may be computed are there.
+    pub settled: usize,
     pub waiter: Waiter,
 }
 
@@ -28,6 +30,8 @@ pub(in crate::engine) struct Job {
 pub(in crate::engine) enum What {
     /// A method of a tool, on the instance of the run.
     Method(Place),
+    /// A function of the program.
+    Function(u32),
 }
 
 /// Who gets the value.
@@ -37,6 +41,19 @@ pub(in crate::engine) enum Waiter {
     Task,
     /// An effect of the task, also for an error.
     Effect(oneshot::Sender<Ended>),
+    /// Another job, of which the value is the argument at this position.
+    Argument(Box<Job>, usize),
+}
+
+impl Waiter {
+    /// Whether an error that leaves the function is told instead of ending the run.
+    pub(super) fn takes_errors(&self) -> bool {
+        match self {
+            Self::Task => false,
+            Self::Effect(_) => true,
+            Self::Argument(job, _) => job.waiter.takes_errors(),
+        }
+    }
 }
 
 /// What an effect wants of the run.
@@ -61,7 +78,8 @@ impl Caller {
     pub(super) async fn run(&self, what: What, args: Vec<Value>) -> Ended {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (reply, ended) = oneshot::channel();
-        let job = Job { number, parent: self.task, what, args, waiter: Waiter::Effect(reply) };
+        let waiter = Waiter::Effect(reply);
+        let job = Job { number, parent: self.task, what, args, settled: 0, waiter };
         let mut pending = Pending { orders: Some(&self.orders), number };
         // The run takes orders as long as it polls its effects.
         let _ = self.orders.send(Order::Run(job));

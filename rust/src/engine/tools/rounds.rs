@@ -1,6 +1,7 @@
 //! The rounds of a call whose model may call tools (LO-1 to LO-14).
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use serde_json::Value as Json;
@@ -23,6 +24,18 @@ pub(in crate::engine) struct Rounds {
     caller: Option<Caller>,
     /// Rounds with calls.
     done: u32,
+    /// What says what becomes of an error: a function, and the model that it takes.
+    hook: Option<(u32, Value)>,
+}
+
+/// What becomes of an error of a tool (LO-8).
+enum Action {
+    /// The model hears of it.
+    Report,
+    /// The same call runs again, at most so often.
+    Retry(u64),
+    /// The call of the model ends.
+    Fail,
 }
 
 /// What ends a call between two rounds.
@@ -43,8 +56,8 @@ impl From<RunError> for Stop {
 pub(in crate::engine) type Results = Result<Vec<Message>, RunError>;
 
 impl Rounds {
-    pub(in crate::engine) fn new(caller: Option<Caller>) -> Self {
-        Self { caller, done: 0 }
+    fn new(caller: Option<Caller>, hook: Option<(u32, Value)>) -> Self {
+        Self { caller, done: 0, hook }
     }
 
     /// From now on another task waits for the call.
@@ -77,6 +90,16 @@ impl Rounds {
 }
 
 impl Engine<'_> {
+    /// Those of a call that begins.
+    pub(in crate::engine) fn rounds(&self, model: u32, caller: Option<Caller>) -> Rounds {
+        let program = &self.shared.program;
+        let hook = program.models().get(model as usize).and_then(|declared| {
+            let value = program.model_value(model)?;
+            Some((declared.on_tool_error?, Value::Model(Arc::clone(value))))
+        });
+        Rounds::new(caller, hook)
+    }
+
     /// The next answer that asks for nothing. Calls that others ask for are run, and their results said.
     pub(in crate::engine) async fn turn(
         &self,
@@ -146,17 +169,50 @@ impl Engine<'_> {
             Ok(args) => args,
             Err(text) => return Ok(said(&text, true)),
         };
-        let started = self.shared.clock.now();
-        let outcome = self.perform(place, args, rounds).await;
-        let milliseconds = self.shared.clock.since(started).as_secs_f64() * 1000.0;
-        let is_error = outcome.is_err();
-        for recorder in &self.recorders {
-            recorder.tool_called(&call.origin, (tool, &method.name), is_error, milliseconds);
+        let mut left = None;
+        loop {
+            let started = self.shared.clock.now();
+            let outcome = self.perform(place, args.clone(), rounds).await;
+            let milliseconds = self.shared.clock.since(started).as_secs_f64() * 1000.0;
+            let is_error = outcome.is_err();
+            for recorder in &self.recorders {
+                recorder.tool_called(&call.origin, (tool, &method.name), is_error, milliseconds);
+            }
+            let error = match outcome {
+                Ok(value) => return Ok(said(&text_of(&value), false)),
+                Err(error) => error,
+            };
+            let action = match left {
+                Some(left) => Action::Retry(left),
+                None => self.action(tool, &error, rounds).await,
+            };
+            match action {
+                Action::Report | Action::Retry(0) => return Ok(said(&error.message(), true)),
+                Action::Retry(more) => left = Some(more - 1),
+                Action::Fail => {
+                    let failure = Failure::new(FailureKind::Custom, error.message());
+                    return Err(Stop::Call(failure));
+                }
+            }
         }
-        Ok(match outcome {
-            Ok(value) => said(&text_of(&value), false),
-            Err(error) => said(&error.message(), true),
-        })
+    }
+
+    /// What the model's hook makes of an error. Without one, and where it fails itself, the model hears of the error.
+    async fn action(&self, tool: &str, error: &Value, rounds: &Rounds) -> Action {
+        let Some(((hook, model), caller)) = rounds.hook.as_ref().zip(rounds.caller.as_ref()) else {
+            return Action::Report;
+        };
+        let args = vec![model.clone(), tool.into(), error.clone()];
+        let Ok(Value::Enum(action)) = caller.run(What::Function(*hook), args).await else {
+            return Action::Report;
+        };
+        match (action.ty.variants.get(action.variant as usize), action.fields.as_slice()) {
+            (Some((name, ..)), [Value::Int(most)]) if name == "Retry" => {
+                Action::Retry(u64::try_from(*most).unwrap_or(0))
+            }
+            (Some((name, ..)), []) if name == "Fail" => Action::Fail,
+            _ => Action::Report,
+        }
     }
 
     /// The arguments in the order of the parameters, or what is wrong with them (LO-4).
