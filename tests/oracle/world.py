@@ -41,6 +41,11 @@ class ScriptedWorld:
         is_error = isinstance(payload, Struct) and payload.type.origin == "error"
         self.emits.append((channel, display(payload) if is_error else to_host(payload)))
 
+    def ask(self, channel: str, payload: Any) -> tuple[str, Any]:
+        from tests.oracle.asks import reply
+
+        return reply(channel, payload)
+
     def print(self, text: str) -> None:
         self.printed.append(text)
 
@@ -111,6 +116,9 @@ class ScriptedWorld:
         raise AssertionError("a run has no mocks")
 
     def mock_calls(self, model: int) -> Value:
+        raise AssertionError("a run has no mocks")
+
+    def mock_reply(self, channel: str, value: Value) -> None:
         raise AssertionError("a run has no mocks")
 
     def mock_env(self, name: str, value: Value) -> None:

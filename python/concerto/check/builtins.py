@@ -59,6 +59,7 @@ _RECORDS = (
     ("FsError", "error", "message: String, kind: String, path: String"),
     ("HttpError", "error", "message: String, kind: String, url: String"),
     ("ToolError", "error", "message: String, kind: String, tool: String, method: String"),
+    ("EmitError", "error", "message: String, kind: String, channel: String"),
     ("HttpResponse", "record", "status: Int, body: String, headers: Map<String, String>"),
     ("Emit", "record", "channel: String, payload: Any"),
     (
@@ -101,8 +102,18 @@ TOOL_ERROR_KINDS = {
     "Transport": "transport",
 }
 
-#: Built-in errors whose kinds are variants for patterns.
-ERROR_KINDS = {"LlmError": LLM_ERROR_KINDS, "ToolError": TOOL_ERROR_KINDS}
+#: Built-in errors whose variants are kinds, which patterns name.
+ERROR_KINDS = {
+    "LlmError": LLM_ERROR_KINDS,
+    "EmitError": {
+        "NoListener": "no_listener",
+        "Timeout": "timeout",
+        "Handler": "handler",
+        "InvalidReply": "invalid_reply",
+        "Closed": "closed",
+    },
+    "ToolError": TOOL_ERROR_KINDS,
+}
 
 #: Groups of `LlmError` that `catch` knows by name (rule E-6), with their kinds. Together they are all kinds.
 ERROR_GROUPS: dict[str, tuple[str, ...]] = {
@@ -165,6 +176,7 @@ TASK_ERROR = t.Struct("TaskError", "error")
 TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
 TOOL_ERROR = t.Struct("ToolError", "error")
 PIPELINE_ERROR = t.Struct("PipelineError", "error")
+EMIT_ERROR = t.Struct("EmitError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")

@@ -175,7 +175,7 @@ def _cases(body: Body, type_: Type, used: list[Ctor]) -> list[_Case]:
             return _lengths(item, used)
         case t.Enum(name) if name in body.checker.enums:
             return _variants(body.checker.enums[name], type_)
-        case t.Struct(name) if name in builtins.ERROR_KINDS:
+        case t.Struct(name, "error") if name in builtins.ERROR_KINDS:
             fields = tuple(builtins.records()[name][1].values())
             return [_kind(name, word, fields) for word in builtins.ERROR_KINDS[name]]
         case t.Struct(name):

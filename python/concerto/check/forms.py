@@ -107,8 +107,20 @@ def _name(known: object) -> Form:
             raise AssertionError(known)
 
 
+def reply_form(form: Form) -> Form:
+    """A pattern for a reply that no type was expected of: what is no `Err` is in an `Ok`."""
+    match form:
+        case Options(forms):
+            return Options(tuple(map(reply_form, forms)))
+        case Ctor((("ok" | "err"),)) | Anything():
+            return form
+        case _:
+            return Ctor(("ok",), (form,))
+
+
 def _kind(error: str, kind: str, parts: tuple[Form, ...]) -> Form:
-    word = next(word for word, each in builtins.ERROR_KINDS[error].items() if each == kind)
+    kinds = builtins.ERROR_KINDS[error]
+    word = next(word for word, each in kinds.items() if each == kind)
     return Ctor(("kind", error, word), parts)
 
 
@@ -121,10 +133,10 @@ def _struct(body: Body, pattern: ast.StructPattern, known: object) -> Form:
     )
     if head[0] == "kind":
         return _kind(head[1], head[2], parts)
-    kinds = builtins.ERROR_KINDS.get(head[1]) if head[0] == "struct" else None
-    if kinds is None:
+    if head[0] != "struct" or head[1] not in builtins.ERROR_KINDS:
         return Ctor(head, parts)
     # A pattern for the whole type takes each of its kinds.
+    kinds = builtins.ERROR_KINDS[head[1]]
     return Options(tuple(Ctor(("kind", head[1], word), parts) for word in kinds))
 
 

@@ -21,6 +21,8 @@ RANGE, STREAM, MODEL = Simple("Range"), Simple("Stream"), Simple("ModelRef")
 ERROR = Simple("Error")
 #: A model with settings for the calls made through it.
 BUILDER = Simple("ModelBuilder")
+#: What patterns see of a reply that no type was expected of; everywhere else it is Any.
+REPLY = Simple("Any reply")
 #: Of an expression that was reported already: fits everything, so that one mistake gives one message.
 UNKNOWN = Simple("?")
 

@@ -390,6 +390,11 @@ def lower(
     program.models = models
     if tools:
         program.tools = tools
+    if checked.channels:
+        program.channels = [
+            {"name": name, "payloads": payloads, "replies": replies}
+            for name, payloads, replies in checked.channels
+        ]
     if checked.stores:
         program.stores = [_store(tables, store) for store in checked.stores.values()]
     program.constants = tables.constant_list()

@@ -3,25 +3,32 @@
 
 use std::sync::Arc;
 
-use super::answers::{Answer, Answered};
+use super::answers::{Answer, Answered, Pending};
 use super::emits::Outlet;
 use super::outside::read_variable;
 use super::pipelines::{Pipelines, Place, Told};
-use super::tools::Jobs;
+use super::tools::{Jobs, Order};
 use super::tree::{Refused, Tree};
-use super::{BUDGET, EFFECTS, Engine, broken, emitted, failed, frames, panicked, streams};
+use super::{BUDGET, EFFECTS, Engine, audit, broken, emitted, failed, frames, panicked, streams};
 use crate::error::RunError;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value};
 use crate::vm::{Effect, PanicKind, Request, Resume, Step};
 
 /// What an effect comes to: an answer at once, or the task has suspended.
-type Next = Option<Resume>;
+pub(super) type Next = Option<Resume>;
+
+/// What a run waits for when no task can go on.
+enum Woken {
+    /// None if there is nothing to wait for.
+    Answer(Option<(u64, Answered)>),
+    Order(Order),
+}
 
 /// A run that goes on.
 pub(super) struct Run<'e, O> {
-    pub(super) engine: &'e Engine<'e>,
-    outlet: &'e mut O,
+    pub engine: &'e Engine<'e>,
+    pub outlet: &'e mut O,
     pub(super) tree: Tree<'e>,
     pub(super) jobs: Option<Jobs>,
     /// Answers that came while a task was computing.
@@ -69,7 +76,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             && !matches!(error, RunError::Handler(_))
         {
             let told = self.pipelines.cut(|_| true, &error.to_string());
-            self.tell_all(told).await?;
+            self.tell_all(0, told).await?;
         }
         outcome
     }
@@ -103,24 +110,36 @@ impl<'e, O: Outlet> Run<'e, O> {
                 self.obey(order).await?;
                 continue;
             }
-            let answer = match (self.arrived.pop_front(), &mut self.jobs) {
-                (Some(answer), _) => Some(answer),
-                (None, None) => self.tree.answers.next().await,
-                (None, Some(jobs)) => tokio::select! {
-                    biased;
-                    Some(order) = jobs.next_order() => {
+            let answer = match self.arrived.pop_front() {
+                Some(answer) => Some(answer),
+                None => match self.woken().await? {
+                    Woken::Answer(answer) => answer,
+                    Woken::Order(order) => {
                         self.obey(order).await?;
                         continue;
                     }
-                    answer = self.tree.answers.next() => answer,
                 },
             };
             let Some((id, answered)) = answer else { return Err(stuck()) };
             if self.tree.answered(id) {
-                let resume = self.tell(answered?).await?;
+                let resume = self.tell(id, answered?).await?;
                 return Ok((id, resume));
             }
         }
+    }
+
+    /// What wakes the run: the answer to an effect, or an order of one.
+    async fn woken(&mut self) -> Result<Woken, RunError> {
+        let (jobs, answers) = (&mut self.jobs, &mut self.tree.answers);
+        let next = async {
+            let Some(jobs) = jobs else { return Woken::Answer(answers.next().await) };
+            tokio::select! {
+                biased;
+                Some(order) = jobs.next_order() => Woken::Order(order),
+                answer = answers.next() => Woken::Answer(answer),
+            }
+        };
+        self.engine.meanwhile(self.outlet, next).await
     }
 
     /// Ends the pipelines of tasks that were cancelled.
@@ -131,12 +150,16 @@ impl<'e, O: Outlet> Run<'e, O> {
         }
         self.jobs_cancelled(&cancelled)?;
         let told = self.pipelines.cut(|task| cancelled.contains(&task), "cancelled");
-        self.tell_all(told).await
+        self.tell_all(0, told).await
     }
 
-    async fn tell_all(&mut self, told: impl IntoIterator<Item = Told>) -> Result<(), RunError> {
+    async fn tell_all(
+        &mut self,
+        id: u64,
+        told: impl IntoIterator<Item = Told>,
+    ) -> Result<(), RunError> {
         for (channel, value) in told {
-            self.engine.send(channel.to_owned(), value, self.outlet).await?;
+            self.engine.send(id, channel.to_owned(), value, self.outlet).await?;
         }
         Ok(())
     }
@@ -190,14 +213,14 @@ impl<'e, O: Outlet> Run<'e, O> {
             }
             _ => return Err(self.refused(id, Refused::Broken)),
         };
-        self.tell_all(told).await?;
+        self.tell_all(id, told).await?;
         Ok(value)
     }
 
-    /// Sends the record of an answer.
-    async fn tell(&mut self, answer: Answer) -> Result<Resume, RunError> {
+    /// Sends the record of an answer to a task.
+    async fn tell(&mut self, id: u64, answer: Answer) -> Result<Resume, RunError> {
         if let Some((channel, value)) = answer.record {
-            self.engine.send(channel, value, self.outlet).await?;
+            self.engine.send(id, channel, value, self.outlet).await?;
         }
         Ok(answer.resume)
     }
@@ -258,18 +281,31 @@ impl<'e, O: Outlet> Run<'e, O> {
         if self.effects.is_multiple_of(EFFECTS) {
             self.give_way().await;
         }
+        if self.engine.shared.audit
+            && let Some((channel, told)) = audit::record(&effect)
+        {
+            self.engine.send(id, channel.to_owned(), told, self.outlet).await?;
+        }
         let value = match effect {
             Effect::Emit { channel, payload } => {
-                self.engine.send(channel.to_string(), emitted(payload), self.outlet).await?;
+                let payload = emitted(payload);
+                self.engine.send(id, channel.to_string(), payload, self.outlet).await?;
                 Value::Nil
             }
+            Effect::EmitAsk { channel, payload, ty } => {
+                return self.ask_host(id, &channel, emitted(payload), ty).await;
+            }
+            Effect::Fit { value, ty } => match self.engine.fit(value, ty).await? {
+                Ok(value) => value,
+                Err(message) => return Ok(Some(Resume::Panic(PanicKind::TypeMismatch, message))),
+            },
             Effect::Print { text, newline } => {
                 let line = if newline { format!("{text}\n") } else { text.to_string() };
                 self.outlet.print(&line).map_err(RunError::Handler)?;
                 Value::Nil
             }
             Effect::Tool { tool, method, args } => {
-                return self.call_tool(id, (tool, method), args);
+                return self.call_tool(id, (tool, method), args).await;
             }
             Effect::Env { name } => read_variable(self.engine.shared, &name),
             Effect::ParseSchema { schema, text } => self.engine.parse_schema(schema, &text).await?,
@@ -278,19 +314,19 @@ impl<'e, O: Outlet> Run<'e, O> {
                 let log = engine.log(&model);
                 if let Some(log) = &log {
                     let start = log.start(&input);
-                    engine.send(log.channel().to_owned(), start, self.outlet).await?;
+                    engine.send(id, log.channel().to_owned(), start, self.outlet).await?;
                 }
                 let offers = engine.offers_tools(&model);
                 let caller = self.jobs.as_ref().filter(|_| offers).map(|jobs| jobs.caller(id));
                 let call = async move { engine.ask(&model, &input, answer, log, caller).await };
-                return self.suspend(id, call, offers).await;
+                return self.suspend(id, Box::pin(call), offers).await;
             }
             Effect::Stream { stream, request } => {
                 let engine = self.engine;
                 if !request.reads() && streams::is_idle(&stream) {
                     let resume = streams::answer(engine, &stream, request, None).await?;
                     let record = streams::record(&stream);
-                    return self.tell(Answer { resume, record }).await.map(Some);
+                    return self.tell(id, Answer { resume, record }).await.map(Some);
                 }
                 let offers = streams::offers_tools(&stream);
                 let caller = self.jobs.as_ref().filter(|_| offers).map(|jobs| jobs.caller(id));
@@ -298,7 +334,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                     let resume = streams::answer(engine, &stream, request, caller).await?;
                     Ok(Answer { resume, record: streams::record(&stream) })
                 };
-                return self.suspend(id, call, offers).await;
+                return self.suspend(id, Box::pin(call), offers).await;
             }
             Effect::Request { request: Request::TaskYield, .. } => {
                 self.tree.resume(id, Resume::Value(Value::Nil));
@@ -314,7 +350,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                 let engine = self.engine;
                 if request.waits() {
                     let wait = async move { Ok(engine.request(request, &args).await.into()) };
-                    return self.suspend(id, wait, false).await;
+                    return self.suspend(id, Box::pin(wait), false).await;
                 }
                 match engine.request(request, &args).await {
                     Resume::Value(value) => value,
@@ -365,18 +401,19 @@ impl<'e, O: Outlet> Run<'e, O> {
         }
     }
 
-    /// Lets a task wait for an effect; where no other task is there, at once, unless the effect itself `orders` some.
-    async fn suspend(
+    /// Lets a task wait for an effect; where no other task is there, at once, unless the effect itself `orders` some. The effect is on the heap in any
+    /// case: else a run that waits would be as large as the largest of its effects, several times over.
+    pub(super) async fn suspend(
         &mut self,
         id: u64,
-        effect: impl Future<Output = Answered> + Send + 'e,
+        effect: Pending<'e>,
         orders: bool,
     ) -> Result<Next, RunError> {
         if !orders && self.tree.is_alone() && self.arrived.is_empty() && self.doomed.is_none() {
-            let answer = effect.await?;
-            return self.tell(answer).await.map(Some);
+            let answer = self.engine.meanwhile(self.outlet, effect).await??;
+            return self.tell(id, answer).await.map(Some);
         }
-        self.tree.wait(id, Box::pin(effect));
+        self.tree.wait(id, effect);
         Ok(None)
     }
 
@@ -394,12 +431,12 @@ impl<'e, O: Outlet> Run<'e, O> {
         }
         self.tell_cancelled().await?;
         for (id, error) in self.tree.failed() {
-            let id = i64::try_from(id).unwrap_or(i64::MAX);
-            let fields = [("task", Value::Int(id)), ("error", error.message().into())];
+            let number = i64::try_from(id).unwrap_or(i64::MAX);
+            let fields = [("task", Value::Int(number)), ("error", error.message().into())];
             let record: MapValue =
                 fields.into_iter().map(|(name, v)| (Key::Str(Text::new(name)), v)).collect();
             let record = Value::Map(Arc::new(record));
-            self.engine.send("task:error".to_owned(), record, self.outlet).await?;
+            self.engine.send(id, "task:error".to_owned(), record, self.outlet).await?;
         }
         Ok(())
     }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::handlers::Handlers;
+use super::handlers::{HandlerErrors, Handlers};
+use super::responders::Responders;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
+use crate::engine::emits::EmitMode;
 use crate::engine::outside::{FileAccess, FileMode, NetAccess};
 use crate::engine::testing::Test;
 use crate::engine::tools::ToolOptions;
@@ -32,6 +34,9 @@ pub struct RuntimeBuilder {
     log_level: LogLevel,
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
+    reply_timeout: Option<Duration>,
+    emit_mode: EmitMode,
+    handler_errors: HandlerErrors,
     max_call_depth: usize,
     max_tasks: usize,
     files: FileAccess,
@@ -39,6 +44,7 @@ pub struct RuntimeBuilder {
     http_body_limit: usize,
     args: Vec<String>,
     seed: Option<u64>,
+    audit: bool,
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
@@ -60,6 +66,9 @@ impl RuntimeBuilder {
             log_level: LogLevel::Warn,
             log_sink: log::standard_error(),
             execution_timeout: None,
+            reply_timeout: None,
+            emit_mode: EmitMode::Immediate,
+            handler_errors: HandlerErrors::Raise,
             max_call_depth: 10_000,
             max_tasks: 10_000,
             files: FileAccess::default(),
@@ -67,6 +76,7 @@ impl RuntimeBuilder {
             http_body_limit: 10 << 20,
             args: Vec::new(),
             seed: None,
+            audit: false,
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
@@ -116,6 +126,24 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How long a program waits for the reply of `await emit`, which then fails as `Timeout`; without end by default.
+    pub fn reply_timeout(mut self, limit: Duration) -> Self {
+        self.reply_timeout = Some(limit);
+        self
+    }
+
+    /// When emits are handed to handlers; each at once by default.
+    pub fn emit_mode(mut self, mode: EmitMode) -> Self {
+        self.emit_mode = mode;
+        self
+    }
+
+    /// What becomes of the error of a handler of [`Runtime::on`]; it ends the run by default.
+    pub fn handler_errors(mut self, what: HandlerErrors) -> Self {
+        self.handler_errors = what;
+        self
+    }
+
     /// Active calls before a program panics with `StackOverflow`; 10,000 by default.
     pub fn max_call_depth(mut self, depth: usize) -> Self {
         self.max_call_depth = depth;
@@ -155,6 +183,13 @@ impl RuntimeBuilder {
     /// The longest body that `std::http` reads, in bytes; 10 MiB by default.
     pub fn http_body_limit(mut self, bytes: usize) -> Self {
         self.http_body_limit = bytes;
+        self
+    }
+
+    /// Runs tell of what they reach before they do: emits on `audit:file_access`, `audit:env_access` and `audit:http`, without contents, values, headers and
+    /// what is secret in a URL. Default: no.
+    pub fn audit(mut self, audit: bool) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -299,15 +334,20 @@ impl RuntimeBuilder {
             args: self.args,
             program_log,
             seed: self.seed,
+            audit: self.audit,
             mock: self.mock,
             test: self.test,
             tools: self.tools,
+            reply_timeout: self.reply_timeout,
+            emit_mode: self.emit_mode,
             max_call_depth: self.max_call_depth,
             max_tasks: self.max_tasks,
         };
         let inner = Inner {
+            responders: Responders::new(shared.client.log().clone()),
             shared,
             handlers: Handlers::default(),
+            handler_errors: self.handler_errors,
             execution_timeout: self.execution_timeout,
             recorder,
             overrides,
@@ -331,6 +371,12 @@ impl RuntimeBuilder {
         }
         if !(1..=100).contains(&self.tools.max_rounds) {
             return wrong("max_tool_rounds", "must be 1 to 100");
+        }
+        if self.reply_timeout.is_some_and(|limit| limit.is_zero()) {
+            return wrong("reply_timeout", "must be positive seconds");
+        }
+        if matches!(self.emit_mode, EmitMode::Buffered { size: 0, .. }) {
+            return wrong("emit_mode", "must keep at least 1 emit");
         }
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");

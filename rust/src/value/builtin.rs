@@ -147,6 +147,7 @@ pub static RECORDS: &[Record] = &[
         "ToolError",
         &[("message", "String"), ("kind", "String"), ("tool", "String"), ("method", "String")],
     ),
+    error("EmitError", &[("message", "String"), ("kind", "String"), ("channel", "String")]),
     record(
         "HttpResponse",
         &[("status", "Int"), ("body", "String"), ("headers", "Map<String, String>")],
@@ -308,6 +309,12 @@ pub fn timeout_error(ms: i64) -> Value {
     named("TimeoutError", vec![message.into(), "timeout".into(), seconds, Value::None])
 }
 
+/// `EmitError`.
+#[must_use]
+pub fn emit_error(message: &str, kind: &str, channel: &str) -> Value {
+    named("EmitError", [message, kind, channel].map(Value::from).to_vec())
+}
+
 /// `TaskError`.
 #[must_use]
 pub fn task_error(message: &str, kind: &str) -> Value {
@@ -374,6 +381,7 @@ mod tests {
             (env_error("m", "missing", "X"), "EnvError"),
             (parse_error("m", "invalid", "x"), "ParseError"),
             (task_error("m", "cancelled"), "TaskError"),
+            (emit_error("m", "closed", "c"), "EmitError"),
             (timeout_error(1500), "TimeoutError"),
             (pipeline_error("P", "s", 1, Value::Nil), "PipelineError"),
             (json_schema_error("m", "/a"), "JsonError"),

@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Caller, Ended, Job, Order, Place, Waiter, What, declared, refusal, tool_error};
+use super::{
+    Caller, Ended, Job, Order, Outcome, Place, Waiter, What, declared, refusal, tool_error,
+};
 use crate::engine::emits::Outlet;
 use crate::engine::run::Run;
 use crate::error::RunError;
@@ -108,7 +110,7 @@ fn split(program: &Verified, method: &ToolMethod, value: Value) -> (Value, Value
 
 impl<O: Outlet> Run<'_, O> {
     /// A call from the program (TL-10).
-    pub(in crate::engine) fn call_tool(
+    pub(in crate::engine) async fn call_tool(
         &mut self,
         id: u64,
         place: Place,
@@ -118,6 +120,7 @@ impl<O: Outlet> Run<'_, O> {
             return Ok(Some(Resume::Value(Value::err(refused))));
         }
         let (what, waiter) = (What::Method(place), Waiter::Task);
+        self.before_host(what).await?;
         self.start_job(Job { number: u64::MAX, parent: id, what, args, settled: 0, waiter })?;
         Ok(None)
     }
@@ -125,7 +128,10 @@ impl<O: Outlet> Run<'_, O> {
     /// Does what an effect wants.
     pub(in crate::engine) async fn obey(&mut self, order: Order) -> Result<(), RunError> {
         match order {
-            Order::Run(job) => self.start_job(job),
+            Order::Run(job) => {
+                self.before_host(job.what).await?;
+                self.start_job(job)
+            }
             Order::GiveUp(number) => {
                 let Some(jobs) = &mut self.jobs else { return Ok(()) };
                 jobs.take_waiting(|job| job.number == number);
@@ -139,6 +145,16 @@ impl<O: Outlet> Run<'_, O> {
         }
     }
 
+    /// What waits to be handed over comes before what the host is asked.
+    async fn before_host(&mut self, what: What) -> Result<(), RunError> {
+        match what {
+            What::Method(place) if self.engine.is_hosted(place) => {
+                self.engine.flush(self.outlet).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Starts a job, or lets it wait for the others that change the same tool.
     fn start_job(&mut self, mut job: Job) -> Result<(), RunError> {
         if let Some(first) = self.default_of(&mut job) {
@@ -147,6 +163,11 @@ impl<O: Outlet> Run<'_, O> {
             let mut computing = Job { number, parent, what, args, settled: 0, waiter };
             computing.waiter = Waiter::Argument(Box::new(job), position);
             return self.launch(computing);
+        }
+        if let What::Method(place) = job.what
+            && self.engine.is_hosted(place)
+        {
+            return self.ask_stand_in(job, place);
         }
         let Some(jobs) = &mut self.jobs else { return Ok(()) };
         let tool = changed(&jobs.program, job.what).map(|(tool, _)| tool);
@@ -328,7 +349,7 @@ impl<O: Outlet> Run<'_, O> {
             }
             // Who gave up is told nothing.
             Waiter::Effect(reply) => {
-                let _ = reply.send(ended);
+                let _ = reply.send(Outcome::Ended(ended));
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! A call of a model waits as any effect does; when its model asks for tools it sends an order to the run ([`orders`]), which runs the method as a child
 //! of the task that called the model ([`jobs`]), and says the result in the next round ([`rounds`]).
 
+mod hosted;
 mod jobs;
 mod offered;
 mod orders;
@@ -12,7 +13,7 @@ use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
 pub(super) use jobs::Jobs;
-pub(super) use orders::{Caller, Ended, Job, Order, Waiter, What};
+pub(super) use orders::{Caller, Ended, Job, Order, Outcome, Waiter, What};
 pub(super) use rounds::Rounds;
 
 use crate::config::{self, ConfigError};
@@ -32,11 +33,14 @@ pub struct ToolOptions {
     pub max_result_bytes: usize,
     /// Methods that nobody may call.
     pub disabled: RwLock<HashSet<Place>>,
+    /// Methods that the host stands in for.
+    pub hosted: RwLock<HashSet<Place>>,
 }
 
 impl Default for ToolOptions {
     fn default() -> Self {
-        Self { max_rounds: 10, max_result_bytes: 1 << 20, disabled: RwLock::default() }
+        let (disabled, hosted) = (RwLock::default(), RwLock::default());
+        Self { max_rounds: 10, max_result_bytes: 1 << 20, disabled, hosted }
     }
 }
 
@@ -64,6 +68,20 @@ impl ToolOptions {
         }
         *self.disabled.write().unwrap_or_else(PoisonError::into_inner) = disabled;
         Ok(())
+    }
+
+    /// From now on the host stands in for a method, `Tool.method`.
+    ///
+    /// # Errors
+    /// There is no such method.
+    pub fn host(&self, program: &Verified, name: &str) -> Result<(), ConfigError> {
+        let places = places(program, name)?;
+        self.hosted.write().unwrap_or_else(PoisonError::into_inner).extend(places);
+        Ok(())
+    }
+
+    fn is_hosted(&self, place: Place) -> bool {
+        self.hosted.read().unwrap_or_else(PoisonError::into_inner).contains(&place)
     }
 
     fn is_disabled(&self, place: Place) -> bool {

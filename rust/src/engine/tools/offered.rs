@@ -97,7 +97,7 @@ impl Engine<'_> {
             let message = format!("`{tool}.{name}` is disabled by the host");
             return Some(refusal(program, place, "permission_denied", &message));
         }
-        if method.function.is_none() {
+        if method.function.is_none() && !self.is_hosted(place) {
             let message = format!("`{tool}.{name}` has no body, and no host has registered one");
             return Some(refusal(program, place, "not_found", &message));
         }

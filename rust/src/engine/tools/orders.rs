@@ -7,10 +7,28 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::Place;
+use crate::engine::requests::Reply;
 use crate::value::{Value, builtin};
 
 /// The value of a function, or the error that left it.
 pub(in crate::engine) type Ended = Result<Value, Value>;
+
+/// What becomes of a job that an effect waits for.
+pub(in crate::engine) enum Outcome {
+    /// It has ended.
+    Ended(Ended),
+    /// The host does it; `None` if nobody answers.
+    Host(Option<Reply>),
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ended(_) => "Ended",
+            Self::Host(_) => "Host",
+        })
+    }
+}
 
 /// A function that runs as a child of a task.
 #[derive(Debug)]
@@ -40,7 +58,7 @@ pub(in crate::engine) enum Waiter {
     /// The task itself, as the answer to its effect. An error that leaves the function ends the run.
     Task,
     /// An effect of the task, also for an error.
-    Effect(oneshot::Sender<Ended>),
+    Effect(oneshot::Sender<Outcome>),
     /// Another job, of which the value is the argument at this position.
     Argument(Box<Job>, usize),
 }
@@ -75,7 +93,7 @@ pub(in crate::engine) struct Caller {
 
 impl Caller {
     /// Runs a function as a child of the task; dropping the future cancels it.
-    pub(super) async fn run(&self, what: What, args: Vec<Value>) -> Ended {
+    pub(super) async fn run(&self, what: What, args: Vec<Value>) -> Outcome {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (reply, ended) = oneshot::channel();
         let waiter = Waiter::Effect(reply);
@@ -85,7 +103,9 @@ impl Caller {
         let _ = self.orders.send(Order::Run(job));
         let ended = ended.await;
         pending.orders = None;
-        ended.unwrap_or_else(|_| Err(builtin::tool_error("it was cancelled", "custom", "", "")))
+        ended.unwrap_or_else(|_| {
+            Outcome::Ended(Err(builtin::tool_error("it was cancelled", "custom", "", "")))
+        })
     }
 }
 

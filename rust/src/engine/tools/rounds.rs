@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use serde_json::Value as Json;
 
-use super::{Caller, Place, What, declared, refusal, tool_error};
+use super::{Caller, Outcome, Place, What, declared, refusal, tool_error};
 use crate::chat::{ChatResponse, Message, ToolCall};
 use crate::engine::Engine;
 use crate::engine::mocked::Talk;
@@ -14,7 +14,7 @@ use crate::error::RunError;
 use crate::ir::program::ToolMethod;
 use crate::llm::{Answer, Call, LlmError};
 use crate::providers::{Failure, FailureKind};
-use crate::schema::{self, Decoded, Pending, Violation};
+use crate::schema::Violation;
 use crate::value::{Value, to_json};
 
 /// How far a call has come.
@@ -172,7 +172,7 @@ impl Engine<'_> {
         let mut left = None;
         loop {
             let started = self.shared.clock.now();
-            let outcome = self.perform(place, args.clone(), rounds).await;
+            let outcome = self.perform(place, args.clone(), rounds).await?;
             let milliseconds = self.shared.clock.since(started).as_secs_f64() * 1000.0;
             let is_error = outcome.is_err();
             for recorder in &self.recorders {
@@ -203,7 +203,8 @@ impl Engine<'_> {
             return Action::Report;
         };
         let args = vec![model.clone(), tool.into(), error.clone()];
-        let Ok(Value::Enum(action)) = caller.run(What::Function(*hook), args).await else {
+        let Outcome::Ended(Ok(Value::Enum(action))) = caller.run(What::Function(*hook), args).await
+        else {
             return Action::Report;
         };
         match (action.ty.variants.get(action.variant as usize), action.fields.as_slice()) {
@@ -228,16 +229,10 @@ impl Engine<'_> {
                 return Ok(Err(text));
             }
         };
-        let decoded = schema::check(&self.shared.program, method.arguments, &json);
-        let Decoded { value, pending } = match decoded {
-            Ok(decoded) => decoded,
+        let value = match self.judge_json(method.arguments, &json).await? {
+            Ok(value) => value,
             Err(violations) => return Ok(Err(wrong(&violations))),
         };
-        for Pending { path, function, value } in pending {
-            if let Some(message) = self.validate(function, value).await? {
-                return Ok(Err(wrong(&[Violation::validator(path, message)])));
-            }
-        }
         let Value::Struct(arguments) = value else { return Ok(Ok(Vec::new())) };
         Ok(Ok(arguments.fields.clone()))
     }
@@ -248,23 +243,26 @@ impl Engine<'_> {
         place: Place,
         args: Vec<Value>,
         rounds: &Rounds,
-    ) -> Result<Value, Value> {
+    ) -> Result<Result<Value, Value>, RunError> {
         let program = &self.shared.program;
         if let Some(refused) = self.refuses(place) {
-            return Err(refused);
+            return Ok(Err(refused));
         }
         let Some(caller) = &rounds.caller else {
             let message = "nobody runs tools here";
-            return Err(refusal(program, place, "execution_failed", message));
+            return Ok(Err(refusal(program, place, "execution_failed", message)));
         };
-        let ended = caller.run(What::Method(place), args).await;
+        let ended = match caller.run(What::Method(place), args).await {
+            Outcome::Ended(ended) => ended,
+            Outcome::Host(reply) => return self.hosted(place, reply).await,
+        };
         let fails = declared(program, place).is_some_and(|(_, method)| method.fails);
-        match ended {
+        Ok(match ended {
             Ok(Value::Ok(value)) if fails => Ok((**value).clone()),
             Ok(Value::Err(error)) if fails => Err(tool_error(program, place, &error)),
             Ok(value) => Ok(value),
             Err(raised) => Err(tool_error(program, place, &raised)),
-        }
+        })
     }
 }
 
