@@ -13,6 +13,7 @@ from concerto.check.function_decorators import LAYERS
 from concerto.check.functions import signature
 from concerto.check.generics import scope, show_trait, trait_ref, type_params
 from concerto.check.model_calls import MODEL_METHODS
+from concerto.check.offered import check_told
 from concerto.check.traits import overlap
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
@@ -68,16 +69,18 @@ def read_trait(checker: Checker, node: ast.Trait) -> None:
     for method in node.methods:
         name = method.name.text
         found = signature(checker, method, f"{info.name}::{name}", info, outer, self_type)
-        _decorators(checker, method)
+        # Tools that implement the trait are offered to models.
+        _decorators(checker, method, ("describe", "param"))
+        check_told(checker, method)
         if _is_new(checker, method, info.methods):
             info.methods[name] = found
 
 
-def _decorators(checker: Checker, method: ast.Function) -> None:
+def _decorators(checker: Checker, method: ast.Function, more: tuple[str, ...] = ()) -> None:
     """Layers are read when all signatures are known; a method without a body has nothing that they could be around."""
     layers = LAYERS if method.body is not None else ()
     for decorator in read_decorators(
-        checker, method.decorators, frozenset(("deprecated", *layers))
+        checker, method.decorators, frozenset(("deprecated", *layers, *more))
     ):
         if decorator.name.text == "deprecated":
             check_deprecated(checker, decorator)

@@ -25,31 +25,57 @@ class Told:
     params: dict[str, str] = field(default_factory=dict)
 
 
-def check_offered(checker: Checker, function: FunctionInfo, *, is_offered: bool) -> Told:
-    """What a model is told. Reports E4041 to E4043 and W4011."""
+def check_told(checker: Checker, node: ast.Function) -> Told:
+    """What the decorators of a method say, which were read for what may stand there. Reports E4043."""
+    written = [each for each in node.decorators if len(each.args) == 1]
+    texts = [text_argument(checker, each) for each in written if each.name.text == "describe"]
+    params = [param.name.text for param in node.params if param.name.text != "self"]
+    return Told(next(filter(None, texts), ""), _documented(checker, list(node.decorators), params))
+
+
+def check_offered(
+    checker: Checker,
+    function: FunctionInfo,
+    *,
+    is_offered: bool,
+    inherited: ast.Function | None = None,
+) -> Told:
+    """What a model is told; what is not said is taken from the method of a trait (TL-9). Reports E4041 to E4043 and W4011."""
     node = function.node
     assert node is not None
-    decorators = read_decorators(checker, node.decorators, _ALLOWED)
-    texts = [text_argument(checker, each) for each in decorators if each.name.text == "describe"]
-    description = next((text for text in texts if text), "")
-    if is_offered and not any(each.name.text == "describe" for each in node.decorators):
+    read_decorators(checker, node.decorators, _ALLOWED)
+    told = check_told(checker, node)
+    others = _written(inherited) if inherited is not None else Told()
+    told = Told(told.description or others.description, others.params | told.params)
+    is_described = any(each.name.text == "describe" for each in node.decorators)
+    if is_offered and not is_described and not told.description:
         help_ = f'write `@describe("..")` before `{node.name}`: a model reads it'
         checker.report("E4041", f"`{node.name}` has no description", node.name, help_)
     params = [param for param in node.params if param.name.text != "self"]
-    documented = _documented(checker, decorators, [param.name.text for param in params])
     types = {param.name: param.type for param in function.params}
     for param in params:
         if param.type is None:
             continue
         _expressible(checker, param.type, types[param.name.text])
-        if is_offered and param.name.text not in documented:
+        if is_offered and param.name.text not in told.params:
             message = f"the parameter `{param.name}` has no `@param`"
             help_ = f'write `@param("{param.name}", "..")`: a model reads it'
             checker.report("W4011", message, param, help_)
     if node.result is not None:
         result = t.resolve(function.result)
         _expressible(checker, node.result, result.ok if isinstance(result, t.Result) else result)
-    return Told(description, documented)
+    return told
+
+
+def _written(node: ast.Function) -> Told:
+    """What the decorators of a method of a trait say, which were checked there."""
+    texts = [
+        [arg.value.value if isinstance(arg.value, ast.Literal) else None for arg in each.args]
+        for each in node.decorators
+        if each.name.text in ("describe", "param")
+    ]
+    description = next((str(text[0]) for text in texts if len(text) == 1), "")
+    return Told(description, {str(text[0]): str(text[1]) for text in texts if len(text) == 2})
 
 
 def _expressible(checker: Checker, node: ast.TypeExpr, type_: Type) -> None:

@@ -60,7 +60,8 @@ def declare_tool(checker: Checker, node: ast.Tool) -> None:
     _state(checker, info, checker.structs[type_.name])
     for function in block.methods.values():
         assert function.node is not None
-        told = check_offered(checker, function, is_offered=function.is_pub)
+        inherited = _inherited(checker, info, function.node.name.text)
+        told = check_offered(checker, function, is_offered=function.is_pub, inherited=inherited)
         if not function.is_pub and function.node.body is None:
             help_ = "write `{ .. }` behind the signature; only a host can stand in for a `pub fn`"
             message = f"`{function.node.name}` has no body"
@@ -72,6 +73,14 @@ def declare_tool(checker: Checker, node: ast.Tool) -> None:
     if not info.methods and not any(method.is_pub for method in node.methods):
         message = f"`{node.name}` offers nothing to a model"
         checker.report("W4015", message, node.name, "add a `pub fn`")
+
+
+def _inherited(checker: Checker, info: ToolInfo, name: str) -> ast.Function | None:
+    """The method of the tool's trait, whose decorators are the default for missing ones."""
+    for impl in checker.impls:
+        if impl.target == info.type and impl.trait is not None and name in impl.methods:
+            return checker.traits[impl.trait.name].methods[name].node
+    return None
 
 
 def _block(checker: Checker, info: ToolInfo) -> ImplInfo:
