@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import Any
@@ -107,6 +108,28 @@ def test_tl18_a_method_without_a_body_needs_the_host(program: concerto.Program) 
         service.runtime.tool("Orders", "find", lambda id: {"id": id})
         order = service.runtime.call("find", "7")
         assert (order.id, order.lines) == ("7", [])
+
+
+def test_coroutines_of_a_loop_stand_in_for_methods(program: concerto.Program) -> None:
+    async def ask(service: Service) -> tuple[str, Any]:
+        async with concerto.AsyncRuntime(program, env={"URL": service.server.url}) as runtime:
+
+            @runtime.tool("Orders", "status")
+            async def status(id: str, limit: int) -> str:
+                await asyncio.sleep(0)
+                if id == "0":
+                    raise ValueError("no such order")
+                return f"order {id} is on its way"
+
+            return await runtime.call("ask", "Where?"), await runtime.call("status", "9")
+
+    asked = {"tool_calls": [call("status", id="7"), call("status", id="0")]}
+    with Service(program, asked, {"text": "done"}) as service:
+        assert asyncio.run(ask(service)) == ("done", "order 9 is on its way")
+        assert [text for text, _ in service.heard()] == [
+            "order 7 is on its way",
+            "no such order",
+        ]
 
 
 def test_values_of_the_host_must_fit(program: concerto.Program) -> None:

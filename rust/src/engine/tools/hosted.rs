@@ -29,7 +29,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         let payload = named(program, method.arguments, job.args);
         let expected = program.type_name(method.result);
         let question = Question { kind, payload, expected };
-        let reply = self.outlet.ask(question).map_err(RunError::Handler)?;
+        let reply = self.outlet.ask(question).map_err(RunError::handler)?;
         match job.waiter {
             // Who gave up is told nothing.
             Waiter::Effect(sender) => drop(sender.send(Outcome::Host(reply))),
