@@ -10,11 +10,11 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Car
 C := $(CC) -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Iinclude
 C_LIBRARY := -Ltarget/capi -lconcerto -Wl,-rpath,$(CURDIR)/target/capi
 
-.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example asan bench hosts soak wheel wheel-test lock clean
+.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example asan bench bench-compare hosts soak wheel wheel-test lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: native .venv/.local ## Summarise FILE (default README.md) with a real model on this machine
 	@$(BIN)/python examples/digest.py $(FILE)
@@ -84,6 +84,10 @@ hosts: .venv/.dev ## The Python host under load (release build): waiting runs, e
 	$(BIN)/maturin develop --locked --release
 	@rm -f .venv/.native
 	ulimit -n $$(ulimit -H -n) && $(BIN)/python benches/hosts.py
+ROUNDS ?= 3
+
+bench-compare: native ## Compare with other ways to call models, each in an environment of its own; half an hour (ROUNDS=3)
+	$(BIN)/python benches/compare/run.py --rounds $(ROUNDS)
 
 STREAMS ?= 5000
 CALLS ?= 1000000

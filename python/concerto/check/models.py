@@ -9,6 +9,7 @@ from concerto.check.checked import ConnectionInfo, ModelInfo
 from concerto.check.checker import Checker
 from concerto.check.connections import check_model_id, check_retry
 from concerto.check.fields import Block
+from concerto.check.memories import check_memory_of_model
 from concerto.check.model_decorators import read_model_decorators
 from concerto.check.tools import check_tools_of_model
 from concerto.diagnostics.model import Label, did_you_mean
@@ -49,7 +50,7 @@ def check_model(checker: Checker, node: ast.Model) -> None:
     connection = _provider(checker, node, values)
     tools = check_tools_of_model(checker, values["tools"]) if "tools" in values else []
     if "memory" in values:
-        checker.not_yet("`memory` of a model", block.given["memory"][0])
+        check_memory_of_model(checker, block.given["memory"][0], values["memory"])
     _ranges(checker, block, values)
     fields = {
         k: v for k, v in values.items() if k not in ("provider", "memory", "tools", "retry_policy")

@@ -61,7 +61,7 @@ def problem(names: Sequence[str]) -> tuple[str, str | None] | None:
     return None
 
 
-def check_std_path(body: Body, node: ast.Node, names: Sequence[str]) -> Type:
+def check_std_path(body: Body, node: ast.Node, names: Sequence[str], expected: Type | None) -> Type:
     """The type of a constant or a function as a value; `names` stand behind `std`."""
     checker = body.checker
     wrong = problem(names)
@@ -78,13 +78,26 @@ def check_std_path(body: Body, node: ast.Node, names: Sequence[str]) -> Type:
         type_, value = CONSTANTS[module, name]
         checker.facts.names[id(node)] = ConstantName(type_, value)
         return type_
-    function, *others = library.load(checker, module, name)
-    if others:
-        checker.not_yet("a function that is written for several types, as a value,", node)
-        return t.UNKNOWN
-    checker.facts.names[id(node)] = FunctionName(function)
-    types, result = library.meanings(function)
-    return t.Function(tuple(types), result)
+    return check_library_value(body, node, library.load(checker, module, name), expected)
+
+
+def check_library_value(
+    body: Body, node: ast.Node, forms: list[FunctionInfo], expected: Type | None
+) -> Type:
+    """The type of a function of the library as a value; of several forms it is the one that fits where it goes."""
+    wanted = t.resolve(expected) if expected is not None else None
+    for function in forms:
+        types, result = library.meanings(function)
+        found = t.Function(tuple(types), result)
+        if len(forms) == 1 or (
+            isinstance(wanted, t.Function) and t.assign(found, wanted) is not None
+        ):
+            body.checker.facts.names[id(node)] = FunctionName(function)
+            return found
+    message = "this function is written for several types"
+    help_ = "say which where it goes, `let f: fn(Int) -> Int = ..`, or call it in a closure"
+    body.checker.report("E3019", message, node, help_)
+    return t.UNKNOWN
 
 
 def check_std_call(
