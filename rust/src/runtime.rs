@@ -348,10 +348,13 @@ impl Inner {
     ) -> Result<Value, RunError> {
         let work = async {
             let mut engine = Engine::new(&self.shared, recorder);
-            match engine.run_all(plan.0, outlet).await? {
-                Value::Ok(inner) => Ok((**inner).clone()),
-                Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
-                other => Ok(other),
+            match engine.run_all(plan.0, outlet).await {
+                Ok(Value::Ok(inner)) => Ok((**inner).clone()),
+                Ok(Value::Err(error)) => {
+                    Err(engine.reported(RunError::uncaught((**error).clone(), Vec::new())))
+                }
+                Ok(other) => Ok(other),
+                Err(error) => Err(engine.reported(error)),
             }
         };
         let clock = &self.shared.clock;

@@ -82,7 +82,11 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             return check_literal(value, expected)
         case ast.Interpolated(values=values):
             for inner in values:
-                _displayable(body, inner, check_expr(body, inner, None))
+                found = check_expr(body, inner, None)
+                _displayable(body, inner, found)
+                if t.resolve(found) == t.ERROR:
+                    # One of the program would show as the struct that it is.
+                    body.checker.facts.steps[id(inner)] = (("error_message",), t.STRING)
             return t.STRING
         case ast.PathExpr() | ast.SelfExpr():
             return check_name(body, node, expected)

@@ -413,8 +413,10 @@ def assign(source: Type, target: Type) -> Steps | None:
             return ("int_to_float",)
         case Literals() | Simple("String"), Struct("Prompt", "record"):
             return ("prompt",)
-        case Struct(origin="error") | Simple("Error"), Simple("String"):
+        case Struct(origin="error"), Simple("String"):
             return ("message",)
+        case Simple("Error"), Simple("String"):
+            return ("error_message",)
         case Struct(origin="error"), Simple("Error"):
             return ()
         case (Struct(a, _, xs), Struct(b, _, ys)) | (Enum(a, xs), Enum(b, ys)) if a == b:

@@ -13,6 +13,7 @@ mod mocked;
 mod models;
 pub mod outside;
 mod pipelines;
+mod reported;
 mod run;
 mod settings;
 mod streams;

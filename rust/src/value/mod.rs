@@ -198,6 +198,8 @@ pub struct StructValue {
     pub ty: Arc<StructType>,
     /// One value per field of the type.
     pub fields: Vec<Value>,
+    /// What `Result.context` said of it, for reports; no part of the value.
+    pub note: Option<Text>,
 }
 
 impl StructValue {
@@ -239,6 +241,8 @@ pub struct EnumValue {
     pub variant: u32,
     /// Its data in declared order.
     pub fields: Vec<Value>,
+    /// What `Result.context` said of it, for reports; no part of the value.
+    pub note: Option<Text>,
 }
 
 /// A pipeline as a value.
@@ -352,6 +356,16 @@ impl Value {
         self.to_string()
     }
 
+    /// What `Result.context` said of an error of the program.
+    #[must_use]
+    pub fn note(&self) -> Option<&Text> {
+        match self {
+            Self::Struct(held) => held.note.as_ref(),
+            Self::Enum(held) => held.note.as_ref(),
+            _ => None,
+        }
+    }
+
     /// This value as a map key; `None` if its type cannot be one.
     #[must_use]
     pub fn to_key(&self) -> Option<Key> {
@@ -397,6 +411,7 @@ impl Key {
                 ty: Arc::clone(ty),
                 variant: *variant,
                 fields: Vec::new(),
+                note: None,
             })),
             Self::Tuple(items) => Value::tuple(items.iter().map(Self::to_value).collect()),
         }
