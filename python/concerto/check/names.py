@@ -61,8 +61,9 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             return testing.refuse_use(checker, name, node)
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
-        checker.not_yet("a function of the prelude as a value", node)
-        return t.UNKNOWN
+        from concerto.check.prelude_values import prelude_value
+
+        return prelude_value(body, node, expected)
     if name in checker.outside:
         checker.not_yet(f"the use of {checker.outside[name]}", node)
         return t.UNKNOWN
@@ -128,7 +129,7 @@ def _member(body: Body, node: ast.PathExpr, expected: Type | None) -> Type:
         return _variant_value(body, node, variant)
     below = std.behind(node.path)
     if below is not None:
-        return std.check_std_path(body, node, below)
+        return std.check_std_path(body, node, below, expected)
     method = associated(body, node.path)
     if method is None:
         return t.UNKNOWN

@@ -61,7 +61,7 @@ def problem(names: Sequence[str]) -> tuple[str, str | None] | None:
     return None
 
 
-def check_std_path(body: Body, node: ast.Node, names: Sequence[str]) -> Type:
+def check_std_path(body: Body, node: ast.Node, names: Sequence[str], expected: Type | None) -> Type:
     """The type of a constant or a function as a value; `names` stand behind `std`."""
     checker = body.checker
     wrong = problem(names)
@@ -80,11 +80,26 @@ def check_std_path(body: Body, node: ast.Node, names: Sequence[str]) -> Type:
         return type_
     function, *others = library.load(checker, module, name)
     if others:
-        checker.not_yet("a function that is written for several types, as a value,", node)
-        return t.UNKNOWN
+        return _chosen_value(body, node, [function, *others], expected)
     checker.facts.names[id(node)] = FunctionName(function)
     types, result = library.meanings(function)
     return t.Function(tuple(types), result)
+
+
+def _chosen_value(
+    body: Body, node: ast.Node, forms: list[FunctionInfo], expected: Type | None
+) -> Type:
+    """A function that is written for several types, as a value: the place says which."""
+    wanted = t.resolve(expected) if expected is not None else None
+    for form in forms:
+        type_ = t.Function(tuple(param.type for param in form.params), form.result)
+        if isinstance(wanted, t.Function) and t.assign(type_, wanted) is not None:
+            body.checker.facts.names[id(node)] = FunctionName(form)
+            return type_
+    message = f"`{forms[0].name}` is written for several types: which is not known here"
+    help_ = "say the type where it goes: `let f: fn(Int) -> Int = ..`"
+    body.checker.report("E3019", message, node, help_)
+    return t.UNKNOWN
 
 
 def check_std_call(
@@ -107,9 +122,28 @@ def check_std_call(
         return check_parse_as(body, node, expected)
     else:
         forms = library.load(checker, *names)
+        if tuple(names) == ("task", "timeout") and _is_async(body, node):
+            forms = library.load(checker, "task", "_timeout_of_future")
         return _call(body, node, names[-1], forms)
     check_all(body, node)
     return t.UNKNOWN
+
+
+def _is_async(body: Body, node: ast.Call) -> bool:
+    """Whether the function that is given to `std::task::timeout` makes a future, which is what is limited then."""
+    value = node.args[-1].value if node.args else None
+    for arg in node.args:
+        value = arg.value if arg.name is not None and arg.name.text == "f" else value
+    if isinstance(value, ast.Closure):
+        return value.is_async
+    if not isinstance(value, ast.PathExpr) or len(value.path.names) != 1:
+        return False
+    name = str(value.path)
+    local = body.find(name)
+    if local is not None:
+        type_ = t.resolve(local.type)
+        return isinstance(type_, t.Function) and isinstance(t.resolve(type_.result), t.Future)
+    return name in body.checker.functions and body.checker.functions[name].is_async
 
 
 def check_own(body: Body, node: ast.Call, name: str) -> Type:

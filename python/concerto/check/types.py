@@ -21,12 +21,28 @@ RANGE, STREAM, MODEL = Simple("Range"), Simple("Stream"), Simple("ModelRef")
 ERROR = Simple("Error")
 #: A model with settings for the calls made through it.
 BUILDER = Simple("ModelBuilder")
+#: A store whose types are forgotten, to be passed around.
+HASHMAP_REF = Simple("HashMapRef")
 #: Of an expression that was reported already: fits everything, so that one mistake gives one message.
 UNKNOWN = Simple("?")
 
 SIMPLE = {
     t.name: t
-    for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM, ERROR, MODEL, BUILDER)
+    for t in (
+        ANY,
+        NEVER,
+        NIL,
+        BOOL,
+        INT,
+        FLOAT,
+        STRING,
+        RANGE,
+        STREAM,
+        ERROR,
+        MODEL,
+        BUILDER,
+        HASHMAP_REF,
+    )
 }
 
 
@@ -393,6 +409,8 @@ def assign(source: Type, target: Type) -> Steps | None:
             return _inner(a, b)
         case Store(k, a), Store(m, b):
             return () if _inner(k, m) == () and _inner(a, b) == () else None
+        case Store(), Simple("HashMapRef"):
+            return ()
         case Result(a, e), Result(b, f):
             return () if _inner(a, b) == () and _inner(e, f) == () else None
         case Tuple(xs), Tuple(ys) if len(xs) == len(ys):

@@ -183,6 +183,8 @@ class Tables:
                 entry = ["model"]
             case t.Simple("ModelBuilder"):
                 entry = ["builder"]
+            case t.Simple("HashMapRef"):
+                entry = ["hashmap", self.type(t.ANY), self.type(t.ANY)]
             case t.Simple("Error"):
                 entry = ["union", [self.type(error) for error in _ERRORS]]
             case t.Simple(name):
