@@ -4,9 +4,13 @@ BIN := .venv/bin
 FILE ?= README.md
 SECONDS ?= 60
 SEED ?= 0
+HOST = $(shell rustc -vV | sed -n 's/host: //p')
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Cargo.lock
+# A C compiler with the header; and where the library is, also at run time.
+C := cc -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Iinclude
+C_LIBRARY := -Ltarget/capi -lconcerto -Wl,-rpath,$(CURDIR)/target/capi
 
-.PHONY: help demo test format lint types native rust-test py-test fuzz deep golden tables bench soak wheel lock clean
+.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example asan bench soak wheel wheel-test lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -26,17 +30,20 @@ lint: .venv/.dev ## Check formatting and lints of both languages
 	$(BIN)/ruff format --check python tests benches examples
 	$(BIN)/ruff check python tests benches examples
 	cargo fmt --check
-	cargo clippy --locked --all-targets --features python,mock -- -D warnings
+	cargo clippy --locked --all-targets --features python,mock,capi -- -D warnings
 
 types: .venv/.dev ## mypy --strict
 	$(BIN)/mypy
 
 native: .venv/.native ## Build the native module into the virtual environment
 
-rust-test: ## Tests and doctests of the crate
-	cargo test --locked --features mock
+capi: target/capi/.built ## Build the C library into target/capi
 
-py-test: native ## Tests of the front end, the hosts and the command line
+rust-test: ## Tests and doctests of the crate
+	cargo test --locked --features mock,capi
+
+# The C library first: after `rust-test` it is there already, and the native module takes its place in cargo's folder.
+py-test: capi native ## Tests of the front end, the hosts and the command line
 	$(BIN)/pytest -n 2
 
 fuzz: native ## Feed noise to the front end, the loader and the VM, SECONDS=60 each; bad inputs stay in tests/fuzz/crashes
@@ -50,6 +57,20 @@ golden: native ## Rewrite the expected files of golden tests (look at the differ
 
 tables: .venv/.dev ## Generate the parser tables from the grammar
 	PYTHONPATH=python $(BIN)/python -m concerto.syntax.generate
+
+header: .venv/.dev ## Generate include/concerto.h from the C interface
+	$(BIN)/python -m tests.capi.header
+
+c-example: native capi ## Build the C example, and run it without network and keys
+	$(BIN)/concerto build examples/embed_c/triage.conc -o target/capi/triage.conc-ir
+	$(C) examples/embed_c/triage.c $(C_LIBRARY) -o target/capi/triage
+	target/capi/triage target/capi/triage.conc-ir
+
+asan: native ## The C interface under AddressSanitizer, library and all (needs the nightly compiler; minutes)
+	RUSTFLAGS=-Zsanitizer=address cargo +nightly build --locked --lib --features mock,capi --target-dir target/asan --target $(HOST)
+	$(BIN)/concerto build examples/embed_c/triage.conc -o target/asan/triage.conc-ir
+	$(C) -g -fsanitize=address tests/capi/cycle.c -Ltarget/asan/$(HOST)/debug -lconcerto -Wl,-rpath,$(CURDIR)/target/asan/$(HOST)/debug -o target/asan/cycle
+	CYCLE_SANITIZED=1 target/asan/cycle target/asan/triage.conc-ir 200
 
 bench: .venv/.dev ## Run the benchmarks (release build); see benches/README.md
 	$(BIN)/maturin develop --locked --release
@@ -86,4 +107,11 @@ clean: ## Remove what was built
 
 .venv/.native: .venv/.dev pyproject.toml $(RUST_SOURCES)
 	$(BIN)/maturin develop --locked --quiet
+	@touch $@
+
+# With the example, cargo resolves the same features as for `cargo test`, so that the two share all that they build.
+target/capi/.built: $(RUST_SOURCES) tests/hosts/hosts.rs
+	cargo build --locked --features mock,capi --lib --example hosts
+	@mkdir -p target/capi
+	@cp target/debug/libconcerto.* target/debug/examples/hosts target/capi
 	@touch $@

@@ -1,5 +1,6 @@
 //! What can go wrong, as hosts see it.
 
+mod json;
 mod llm;
 
 use crate::config::ConfigError;
@@ -132,6 +133,32 @@ impl RunError {
             None => Self::Program { message: value.message(), value, trace },
         }
     }
+
+    /// As [`Error::code`].
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Program { .. } => "program",
+            Self::Llm { .. } => "llm",
+            Self::Panic { .. } => "panic",
+            Self::Handler(_) => "handler",
+            Self::Cancelled => "cancelled",
+            Self::Limit { .. } => "limit",
+            Self::Internal { .. } => "internal",
+        }
+    }
+
+    /// Active calls where the run failed, innermost first; empty for what did not happen at one place.
+    #[must_use]
+    pub fn trace(&self) -> &[TraceFrame] {
+        match self {
+            Self::Program { trace, .. }
+            | Self::Llm { trace, .. }
+            | Self::Panic { trace, .. }
+            | Self::Internal { trace, .. } => trace,
+            Self::Handler(_) | Self::Cancelled | Self::Limit { .. } => &[],
+        }
+    }
 }
 
 impl Error {
@@ -150,19 +177,11 @@ impl Error {
         match self {
             Self::Io { .. } => "io",
             Self::Ir(_) => "ir",
-            Self::Config(_) | Self::Settings(_) => "config",
-            Self::NothingToRun | Self::Arguments { .. } => "arguments",
+            Self::Config(_) | Self::Settings(_) | Self::NothingToRun => "config",
+            Self::Arguments { .. } => "arguments",
             Self::Decode { .. } => "decode",
             Self::InsideAsync => "inside_async",
-            Self::Run(error) => match error {
-                RunError::Program { .. } => "program",
-                RunError::Llm { .. } => "llm",
-                RunError::Panic { .. } => "panic",
-                RunError::Handler(_) => "handler",
-                RunError::Cancelled => "cancelled",
-                RunError::Limit { .. } => "limit",
-                RunError::Internal { .. } => "internal",
-            },
+            Self::Run(error) => error.code(),
         }
     }
 
@@ -170,12 +189,7 @@ impl Error {
     #[must_use]
     pub fn trace(&self) -> &[TraceFrame] {
         match self {
-            Self::Run(
-                RunError::Program { trace, .. }
-                | RunError::Llm { trace, .. }
-                | RunError::Panic { trace, .. }
-                | RunError::Internal { trace, .. },
-            ) => trace,
+            Self::Run(error) => error.trace(),
             _ => &[],
         }
     }

@@ -20,7 +20,7 @@
 //! # }
 //! ```
 
-#[cfg(feature = "python")]
+#[cfg(any(feature = "capi", feature = "python"))]
 mod bindings;
 mod chat;
 mod clock;

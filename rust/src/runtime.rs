@@ -7,6 +7,7 @@ mod args;
 mod background;
 mod builder;
 mod handlers;
+mod options;
 mod testing;
 mod threads;
 
@@ -241,6 +242,14 @@ impl Runtime {
     /// All that match are called, the most specific first, then in order of registration. A handler that fails ends the run.
     pub fn on(&self, channel: &str, handler: impl EmitHandler) -> Subscription {
         self.inner.handlers.add(channel, handler)
+    }
+
+    /// Calls the handlers that match, as a run does for what it emits: for emits that a host took from a [`Run`] or an [`Observer`].
+    ///
+    /// # Errors
+    /// That of the first handler that fails; later ones are not called.
+    pub fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
+        self.inner.handlers.deliver(emit)
     }
 
     /// Runs the top-level statements and `main` to their end. Dropping the future cancels the run.

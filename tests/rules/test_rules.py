@@ -149,7 +149,8 @@ def test_only_one_file_uses_the_http_library_and_one_folder_python() -> None:
             ), relative
         if "pyo3" in text:
             assert relative.startswith("bindings/python/"), relative
-        assert "unsafe {" not in text, relative
+        # The linter denies it everywhere; what allows it stands in the C interface alone.
+        assert "unsafe_code" not in text or relative == "bindings/c/mod.rs", relative
 
 
 def test_files_are_of_readable_size() -> None:

@@ -233,6 +233,14 @@ pub enum ConfigError {
         /// Such as "must be at least 1".
         problem: String,
     },
+    /// An option that runtimes do not have.
+    #[error("a runtime has no option `{option}`{}", known(.close.as_deref(), &[]))]
+    UnknownOption {
+        /// What was given.
+        option: String,
+        /// An option that is close.
+        close: Option<String>,
+    },
     /// A price that cannot be.
     #[error("the price `{name}` must be 0 to 1000000 US dollars per million tokens")]
     Price {

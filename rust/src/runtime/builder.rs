@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value as Json};
+
 use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
@@ -39,6 +41,7 @@ pub struct RuntimeBuilder {
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
+    connection_overrides: Vec<(String, Map<String, Json>)>,
     pub(super) test: Option<Arc<Test>>,
 }
 
@@ -64,6 +67,7 @@ impl RuntimeBuilder {
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
+            connection_overrides: Vec::new(),
             test: None,
         }
     }
@@ -207,6 +211,15 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Settings by connection, as [`Runtime::override_connection_json`] takes them.
+    pub fn connection_overrides(
+        mut self,
+        overrides: impl IntoIterator<Item = (String, Map<String, Json>)>,
+    ) -> Self {
+        self.connection_overrides.extend(overrides);
+        self
+    }
+
     /// Makes the runtime. Nothing is connected, read or started yet.
     ///
     /// # Errors
@@ -272,7 +285,11 @@ impl RuntimeBuilder {
             recorder,
             overrides,
         };
-        Ok(Runtime { inner: Arc::new(inner) })
+        let runtime = Runtime { inner: Arc::new(inner) };
+        for (name, fields) in self.connection_overrides {
+            runtime.override_connection_json(&name, &fields, false)?;
+        }
+        Ok(runtime)
     }
 
     /// Finds options that cannot be, before a run could.

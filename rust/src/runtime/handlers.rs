@@ -62,6 +62,12 @@ impl Handlers {
         HandlerOutlet { handlers: self.clone() }
     }
 
+    /// Calls all that match.
+    pub(super) fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
+        let mut handlers = self.matching(&emit.channel).into_iter();
+        handlers.try_for_each(|handler| handler.emit(emit))
+    }
+
     fn matching(&self, channel: &str) -> Vec<Arc<dyn EmitHandler>> {
         let matches = |pattern: &str| match pattern.strip_suffix('*') {
             Some(prefix) => channel.starts_with(prefix),
@@ -87,10 +93,7 @@ pub(super) struct HandlerOutlet {
 
 impl Outlet for HandlerOutlet {
     async fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
-        for handler in self.handlers.matching(&emit.channel) {
-            handler.emit(&emit)?;
-        }
-        Ok(())
+        self.handlers.deliver(&emit)
     }
 
     fn print(&mut self, text: &str) -> Result<(), BoxError> {

@@ -1,0 +1,276 @@
+//! `concerto_runtime`: a program with its settings, handlers and metrics; runs on the caller's thread.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::border::{Out, guard, optional_text, owned_text, quiet, text};
+use super::callbacks::{OnEmit, User, concerto_emit_fn};
+use super::error::{Stop, concerto_error};
+use super::gate::{Gate, in_callback};
+use super::program::concerto_program;
+use super::{CONCERTO_OK, concerto_status};
+use crate::{Args, BoxError, Emit, Error, Observer, Runtime, to_json};
+
+/// A program with its settings, connection pools, handlers and metrics. Reusable, and usable from any thread.
+pub struct concerto_runtime(Arc<Host>);
+
+/// What calls under way share with the handle.
+pub(super) struct Host {
+    pub(super) runtime: Runtime,
+    pub(super) gate: Arc<Gate>,
+}
+
+/// Drives a run on this thread.
+struct Calling<'a>(&'a Host);
+
+impl Observer for Calling<'_> {
+    fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
+        self.0.runtime.deliver(&emit)
+    }
+
+    fn print(&mut self, text: &str) -> Result<(), BoxError> {
+        use std::io::Write;
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    fn interrupted(&mut self) -> Result<(), BoxError> {
+        if self.0.gate.is_closed() { Err(Stop::Cancelled.into()) } else { Ok(()) }
+    }
+}
+
+impl Host {
+    fn call(&self, name: Option<&str>, args: &Args) -> Result<String, concerto_error> {
+        may_wait()?;
+        let value = self.runtime.blocking().observe(name, args, &mut Calling(self))?;
+        Ok(to_json(&value).to_string())
+    }
+}
+
+/// A callback must not wait for a run on its own thread: the run that it was called for stands still meanwhile.
+pub(super) fn may_wait() -> Result<(), concerto_error> {
+    if in_callback() {
+        let message = "a callback cannot wait for a run on its own thread: use `concerto_run_start`, or another thread";
+        return Err(concerto_error::busy(message));
+    }
+    Ok(())
+}
+
+/// # Safety
+/// `runtime` is NULL, which is refused, or valid.
+pub(super) unsafe fn host(runtime: *const concerto_runtime) -> Result<Arc<Host>, concerto_error> {
+    // SAFETY: NULL, or valid as the caller promises.
+    let runtime = unsafe { runtime.as_ref() }.ok_or_else(|| concerto_error::is_null("runtime"))?;
+    Ok(Arc::clone(&runtime.0))
+}
+
+/// An array by position, an object by name, nothing for NULL.
+///
+/// # Safety
+/// `args` is NULL or ends in NUL.
+pub(super) unsafe fn arguments(args: *const c_char) -> Result<Args, concerto_error> {
+    // SAFETY: as the caller promises.
+    let Some(text) = (unsafe { optional_text("args_json", args) })? else {
+        return Ok(Args::default());
+    };
+    match serde_json::from_str(text) {
+        Ok(Json::Array(positional)) => Ok(Args { positional, named: Map::new() }),
+        Ok(Json::Object(named)) => Ok(Args { positional: Vec::new(), named }),
+        Ok(_) => Err(concerto_error::invalid_argument(
+            "`args_json` must be an array or an object".to_owned(),
+        )),
+        Err(wrong) => Err(concerto_error::not_json("args_json", "JSON", &wrong)),
+    }
+}
+
+fn object(name: &str, text: &str) -> Result<Map<String, Json>, concerto_error> {
+    serde_json::from_str(text)
+        .map_err(|wrong| concerto_error::not_json(name, "JSON object", &wrong))
+}
+
+/// Makes a runtime for a program. `config_json` is an object of options, or NULL for the defaults; `docs/hosts/c.md` lists them.
+///
+/// # Safety
+/// `program` is NULL or valid; `config_json` is NULL or ends in NUL; `out` and `err` are NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_new(
+    program: *const concerto_program,
+    config_json: *const c_char,
+    out: *mut *mut concerto_runtime,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (out, program, config) = unsafe {
+            (Out::new("out", out)?, program.as_ref(), optional_text("config_json", config_json)?)
+        };
+        let program = program.ok_or_else(|| concerto_error::is_null("program"))?;
+        let options = config.map_or(Ok(Map::new()), |text| object("config_json", text))?;
+        let builder = Runtime::builder(program.0.clone()).options(&options);
+        let runtime = builder.map_err(Error::from)?.build()?;
+        let host = Host { runtime, gate: Arc::new(Gate::default()) };
+        Ok(out.set(Box::into_raw(Box::new(concerto_runtime(Arc::new(host))))))
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// Replaces settings of one connection, an object of fields, for model calls that start after this one; an earlier override of the same name is gone.
+///
+/// Gives `CONCERTO_CONFIG` for an unknown name or a bad field. A rejected override also fails the next run, until it is replaced or cleared.
+///
+/// # Safety
+/// `runtime` is NULL or valid; `name` and `json` are NULL or end in NUL; `err` is NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_override_connection(
+    runtime: *mut concerto_runtime,
+    name: *const c_char,
+    json: *const c_char,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (host, name, json) =
+            unsafe { (host(runtime)?, text("name", name)?, text("json", json)?) };
+        let fields = object("json", json)?;
+        let set = host.runtime.override_connection_json(name, &fields, false);
+        set.map_err(Error::from)?;
+        Ok(CONCERTO_OK)
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// Restores the program's settings of one connection, or of all for a `name` of NULL.
+///
+/// # Safety
+/// `runtime` is NULL or valid; `name` is NULL or ends in NUL; `err` is NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_clear_override(
+    runtime: *mut concerto_runtime,
+    name: *const c_char,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (host, name) = unsafe { (host(runtime)?, optional_text("name", name)?) };
+        match name {
+            Some(name) => host.runtime.clear_override(name),
+            None => host.runtime.clear_overrides(),
+        }
+        Ok(CONCERTO_OK)
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// Calls `handler` with `user` for each emit on `channel`, which may end in `*`, before the program goes on.
+///
+/// All that match are called, the most specific first, then in order of registration, on the thread that is inside `concerto_runtime_run`, `_call` or
+/// `concerto_run_wait`. A callback must not throw, must not wait for a run, and must not free the handle that it is called for.
+///
+/// # Safety
+/// `runtime` is NULL or valid; `channel` is NULL or ends in NUL; `handler` may be called with `user` until the runtime is freed; `err` is NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_on(
+    runtime: *mut concerto_runtime,
+    channel: *const c_char,
+    handler: concerto_emit_fn,
+    user: *mut c_void,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (host, channel) = unsafe { (host(runtime)?, text("channel", channel)?) };
+        let function = handler.ok_or_else(|| concerto_error::is_null("handler"))?;
+        let gate = Arc::clone(&host.gate);
+        host.runtime.on(channel, OnEmit { gate, function, user: User(user) });
+        Ok(CONCERTO_OK)
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// Runs the top-level statements and `main` on this thread, to their end. The result is JSON, to be freed with `concerto_string_free`.
+///
+/// # Safety
+/// `runtime` is NULL or valid; `result_json` and `err` are NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_run(
+    runtime: *mut concerto_runtime,
+    result_json: *mut *mut c_char,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (out, host) = unsafe { (Out::new("result_json", result_json)?, host(runtime)?) };
+        Ok(out.set_text(host.call(None, &Args::default())?))
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// Calls a `pub fn` on this thread. `args_json` is an array (by position), an object (by name), or NULL for none.
+///
+/// `Ok(v)` gives `v`; `Err(e)` is `CONCERTO_PROGRAM`, or `CONCERTO_LLM` for a failed model call. Arguments that do not fit are `CONCERTO_INVALID_ARGUMENT`, before
+/// anything runs.
+///
+/// # Safety
+/// `runtime` is NULL or valid; `function` and `args_json` are NULL or end in NUL; `result_json` and `err` are NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_call(
+    runtime: *mut concerto_runtime,
+    function: *const c_char,
+    args_json: *const c_char,
+    result_json: *mut *mut c_char,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (out, host, name, args) = unsafe {
+            let out = Out::new("result_json", result_json)?;
+            (out, host(runtime)?, text("function", function)?, arguments(args_json)?)
+        };
+        Ok(out.set_text(host.call(Some(name), &args)?))
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// What all runs of the runtime used so far, as a JSON object, to be freed with `concerto_string_free`. NULL for NULL.
+///
+/// # Safety
+/// `runtime` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_metrics_json(
+    runtime: *const concerto_runtime,
+) -> *mut c_char {
+    quiet(std::ptr::null_mut(), || {
+        // SAFETY: as the caller promises.
+        match unsafe { host(runtime) } {
+            Ok(host) => owned_text(host.runtime.get_metrics().to_json().to_string()).into_raw(),
+            Err(_) => std::ptr::null_mut(),
+        }
+    })
+}
+
+/// Gives a runtime back. Runs of it that other threads are inside of end with `CONCERTO_CANCELLED`; when this returns, no callback runs any more.
+///
+/// Inside of a callback of the same runtime nothing is freed, and the run ends with `CONCERTO_BUSY`. NULL is no runtime: nothing happens.
+///
+/// # Safety
+/// `runtime` is NULL or was given by this library and not freed yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_free(runtime: *mut concerto_runtime) {
+    quiet((), || {
+        // SAFETY: NULL, or valid as the caller promises.
+        let is_free = unsafe { runtime.as_ref() }.is_some_and(|runtime| runtime.0.gate.close());
+        if is_free {
+            // SAFETY: made by `Box::into_raw` in `concerto_runtime_new`, as the caller promises.
+            drop(unsafe { Box::from_raw(runtime) });
+        }
+    });
+}

@@ -1,0 +1,148 @@
+//! The options of a runtime from JSON, as configuration files and hosts in other languages have them.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+
+use super::RuntimeBuilder;
+use crate::clock::Clock;
+use crate::config::{ConfigError, PriceConfig, closest};
+
+/// Sets one option; the text says what it must be.
+type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
+
+/// All options, by name.
+const OPTIONS: [(&str, Set); 22] = [
+    ("args", |b, v| Ok(b.args(texts(v)?))),
+    ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
+    ("clock", |b, v| match text(v)? {
+        "system" => Ok(b.clock(Clock::system())),
+        "virtual" => Ok(b.clock(Clock::new_virtual())),
+        _ => must_be("\"system\" or \"virtual\""),
+    }),
+    ("connection_overrides", |b, v| {
+        let layers = entries(v)?.into_iter().map(|(name, fields)| match fields {
+            Json::Object(fields) => Ok((name, fields)),
+            _ => must_be("an object of objects"),
+        });
+        Ok(b.connection_overrides(layers.collect::<Result<Vec<_>, _>>()?))
+    }),
+    ("env", |b, v| {
+        let variables = entries(v)?.into_iter().map(|(name, value)| match value {
+            Json::String(value) => Ok((name, value)),
+            _ => must_be("an object of texts"),
+        });
+        Ok(b.env(variables.collect::<Result<_, _>>()?))
+    }),
+    ("env_allow", |b, v| Ok(b.env_allow(texts(v)?))),
+    ("execution_timeout", |b, v| {
+        let seconds = v.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(b.execution_timeout(seconds.unwrap_or(Duration::ZERO)))
+    }),
+    ("fs_mode", |b, v| match text(v)?.parse() {
+        Ok(mode) => Ok(b.fs_mode(mode)),
+        Err(()) => must_be("\"none\", \"read\" or \"write\""),
+    }),
+    ("fs_root", |b, v| Ok(b.fs_root(text(v)?))),
+    ("http_body_limit", |b, v| Ok(b.http_body_limit(count(v)?))),
+    ("log_level", |b, v| Ok(b.log_level(level(v)?))),
+    ("max_call_depth", |b, v| Ok(b.max_call_depth(count(v)?))),
+    ("max_queued_requests", |b, v| Ok(b.max_queued_requests(count(v)?))),
+    ("max_tasks", |b, v| Ok(b.max_tasks(count(v)?))),
+    ("mock", |b, v| match v {
+        Json::Bool(on) => Ok(b.mock(*on)),
+        script => scripted(b, script),
+    }),
+    ("net_allow", |b, v| Ok(b.net_allow(texts(v)?))),
+    ("offline", |b, v| Ok(b.offline(truth(v)?))),
+    ("prices", |mut b, v| {
+        for (pattern, price) in entries(v)? {
+            let price: PriceConfig = serde_json::from_value(price)
+                .map_err(|wrong| format!("has a wrong price of `{pattern}`: {wrong}"))?;
+            b = b.price(pattern, price);
+        }
+        Ok(b)
+    }),
+    ("program_log_level", |b, v| Ok(b.program_log_level(level(v)?))),
+    ("proxy", |b, v| Ok(b.proxy(text(v)?))),
+    ("retry_jitter", |b, v| match v.as_f64() {
+        Some(share) => Ok(b.retry_jitter(share)),
+        None => must_be("0 to 1"),
+    }),
+    ("seed", |b, v| match v.as_u64() {
+        Some(seed) => Ok(b.seed(seed)),
+        None => must_be("a whole number from 0 to 2^64 - 1"),
+    }),
+];
+
+impl RuntimeBuilder {
+    /// Sets options by name, with the values that Python's `Runtime` takes: times in seconds, `clock` as "system" or "virtual", `mock` as a truth value or a script,
+    /// `connection_overrides` and `prices` as objects. Null leaves an option as it is.
+    ///
+    /// ```
+    /// # fn configure(program: concerto::Program) -> Result<(), concerto::Error> {
+    /// let options = serde_json::json!({"execution_timeout": 60, "connection_overrides": {"openai": {"api_key": "sk-test"}}});
+    /// let runtime = concerto::Runtime::builder(program).options(options.as_object().unwrap())?.build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownOption`], [`ConfigError::Option`].
+    pub fn options(mut self, options: &Map<String, Json>) -> Result<Self, ConfigError> {
+        for (name, value) in options.iter().filter(|(_, value)| !value.is_null()) {
+            let Some((option, set)) = OPTIONS.iter().find(|(known, _)| known == name) else {
+                let close = closest(name, OPTIONS.iter().map(|(known, _)| *known));
+                return Err(ConfigError::UnknownOption { option: name.clone(), close });
+            };
+            self = set(self, value).map_err(|problem| ConfigError::Option { option, problem })?;
+        }
+        Ok(self)
+    }
+}
+
+fn must_be<T>(expected: &str) -> Result<T, String> {
+    Err(format!("must be {expected}"))
+}
+
+fn text(value: &Json) -> Result<&str, String> {
+    value.as_str().map_or_else(|| must_be("a text"), Ok)
+}
+
+fn texts(value: &Json) -> Result<Vec<String>, String> {
+    let items = value.as_array().into_iter().flatten();
+    let texts: Vec<_> = items.map_while(Json::as_str).map(str::to_owned).collect();
+    if value.as_array().is_some_and(|items| items.len() == texts.len()) {
+        return Ok(texts);
+    }
+    must_be("an array of texts")
+}
+
+fn entries(value: &Json) -> Result<Map<String, Json>, String> {
+    value.as_object().cloned().map_or_else(|| must_be("an object"), Ok)
+}
+
+fn truth(value: &Json) -> Result<bool, String> {
+    value.as_bool().map_or_else(|| must_be("true or false"), Ok)
+}
+
+fn count(value: &Json) -> Result<usize, String> {
+    let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
+    count.map_or_else(|| must_be("a whole number from 0 on"), Ok)
+}
+
+fn level(value: &Json) -> Result<crate::log::LogLevel, String> {
+    let level = text(value)?.parse();
+    level.or_else(|()| must_be("\"error\", \"warn\", \"info\", \"debug\" or \"trace\""))
+}
+
+#[cfg(feature = "mock")]
+fn scripted(builder: RuntimeBuilder, script: &Json) -> Result<RuntimeBuilder, String> {
+    let script = crate::mock::LocalScript::parse(&script.to_string());
+    Ok(builder.mock_script(script.map_err(|wrong| format!("is no script: {wrong}"))?))
+}
+
+#[cfg(not(feature = "mock"))]
+fn scripted(_: RuntimeBuilder, _: &Json) -> Result<RuntimeBuilder, String> {
+    must_be("true or false: this build has no scripts, it was made without the feature `mock`")
+}

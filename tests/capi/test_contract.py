@@ -1,0 +1,423 @@
+"""The rules of the C interface, through cffi: ownership, bad arguments, threads, callbacks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import concerto
+import pytest
+
+from tests.capi.library import CallError, Program, Runtime, checked, encoded, ffi, lib, text
+
+SOURCE = """
+connect c { provider: "openai", api_key: env("K"), default_model: "m-1" }
+model M { provider: c }
+pub fn double(n: Int) -> Int { n * 2 }
+pub fn ask(question: String) -> Result<String, LlmError> { Ok(M.execute(question)?.text) }
+pub fn count(to: Int) -> Int { for i in 0..to { emit("n", i); } to }
+pub fn forever() -> Int { let mut i = 0; while true { i += 1; emit("n", i); } i }
+pub fn fails() -> Result<Int, String> { Err("no\\0way") }
+pub fn panics(items: Array<Int>) -> Int { items[7] }
+fn main() { emit("done", { "ok": true }); println("printed"); }
+"""
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return Program(SOURCE)
+
+
+@pytest.fixture
+def runtime(program: Program) -> Any:
+    with Runtime(program, mock=True) as made:
+        yield made
+
+
+def test_versions() -> None:
+    assert lib.concerto_abi_version() == 1
+    assert text(lib.concerto_version()) == concerto.__version__
+
+
+def test_a_program_runs(runtime: Runtime, capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[tuple[str, Any]] = []
+    runtime.on("*", lambda channel, payload: seen.append((channel, payload)))
+    assert runtime.run() is None
+    assert seen == [("done", {"ok": True})]
+    assert capfd.readouterr().out == "printed\n"
+    assert runtime.call("double", 21) == runtime.call("double", n=21) == 42
+    assert runtime.call("ask", "Hi") == "[mock response to: Hi]"
+    assert runtime.metrics()["emit_count"] == 1
+
+
+def test_a_program_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "ü.conc-ir"
+    path.write_bytes(concerto.compile(SOURCE).to_bytes())
+    with Runtime(path) as runtime:
+        assert runtime.call("double", 2) == 4
+    with pytest.raises(CallError, match=r"none\.conc-ir") as failed:
+        Program(tmp_path / "none.conc-ir")
+    assert failed.value.status == lib.CONCERTO_IO
+    with pytest.raises(CallError) as failed:
+        Program(b"no program")
+    assert failed.value.status == lib.CONCERTO_IR
+
+
+def test_a_runtime_outlives_its_program() -> None:
+    runtime = Runtime(Program(SOURCE))  # the only reference to the program ends here
+    assert runtime.call("double", 4) == 8
+    runtime.free()
+
+
+#: Each function with a NULL, or with bytes that are no UTF-8, where a value is needed.
+BAD = [
+    ("program_load", lambda h: (ffi.NULL, h.out)),
+    ("program_load", lambda h: (b"x\xff", h.out)),
+    ("program_load", lambda h: (b"x", ffi.NULL)),
+    ("program_from_bytes", lambda h: (ffi.NULL, 3, h.out)),
+    ("program_from_bytes", lambda h: (b"abc", 3, ffi.NULL)),
+    ("runtime_new", lambda h: (ffi.NULL, ffi.NULL, h.out)),
+    ("runtime_new", lambda h: (h.program, b"\xff", h.out)),
+    ("runtime_new", lambda h: (h.program, b"[]", h.out)),
+    ("runtime_new", lambda h: (h.program, ffi.NULL, ffi.NULL)),
+    ("override_connection", lambda h: (ffi.NULL, b"c", b"{}")),
+    ("override_connection", lambda h: (h.runtime, ffi.NULL, b"{}")),
+    ("override_connection", lambda h: (h.runtime, b"c", ffi.NULL)),
+    ("override_connection", lambda h: (h.runtime, b"c", b"7")),
+    ("override_connection", lambda h: (h.runtime, b"\xc3", b"{}")),
+    ("clear_override", lambda h: (ffi.NULL, ffi.NULL)),
+    ("clear_override", lambda h: (h.runtime, b"\xc3")),
+    ("runtime_on", lambda h: (ffi.NULL, b"x", h.callback, ffi.NULL)),
+    ("runtime_on", lambda h: (h.runtime, ffi.NULL, h.callback, ffi.NULL)),
+    ("runtime_on", lambda h: (h.runtime, b"\xc3", h.callback, ffi.NULL)),
+    ("runtime_on", lambda h: (h.runtime, b"x", ffi.NULL, ffi.NULL)),
+    ("runtime_run", lambda h: (ffi.NULL, h.out)),
+    ("runtime_run", lambda h: (h.runtime, ffi.NULL)),
+    ("runtime_call", lambda h: (ffi.NULL, b"double", b"[1]", h.out)),
+    ("runtime_call", lambda h: (h.runtime, ffi.NULL, b"[1]", h.out)),
+    ("runtime_call", lambda h: (h.runtime, b"\xc3", b"[1]", h.out)),
+    ("runtime_call", lambda h: (h.runtime, b"double", b"\xc3", h.out)),
+    ("runtime_call", lambda h: (h.runtime, b"double", b"[1", h.out)),
+    ("runtime_call", lambda h: (h.runtime, b"double", b"1", h.out)),
+    ("runtime_call", lambda h: (h.runtime, b"double", b"[true]", h.out)),
+    ("runtime_call", lambda h: (h.runtime, b"double", ffi.NULL, h.out)),
+    ("runtime_call", lambda h: (h.runtime, b"doubel", b"[1]", h.out)),
+    ("runtime_call", lambda h: (h.runtime, b"double", b"[1]", ffi.NULL)),
+    ("run_start", lambda h: (ffi.NULL, b"double", b"[1]", h.out)),
+    ("run_start", lambda h: (h.runtime, b"\xc3", b"[1]", h.out)),
+    ("run_start", lambda h: (h.runtime, b"double", b"{", h.out)),
+    ("run_start", lambda h: (h.runtime, b"double", b"[1]", ffi.NULL)),
+    ("run_next_emit", lambda h: (ffi.NULL, 0, h.out, h.out)),
+    ("run_next_emit", lambda h: (h.run, 0, ffi.NULL, h.out)),
+    ("run_next_emit", lambda h: (h.run, 0, h.out, ffi.NULL)),
+    ("run_wait", lambda h: (ffi.NULL, 0, h.out)),
+    ("run_wait", lambda h: (h.run, 0, ffi.NULL)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("function", "args"), BAD, ids=[f"{n}-{name}" for n, (name, _) in enumerate(BAD)]
+)
+def test_bad_arguments_are_refused(
+    program: Program, runtime: Runtime, function: str, args: Any
+) -> None:
+    class Handles:
+        def __init__(self) -> None:
+            self.program, self.runtime = program.handle, runtime.handle
+            self.run = runtime.start("double", 1).handle
+            self.callback = ffi.cast("concerto_emit_fn", 1)
+            self._out = ffi.new("void **")
+
+        @property
+        def out(self) -> Any:
+            """A place of whatever type the parameter has."""
+            return ffi.cast("void *", self._out)
+
+    handles = Handles()
+    with pytest.raises(CallError) as failed:
+        checked(function, *args(handles))
+    assert failed.value.status == lib.CONCERTO_INVALID_ARGUMENT
+    assert failed.value.json["kind"] == "arguments"
+    # `err` may be NULL.
+    status = getattr(lib, f"concerto_{function}")(*args(handles), ffi.NULL)
+    assert status == lib.CONCERTO_INVALID_ARGUMENT
+    lib.concerto_run_free(handles.run)
+
+
+def test_nothing_can_be_freed_and_asked() -> None:
+    for name in ("program", "runtime", "run", "error", "string"):
+        getattr(lib, f"concerto_{name}_free")(ffi.NULL)
+    lib.concerto_run_cancel(ffi.NULL)
+    assert lib.concerto_runtime_metrics_json(ffi.NULL) == ffi.NULL
+    assert lib.concerto_error_kind(ffi.NULL) == lib.CONCERTO_OK
+    assert text(lib.concerto_error_message(ffi.NULL)) == ""
+    assert json.loads(text(lib.concerto_error_json(ffi.NULL))) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"max_task": 3}, "a runtime has no option `max_task`; did you mean `max_tasks`?"),
+        ({"max_tasks": "3"}, "the option `max_tasks` must be a whole number from 0 on"),
+        ({"max_tasks": 0}, "the option `max_tasks` must be at least 1"),
+        ({"clock": "sun"}, 'the option `clock` must be "system" or "virtual"'),
+        ({"env_allow": ["A", 1]}, "the option `env_allow` must be an array of texts"),
+        ({"mock": {"rule": []}}, "is no script"),
+        ({"prices": {"m": {"input": 1}}}, "wrong price of `m`: missing field `output`"),
+        ({"prices": {"m": {"input": -1, "output": 1}}}, "the price `input` must be 0 to 1000000"),
+        ({"connection_overrides": {"d": {}}}, "no connection `d`; did you mean `c`?"),
+        ({"connection_overrides": {"c": {"timeout": 0}}}, "`timeout` must be 1 to 86400"),
+        ({"execution_timeout": -1}, "the option `execution_timeout` must be positive seconds"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_bad_options_are_refused(program: Program, config: dict[str, Any], message: str) -> None:
+    with pytest.raises(CallError) as failed:
+        Runtime(program, **config)
+    assert message in str(failed.value)
+    assert (failed.value.status, failed.value.json["kind"]) == (lib.CONCERTO_CONFIG, "config")
+
+
+def test_options_are_in_force(program: Program) -> None:
+    options: dict[str, Any] = {
+        "args": ["a"], "ca_bundle": "/tmp/none.pem", "clock": "virtual", "env": {"K": "sk-1"}, "env_allow": ["K"],
+        "connection_overrides": {"c": {"timeout": 7}}, "execution_timeout": 5.5, "fs_mode": "read", "fs_root": "/tmp",
+        "http_body_limit": 10, "log_level": "error", "max_call_depth": 9, "max_queued_requests": 2, "max_tasks": 3,
+        "mock": {"rules": [{"reply": {"text": "scripted"}}]}, "net_allow": ["a.example"], "offline": True,
+        "prices": {"m-*": {"input": 1, "output": 2}}, "program_log_level": "debug", "proxy": "none", "retry_jitter": 0.5,
+        "seed": 2**64 - 1,
+    }  # fmt: skip
+    with Runtime(program, **options) as runtime:
+        assert runtime.call("ask", "Hi") == "scripted"
+    with Runtime(program, **dict.fromkeys(options)) as runtime:
+        assert runtime.call("double", 1) == 2
+
+
+def test_errors_tell_all_they_know(runtime: Runtime) -> None:
+    with pytest.raises(CallError) as failed:
+        runtime.call("fails")
+    assert failed.value.status == lib.CONCERTO_PROGRAM
+    assert failed.value.json["value"] == "no\0way"
+    with pytest.raises(CallError) as failed:
+        runtime.call("panics", [1])
+    assert failed.value.status == lib.CONCERTO_PANIC
+    assert failed.value.json["code"] == "IndexOutOfBounds"
+    (frame,) = failed.value.json["trace"]
+    assert (frame["function"], frame["line"]) == ("panics", 9)
+
+
+def test_an_override_is_partial_and_cleared(program: Program) -> None:
+    """O-3, O-7, O-8: a rejected one fails the next run."""
+    with concerto.MockServer() as server, Runtime(program, env_allow=[]) as runtime:
+        with pytest.raises(CallError, match="environment variable `K` is not set") as failed:
+            runtime.call("ask", "Hi")
+        assert failed.value.status == lib.CONCERTO_LLM
+        assert (failed.value.json["kind"], failed.value.json["code"]) == ("llm", "config")
+        assert failed.value.json["fields"]["field"] == "api_key"
+        runtime.override("c", api_key="sk-canary-1", base_url=server.url)
+        assert runtime.call("ask", "Hi") == "[mock response to: Hi]"
+        with pytest.raises(CallError, match="did you mean `timeout`") as failed:
+            runtime.override("c", timout=3)
+        assert failed.value.status == lib.CONCERTO_CONFIG
+        with pytest.raises(CallError, match="did you mean `timeout`"):
+            runtime.run()
+        runtime.clear_override()
+        with pytest.raises(CallError, match="`K` is not set"):
+            runtime.call("ask", "Hi")
+        assert runtime.metrics()["connections"]["c"]["successes"] == 1
+
+
+def test_keys_do_not_show(program: Program, capfd: pytest.CaptureFixture[str]) -> None:
+    """E-11: in no error, whatever the server says."""
+    key = "sk-canary-4711"
+    script = {"rules": [{"reply": {"error": {"status": 401, "message": f"bad key {key}"}}}]}
+    with (
+        concerto.MockServer(script=json.dumps(script)) as server,
+        Runtime(program, log_level="trace") as runtime,
+    ):
+        runtime.override("c", api_key=key, base_url=server.url)
+        with pytest.raises(CallError) as failed:
+            runtime.call("ask", "Hi")
+        shown = json.dumps(failed.value.json) + str(runtime.metrics())
+    assert failed.value.json["code"] == "authentication"
+    assert key not in shown + capfd.readouterr().err
+
+
+def test_a_callback_cancels_with_non_zero(runtime: Runtime) -> None:
+    runtime.on("n", lambda _, n: n == 3)
+    with pytest.raises(CallError) as failed:
+        runtime.call("forever")
+    assert (failed.value.status, failed.value.json["kind"]) == (lib.CONCERTO_CANCELLED, "cancelled")
+    with runtime.start("forever") as run, pytest.raises(CallError) as failed:
+        run.wait()
+    assert failed.value.status == lib.CONCERTO_CANCELLED
+    assert runtime.call("double", 1) == 2
+
+
+def test_a_run_gives_its_emits_and_its_result(runtime: Runtime) -> None:
+    with runtime.start("count", 3) as run:
+        assert list(run.emits()) == [("n", 0), ("n", 1), ("n", 2)]
+        assert run.wait() == run.wait() == 3
+        assert run.next_emit() is None
+    with runtime.start(None) as run:
+        assert run.wait() is None
+
+
+def test_waiting_hands_what_was_not_taken_to_the_handlers(runtime: Runtime) -> None:
+    """More than the queue holds, so that a wait that took nothing would never end."""
+    seen: list[int] = []
+    threads = set()
+
+    def on(_: str, n: int) -> None:
+        seen.append(n)
+        threads.add(threading.get_ident())
+
+    runtime.on("n", on)
+    with runtime.start("count", 5000) as run:
+        assert run.next_emit() == ("n", 0)
+        assert run.wait() == 5000
+    assert seen == list(range(1, 5000))
+    assert threads == {threading.get_ident()}
+
+
+def test_waits_end_in_time(program: Program) -> None:
+    script = {"rules": [{"reply": {"fault": "stall"}}]}
+    with concerto.MockServer(script=json.dumps(script)) as server, Runtime(program) as runtime:
+        runtime.override("c", api_key="sk", base_url=server.url)
+        with runtime.start("ask", "Hi") as run:
+            for wait in (run.wait, run.next_emit):
+                for timeout in (0, 1):
+                    with pytest.raises(TimeoutError):
+                        wait(timeout)
+            run.cancel()
+            assert run.next_emit() is None
+            with pytest.raises(CallError) as failed:
+                run.wait()
+            assert failed.value.status == lib.CONCERTO_CANCELLED
+
+
+def test_freeing_in_a_callback_is_refused(runtime: Runtime) -> None:
+    """The handle is still there, and the run ends with `CONCERTO_BUSY`."""
+    runtime.on("n", lambda *_: lib.concerto_runtime_free(runtime.handle))
+    with pytest.raises(CallError, match="freed the handle") as failed:
+        runtime.call("count", 3)
+    assert failed.value.status == lib.CONCERTO_BUSY
+    assert runtime.call("double", 3) == 6
+    with runtime.start("count", 3) as run:
+        with pytest.raises(CallError) as failed:
+            run.wait()
+        assert failed.value.status == lib.CONCERTO_BUSY
+
+
+def test_freeing_a_run_in_its_callback_is_refused(runtime: Runtime) -> None:
+    with runtime.start("count", 3) as run:
+        runtime.on("n", lambda *_: lib.concerto_run_free(run.handle))
+        with pytest.raises(CallError) as failed:
+            run.wait()
+        assert failed.value.status == lib.CONCERTO_BUSY
+
+
+def test_a_callback_may_start_but_not_wait(runtime: Runtime) -> None:
+    statuses: list[int] = []
+    started: list[Any] = []
+
+    def on(*_: Any) -> None:
+        out = ffi.new("void **")
+        place = ffi.cast("void *", out)
+        started.append(runtime.start("double", 5))
+        run = started[-1].handle
+        statuses.append(lib.concerto_runtime_run(runtime.handle, place, ffi.NULL))
+        statuses.append(
+            lib.concerto_runtime_call(runtime.handle, b"double", b"[1]", place, ffi.NULL)
+        )
+        statuses.append(lib.concerto_run_wait(run, -1, place, ffi.NULL))
+        statuses.append(lib.concerto_run_next_emit(run, -1, place, place, ffi.NULL))
+
+    runtime.on("n", on)
+    assert runtime.call("count", 1) == 1
+    assert statuses == [lib.CONCERTO_BUSY] * 4
+    (run,) = started
+    assert run.wait() == 10
+    run.free()
+
+
+def test_freeing_on_another_thread_ends_the_runs(program: Program) -> None:
+    """No callback after `_free` has returned; the call that was under way ends with `CONCERTO_CANCELLED`."""
+    runtime = Runtime(program)
+    entered = threading.Event()
+    freed = threading.Event()
+    late: list[int] = []
+
+    def on(_: str, n: int) -> None:
+        entered.set()
+        if freed.is_set():
+            late.append(n)
+
+    runtime.on("n", on)
+    outcome: list[CallError] = []
+    handle = runtime.handle
+
+    def call() -> None:
+        out = ffi.new("char **")
+        try:
+            checked("runtime_call", handle, b"forever", ffi.NULL, out)
+        except CallError as failure:
+            outcome.append(failure)
+
+    calling = threading.Thread(target=call)
+    calling.start()
+    entered.wait()
+    runtime.free()
+    freed.set()
+    calling.join()
+    assert late == []
+    assert outcome[0].status == lib.CONCERTO_CANCELLED
+
+
+def test_one_runtime_serves_many_threads(runtime: Runtime) -> None:
+    results: list[int] = []
+
+    def work(n: int) -> None:
+        for _ in range(20):
+            assert runtime.call("double", n) == 2 * n
+            with runtime.start("count", 5) as run:
+                assert len(list(run.emits())) == 5
+        results.append(n)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == list(range(8))
+
+
+def test_overrides_from_a_callback_are_seen_by_the_next_call(program: Program) -> None:
+    """O-10."""
+    source = (
+        SOURCE
+        + """
+    pub fn two() -> Result<Array<String>, LlmError> {
+        let first = M.execute("one")?.model;
+        emit("between", nil);
+        Ok([first, M.execute("two")?.model])
+    }
+    """
+    )
+    with Runtime(source, mock=True) as runtime:
+        runtime.on("between", lambda *_: runtime.override("c", default_model="m-2"))
+        assert runtime.call("two") == ["m-1", "m-2"]
+
+
+def test_a_payload_of_any_kind_arrives(runtime: Runtime) -> None:
+    assert encoded(None) == ffi.NULL
+    source = """
+    fn main() { emit("a\\0b", "ü\\0\\u{1F600}"); emit("nil"); emit("text", "x".repeat(100000)); }
+    """
+    with Runtime(source) as other:
+        with other.start(None) as run:
+            assert list(run.emits()) == [
+                ("a\ufffdb", "ü\0😀"), ("nil", None), ("text", "x" * 100000),
+            ]  # fmt: skip
