@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from concerto.check import builtins, library
 from concerto.check import types as t
+from concerto.check.arguments import place_arguments
 from concerto.check.bodies import Body
 from concerto.check.called import CallLibrary
 from concerto.check.checked import ConstantName, FunctionInfo, FunctionName
@@ -205,12 +206,14 @@ def _chosen(body: Body, node: ast.Call, name: str, forms: list[FunctionInfo]) ->
     from concerto.check.exprs import check_expr
 
     checker = body.checker
-    placed = library.place_arguments(body, node, name, forms[0].params)
-    given: list[tuple[int, ast.Expr, Type]] = []
-    for slot, arg in placed:
-        type_ = t.resolve(check_expr(body, arg.value, None))
-        if slot is not None:
-            given.append((slot, arg.value, type_))
+    placed = place_arguments(body, node, name, forms[0].params)
+    for value in placed.left:
+        check_expr(body, value, None)
+    given = [
+        (slot, value, t.resolve(check_expr(body, value, None)))
+        for slot, value in enumerate(placed.slots)
+        if value is not None
+    ]
 
     def fits(form: FunctionInfo) -> bool:
         return all(t.assign(type_, form.params[slot].type) is not None for slot, _, type_ in given)

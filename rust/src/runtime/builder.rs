@@ -10,7 +10,7 @@ use super::handlers::Handlers;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
-use crate::engine::outside::{FileAccess, FileMode, NetAccess};
+use crate::engine::outside::{FileAccess, FileMode, NetAccess, SharedStores};
 use crate::engine::testing::Test;
 use crate::engine::world::Environment;
 use crate::engine::{Answers, Mock, SettingsCache, Shared};
@@ -33,6 +33,8 @@ pub struct RuntimeBuilder {
     execution_timeout: Option<Duration>,
     max_call_depth: usize,
     max_tasks: usize,
+    max_store_bytes: usize,
+    shared_stores: bool,
     files: FileAccess,
     net: NetAccess,
     http_body_limit: usize,
@@ -59,6 +61,8 @@ impl RuntimeBuilder {
             execution_timeout: None,
             max_call_depth: 10_000,
             max_tasks: 10_000,
+            max_store_bytes: 256 << 20,
+            shared_stores: false,
             files: FileAccess::default(),
             net: NetAccess::default(),
             http_body_limit: 10 << 20,
@@ -99,6 +103,18 @@ impl RuntimeBuilder {
     /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
     pub fn max_tasks(mut self, most: usize) -> Self {
         self.max_tasks = most;
+        self
+    }
+
+    /// What the stores of a run may hold together, in bytes, before it panics with `LimitExceeded`; 256 MiB by default.
+    pub fn max_store_bytes(mut self, most: usize) -> Self {
+        self.max_store_bytes = most;
+        self
+    }
+
+    /// Whether all runs of the runtime use the same stores; by default each run begins with its own. Callbacks hear the changes of their own run only.
+    pub fn shared_stores(mut self, shared: bool) -> Self {
+        self.shared_stores = shared;
         self
     }
 
@@ -277,6 +293,8 @@ impl RuntimeBuilder {
             test: self.test,
             max_call_depth: self.max_call_depth,
             max_tasks: self.max_tasks,
+            max_store_bytes: self.max_store_bytes,
+            stores: self.shared_stores.then(SharedStores::default),
         };
         let inner = Inner {
             shared,

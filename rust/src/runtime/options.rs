@@ -12,7 +12,7 @@ use crate::config::{ConfigError, PriceConfig, closest};
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 22] = [
+const OPTIONS: [(&str, Set); 24] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
     ("clock", |b, v| match text(v)? {
@@ -48,6 +48,7 @@ const OPTIONS: [(&str, Set); 22] = [
     ("log_level", |b, v| Ok(b.log_level(level(v)?))),
     ("max_call_depth", |b, v| Ok(b.max_call_depth(count(v)?))),
     ("max_queued_requests", |b, v| Ok(b.max_queued_requests(count(v)?))),
+    ("max_store_bytes", |b, v| Ok(b.max_store_bytes(count(v)?))),
     ("max_tasks", |b, v| Ok(b.max_tasks(count(v)?))),
     ("mock", |b, v| match v {
         Json::Bool(on) => Ok(b.mock(*on)),
@@ -73,6 +74,7 @@ const OPTIONS: [(&str, Set); 22] = [
         Some(seed) => Ok(b.seed(seed)),
         None => must_be("a whole number from 0 to 2^64 - 1"),
     }),
+    ("shared_stores", |b, v| Ok(b.shared_stores(truth(v)?))),
 ];
 
 impl RuntimeBuilder {

@@ -26,7 +26,7 @@ pub use json::{from_json, to_json};
 pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
-pub use store::Store;
+pub use store::{Full, Room, Store};
 pub use task::{Progress, TaskValue};
 pub use text::Text;
 
