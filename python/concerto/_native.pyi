@@ -40,9 +40,14 @@ def run_test(
     env: Mapping[str, str],
     cancelled: Callable[[], bool] | None,
 ) -> tuple[
-    tuple[str, tuple[TraceFrame, ...]] | None, list[tuple[str, Any]], str, list[Path], Metrics
+    tuple[str, tuple[TraceFrame, ...]] | None,
+    list[tuple[str, Any]],
+    str,
+    list[Path],
+    list[int],
+    Metrics,
 ]:
-    """Runs a test in a runtime of its own: failure (message, active calls), emits, printed text, snapshots that were written, what was used."""
+    """Runs a test in a runtime of its own: failure (message, active calls), emits, printed text, snapshots that were written, points, what was used."""
 
 @final
 class Program:

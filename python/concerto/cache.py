@@ -13,8 +13,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,8 @@ class Compiled:
     diagnostics: tuple[tuple[str, str, str, str, str, str, str], ...]
     #: The files of modules that were read.
     files: tuple[str, ...] = ()
+    #: Whether nothing was compiled.
+    is_cached: bool = field(default=False, compare=False)
 
     @property
     def has_errors(self) -> bool:
@@ -57,7 +59,7 @@ class Compiled:
     def also(self, other: Compiled) -> Compiled:
         """With the diagnostics of another compilation before its own; no IR if one of them is an error."""
         rows = tuple(dict.fromkeys((*other.diagnostics, *self.diagnostics)))
-        return Compiled(None if other.has_errors else self.ir, rows, self.files)
+        return replace(self, ir=None if other.has_errors else self.ir, diagnostics=rows)
 
     def linted(self, levels: Mapping[str, str]) -> Compiled:
         """With the warnings at their levels: `allow` hides one, `deny` keeps the program from running. Some are off unless asked for."""
@@ -68,7 +70,7 @@ class Compiled:
             denied = denied or level == "deny"
             if level != "allow":
                 rows.append(row)
-        return Compiled(None if denied else self.ir, tuple(rows), self.files)
+        return replace(self, ir=None if denied else self.ir, diagnostics=tuple(rows))
 
     def render(self, form: str, *, color: bool = False, warnings: bool = True) -> str:
         """The diagnostics as text."""
@@ -153,24 +155,23 @@ def _entry(
 @cache
 def _compiler_state() -> str:
     """Changes with every file of the compiler, so that a developer's change is seen at once."""
-    root = Path(__file__).parent
-    folders = (
-        "",
-        "check",
-        "diagnostics",
-        "lower",
-        "project",
-        "syntax",
-        "syntax/ast",
-        "syntax/grammar",
+    return str(
+        sorted((path, e.stat().st_mtime_ns, e.stat().st_size) for path, e in compiler_files())
     )
-    entries = [
-        e
-        for f in folders
-        for e in os.scandir(root / f)
-        if e.name.endswith((".py", ".json", ".conc"))
-    ]
-    return str(sorted((e.path, e.stat().st_mtime_ns, e.stat().st_size) for e in entries))
+
+
+def compiler_files() -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files that an outcome may depend on, with their paths in the package."""
+    root = Path(__file__).parent
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        for entry in os.scandir(root / folder):
+            path = f"{folder}/{entry.name}".removeprefix("/")
+            if entry.name.endswith((".py", ".json", ".conc", ".so", ".pyd")):
+                yield path, entry
+            elif path not in ("cli", "diagnostics/pages") and entry.is_dir():
+                folders.append(path)
 
 
 def _read(entry: Path, folder: Folder) -> Compiled | None:
@@ -180,7 +181,7 @@ def _read(entry: Path, folder: Folder) -> Compiled | None:
             return None
         ir = None if data["ir"] is None else data["ir"].encode("utf-8")
         rows = tuple(tuple(row) for row in data["diagnostics"])
-        return Compiled(ir, rows, tuple(folder.files()))
+        return Compiled(ir, rows, tuple(folder.files()), is_cached=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: compile
 
@@ -195,8 +196,13 @@ def _write(entry: Path, compiled: Compiled, folder: Folder) -> None:
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=entry.parent, suffix=".tmp", delete=False
     ) as file:
-        file.write(text)
-    Path(file.name).replace(entry)
+        try:
+            file.write(text)
+            file.flush()
+            os.replace(file.name, entry)
+        except OSError:  # the disk is full
+            os.unlink(file.name)
+            raise
     entries = sorted(entry.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)
     for old in entries[:-MAX_ENTRIES]:
         old.unlink(missing_ok=True)

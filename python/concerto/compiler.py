@@ -14,6 +14,8 @@ from concerto.folder import Folder, decode
 from concerto.source import Source, Span
 
 if TYPE_CHECKING:
+    from concerto.check.checked import CheckedProgram
+    from concerto.lower.coverage import Point
     from concerto.project.manifest import Project
     from concerto.runtime import Program
 
@@ -27,32 +29,35 @@ def compile_source(
     *,
     folder: Folder | None = None,
     embed_source: bool = True,
+    coverage: list[Point] | None = None,
+    strip: bool = False,
 ) -> tuple[bytes | None, list[Diagnostic]]:
     """The canonical IR, or None if there are errors, and all diagnostics. Never raises for a bad program.
 
-    `folder` holds the files of modules; without one the program has this file only. What is wrong with the manifest of `project` was said when it was
+    `folder` holds the files of modules; without one the program has this file only. With `coverage` its tests tell which points they reach, and the list
+    gets all points; such a program is for tests only. With `strip` places and docs are left out. What is wrong with the manifest of `project` was said when it was
     read. Raises `OSError` if a file of a module cannot be read.
     """
     if sys.getrecursionlimit() < _DEPTH:
         sys.setrecursionlimit(_DEPTH)
     try:
-        return _compile(source, project, folder, embed_source)
+        checked, diagnostics = _checked(source, project, folder)
+        if checked is None:
+            return None, diagnostics
+        return _written(checked, embed_source, strip, coverage), diagnostics
     except RecursionError:
         message = "an expression has more parts in a row than the compiler can follow"
         help_ = "give parts of it names of their own, or put them into an array"
         return None, [Diagnostic("E1001", message, source, Label(Span(0, 0)), help=help_)]
 
 
-def _compile(
-    source: Source, project: Project | None, folder: Folder | None, embed_source: bool
-) -> tuple[bytes | None, list[Diagnostic]]:
-    from concerto import __version__
+def _checked(
+    source: Source, project: Project | None, folder: Folder | None
+) -> tuple[CheckedProgram | None, list[Diagnostic]]:
     from concerto.check.checked import ManifestFacts
     from concerto.check.checker import check
     from concerto.check.follow_ups import Parsed, without_follow_ups
     from concerto.check.found import no_files
-    from concerto.lower.encode import encode
-    from concerto.lower.program import lower
     from concerto.syntax.parser import parse
 
     module, diagnostics = parse(source)
@@ -72,8 +77,25 @@ def _compile(
     diagnostics = without_follow_ups([entry, *checked.files.modules], found)
     if any(diagnostic.is_error for diagnostic in diagnostics):
         return None, diagnostics
-    program = lower(checked, __version__, embed_source=embed_source)
-    return encode(program), diagnostics
+    return checked, diagnostics
+
+
+def _written(
+    checked: CheckedProgram, embed_source: bool, without_places: bool, coverage: list[Point] | None
+) -> bytes:
+    from concerto import __version__
+    from concerto.lower.coverage import Points
+    from concerto.lower.encode import encode
+    from concerto.lower.program import lower
+    from concerto.lower.strip import strip
+
+    points = None if coverage is None else Points(checked.module, checked.files)
+    program = lower(checked, __version__, embed_source=embed_source, points=points)
+    if coverage is not None and points is not None:
+        coverage += points.all
+    if without_places:
+        strip(program)
+    return encode(program)
 
 
 def read_source(path: Path) -> tuple[Source | None, list[Diagnostic]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TraceFrame:
-    """One active call when a run ended: where the program was. Lines and columns count from 1."""
+    """One active call when a run ended: where the program was. Lines and columns count from 1; both are 0 in a program that was built without places."""
 
     function: str
     path: str
@@ -35,7 +35,8 @@ class TraceFrame:
     column: int
 
     def __str__(self) -> str:
-        return f"{self.function} {self.path}:{self.line}:{self.column}"
+        place = f" {self.path}:{self.line}:{self.column}" if self.line else ""
+        return f"{self.function}{place}"
 
 
 class ConcertoError(Exception):

@@ -36,13 +36,15 @@ class TestFailure:
 class TestReport:
     """What became of a test: `failure` is None if it passed.
 
-    `emits` are pairs of channel and payload; `written` are snapshots that were stored; calls of mocks are in `metrics` without tokens.
+    `emits` are pairs of channel and payload; `written` are snapshots that were stored; `covered` are the numbers of the points that it reached, of a
+    program that tells them; calls of mocks are in `metrics` without tokens.
     """
 
     failure: TestFailure | None
     emits: tuple[tuple[str, Any], ...]
     printed: str
     written: tuple[Path, ...]
+    covered: tuple[int, ...]
     metrics: Metrics
 
 
@@ -78,7 +80,7 @@ def run_test(
         TypeError: There is no such test.
         ConfigError: `timeout` is not positive.
     """
-    failure, emits, printed, written, metrics = _native.run_test(
+    failure, emits, printed, written, covered, metrics = _native.run_test(
         program._native,
         index,
         live=live,
@@ -93,5 +95,6 @@ def run_test(
         emits=tuple(emits),
         printed=printed,
         written=tuple(written),
+        covered=tuple(covered),
         metrics=Metrics(metrics),
     )

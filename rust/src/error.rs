@@ -112,7 +112,7 @@ pub enum RunError {
     },
 }
 
-/// An active call of a run that failed. Lines and columns count from 1.
+/// An active call of a run that failed. Lines and columns count from 1; both are 0 in a program that was built without places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceFrame {
     /// The function's name.

@@ -18,7 +18,12 @@ from hypothesis import given, settings
 from tests.conftest import ROOT
 from tests.oracle.programs import program
 
-PROGRAMS = sorted([*(ROOT / "tests/golden").rglob("*.conc"), *(ROOT / "examples").glob("*.conc")])
+#: All that the repository has, also what is not meant to compile.
+PROGRAMS = sorted(
+    path
+    for folder in ("benches", "docs", "examples", "python", "tests")
+    for path in (ROOT / folder).rglob("*.conc")
+)
 WHOLE_GRAMMAR = (ROOT / "tests/golden/tree/whole_grammar.conc").read_text(encoding="utf-8")
 
 
@@ -36,6 +41,28 @@ def spelt(text: str) -> list[str]:
     return [text[t.index : t.end] for t in tokens if t.type not in ("COMMA", "SEMI")]
 
 
+def commented(text: str) -> str:
+    """What stands between the tokens, without white space."""
+    tokens, _, _ = lex(Source("t.conc", text))
+    ends = [0, *(t.end for t in tokens)]
+    starts = [*(t.index for t in tokens), len(text)]
+    between = (text[end:start] for end, start in zip(ends, starts, strict=True))
+    return re.sub(r"\s", "", "".join(between))
+
+
+def test_the_corpus_is_that_of_the_whole_repository() -> None:
+    folders = {path.relative_to(ROOT).parts[0] for path in PROGRAMS}
+    skipped = {".venv", "target", ".git", ".concerto", "node_modules"}
+    others = [
+        path
+        for entry in ROOT.iterdir()
+        if entry.is_dir() and entry.name not in folders | skipped
+        for path in entry.rglob("*.conc")
+    ]
+    assert others == []
+    assert len(PROGRAMS) > 250
+
+
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_tokens_stay_and_formatting_twice_changes_nothing(path: Path) -> None:
     source = Source.read(path)
@@ -44,6 +71,7 @@ def test_tokens_stay_and_formatting_twice_changes_nothing(path: Path) -> None:
         return
     found = formatted(source.text)
     assert spelt(found) == spelt(source.text)
+    assert commented(found) == commented(source.text)
     assert (
         not re.search(r"[ \t]+$|\n\n\n", found.replace('"""', ""), re.MULTILINE) or '"""' in found
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import concerto
 import pytest
 
 from tests.conftest import ROOT
+from tests.waiting import wait_for
 
 PROGRAM = """connect c { base_url: env("URL"), default_model: "m" }
 model M { provider: c }
@@ -293,6 +297,26 @@ def test_the_cache_is_used_and_never_stale(folder: Path) -> None:
     assert run("check", "main.conc", cwd=folder, CONCERTO_CACHE="on").returncode == 0
 
 
+def test_a_program_from_the_cache_needs_no_compiler(folder: Path) -> None:
+    assert run("run", "--mock", cwd=folder, CONCERTO_CACHE="on").returncode == 0
+    script = (
+        "import sys\n"
+        "from concerto.__main__ import main\n"
+        "assert main(['run', '--mock']) == 0\n"
+        "heavy = [m for m in sys.modules if m.startswith(('sly', 'concerto.syntax', 'concerto.check.checker'))]\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env={**os.environ, "CONCERTO_CACHE": "on"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_programs_of_several_files_are_checked_as_a_whole(tmp_path: Path) -> None:
     files = {
         "Concerto.toml": '[project]\nname = "p"\nversion = "0.1.0"\nentry = "src/main.conc"\n',
@@ -357,10 +381,11 @@ def test_interrupting_a_run_cancels_it(folder: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("[emit:list]")
         assert process.stdout.readline() == "hello\n"
+        wait_for(lambda: bool(server.requests()))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "interrupted" in err
+    assert re.search(r"interrupted after \d+\.\d s: 1 model calls, 1 emits", err)
     assert "tokens in" in err
     assert "Traceback" not in err
 
@@ -383,3 +408,136 @@ def test_local_says_what_is_missing(tmp_path: Path) -> None:
     done = run("local", "--model", "none.gguf", cwd=tmp_path)
     assert done.returncode == 2
     assert "concerto[local]" in done.stderr or "no model at" in done.stderr
+
+
+def test_verbose_says_how_a_program_was_compiled(folder: Path) -> None:
+    first = run("check", "-v", cwd=folder, CONCERTO_CACHE="on")
+    assert re.match(r"main\.conc: compiled in \d+ ms\n", first.stderr)
+    again = run("check", "-v", cwd=folder, CONCERTO_CACHE="on")
+    assert again.stderr == "main.conc: kept by the cache\nno errors found\n"
+    with concerto.MockServer() as server:
+        logged = run("run", "-vv", cwd=folder, URL=server.url)
+    assert "200" in logged.stderr
+    assert "200" not in run("run", "--mock", cwd=folder).stderr
+
+
+def test_a_stripped_program_runs_and_names_functions_only(tmp_path: Path) -> None:
+    text = """/// Doc of a function.
+fn f(xs: Array<Int>) -> Int { xs[3] }
+schema S {
+    /// What models read stays.
+    n: Int,
+}
+fn main() { emit("n", f([1])); }
+@test fn t() { assert_eq(f([1, 2, 3, 4]), 5); }
+"""
+    (tmp_path / "main.conc").write_text(text, encoding="utf-8")
+    assert run("build", "--strip", cwd=tmp_path).returncode == 0
+    stripped = (tmp_path / "main.conc-ir").read_bytes()
+    assert concerto.Program.from_bytes(stripped).to_bytes() == stripped
+    assert b"What models read stays." in stripped
+    assert b"Doc of a function." not in stripped
+    whole = run("build", "--stdout", cwd=tmp_path).stdout
+    assert "Doc of a function." in whole
+    assert len(stripped) < len(whole)
+    done = run("run", "main.conc-ir", "--debug", cwd=tmp_path)
+    assert done.returncode == 101
+    assert done.stderr.endswith("  at f\n  at main\n")
+    tested = run("test", "main.conc-ir", cwd=tmp_path)
+    assert "FAIL t" in tested.stdout
+    assert "     at t\n" in tested.stdout
+    assert not re.search(r"// \d+:\d+", run("ir", "main.conc-ir", cwd=tmp_path).stdout)
+
+
+def test_build_may_only_check(folder: Path) -> None:
+    done = run("build", "--check-only", cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not (folder / "main.conc-ir").exists()
+    assert run("build", "--check-only", "--stdout", cwd=folder).returncode == 2
+    (folder / "main.conc").write_text("fn main() { x; }\n", encoding="utf-8")
+    wrong = run("build", "--check-only", cwd=folder)
+    assert (wrong.returncode, "E2001" in wrong.stderr) == (2, True)
+
+
+def test_two_programs_can_be_compared(folder: Path) -> None:
+    assert run("build", cwd=folder).returncode == 0
+    same = run("ir", "main.conc-ir", "--diff", "main.conc", cwd=folder)
+    assert (same.returncode, same.stdout) == (0, "")
+    (folder / "main.conc").write_text(PROGRAM.replace('"Hi"', '"Ho"'), encoding="utf-8")
+    other = run("ir", "main.conc-ir", "--diff", "main.conc", cwd=folder)
+    assert other.returncode == 1
+    assert other.stdout.startswith("--- main.conc-ir\n+++ main.conc\n")
+    changed = [line for line in other.stdout.splitlines()[2:] if line[0] in "+-"]
+    assert len(changed) == 2
+    assert run("ir", "main.conc", "--verify", cwd=folder).stdout == "the program is well formed\n"
+
+
+def compiler(*args: str, cwd: Path) -> tuple[int, str, str]:
+    """`concertoc`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "concerto.cli.concertoc", *args],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_compiler_has_a_name_of_its_own(folder: Path) -> None:
+    assert compiler("main.conc", "--check", cwd=folder) == (0, "No errors found.\n", "")
+    assert not (folder / "main.conc-ir").exists()
+    assert compiler("main.conc", cwd=folder) == (0, "", "")
+    assert compiler("main.conc", "-o", "other.ir", cwd=folder)[0] == 0
+    assert (folder / "other.ir").read_bytes() == (folder / "main.conc-ir").read_bytes()
+    for form in ("tokens", "ast", "ir"):
+        expected = run("build", "main.conc", "--emit", form, cwd=folder).stdout
+        assert compiler("main.conc", f"--emit-{form}", cwd=folder) == (0, expected, "")
+    (folder / "main.conc").write_text("fn main() { let x = 1; y; }\n", encoding="utf-8")
+    status, out, err = compiler("main.conc", "--check", "-q", cwd=folder)
+    assert (status, out) == (2, "")
+    assert "error[E2001]" in err
+    assert "warning" not in err
+    assert compiler("none.conc", cwd=folder)[0] == 2
+    assert compiler(cwd=folder)[0] == 2
+
+
+@contextmanager
+def watching(folder: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[[], list[str]]]]:
+    """`check --watch`, and what it says up to its next rest."""
+    command = [sys.executable, "-m", "concerto", "check", "--watch", "--format", "short"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+
+        def said() -> list[str]:
+            assert process.stderr is not None
+            lines: list[str] = []
+            while line := process.stderr.readline():
+                if line.startswith("watching"):
+                    return lines
+                lines.append(line.strip())
+            raise AssertionError(f"it ended: {lines}")
+
+        try:
+            yield process, said
+        finally:
+            process.kill()
+
+
+def test_check_watches_files_until_it_is_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "main.conc").write_text("use a::f;\nfn main() { f(); }\n", encoding="utf-8")
+    with watching(tmp_path) as (process, said):
+        assert "E2022" in said()[0]
+        (tmp_path / "a.conc").write_text("pub fn f() { x; }\n", encoding="utf-8")
+        assert "a.conc:1:14: error[E2001]" in said()[0]
+        (tmp_path / "a.conc").write_text("pub fn f() { }\n", encoding="utf-8")
+        assert said() == []
+        # What is wrong with the project ends nothing either.
+        (tmp_path / "Concerto.toml").write_text("[project\n", encoding="utf-8")
+        assert "E4058" in said()[0]
+        (tmp_path / "Concerto.toml").unlink()
+        assert said() == []
+        (tmp_path / "main.conc").unlink()
+        assert "neither main.conc nor src/main.conc" in said()[0]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+    assert run("check", "--watch", "-", cwd=tmp_path).returncode == 2

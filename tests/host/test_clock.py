@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import concerto
 import pytest
 from concerto import errors
+
+from tests.waiting import wait_for
 
 PROGRAM = """
 connect c {
@@ -164,12 +165,3 @@ def test_a_clock_only_goes_forward(clock: concerto.VirtualClock) -> None:
         with pytest.raises(ValueError, match="a number from 0 on"):
             clock.advance(seconds)
     assert clock.elapsed == 0.25
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Looks again and again, for at most 20 s."""
-    for _ in range(20_000):
-        if condition():
-            return
-        threading.Event().wait(0.001)
-    raise AssertionError("it did not come")

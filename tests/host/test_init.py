@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from concerto.project.scaffold import CannotCreate, create, files, project_name
-from concerto.project.templates import LATER, PROVIDERS, TEMPLATES
+from concerto.project.templates import LATER, MORE_FILES, PROVIDERS, TEMPLATES
 
+from tests.conftest import ROOT
 from tests.host.test_cli import run
 
 
@@ -101,3 +108,49 @@ def test_names_become_kebab_case(text: str, name: str) -> None:
 
 def test_a_name_without_letters_is_refused(tmp_path: Path) -> None:
     assert run("init", "---x/../...", cwd=tmp_path).returncode == 2
+
+
+def test_the_service_answers(tmp_path: Path) -> None:
+    assert run("init", "shop", "--template", "service", cwd=tmp_path).returncode == 0
+    assert "python service.py --mock" in (tmp_path / "shop/README.md").read_text(encoding="utf-8")
+    command = [sys.executable, "shop/service.py", "--mock", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+
+            def ask(path: str, body: bytes | None = None) -> tuple[int, str]:
+                try:
+                    with urlopen(f"{url}{path}", body, timeout=60) as answer:
+                        return answer.status, answer.read().decode("utf-8")
+                except HTTPError as error:
+                    return error.code, error.read().decode("utf-8")
+
+            status, text = ask("/review", b'{"text": "Cold soup."}')
+            assert (status, set(json.loads(text))) == (200, {"summary", "mood", "stars"})
+            assert ask("/review", b"no JSON")[0] == 400
+            assert ask("/review", b'{"text": 7}')[0] == 400
+            assert ask("/other")[0] == 404
+            status, metrics = ask("/metrics")
+            assert (status, "concerto_" in metrics) == (200, True)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+
+
+def test_code_of_templates_is_formatted_and_typed(tmp_path: Path) -> None:
+    for name, content in MORE_FILES.items():
+        for path, text in content.items():
+            (tmp_path / f"{name}_{path}").write_text(text, encoding="utf-8")
+    config = str(ROOT / "pyproject.toml")
+    for command in (
+        ["ruff", "format", "--config", config, "--check"],
+        ["ruff", "check", "--config", config, "--ignore", "T20"],
+        ["mypy", "--config-file", config],
+    ):
+        tool = [sys.executable, "-m", *command, str(tmp_path / "service_service.py")]
+        done = subprocess.run(tool, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -221,7 +221,6 @@ def test_wrong_programs_and_options_are_said_on_standard_error(folder: Path) -> 
     for args, message in [
         (["--exact"], "`--exact` needs `--filter`"),
         (["-j", "0"], "`-j` must be at least 1"),
-        (["--coverage"], "this release does not measure coverage yet"),
         (["missing.conc"], "cannot read `missing.conc`"),
     ]:
         done = run("test", *args, cwd=folder)

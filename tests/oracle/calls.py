@@ -29,6 +29,9 @@ def effect(m: Machine, d: int, name: str, w: int, n: int) -> None:
             m.write(d, None)
         case "task.is_cancelled", []:
             m.write(d, False)
+        case "test.cover", [int() as point]:
+            m.covered.add(point)
+            m.write(d, None)
         case "retry.delay", [int() as retry, str() as backoff, int() as first, int() as longest]:
             factor = {"linear": retry, "exponential": 2 ** (retry - 1)}.get(backoff, 1)
             m.write(d, min(first * factor, longest))

@@ -113,6 +113,7 @@ class Machine:
     scheduler: Scheduler = field(init=False)
     pipelines: Runs = field(init=False)
     executed: Counter[str] = field(default_factory=Counter)
+    covered: set[int] = field(default_factory=set)
     answer: Value = None
 
     def __post_init__(self) -> None:

@@ -32,6 +32,8 @@ class Outcome:
     emits: list[str] = field(default_factory=list)
     printed: str = ""
     end: str = ""
+    #: Points that a test reached, if it was compiled to tell.
+    covered: tuple[int, ...] = ()
 
 
 def run_by_vm(program: Program, entry: str | None) -> Outcome:
@@ -96,10 +98,11 @@ def run_by_oracle(
 def run_test_by_vm(program: Program, index: int) -> Outcome:
     report = run_test(program, index, env=ENVIRONMENT)
     emits = [f"{channel}: {payload!r}" for channel, payload in report.emits]
-    if report.failure is None:
-        return Outcome(emits, report.printed, "passed")
-    lines = [f"in {frame.function}, line {frame.line}: " for frame in report.failure.trace[:1]]
-    return Outcome(emits, report.printed, "".join(lines) + report.failure.message)
+    outcome = Outcome(emits, report.printed, "passed", report.covered)
+    if report.failure is not None:
+        lines = [f"in {frame.function}, line {frame.line}: " for frame in report.failure.trace[:1]]
+        outcome.end = "".join(lines) + report.failure.message
+    return outcome
 
 
 def run_test_by_oracle(
@@ -119,7 +122,7 @@ def run_test_by_oracle(
     if executed is not None:
         executed.update(machine.executed)
     emits = [f"{channel}: {payload!r}" for channel, payload in world.emits]
-    return Outcome(emits, "".join(world.printed), end)
+    return Outcome(emits, "".join(world.printed), end, tuple(sorted(machine.covered)))
 
 
 def _functions(document: dict[str, Any], entry: str | None) -> list[int]:

@@ -176,7 +176,7 @@ def test_twins_agree() -> None:
     for kind, name in library.intrinsics():
         assert name in (natives if kind == "native" else requests), f"{kind} {name}"
     own = {name for kind, name in library.intrinsics() if kind == "effect"}
-    assert requests == own | {"store.open", *EFFECTS}
+    assert requests == own | {"store.open", "test.cover", *EFFECTS}
     # What models share is no business of the oracle.
     assert set(natives) == {*PURE, *MUTATING, "model.shutdown", "model.spawn"}
     native_records = {

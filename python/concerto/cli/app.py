@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import NoReturn, TextIO
 
@@ -21,6 +22,7 @@ COMMANDS = {
         "show the settings of each connection and where they come from",
         "concerto connections --profile staging",
     ),
+    "doctor": ("look for what is wrong with this installation and project", "concerto doctor"),
     "explain": ("explain a diagnostic code", "concerto explain E3001"),
     "mock": ("serve a mock provider on this machine", "concerto mock --port 8080"),
     "local": ("serve a small real model on this machine", "concerto local --install"),
@@ -37,14 +39,17 @@ class Exit(Exception):  # noqa: N818 - it is no error by itself
         self.status = status
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments as all else that goes wrong."""
+
     def error(self, message: str) -> NoReturn:
+        """Ends the command."""
         raise Exit(USAGE, f"error: {message}\nsee `{self.prog} --help`")
 
 
-def _parser() -> _Parser:
+def _parser() -> Parser:
     lines = "\n".join(f"  {name:<11} {text}" for name, (text, _) in COMMANDS.items())
-    parser = _Parser(
+    parser = Parser(
         prog="concerto",
         description="Write, check and run LLM programs.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -55,15 +60,22 @@ def _parser() -> _Parser:
     return parser
 
 
-def command_parser(name: str) -> _Parser:
+def command_parser(name: str) -> Parser:
     """The parser of one command, with the options that all share."""
     text, example = COMMANDS[name]
-    parser = _Parser(
+    parser = Parser(
         prog=f"concerto {name}",
         description=text[0].upper() + text[1:] + ".",
         epilog=f"example: {example}",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no warnings")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="say how each program was compiled; `run` logs more with each further -v",
+    )
     parser.add_argument(
         "--color",
         choices=("auto", "always", "never"),
@@ -88,21 +100,29 @@ def command_parser(name: str) -> _Parser:
 
 
 def run(args: list[str]) -> int:
-    """Runs a command; no mistake of a user ends in a traceback."""
-    debug = "--debug" in args
-    try:
-        if not args or args[0].startswith("-"):
-            options = _parser().parse_args(args[:1] if args and args[0] != "--version" else [])
-            if not args or options.command is None:
-                _parser().print_help()
-                return USAGE if not args else OK
-        if args[0] not in COMMANDS:
-            from concerto.diagnostics.model import did_you_mean
+    """Runs a command."""
+    return guarded(lambda: _command(args), debug="--debug" in args)
 
-            hint = did_you_mean(args[0], list(COMMANDS)) or f"commands: {', '.join(COMMANDS)}"
-            raise Exit(USAGE, f"error: there is no command `{args[0]}`\n{hint}")
-        command = import_module(f"concerto.cli.{args[0]}")
-        status: int = command.main(args[1:])
+
+def _command(args: list[str]) -> int:
+    if not args or args[0].startswith("-"):
+        options = _parser().parse_args(args[:1] if args and args[0] != "--version" else [])
+        if not args or options.command is None:
+            _parser().print_help()
+            return USAGE if not args else OK
+    if args[0] not in COMMANDS:
+        from concerto.diagnostics.model import did_you_mean
+
+        hint = did_you_mean(args[0], list(COMMANDS)) or f"commands: {', '.join(COMMANDS)}"
+        raise Exit(USAGE, f"error: there is no command `{args[0]}`\n{hint}")
+    status: int = import_module(f"concerto.cli.{args[0]}").main(args[1:])
+    return status
+
+
+def guarded(command: Callable[[], int], *, debug: bool = False) -> int:
+    """The exit status of a command. No mistake of a user ends in a traceback; a bug of this tool does with `debug`."""
+    try:
+        status = command()
         sys.stdout.flush()
         return status
     except Exit as end:

@@ -25,11 +25,21 @@ def main(args: list[str]) -> int:
         "--emit", choices=("tokens", "ast", "ir"), help="print another form instead"
     )
     parser.add_argument(
+        "--check-only", action="store_true", help="compile, but write and print nothing"
+    )
+    parser.add_argument(
+        "--strip",
+        action="store_true",
+        help="leave out places and docs: smaller, but errors name functions without lines",
+    )
+    parser.add_argument(
         "--allow-inline-secrets",
         action="store_true",
         help="build although a key stands in the source",
     )
     options = parser.parse_args(args)
+    if options.check_only and (options.output or options.stdout or options.emit):
+        raise Exit(USAGE, "error: `--check-only` writes nothing")
     path = options.file or default_file(options)
     from concerto.cache import compiled_from
     from concerto.compiler import compile_source, read_source
@@ -50,13 +60,17 @@ def main(args: list[str]) -> int:
         # Without the source in it: a file that is passed on holds no more than it needs.
         folder = Folder(Path()) if path == "-" else Folder.of(Path(path))
         try:
-            ir, diagnostics = compile_source(source, project, folder=folder, embed_source=False)
+            ir, diagnostics = compile_source(
+                source, project, folder=folder, embed_source=False, strip=options.strip
+            )
         except OSError as error:
             raise Exit(USAGE, f"error: cannot read `{error.filename}`: {error.strerror}") from None
     compiled = compiled_from(ir, diagnostics).also(said).linted(project.lint if project else {})
     report(compiled, options)
     if compiled.ir is None or ir is None:
         raise Exit(USAGE, compiled.refusal)
+    if options.check_only:
+        return OK
     if any(d.code == "W4001" for d in diagnostics) and not options.allow_inline_secrets:
         raise Exit(
             USAGE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -31,9 +32,22 @@ def main(args: list[str]) -> int:
         metavar="CODE",
         help="hide a warning: a code or a slug",
     )
+    parser.add_argument(
+        "--watch", action="store_true", help="check again whenever a file changes, until Ctrl-C"
+    )
     options = parser.parse_args(args)
     options.deny = _codes(options.deny, "--deny")
     options.allow = _codes(options.allow, "--allow")
+    if not options.watch:
+        return _check(options)
+    if "-" in options.paths:
+        raise Exit(USAGE, "error: `--watch` needs files: standard input does not change")
+    from concerto.cli.watch import again_and_again
+
+    return again_and_again(lambda: _check(options), options)
+
+
+def _check(options: argparse.Namespace) -> int:
     paths = options.paths or [default_file(options)]
     files = [file for path in paths for file in files_of(path, options)]
     failed = denies = False

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Channels on which the runtime tells what it does.
 _EVENTS = ("pipeline:", "task:", "listen:", "audit:")
 
+#: The level of the logs for each number of `-v`.
+_VERBOSE = (None, "info", "debug", "trace")
+
 
 def main(args: list[str]) -> int:
     """Runs `main`, or a `pub fn` with `--call`."""
@@ -34,7 +37,9 @@ def main(args: list[str]) -> int:
     if options.timeout is None:
         options.timeout = defaults.get("timeout")
     options.emit = options.emit or defaults.get("emit", "text")
-    options.log_level = options.log_level or defaults.get("log_level")
+    options.log_level = (
+        options.log_level or _VERBOSE[min(options.verbose, 3)] or defaults.get("log_level")
+    )
     if options.call is None and not program.has_main:
         raise Exit(
             USAGE,
@@ -212,7 +217,10 @@ def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str,
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        ran = runtime.get_metrics()
+        seconds = ran.execution_time_ms() / 1000
+        what = f"{ran.model_calls()} model calls, {ran.emit_count()} emits"
+        print(f"interrupted after {seconds:.1f} s: {what}", file=sys.stderr)
         return INTERRUPTED
     if options.call is not None and result is not None:
         print(display(result))
@@ -223,8 +231,8 @@ def _failure(message: str, trace: tuple[TraceFrame, ...], debug: bool) -> None:
     print(message, file=sys.stderr)
     for frame in trace if debug else trace[:1]:
         print(f"  at {frame}", file=sys.stderr)
-    for line in source_line(trace[0]) if trace else ():
-        print(f"  {line}", file=sys.stderr)
+        for line in source_line(frame):
+            print(f"  {line}", file=sys.stderr)
 
 
 def _print_metrics(runtime: Runtime, form: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from concerto.source import Source
 
 if TYPE_CHECKING:
     from concerto.cache import Compiled
+    from concerto.lower.coverage import Point
     from concerto.project.manifest import Project
     from concerto.runtime import Program
 
@@ -53,11 +55,16 @@ def open_project(path: str, options: argparse.Namespace) -> tuple[Project | None
 
 
 def compile_path(
-    path: str, options: argparse.Namespace, *, as_part: bool = False
+    path: str,
+    options: argparse.Namespace,
+    *,
+    as_part: bool = False,
+    points: list[Point] | None = None,
 ) -> tuple[Compiled, Project | None]:
     """Compiles a file, or takes it from the cache, at the levels of the manifest's `[lint]`. Raises `Exit` if it cannot be read.
 
-    With `as_part` a file that has nothing to run is one of the project: its modules are looked for where those of the project's entry are.
+    With `points` its tests tell which of them they reach, and the cache is left alone. With `as_part` a file that has nothing to run is one of the
+    project: its modules are looked for where those of the project's entry are.
     """
     from concerto.cache import compile_cached, compiled_from
     from concerto.compiler import read_source
@@ -73,15 +80,42 @@ def compile_path(
             raise Exit(USAGE, f"error: cannot read `{path}`: {error.strerror}") from None
         compiled = compiled_from(None, diagnostics)
     if source is not None:
+        started = time.perf_counter()
         try:
             root = _root(Path(path), source, project) if as_part else None
-            compiled = compile_cached(source, None if path == "-" else Path(path), project, root)
+            file = None if path == "-" else Path(path)
+            compiled = (
+                compile_cached(source, file, project, root)
+                if points is None
+                else _measured(source, file, project, root, points)
+            )
         except OSError as error:
             raise Exit(USAGE, f"error: cannot read `{error.filename}`: {error.strerror}") from None
+        if options.verbose:
+            took = f"compiled in {1000 * (time.perf_counter() - started):.0f} ms"
+            print(f"{path}: {'kept by the cache' if compiled.is_cached else took}", file=sys.stderr)
     # A warning that the command line denies is not hidden before.
     asked = {code: "warn" for code in getattr(options, "deny", ())}
     levels = {**(project.lint if project else {}), **asked}
     return compiled.also(said).linted(levels), project
+
+
+def _measured(
+    source: Source,
+    file: Path | None,
+    project: Project | None,
+    root: Path | None,
+    points: list[Point],
+) -> Compiled:
+    """A program whose tests tell which points they reach. It is for one run only, so no cache keeps it."""
+    from concerto.cache import compiled_from
+    from concerto.compiler import compile_source
+    from concerto.folder import Folder
+
+    folder = Folder.of(file, root) if file else Folder(Path())
+    return compiled_from(
+        *compile_source(source, project, folder=folder, coverage=points), folder.files()
+    )
 
 
 def _root(path: Path, source: Source, project: Project | None) -> Path | None:
@@ -122,7 +156,9 @@ def files_of(path: str, options: argparse.Namespace) -> list[str]:
     return [str(file) for file in sorted(found, key=order)]
 
 
-def load_program(path: str, options: argparse.Namespace) -> tuple[Program, Project | None]:
+def load_program(
+    path: str, options: argparse.Namespace, points: list[Point] | None = None
+) -> tuple[Program, Project | None]:
     """Loads IR, or compiles a source and prints what is wrong with it; with its manifest, if it was compiled here. Raises `Exit`."""
     from concerto.errors import IrError
     from concerto.runtime import Program
@@ -133,7 +169,7 @@ def load_program(path: str, options: argparse.Namespace) -> tuple[Program, Proje
                 message = "a compiled program has its manifest and profile already"
                 raise Exit(USAGE, f"error: {message}; choose them with `concerto build`")
             return Program.from_bytes(Path(path).read_bytes()), None
-        compiled, project = compile_path(path, options)
+        compiled, project = compile_path(path, options, points=points)
         report(compiled, options)
         if compiled.ir is None:
             raise Exit(USAGE, compiled.refusal)

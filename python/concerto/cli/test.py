@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from concerto.runtime import Program
 from concerto.testing import TestCase, run_test, tests_of
 
 if TYPE_CHECKING:
+    from concerto.lower.coverage import Point
     from concerto.project.manifest import Project
 
 TIMEOUT = 60.0
@@ -43,6 +44,8 @@ class Suite:
     #: The folder of its snapshots.
     snapshots: Path
     timeout: float
+    #: What its tests tell to have reached, by number, with `--coverage`.
+    points: tuple[Point, ...] = ()
 
 
 def main(args: list[str]) -> int:
@@ -83,10 +86,12 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--junit", metavar="FILE", help="also write the results as JUnit XML")
     parser.add_argument("--live", action="store_true", help="call models that have no mock")
     parser.add_argument("--allow-empty", action="store_true", help="no tests are no failure")
-    parser.add_argument("--coverage", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--coverage",
+        action="store_true",
+        help="say which lines and branches of the program the tests reach",
+    )
     options = parser.parse_args(args)
-    if options.coverage:
-        raise Exit(USAGE, "error: this release does not measure coverage yet")
     if options.exact and options.filter is None:
         raise Exit(USAGE, "error: `--exact` needs `--filter`")
     if options.jobs is not None and options.jobs < 1:
@@ -102,21 +107,25 @@ def _suites(options: argparse.Namespace) -> list[Suite]:
     for path in dict.fromkeys(file for each in given for file in files_of(each, options)):
         if path not in given and Path(path).resolve() in read:
             continue  # a module of a program before, which has its tests
-        program, project, files = _program(path, options)
+        points: list[Point] | None = [] if options.coverage else None
+        program, project, files = _program(path, options, points)
         read.update(Path(each).resolve() for each in files)
         timeout = float(project.test.get("timeout", TIMEOUT)) if project else TIMEOUT
         tests = tuple(enumerate(tests_of(program)))
-        suites.append(Suite(path, program, tests, _snapshots(path, project), timeout))
+        snapshots = _snapshots(path, project)
+        suites.append(Suite(path, program, tests, snapshots, timeout, tuple(points or ())))
     return suites
 
 
 def _program(
-    path: str, options: argparse.Namespace
+    path: str, options: argparse.Namespace, points: list[Point] | None
 ) -> tuple[Program, Project | None, tuple[str, ...]]:
     """A program, its manifest, and the files that it was compiled from."""
     if not path.endswith(".conc"):
-        return *load_program(path, options), (path,)
-    compiled, project = compile_path(path, options, as_part=True)
+        if points is not None and path != "-":
+            raise Exit(USAGE, f"error: `--coverage` needs the source of `{path}`")
+        return *load_program(path, options, points), (path,)
+    compiled, project = compile_path(path, options, as_part=True, points=points)
     report(compiled, options)
     if compiled.ir is None:
         raise Exit(USAGE, compiled.refusal)
@@ -156,7 +165,7 @@ def _chosen(suites: list[Suite], options: argparse.Namespace) -> tuple[list[Suit
     for suite in suites:
         tests = tuple(each for each in suite.tests if is_wanted(each[1]))
         if tests:
-            chosen.append(Suite(suite.path, suite.program, tests, suite.snapshots, suite.timeout))
+            chosen.append(replace(suite, tests=tests))
     kept = sum(len(suite.tests) for suite in chosen)
     return chosen, sum(len(suite.tests) for suite in suites) - kept
 
@@ -174,12 +183,25 @@ def _run(suites: list[Suite], left_out: int, options: argparse.Namespace) -> int
         status = INTERRUPTED
     except ConfigError as error:
         raise Exit(USAGE, f"error: {error}") from None
+    if options.coverage:
+        from concerto.cli.coverage import summed
+
+        out.coverage(summed(_reached(suites, ended)))
     out.summary(ended, left_out, interrupted=status == INTERRUPTED)
     if options.junit:
         from concerto.cli.junit import write_junit
 
         write_junit(Path(options.junit), ended)
     return status or (FAILED if any(each.failure for each in ended) else OK)
+
+
+def _reached(suites: list[Suite], ended: list[Ended]) -> Iterator[tuple[Point, bool]]:
+    """Each point of each program, with whether a test of the program has reached it."""
+    for suite in suites:
+        reports = [each.report for each in ended if each.path == suite.path and each.report]
+        reached = {number for report in reports for number in report.covered}
+        for number, point in enumerate(suite.points):
+            yield point, number in reached
 
 
 def _results(suites: list[Suite], options: argparse.Namespace) -> Iterator[Ended]:

@@ -6,12 +6,15 @@ import argparse
 import json
 import sys
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from concerto.cli.app import wants_color
 from concerto.cli.display import display, to_json
 from concerto.cli.traces import source_line
 from concerto.testing import TestCase, TestFailure, TestReport
+
+if TYPE_CHECKING:
+    from concerto.cli.coverage import FileCoverage
 
 _COLORS = {"PASS": "32", "FAIL": "31", "SKIP": "33"}
 #: The most emits that a failure shows, and the most active calls.
@@ -49,6 +52,9 @@ class Printer(Protocol):
 
     def ended(self, each: Ended, *, of_several: bool) -> None:
         """A test has ended; `of_several` programs."""
+
+    def coverage(self, files: list[FileCoverage]) -> None:
+        """What the tests have reached."""
 
     def summary(self, ended: list[Ended], left_out: int, *, interrupted: bool) -> None:
         """All have ended, or the user has had enough."""
@@ -111,6 +117,11 @@ class _Human:
             lines += [f"  {line}" for line in report.printed.rstrip("\n").split("\n")]
         return lines
 
+    def coverage(self, files: list[FileCoverage]) -> None:
+        from concerto.cli.coverage import render_table
+
+        print(f"\n{render_table(files)}", file=sys.stderr, end="", flush=True)
+
     def summary(self, ended: list[Ended], left_out: int, *, interrupted: bool) -> None:
         words = [each.word for each in ended]
         failed = words.count("FAIL")
@@ -150,6 +161,10 @@ class _Json:
                 for f in each.failure.trace
             ]
         self._line(found)
+
+    def coverage(self, files: list[FileCoverage]) -> None:
+        for each in files:
+            self._line({"event": "coverage", **each.to_json()})
 
     def summary(self, ended: list[Ended], left_out: int, *, interrupted: bool) -> None:
         words = [each.word for each in ended]

@@ -8,7 +8,9 @@ from concerto.errors import TraceFrame
 
 
 def source_line(frame: TraceFrame) -> list[str]:
-    """The line in question and a mark below it, if the file is at hand."""
+    """The line in question and a mark below it, if the place is known and the file at hand."""
+    if frame.line == 0:
+        return []
     try:
         line = Path(frame.path).read_text(encoding="utf-8").split("\n")[frame.line - 1].rstrip()
     except (OSError, IndexError, UnicodeDecodeError):

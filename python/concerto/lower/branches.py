@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concerto.lower.coverage import ARM, ELSE, THEN, cover
 from concerto.lower.functions import Builder, Label
 from concerto.lower.patterns import bind_pattern, test_pattern
 from concerto.syntax import ast
@@ -31,22 +32,20 @@ def _branch(builder: Builder, node: ast.Expr, target: int | None) -> None:
 
 def lower_if(builder: Builder, node: ast.If, target: int | None) -> None:
     """An `if`; without a target nobody wants its value."""
-    from concerto.lower.exprs import lower_unused
-
     other, end = Label(), Label()
     lower_condition(builder, node.condition, other)
-    if node.other is None:
-        lower_unused(builder, node.then)
-        builder.place(other)
-        if target is not None:
-            builder.emit("nil", target)
-        return
-    _branch(builder, node.then, target)
-    if builder.reachable():
+    cover(builder, node, THEN)
+    _branch(builder, node.then, target if node.other else None)
+    # What is measured has something to do where there is no `else`, too.
+    if builder.reachable() and (node.other or builder.tables.points):
         builder.emit("jump", end)
     builder.place(other)
-    _branch(builder, node.other, target)
+    cover(builder, node, ELSE)
+    if node.other is not None:
+        _branch(builder, node.other, target)
     builder.place(end)
+    if node.other is None and target is not None:
+        builder.emit("nil", target)
 
 
 def lower_match(builder: Builder, node: ast.Match, target: int | None) -> None:
@@ -63,6 +62,8 @@ def lower_match(builder: Builder, node: ast.Match, target: int | None) -> None:
         bind_pattern(builder, arm.pattern, subject)
         if arm.guard is not None:
             lower_condition(builder, arm.guard, following)
+        cover(builder, arm, ARM)
+        cover(builder, arm.body)
         _branch(builder, arm.body, target)
         if builder.reachable():
             builder.emit("jump", end)

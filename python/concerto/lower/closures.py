@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from concerto.check import types as t
 from concerto.check.called import CallValue
 from concerto.check.checked import FunctionInfo, FunctionName, Local, VariantFunction
+from concerto.lower.coverage import cover
 from concerto.lower.functions import Builder, finish_function, type_of
 from concerto.source import Span
 from concerto.syntax import ast
@@ -35,6 +36,7 @@ def lower_closure(builder: Builder, node: ast.Closure, target: int) -> None:
             inner.locals.append(local)
         else:
             bind_pattern(inner, param.pattern, position)
+    cover(inner, node.body)
     if t.resolve(info.result) == t.NIL:
         lower_unused(inner, node.body)
         if inner.reachable():

@@ -21,6 +21,7 @@ from concerto.check.types import Steps, Type
 from concerto.lower.branches import lower_if, lower_match
 from concerto.lower.calls import lower_call
 from concerto.lower.closures import lower_closure, lower_function_name
+from concerto.lower.coverage import cover
 from concerto.lower.errors import load_error_part
 from concerto.lower.functions import Builder, type_of
 from concerto.lower.literals import (
@@ -127,6 +128,7 @@ def lower_unused(builder: Builder, node: ast.Expr) -> None:
             first = len(builder.locals)
             lower_statements(builder, statements)
             if tail is not None and builder.reachable():
+                cover(builder, tail)
                 lower_unused(builder, tail)
             _drop_streams(builder, first)
         case ast.If():
@@ -175,6 +177,7 @@ def lower_statements(builder: Builder, statements: tuple[ast.Statement, ...]) ->
     for statement in statements:
         if not builder.reachable():
             return
+        cover(builder, statement)
         match statement:
             case ast.Let(pattern=pattern, value=value):
                 _let(builder, pattern, value)
@@ -268,6 +271,7 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             if tail is None:
                 builder.emit("nil", target)
             else:
+                cover(builder, tail)
                 lower_into(builder, tail, target)
             _drop_streams(builder, first)
         case ast.If():

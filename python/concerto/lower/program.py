@@ -27,6 +27,7 @@ from concerto.check.values import (
     constant_text,
     plain,
 )
+from concerto.lower.coverage import Points
 from concerto.lower.errors import lower_error_parts, message_function
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
@@ -41,8 +42,10 @@ _ERRORS = tuple(t.Struct(n, o) for n, (o, _) in builtins.records().items() if o 
 class Tables:
     """Pools without repetition; the index of an entry is its name in the code."""
 
-    def __init__(self, checked: CheckedProgram) -> None:
+    def __init__(self, checked: CheckedProgram, points: Points | None = None) -> None:
         self.checked = checked
+        #: What the code tells control to have come by.
+        self.points = points
         self.constants: dict[tuple[str, Any], int] = {}
         self.types: list[list[Any]] = []
         self.type_index: dict[Any, int] = {}
@@ -341,15 +344,17 @@ def _store(tables: Tables, info: StoreInfo) -> dict[str, Any]:
     return entry if info.path is None else {**entry, "path": info.path}
 
 
-def lower(checked: CheckedProgram, compiler: str, *, embed_source: bool) -> Program:
-    """The IR of a checked program without errors."""
+def lower(
+    checked: CheckedProgram, compiler: str, *, embed_source: bool, points: Points | None = None
+) -> Program:
+    """The IR of a checked program without errors. With `points` its tests tell which of them they reach."""
     manifest = checked.manifest
     files = [_file(source, embed_source=embed_source) for source in checked.files.sources]
     if manifest:
         files.insert(1, _file(manifest.source, embed_source=False))
     parts = "\n".join(f"{file['path']}\0{file['digest']}" for file in files)
     digest = hashlib.sha256(parts.encode()).hexdigest()
-    tables = Tables(checked)
+    tables = Tables(checked, points)
     functions = [
         lower_function(tables, info) for info in checked.functions.values() if not info.is_generic
     ]

@@ -6,6 +6,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.checked import CaughtBy, Raise
 from concerto.check.types import Type
+from concerto.lower.coverage import CATCH, NO_ERROR, cover
 from concerto.lower.functions import Builder, Label, TryTarget
 from concerto.syntax import ast
 
@@ -147,6 +148,7 @@ def lower_try(builder: Builder, node: ast.TryCatch, target: int | None) -> None:
     builder.tries.append(here)
     branch(node.body)
     builder.tries.pop()
+    cover(builder, node, NO_ERROR)
     if not node.catches and target is not None and builder.reachable():
         builder.emit("ok", target, target)
     if not here.used:
@@ -162,6 +164,7 @@ def lower_try(builder: Builder, node: ast.TryCatch, target: int | None) -> None:
             _test(builder, clause.test, error, following)
         if clause.local is not None:
             builder.emit("copy", builder.local(clause.local), error)
+        cover(builder, clause.body, CATCH)
         branch(clause.body)
         if builder.reachable():
             builder.emit("jump", end)

@@ -7,7 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from concerto.project.manifest import NAME
-from concerto.project.templates import GITIGNORE, PROVIDERS, README, TEMPLATES, Provider
+from concerto.project.templates import (
+    GITIGNORE,
+    MORE_FILES,
+    MORE_README,
+    PROVIDERS,
+    README,
+    TEMPLATES,
+    Provider,
+)
 
 
 class CannotCreate(Exception):  # noqa: N818 - the message is for the user
@@ -35,7 +43,8 @@ def files(name: str, provider: str, template: str, *, in_manifest: bool) -> dict
         "src/main.conc": program,
         ".gitignore": GITIGNORE,
         ".env.example": variables,
-        "README.md": README.replace("NAME", name),
+        "README.md": README.replace("NAME", name) + MORE_README.get(template, ""),
+        **MORE_FILES.get(template, {}),
     }
 
 

@@ -130,9 +130,101 @@ fn answers() {
 }
 """
 
-TEMPLATES = {"minimal": MINIMAL, "chat": CHAT, "pipeline": PIPELINE}
+SERVICE = '''"""A small HTTP service around `src/main.conc`.
+
+python service.py                   # with the key in the environment
+python service.py --mock            # without a provider
+curl -d '{"text": "The soup was cold."}' http://127.0.0.1:8000/review
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import concerto
+
+PROGRAM = Path(__file__).parent / "src" / "main.conc"
+LONGEST_BODY = 100_000
+
+
+class Service(ThreadingHTTPServer):
+    """Answers each request on a thread of its own; all share one runtime, with its connections, limits and metrics."""
+
+    def __init__(self, port: int, runtime: concerto.Runtime) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.runtime = runtime
+
+
+class Handler(BaseHTTPRequestHandler):
+    """`POST /review` and `GET /metrics`."""
+
+    server: Service
+
+    def do_POST(self) -> None:
+        """Calls the program with the text of the body."""
+        if self.path != "/review":
+            return self.answer(404, {"error": "there is POST /review"})
+        try:
+            length = min(int(self.headers.get("Content-Length", 0)), LONGEST_BODY)
+            text = json.loads(self.rfile.read(length))["text"]
+            review = self.server.runtime.call("review", text)
+        except (ValueError, KeyError, TypeError) as error:
+            return self.answer(400, {"error": f'expected {{"text": ..}}: {error}'})
+        except concerto.LlmError as error:
+            return self.answer(502, {"error": str(error), "kind": error.kind})
+        return self.answer(200, review._asdict())
+
+    def do_GET(self) -> None:
+        """What the models have used, for Prometheus."""
+        if self.path != "/metrics":
+            return self.answer(404, {"error": "there is GET /metrics"})
+        return self.send(200, "text/plain", self.server.runtime.get_metrics().to_prometheus())
+
+    def answer(self, status: int, body: dict[str, Any]) -> None:
+        """Sends JSON."""
+        self.send(status, "application/json", json.dumps(body))
+
+    def send(self, status: int, kind: str, text: str) -> None:
+        """Sends a text."""
+        data = text.encode("utf-8")
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def main() -> None:
+    """Serves until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--port", type=int, default=8000, help="0 takes any free one")
+    parser.add_argument("--mock", action="store_true", help="answer every model call locally")
+    options = parser.parse_args()
+    with (
+        concerto.Runtime(PROGRAM, mock=options.mock) as runtime,
+        Service(options.port, runtime) as service,
+    ):
+        print(f"http://127.0.0.1:{service.server_port}", flush=True)
+        with suppress(KeyboardInterrupt):
+            service.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
+'''
+
+TEMPLATES = {"minimal": MINIMAL, "chat": CHAT, "pipeline": PIPELINE, "service": MINIMAL}
+#: Files of a template besides those of all projects.
+MORE_FILES = {"service": {"service.py": SERVICE}}
 #: Templates of later releases, with what they need.
-LATER = {"tools": "tools", "service": "agents and tools"}
+LATER = {"tools": "tools"}
 
 GITIGNORE = "*.conc-ir\n.env\n.concerto/\n"
 
@@ -142,3 +234,7 @@ README = """# NAME
 - Without a provider: `concerto run --mock` answers every model call locally.
 - Test it: `concerto test`, with mocked models. Look for mistakes: `concerto check`. Format: `concerto fmt`.
 """
+#: Lines of the README for a template.
+MORE_README = {
+    "service": "- Serve it: `python service.py`, and without a provider `python service.py --mock`.\n"
+}

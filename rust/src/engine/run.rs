@@ -344,7 +344,7 @@ impl<'e, O: Outlet> Run<'e, O> {
     /// Tells of spawned tasks that nobody waited for, and cancels those that still run (6.2).
     pub(super) async fn finish(mut self) -> Result<(), RunError> {
         for id in self.tree.unfinished() {
-            let place = self.tree.waiting_at(id).pop();
+            let place = self.tree.waiting_at(id).pop().filter(|frame| frame.line > 0);
             self.engine.shared.client.log().write(LogLevel::Warn, || {
                 let at = place.map_or(String::new(), |frame| {
                     format!(" at {}:{}:{}", frame.path, frame.line, frame.column)

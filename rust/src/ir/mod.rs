@@ -408,7 +408,7 @@ impl Verified {
         &self.0.document
     }
 
-    /// The position of an instruction; that of the function if the instruction has none.
+    /// The position of an instruction; that of the function if the instruction has none. Line and column are 0 in a program without places.
     #[must_use]
     pub fn position(&self, function: usize, pc: usize) -> Option<Position> {
         let function = self.function(function)?;
@@ -418,6 +418,9 @@ impl Verified {
             Err(_) => function.span.0,
         };
         let file = self.0.document.files.get(function.file as usize)?;
+        if file.lines.is_empty() {
+            return Some(Position { path: file.path.clone(), line: 0, column: 0 });
+        }
         let line = file.lines.partition_point(|first| *first <= start);
         let first = file.lines.get(line.checked_sub(1)?)?;
         Some(Position {

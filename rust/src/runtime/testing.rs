@@ -58,6 +58,8 @@ pub struct TestReport {
     pub printed: String,
     /// Snapshots that were written.
     pub written: Vec<PathBuf>,
+    /// Numbers of the points that control came by, in order, if the program was compiled to measure coverage.
+    pub covered: Vec<u32>,
     /// What it used. Calls of mocks count without tokens.
     pub metrics: Metrics,
 }
@@ -130,6 +132,7 @@ impl RuntimeBuilder {
             emits: captured.emits,
             printed: captured.printed,
             written: captured.written,
+            covered: captured.covered.into_iter().collect(),
             metrics: runtime.get_metrics(),
         })
     }

@@ -286,7 +286,6 @@ impl Store {
 
     /// How many entries the view shows.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         let entries = self.lock();
         match &*self.prefix {

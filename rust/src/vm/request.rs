@@ -50,6 +50,7 @@ requests! {
     FsSize "fs.file_size" 1;
     StoreOpen "store.open" 1;
     HttpSend "http.request" 5;
+    TestCover "test.cover" 1;
 }
 
 impl Request {

@@ -16,8 +16,9 @@ use crate::{BoxError, Error, TestOptions};
 
 /// Message, active calls.
 type Failure<'py> = (String, Bound<'py, PyTuple>);
-/// Failure, emits, printed text, snapshots that were written, what was used.
-type Report<'py> = (Option<Failure<'py>>, Bound<'py, PyList>, String, Vec<PathBuf>, Metrics);
+/// Failure, emits, printed text, snapshots that were written, points that were covered, what was used.
+type Report<'py> =
+    (Option<Failure<'py>>, Bound<'py, PyList>, String, Vec<PathBuf>, Vec<u32>, Metrics);
 
 #[pyfunction]
 #[pyo3(signature = (program, index, *, live, timeout, snapshots, update, env, cancelled))]
@@ -62,5 +63,5 @@ pub(super) fn run_test<'py>(
         .map(|emit| Ok((emit.channel.as_str(), value_to_py(py, &emit.payload)?)))
         .collect();
     let (emits, metrics) = (PyList::new(py, emits?)?, Metrics::new(report.metrics));
-    Ok((failure, emits, report.printed, report.written, metrics))
+    Ok((failure, emits, report.printed, report.written, report.covered, metrics))
 }

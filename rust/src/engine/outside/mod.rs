@@ -112,6 +112,7 @@ pub(super) async fn answer(
             let store = outside.store_values.get(index).cloned();
             store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
         }
+        (Request::TestCover, [Value::Int(point)]) => covered(shared, *point),
         (Request::HttpSend, _) if shared.test.as_ref().is_some_and(|test| !test.live) => {
             let message = "a test makes no network calls (use --live)".to_owned();
             Err((PanicKind::Assertion, message))
@@ -153,6 +154,17 @@ async fn sleep(clock: &Clock, ms: i64) {
     if let Ok(ms @ 1..) = u64::try_from(ms) {
         clock.sleep(Duration::from_millis(ms)).await;
     }
+}
+
+/// Control has come by a point of a test that is measured.
+fn covered(shared: &Shared, point: i64) -> Answer {
+    let test = shared.test.as_ref().zip(u32::try_from(point).ok());
+    let Some((test, point)) = test else {
+        let message = "coverage is measured in tests only".to_owned();
+        return Err((PanicKind::InvalidArgument, message));
+    };
+    test.covered(point);
+    Ok(Value::Nil)
 }
 
 /// Milliseconds before retry number `retry`, by the rules of model calls (C-69, C-70).

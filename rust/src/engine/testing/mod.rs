@@ -6,7 +6,7 @@ mod mock;
 mod session;
 mod snapshot;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -59,6 +59,8 @@ pub struct Captured {
     pub printed: String,
     /// Snapshots that were written.
     pub written: Vec<PathBuf>,
+    /// Points of the program that control came by, if it was compiled to tell them.
+    pub covered: BTreeSet<u32>,
 }
 
 impl Test {
@@ -75,6 +77,11 @@ impl Test {
     /// Keeps an emit; no host gets it.
     pub fn emitted(&self, emit: Emit) {
         self.state().captured.emits.push(emit);
+    }
+
+    /// Control has come by a point.
+    pub(super) fn covered(&self, point: u32) {
+        self.state().captured.covered.insert(point);
     }
 
     /// Keeps printed text.
