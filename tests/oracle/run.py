@@ -83,7 +83,7 @@ def run_by_oracle(
     except Panicked as end:
         outcome.end = f"panicked {end.kind} in {end.function}, line {end.line}: {end.message}"
     except Failed as end:
-        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error)!r}: {display(end.error)}"
+        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error, whole_errors=True)!r}: {display(end.error)}"
     except Broken as end:
         raise AssertionError(f"the compiler promised otherwise: {end}") from end
     except Ended:
@@ -138,7 +138,7 @@ def _returned(result: Value) -> str:
         case Ok(inner):
             return f"returned {to_host(inner)!r}"
         case Err(error):
-            return f"failed in the result: {to_host(error)!r}: {display(error)}"
+            return f"failed in the result: {to_host(error, whole_errors=True)!r}: {display(error)}"
         case _:
             return f"returned {to_host(result)!r}"
 
