@@ -31,7 +31,19 @@ if TYPE_CHECKING:
         RunCancelled,
     )
     from concerto.metrics import CostEstimate, Metrics, TokenUsage
-    from concerto.runtime import Emit, EntryPoint, Parameter, Program, Run, Runtime, run_file
+    from concerto.runtime import (
+        Buffered,
+        Channel,
+        Emit,
+        EntryPoint,
+        Parameter,
+        Program,
+        Request,
+        Run,
+        Runtime,
+        buffered,
+        run_file,
+    )
     from concerto.values import Err, Ok, Record, Variant
 
 __version__ = "0.1.0"
@@ -46,11 +58,15 @@ _HOMES = {
         "RunCancelled",
     ),
     "concerto.metrics": ("CostEstimate", "Metrics", "TokenUsage"),
-    "concerto.runtime": ("Emit", "EntryPoint", "Parameter", "Program", "Run", "Runtime", "run_file"),
+    "concerto.runtime": (
+        "Buffered", "Channel", "Emit", "EntryPoint", "Parameter", "Program", "Request", "Run", "Runtime", "buffered", "run_file",
+    ),
     "concerto.values": ("Err", "Ok", "OrderedSet", "Record", "Variant"),
 }  # fmt: skip
 
 __all__ = [
+    "Buffered",
+    "Channel",
     "CompileError",
     "ConcertoError",
     "ConfigError",
@@ -74,6 +90,7 @@ __all__ = [
     "ProgramError",
     "RateLimitConfig",
     "Record",
+    "Request",
     "RetryConfig",
     "Run",
     "RunCancelled",
@@ -81,6 +98,7 @@ __all__ = [
     "TokenUsage",
     "Variant",
     "VirtualClock",
+    "buffered",
     "compile",
     "compile_file",
     "run_file",

@@ -77,6 +77,9 @@ class Program:
     def tests(self) -> list[tuple[str, str, str, int]]:
         """Name, description, file and line of each test."""
 
+    def channels(self) -> list[tuple[str, list[str], list[str]]]:
+        """Name, types of payloads and types of replies of each channel that the program names."""
+
     def schema(self, name: str) -> str | None:
         """The JSON Schema of a schema, as text."""
 
@@ -106,11 +109,14 @@ class Runtime:
         program_log_level: str = "info",
         args: list[str] | None = None,
         seed: int | None = None,
+        audit: bool = False,
         fs_root: str | None = None,
         fs_mode: str = "write",
         net_allow: list[str] | None = None,
         offline: bool = False,
         http_body_limit: int = 10_485_760,
+        reply_timeout: float | None = None,
+        buffered: tuple[float, int] | None = None,
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""
@@ -123,13 +129,28 @@ class Runtime:
         self,
         function: str | None,
         args: list[Any] | dict[str, Any],
-        on_emit: Callable[[str, Any, float, int], None] | None,
+        on_emit: Callable[[str, Any, float, str, int, int], None] | None,
         on_print: Callable[[str], None] | None,
+        on_request: Callable[[int, Any, str, str], Any] | None,
     ) -> Any:
         """Runs `main` (None) or an entry point on this thread; callbacks are called on it."""
 
-    def start(self, function: str | None, args: list[Any] | dict[str, Any]) -> Run:
-        """Starts a run on the runtime's threads."""
+    def start(
+        self,
+        function: str | None,
+        args: list[Any] | dict[str, Any],
+        on_request: Callable[[int, Any, str, str], Any] | None,
+    ) -> Run:
+        """Starts a run on the runtime's threads. `on_request` is called by `Run.emits` and `Run.result`."""
+
+    def on_emit(self, channel: str, token: int) -> None:
+        """Requests on the channel go to `on_request` of their run: token, payload, channel, expected type. It returns the reply."""
+
+    def off(self, channel: str) -> None:
+        """Requests on exactly this channel are not answered any more."""
+
+    def log_error(self, message: str) -> None:
+        """Writes to the runtime's log."""
 
     def require_keys(self) -> None:
         """Evaluates the fields of every connection. Raises `ConfigError` for the first that fails."""
@@ -160,7 +181,7 @@ class Run:
 
     id: str
 
-    def emits(self, timeout: float) -> list[tuple[str, Any, float, int]] | None:
+    def emits(self, timeout: float) -> list[tuple[str, Any, float, str, int, int]] | None:
         """The emits that wait, at most `timeout` seconds later; empty if none came, None if the run is over and all were taken."""
 
     def result(self, timeout: float | None) -> Any:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from concerto import _native
 from concerto.connection import ConnectionConfig, fields_to_json
@@ -19,17 +19,62 @@ from concerto.errors import ConfigError
 from concerto.metrics import Metrics
 
 EmitHandler = Callable[[Any], None]
+ReplyHandler = Callable[[Any], Any]
 H = TypeVar("H", bound=EmitHandler)
+R = TypeVar("R", bound=ReplyHandler)
 
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """One value that a program sent: `time` is seconds since the Unix epoch, `sequence` counts from 0 within the run."""
+    """One value that a program sent.
+
+    `time` is seconds since the Unix epoch, `run_id` the `Run.id` of its run, `task_id` the number of its task there (1 for the run's own, 0 for the
+    runtime itself), `sequence` counts from 0 within the run.
+    """
 
     channel: str
     payload: Any
     time: float
+    run_id: str
+    task_id: int
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a program asks with `await emit`; `expected` is the type of the reply, as the language writes it (`Any` takes everything)."""
+
+    channel: str
+    payload: Any
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel that a program names: the types of what it sends there, and of the replies that it expects, as the language writes them.
+
+    Without `replies` nothing is asked there.
+    """
+
+    name: str
+    payloads: tuple[str, ...]
+    replies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """Emits are handed to handlers several at a time, in order: when `size` of them wait, or the first has waited `interval_ms` milliseconds.
+
+    What waits is handed over also before a request and at the end of the run; the program waits while it is.
+    """
+
+    interval_ms: float = 50
+    size: int = 10_000
+
+
+def buffered(interval_ms: float = 50, size: int = 10_000) -> Buffered:
+    """The option `emit_mode` of a `Runtime` that hands emits over several at a time."""
+    return Buffered(interval_ms, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +135,12 @@ class Program:
         )
 
     @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that the program names, by name."""
+        found = self._native.channels()
+        return tuple(Channel(name, tuple(sent), tuple(asked)) for name, sent, asked in found)
+
+    @property
     def connections(self) -> tuple[str, ...]:
         """Names of the declared connections."""
         return tuple(self._native.connections())
@@ -112,7 +163,10 @@ class Program:
 
 
 class Run:
-    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended."""
+    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended.
+
+    What the program asks with `await emit` is answered on the thread that iterates or waits for the result.
+    """
 
     def __init__(self, native: _native.Run) -> None:
         self._native = native
@@ -134,14 +188,14 @@ class Run:
 
     def __iter__(self) -> Iterator[Emit]:
         while (batch := self._native.emits(1.0)) is not None:
-            for channel, payload, time, sequence in batch:
-                yield Emit(channel, payload, time, sequence)
+            for parts in batch:
+                yield Emit(*parts)
 
     def result(self, timeout: float | None = None) -> Any:
         """Waits for the end and gives the value, or raises what `Runtime.call` would.
 
         Emits that nobody takes hold the run back, so iterate first, or drop them by cancelling. `TimeoutError` after `timeout` seconds
-        leaves the run as it is.
+        leaves the run as it is. Handlers of `on_emit` are called meanwhile, on this thread.
         """
         return self._native.result(timeout)
 
@@ -178,11 +232,15 @@ class Runtime:
         program_log_level: The same for what the program writes with `std::log`.
         args: What the program's `std::env::args` gives.
         seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
+        audit: Tell what the program reaches before it does, on the channels `audit:file_access`, `audit:env_access` and `audit:http`: names only, nothing secret.
         fs_root: The folder that `std::fs` is kept in; default: the working directory.
         fs_mode: What `std::fs` may do: `none`, `read` or `write`.
         net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
         offline: No network for `std::http`, and models only on this machine.
         http_body_limit: The longest body that `std::http` reads, in bytes.
+        emit_mode: "immediate", or `buffered(interval_ms, size)` to hand emits over several at a time.
+        handler_errors: What an exception of a handler of `on` does: "raise" ends the run, "log" writes it to the log as an error.
+        reply_timeout: Seconds that a program waits for the reply of `await emit`; default: without end.
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
@@ -208,18 +266,31 @@ class Runtime:
         program_log_level: str = "info",
         args: Sequence[str] = (),
         seed: int | None = None,
+        audit: bool = False,
         fs_root: str | os.PathLike[str] | None = None,
         fs_mode: str = "write",
         net_allow: Collection[str] | None = None,
         offline: bool = False,
         http_body_limit: int = 10_485_760,
+        emit_mode: Literal["immediate"] | Buffered = "immediate",
+        handler_errors: Literal["raise", "log"] = "raise",
+        reply_timeout: float | None = None,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
         if not isinstance(program, Program):
             program = _load(Path(program))
         self.program = program
+        if emit_mode != "immediate" and not isinstance(emit_mode, Buffered):
+            raise ConfigError(f'`emit_mode` is "immediate" or `buffered(..)`, not {emit_mode!r}')
+        if handler_errors not in ("raise", "log"):
+            raise ConfigError(f'`handler_errors` is "raise" or "log", not {handler_errors!r}')
         self._handlers: list[tuple[str, EmitHandler]] = []
+        self._logs_errors = handler_errors == "log"
+        #: Handlers of requests by the number under which the native side knows them, and the numbers by channel.
+        self._responders: dict[int, ReplyHandler] = {}
+        self._tokens: dict[str, int] = {}
+        self._last_token = 0
         self._closed = False
         self._pid = os.getpid()
         self._native = _native.Runtime(
@@ -242,11 +313,14 @@ class Runtime:
             program_log_level=program_log_level,
             args=list(args),
             seed=seed,
+            audit=audit,
             fs_root=None if fs_root is None else os.fspath(fs_root),
             fs_mode=fs_mode,
             net_allow=None if net_allow is None else list(net_allow),
             offline=offline,
             http_body_limit=http_body_limit,
+            reply_timeout=reply_timeout,
+            buffered=None if emit_mode == "immediate" else (emit_mode.interval_ms, emit_mode.size),
         )
         for pattern, price in (prices or {}).items():
             self._set_price(pattern, price)
@@ -296,20 +370,40 @@ class Runtime:
         """Calls `handler(payload)` for each emit on `channel`; without a handler it is a decorator.
 
         `channel` may end in `*`. All that match are called, the most specific first, on the thread that called `run` or `call`, before the program
-        goes on. An exception of a handler ends the run and is raised there.
+        goes on. An exception of a handler ends the run and is raised there, unless `handler_errors` says otherwise.
         """
         if handler is None:
             return lambda function: self.on(channel, function)
-        if inspect.iscoroutinefunction(handler):
-            raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
+        _must_be_plain(handler)
         self._handlers.append((channel, handler))
         # Most specific first; sorting is stable, so equal ones keep the order of registration.
         self._handlers.sort(key=lambda entry: (entry[0].endswith("*"), -len(entry[0])))
         return handler
 
+    @overload
+    def on_emit(self, channel: str, handler: R) -> R: ...
+    @overload
+    def on_emit(self, channel: str, handler: None = None) -> Callable[[R], R]: ...
+    def on_emit(self, channel: str, handler: R | None = None) -> R | Callable[[R], R]:
+        """Answers `await emit` on `channel` with what `handler(payload)` returns; without a handler it is a decorator.
+
+        `channel` may end in `*`: the most specific one wins, and a second handler for the same one replaces the first. The handler is called on
+        the thread that called `run` or `call`, or that waits for a `Run`. Its exception is an `EmitError` in the program and does not end the run.
+        """
+        if handler is None:
+            return lambda function: self.on_emit(channel, function)
+        _must_be_plain(handler)
+        self._last_token += 1
+        self._responders[self._last_token] = handler
+        self._tokens[channel] = self._last_token
+        self._native.on_emit(channel, self._last_token)
+        return handler
+
     def off(self, channel: str) -> None:
-        """Removes the handlers that were registered for exactly this `channel`."""
+        """Removes the handlers of `on` and `on_emit` that were registered for exactly this `channel`."""
         self._handlers = [entry for entry in self._handlers if entry[0] != channel]
+        self._native.off(channel)
+        self._responders.pop(self._tokens.pop(channel, 0), None)
 
     def run(self) -> Any:
         """Runs the top-level statements and `main` on this thread, to their end.
@@ -319,14 +413,17 @@ class Runtime:
             PanicError: The program panicked.
             ConfigError: A rejected override is still in force.
         """
-        return self._open()._native.run(None, [], self._dispatcher(), None)
+        return self._run(None, [])
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Calls a `pub fn` of the program with checked arguments and gives its result.
 
         `Ok(v)` is `v`; `Err(e)` raises. Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
         """
-        return self._open()._native.run(name, _arguments(args, kwargs), self._dispatcher(), None)
+        return self._run(name, _arguments(args, kwargs))
+
+    def _run(self, name: str | None, arguments: list[Any] | dict[str, Any]) -> Any:
+        return self._open()._native.run(name, arguments, self._dispatcher(), None, self._answer)
 
     def observe(
         self,
@@ -334,20 +431,39 @@ class Runtime:
         arguments: dict[str, Any],
         on_emit: Callable[[Emit], None],
         on_print: Callable[[str], None] | None = None,
+        on_request: Callable[[Request], Any] | None = None,
     ) -> Any:
         """Runs `main` (None) or a `pub fn` and hands every emit, with channel and time, and all printed text to one callback each.
 
-        For hosts that pass everything on, such as the command line; handlers of `on` are not called.
+        For hosts that pass everything on, such as the command line; handlers of `on` are not called, those of `on_emit` are. `on_request` answers
+        what none of them does.
         """
 
-        def forward(channel: str, payload: Any, time: float, sequence: int) -> None:
-            on_emit(Emit(channel, payload, time, sequence))
+        def forward(
+            channel: str, payload: Any, time: float, run_id: str, task_id: int, sequence: int
+        ) -> None:
+            on_emit(Emit(channel, payload, time, run_id, task_id, sequence))
 
-        return self._open()._native.run(name, arguments, forward, on_print)
+        def answer(token: int, payload: Any, channel: str, expected: str) -> Any:
+            if token or on_request is None:
+                return self._answer(token, payload)
+            return on_request(Request(channel, payload, expected))
+
+        native = self._open()._native
+        takes_rest = on_request is not None and "*" not in self._tokens
+        if takes_rest:
+            native.on_emit("*", 0)
+        try:
+            return native.run(name, arguments, forward, on_print, answer)
+        finally:
+            if takes_rest:
+                native.off("*")
 
     def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> Run:
-        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`."""
-        return Run(self._open()._native.start(name, _arguments(args, kwargs)))
+        """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`; those of `on_emit` answer
+        what it asks.
+        """
+        return Run(self._open()._native.start(name, _arguments(args, kwargs), self._answer))
 
     def get_metrics(self) -> Metrics:
         """What all runs of this runtime used so far: an immutable snapshot."""
@@ -400,25 +516,43 @@ class Runtime:
             )
         return self
 
-    def _dispatcher(self) -> Callable[[str, Any, float, int], None] | None:
+    def _dispatcher(self) -> Callable[[str, Any, float, str, int, int], None] | None:
         if not self._handlers:
             return None
         handlers = self._handlers
 
-        def dispatch(channel: str, payload: Any, _time: float, _sequence: int) -> None:
+        def dispatch(channel: str, payload: Any, *_: object) -> None:
             for pattern, handler in handlers:
                 if pattern == channel or (
                     pattern.endswith("*") and channel.startswith(pattern[:-1])
                 ):
-                    handler(payload)
+                    self._hand_over(channel, handler, payload)
 
         return dispatch
+
+    def _hand_over(self, channel: str, handler: EmitHandler, payload: Any) -> None:
+        try:
+            handler(payload)
+        except Exception as error:
+            if not self._logs_errors:
+                raise
+            text = f"a handler of the channel `{channel}` failed: {type(error).__name__}: {error}"
+            self._native.log_error(text)
+
+    def _answer(self, token: int, payload: Any, *_: object) -> Any:
+        """Called by the native side, for a request that a handler of `on_emit` answers."""
+        return self._responders[token](payload)
 
 
 def run_file(path: str | os.PathLike[str], **options: Any) -> Any:
     """Compiles (or loads) a file and runs its `main` once. Options are those of `Runtime`."""
     with Runtime(path, **options) as runtime:
         return runtime.run()
+
+
+def _must_be_plain(handler: Callable[..., Any]) -> None:
+    if inspect.iscoroutinefunction(handler):
+        raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
 
 
 def _load(path: Path) -> Program:

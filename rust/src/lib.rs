@@ -45,15 +45,18 @@ mod wire;
 
 pub use clock::Clock;
 pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
-pub use engine::emits::Emit;
+pub use engine::emits::{Emit, EmitMode, USUAL_BUFFER};
 pub use engine::outside::FileMode;
+pub use engine::requests::{BoxFuture, HostRequest, Question, Refusal, Replied, RequestKind};
 pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
 pub use ir::IrError;
+pub use ir::program::Channel;
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
 pub use runtime::{
-    Args, Blocking, EmitHandler, EntryPoint, IntoArgs, Observer, Program, Run, Runtime,
-    RuntimeBuilder, Subscription, TestCase, TestFailure, TestOptions, TestReport,
+    Args, Blocking, EmitHandler, EndOrRequest, EntryPoint, Events, HandlerErrors, IntoArgs,
+    Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, Subscription, TestCase,
+    TestFailure, TestOptions, TestReport,
 };
 pub use value::{
     Collection, CollectionKind, EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json,

@@ -8,29 +8,38 @@ mod background;
 mod builder;
 mod handlers;
 mod options;
+mod responders;
 mod testing;
+#[cfg(test)]
+mod tests;
 mod threads;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
-use crate::engine::emits::{Emit, Outlet};
+use crate::engine::emits::{Emit, Outlet, next_run_id};
+use crate::engine::requests::HostRequest;
 use crate::engine::{Argument, Engine, Shared};
 use crate::error::{BoxError, Error, RunError};
 use crate::ir::Verified;
+use crate::ir::program::Channel;
+use crate::log::LogLevel;
 use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
 
 pub use args::{Args, IntoArgs};
-pub use background::Run;
+pub use background::{EndOrRequest, Events, Run};
 pub use builder::RuntimeBuilder;
-pub use handlers::{EmitHandler, Subscription};
+pub use handlers::{EmitHandler, HandlerErrors, Subscription};
+pub use responders::RequestHandler;
 pub use testing::{TestCase, TestFailure, TestOptions, TestReport};
 
-use handlers::Handlers;
+use handlers::{HandlerOutlet, Handlers};
+use responders::Responders;
 use threads::with_io;
 
 /// A verified program. Cloning is cheap.
@@ -129,6 +138,12 @@ impl Program {
         self.0.models().iter().map(|m| m.name.clone()).collect()
     }
 
+    /// The channels that the program names, by name (EM-15).
+    #[must_use]
+    pub fn channels(&self) -> &[Channel] {
+        &self.0.document().channels
+    }
+
     /// The JSON Schema of a schema, as text.
     #[must_use]
     pub fn schema(&self, name: &str) -> Option<String> {
@@ -139,6 +154,8 @@ impl Program {
 pub(crate) struct Inner {
     pub(crate) shared: Shared,
     handlers: Handlers,
+    handler_errors: HandlerErrors,
+    responders: Responders,
     execution_timeout: Option<Duration>,
     recorder: Arc<Recorder>,
     overrides: Arc<Overrides>,
@@ -166,6 +183,16 @@ pub trait Observer {
     /// # Errors
     /// As for [`Observer::emit`].
     fn print(&mut self, text: &str) -> Result<(), BoxError>;
+
+    /// Takes a request that the host said, by [`Runtime::on_emit_by_host`], to answer itself: now, or later from any thread. One that is dropped fails in
+    /// the program as `Closed`.
+    ///
+    /// # Errors
+    /// As for [`Observer::emit`].
+    fn request(&mut self, request: HostRequest) -> Result<(), BoxError> {
+        drop(request);
+        Ok(())
+    }
 
     /// Asked about every 50 ms, also while the run waits: an error cancels the run.
     ///
@@ -222,7 +249,7 @@ impl Runtime {
     /// [`Error::Config`] for an unknown name.
     pub fn connection_settings(&self, name: &str) -> Result<serde_json::Value, Error> {
         self.inner.overrides.check_name(name)?;
-        Engine::new(&self.inner.shared, None).settings_of(name).map_err(Error::Settings)
+        Engine::new(&self.inner.shared, 0, None).settings_of(name).map_err(Error::Settings)
     }
 
     /// Restores the program's settings of one connection.
@@ -244,12 +271,41 @@ impl Runtime {
         self.inner.handlers.add(channel, handler)
     }
 
+    /// Answers `await emit` on `channel`, which may end in `*`: the most specific channel wins. A second handler for the same one replaces the first.
+    ///
+    /// What the handler returns is the reply, which is checked against the type that the program expects; its error is an `EmitError` in the
+    /// program, and does not end the run. Several requests may be answered at a time. One that the program withdraws is dropped.
+    ///
+    /// ```
+    /// # fn answer(runtime: &concerto::Runtime) {
+    /// runtime.on_emit("plan:*", |_channel: String, plan: concerto::Value| async move {
+    ///     Ok(concerto::Value::from(format!("{plan} is fine")))
+    /// });
+    /// # }
+    /// ```
+    pub fn on_emit(&self, channel: &str, handler: impl RequestHandler) {
+        self.inner.responders.set(channel, handler);
+    }
+
+    /// The same for a host in another language, which answers itself: the requests go, with this `token`, to the [`Observer`] that drives the run, or
+    /// to its [`Run`].
+    pub fn on_emit_by_host(&self, channel: &str, token: u64) {
+        self.inner.responders.set_host(channel, token);
+    }
+
+    /// Removes what was registered for exactly this `channel` with [`Runtime::on`] and [`Runtime::on_emit`]. Requests that it has not answered fail in
+    /// the program as `Closed`.
+    pub fn off(&self, channel: &str) {
+        self.inner.handlers.remove(channel);
+        self.inner.responders.remove(channel);
+    }
+
     /// Calls the handlers that match, as a run does for what it emits: for emits that a host took from a [`Run`] or an [`Observer`].
     ///
     /// # Errors
     /// That of the first handler that fails; later ones are not called.
     pub fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
-        self.inner.handlers.deliver(emit)
+        self.inner.deliver(emit)
     }
 
     /// Runs the top-level statements and `main` to their end. Dropping the future cancels the run.
@@ -290,6 +346,11 @@ impl Runtime {
         Blocking { runtime: self }
     }
 
+    /// Writes an error to the log of the runtime, for a host whose own code has failed.
+    pub fn log_error(&self, message: &str) {
+        self.inner.shared.client.log().write(LogLevel::Error, || message.to_owned());
+    }
+
     /// What all runs of this runtime used so far.
     #[must_use]
     pub fn get_metrics(&self) -> Metrics {
@@ -317,9 +378,9 @@ impl Runtime {
 
     async fn entry(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
         let plan = self.plan(name, &args)?;
-        let mut outlet = self.inner.handlers.outlet();
-        let run = self.inner.execute(plan, None, &mut outlet);
-        Ok(with_io(run).await?)
+        let mut outlet = HandlerOutlet::new(&self.inner);
+        let run = self.inner.execute(plan, next_run_id(), None, &mut outlet);
+        Ok(with_io(pin!(run)).await?)
     }
 
     fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {
@@ -352,11 +413,26 @@ impl Inner {
     pub(crate) async fn execute<O: Outlet>(
         &self,
         plan: Plan,
+        id: u64,
         recorder: Option<Arc<Recorder>>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
+        let mut engine = Engine::new(&self.shared, id, recorder);
+        let outcome = self.limited(&mut engine, plan, outlet).await;
+        if matches!(outcome, Err(RunError::Handler(_))) {
+            return outcome;
+        }
+        engine.flush(outlet).await?;
+        outcome
+    }
+
+    async fn limited<O: Outlet>(
+        &self,
+        engine: &mut Engine<'_>,
+        plan: Plan,
+        outlet: &mut O,
+    ) -> Result<Value, RunError> {
         let work = async {
-            let mut engine = Engine::new(&self.shared, recorder);
             match engine.run_all(plan.0, outlet).await {
                 Ok(Value::Ok(inner)) => Ok((**inner).clone()),
                 Ok(Value::Err(error)) => {
@@ -420,6 +496,6 @@ impl Blocking<'_> {
     /// # Errors
     /// [`Error::Settings`] for the first that fails.
     pub fn require_keys(&self) -> Result<(), Error> {
-        Engine::new(&self.runtime.inner.shared, None).require_settings().map_err(Error::Settings)
+        Engine::new(&self.runtime.inner.shared, 0, None).require_settings().map_err(Error::Settings)
     }
 }

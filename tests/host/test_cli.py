@@ -541,3 +541,10 @@ def test_check_watches_files_until_it_is_interrupted(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
     assert run("check", "--watch", "-", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("option", ["--record", "--replay=x", "--trace"])
+def test_options_of_later_releases_are_refused_by_name(folder: Path, option: str) -> None:
+    done = run("run", "--mock", option, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"this release does not have `{option.partition('=')[0]}`: " in done.stderr

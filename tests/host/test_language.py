@@ -11,6 +11,7 @@ from concerto.cli.display import display
 from concerto.runtime import Emit
 
 from tests.conftest import ROOT
+from tests.oracle.asks import listen
 
 PROGRAMS = sorted((ROOT / "tests/golden/run").glob("*.conc"))
 
@@ -26,6 +27,7 @@ def test_programs_do_what_they_say(path: Path) -> None:
 
     # On a clock that stands still, durations are known.
     runtime = concerto.Runtime(concerto.compile(text), clock=concerto.VirtualClock())
+    listen(runtime)
     runtime.observe(None, {}, on_emit, printed.append)
     assert found == re.findall(r"// expect: (.*)", text)
     assert "".join(printed) == "".join(re.findall(r"// expect-output: (.*)", text))

@@ -19,6 +19,7 @@ from concerto.source import Source
 from concerto.syntax.parser import parse
 from concerto.testing import run_test
 
+from tests.oracle.asks import listen
 from tests.oracle.machine import Broken, Ended, Failed, Machine, Panicked
 from tests.oracle.testing import WorldOfTest
 from tests.oracle.values import Err, Ok, Value, display, to_host
@@ -52,6 +53,7 @@ def run_by_vm(program: Program, entry: str | None) -> Outcome:
         env_allow=list(ENVIRONMENT),
         clock=concerto.VirtualClock(),
     )
+    listen(runtime)
     try:
         result = runtime.observe(entry, {}, on_emit, printed.append)
         outcome.end = f"returned {result!r}"

@@ -8,8 +8,9 @@ from typing import Any
 
 from tests.oracle.decode import decode
 from tests.oracle.instructions import a, instruction
+from tests.oracle.json_text import write
 from tests.oracle.machine import Machine, panic
-from tests.oracle.values import Array, Err, Map, Model, Ok, Some, Stream, Struct, Value
+from tests.oracle.values import Array, Err, Map, Model, Ok, Some, Stream, Struct, Value, display
 from tests.oracle.world import ScriptedWorld
 
 
@@ -21,6 +22,11 @@ def mock(m: Machine, model: int, r: int) -> None:
 @instruction
 def mock_calls(m: Machine, d: int, r: int) -> None:
     m.write(d, m.world.mock_calls(a(Model, m.read(r)).index))
+
+
+@instruction
+def mock_reply(m: Machine, channel: int, value: int) -> None:
+    m.world.mock_reply(a(str, m.read(channel)), m.read(value))
 
 
 @instruction
@@ -38,6 +44,10 @@ def assert_snapshot(m: Machine, value: int, name: int) -> None:
     m.world.assert_snapshot(m.read(value), a(str, m.read(name)))
 
 
+#: No value of a program.
+UNHEARD: Any = object()
+
+
 @dataclass(slots=True)
 class Mock:
     fields: dict[str, Value]
@@ -52,6 +62,7 @@ class WorldOfTest(ScriptedWorld):
         self.mocks: dict[int, Mock] = {}
         self.calls: dict[int, list[Value]] = {}
         self.variables: dict[str, Value] = {}
+        self.replies: dict[str, Value] = {}
         self.kept: list[Value] = []
 
     def emit(self, channel: str, payload: Value) -> None:
@@ -69,6 +80,20 @@ class WorldOfTest(ScriptedWorld):
 
     def mock_calls(self, model: int) -> Value:
         return Array(tuple(self.calls.get(model, [])))
+
+    def mock_reply(self, channel: str, value: Value) -> None:
+        if channel == "":
+            panic("InvalidArgument", "the name of a channel is empty")
+        self.replies[channel] = value
+
+    def ask(self, channel: str, payload: Any) -> tuple[str, Any]:
+        match self.replies.get(channel, UNHEARD):
+            case Err(error):
+                return "handler", display(error)
+            case Ok(value) | value if value is not UNHEARD:
+                return "ok", json.loads(write(value, None))
+            case _:
+                return "no_listener", f"nobody answers on the channel `{channel}`"
 
     def mock_env(self, name: str, value: Value) -> None:
         self.variables[name] = value

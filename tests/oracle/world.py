@@ -37,6 +37,11 @@ class ScriptedWorld:
     def emit(self, channel: str, payload: Value) -> None:
         self.emits.append((channel, to_host(payload)))
 
+    def ask(self, channel: str, payload: Any) -> tuple[str, Any]:
+        from tests.oracle.asks import reply
+
+        return reply(channel, payload)
+
     def print(self, text: str) -> None:
         self.printed.append(text)
 
@@ -107,6 +112,9 @@ class ScriptedWorld:
         raise AssertionError("a run has no mocks")
 
     def mock_calls(self, model: int) -> Value:
+        raise AssertionError("a run has no mocks")
+
+    def mock_reply(self, channel: str, value: Value) -> None:
         raise AssertionError("a run has no mocks")
 
     def mock_env(self, name: str, value: Value) -> None:

@@ -1,4 +1,4 @@
-"""Each numbered rule of connections, calls, prompts, schemas and tests is named by a test, in its name or beside it."""
+"""Each numbered rule of connections, calls, prompts, schemas, emits and tests is named by a test, in its name or beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-#: First and last number of each run of rules: connections, models, streams, metrics, overrides, errors, prompts, calls, schemas, tests.
+#: First and last number of each run of rules: connections, models, streams, metrics, overrides, errors, prompts, calls, schemas, tests, emits.
 RULES = {
     "C": [(1, 92)],
     "M": [(1, 13), (20, 26), (30, 32), (40, 46)],
@@ -19,6 +19,7 @@ RULES = {
     "CA": [(1, 15)],
     "SC": [(1, 25)],
     "TE": [(1, 22)],
+    "EM": [(1, 15)],
 }
 
 #: Rules of features that the language does not have yet, or that nothing tests yet.
@@ -29,12 +30,11 @@ WAITING = {
     "S-16": "tools",
     "S-17": "memory",
     "TE-13": "tools",
-    "TE-17": "`await emit`",
 }
 
 #: `C-81`, `C-81 to C-84`, `C-81..C-84`, `test_c_81_…`.
-NAMED = re.compile(r"\b(PR|CA|SC|TE|[CMSTOE])-(\d+)\b(?:(?:\.\.| to )[A-Z]*-?(\d+))?")
-IN_NAMES = re.compile(r"(?<![a-z0-9])(pr|ca|sc|te|[cmstoe])_?(\d+)(?![0-9a-z])")
+NAMED = re.compile(r"\b(PR|CA|SC|TE|EM|[CMSTOE])-(\d+)\b(?:(?:\.\.| to )[A-Z]*-?(\d+))?")
+IN_NAMES = re.compile(r"(?<![a-z0-9])(pr|ca|sc|te|em|[cmstoe])_?(\d+)(?![0-9a-z])")
 
 
 def named() -> set[str]:

@@ -220,7 +220,7 @@ class Body:
             steps = t.assign(error, result.err)
             if steps is not None:
                 return Raise("return", steps, result.err)
-            convert = _conversion(self, error, result.err, at)
+            convert = conversion(self, error, result.err, at)
             if convert is not None:
                 return Raise("return", wanted=result.err, convert=convert)
             if lenient:
@@ -245,7 +245,7 @@ class Body:
         return Raise("fail")
 
 
-def _conversion(body: Body, error: Type, wanted: Type, at: ast.Node) -> Use | None:
+def conversion(body: Body, error: Type, wanted: Type, at: ast.Node) -> Use | None:
     """`From::from` of a user's `impl` from one error type to another."""
     from concerto.check.traits import satisfies
 
@@ -394,6 +394,7 @@ def _statement(body: Body, node: ast.Statement) -> bool:
 
 def _let(body: Body, node: ast.Let) -> bool:
     from concerto.check.collect import written_type
+    from concerto.check.emits import subject_type
     from concerto.check.exprs import check_expr
     from concerto.check.patterns import bind, bind_whole
 
@@ -408,7 +409,7 @@ def _let(body: Body, node: ast.Let) -> bool:
         bind(body, node.pattern, type_, is_mut=node.is_mut, is_late=True)
         return False
     found = check_expr(body, node.value, declared)
-    type_ = declared if declared is not None else found
+    type_ = declared if declared is not None else subject_type(body, node.value, found)
     bind_whole(body, node.pattern, type_, is_mut=node.is_mut, help_="use `match`")
     return t.resolve(found) == t.NEVER
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.coverage import can_match, missing_forms
-from concerto.check.forms import Form, form_of
+from concerto.check.emits import REPLY_RESULT, subject_type
+from concerto.check.forms import Form, form_of, reply_form
 from concerto.check.patterns import bind
 from concerto.check.types import Type
 from concerto.syntax import ast
@@ -82,6 +83,9 @@ def check_match(body: Body, node: ast.Match, expected: Type | None, discarded: b
         # Nothing told its type before: it is Any.
         subject.bound = t.ANY
         subject = t.ANY
+    subject = subject_type(body, node.subject, subject)
+    is_reply = subject == t.REPLY
+    covered = REPLY_RESULT if is_reply else subject
     taken: list[Form] = []
     is_sound = subject != t.UNKNOWN
     types: list[tuple[ast.Expr, Type]] = []
@@ -90,7 +94,8 @@ def check_match(body: Body, node: ast.Match, expected: Type | None, discarded: b
         is_sound = bind(body, arm.pattern, subject) and is_sound
         if is_sound:
             form = form_of(body, arm.pattern)
-            if not can_match(body, taken, form, subject):
+            form = reply_form(form) if is_reply else form
+            if not can_match(body, taken, form, covered):
                 message, help_ = "this arm can never match", "earlier arms take all its values"
                 body.checker.report("W3009", message, arm.pattern, help_)
             taken += [form] if arm.guard is None else []
@@ -99,15 +104,17 @@ def check_match(body: Body, node: ast.Match, expected: Type | None, discarded: b
         types.append((arm.body, check_expr(body, arm.body, expected, discarded=discarded)))
         body.scopes.pop()
     if is_sound:
-        _check_covered(body, node.subject, taken, subject)
+        _check_covered(body, node.subject, taken, covered, is_open=is_reply or subject == t.ANY)
     return join_arms(body, types, expected, discarded)
 
 
-def _check_covered(body: Body, node: ast.Expr, taken: list[Form], subject: Type) -> None:
+def _check_covered(
+    body: Body, node: ast.Expr, taken: list[Form], subject: Type, *, is_open: bool
+) -> None:
     missing = missing_forms(body, taken, subject)
     if not missing:
         return
-    if subject == t.ANY:
+    if is_open:
         message = "the value may match no arm, which panics"
         body.checker.report("W3008", message, node, "add an arm `_ => ..`")
         return

@@ -58,6 +58,7 @@ _RECORDS = (
     ("TimeError", "error", "message: String, kind: String, input: String"),
     ("FsError", "error", "message: String, kind: String, path: String"),
     ("HttpError", "error", "message: String, kind: String, url: String"),
+    ("EmitError", "error", "message: String, kind: String, channel: String"),
     ("HttpResponse", "record", "status: Int, body: String, headers: Map<String, String>"),
     ("Emit", "record", "channel: String, payload: Any"),
     (
@@ -86,6 +87,18 @@ LLM_ERROR_KINDS = {
     "ToolLimit": "tool_limit",
     "Custom": "custom",
     "Schema": "schema",
+}
+
+#: Built-in errors whose variants are kinds, which patterns name.
+ERROR_KINDS = {
+    "LlmError": LLM_ERROR_KINDS,
+    "EmitError": {
+        "NoListener": "no_listener",
+        "Timeout": "timeout",
+        "Handler": "handler",
+        "InvalidReply": "invalid_reply",
+        "Closed": "closed",
+    },
 }
 
 #: Groups of `LlmError` that `catch` knows by name (rule E-6), with their kinds. Together they are all kinds.
@@ -131,8 +144,10 @@ LLM_ERROR_EXTRA: dict[str, tuple[str, ...]] = {
 }
 
 
-def variant_fields(kind: str) -> dict[str, Type]:
-    """The fields of a variant of `LlmError`."""
+def variant_fields(error: str, kind: str) -> dict[str, Type]:
+    """The fields of a variant of a built-in error."""
+    if error != "LlmError":
+        return records()[error][1]
     elsewhere = {name for extra in LLM_ERROR_EXTRA.values() for name in extra}
     own = LLM_ERROR_EXTRA.get(kind, ())
     fields = records()["LlmError"][1]
@@ -146,6 +161,7 @@ NONE_ERROR = t.Struct("NoneError", "error")
 TASK_ERROR = t.Struct("TaskError", "error")
 TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
 PIPELINE_ERROR = t.Struct("PipelineError", "error")
+EMIT_ERROR = t.Struct("EmitError", "error")
 RESPONSE = t.Struct("Response", "record")
 CHUNK = t.Struct("StreamChunk", "record")
 MESSAGE = t.Struct("Message", "record")

@@ -153,6 +153,24 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CallEmit:
+    """`emit`, with or without a reply; `fit` is the type that a payload of type `Any` is judged by when it is sent."""
+
+    channel: ast.Expr
+    payload: ast.Expr | None
+    fit: Type | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallReply:
+    """A method of a reply that no type was expected of: that of the Result which it stands for."""
+
+    native: str
+    reply: ast.Expr
+    args: tuple[ast.Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CallBuiltin:
     """A function of the prelude, or a constructor such as `Some`."""
 

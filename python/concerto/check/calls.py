@@ -17,6 +17,7 @@ from concerto.check.called import (
 from concerto.check.checked import Raise
 from concerto.check.closures import check_value_call
 from concerto.check.dynamic import any_method
+from concerto.check.emits import check_emit, reply_method
 from concerto.check.function_calls import call_function
 from concerto.check.methods import Method
 from concerto.check.model_calls import (
@@ -35,7 +36,6 @@ from concerto.check.variants import Variant, find_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
-_RESERVED_CHANNELS = ("pipeline:", "listen:", "audit:")
 #: Methods of tasks that the engine answers, with their instructions.
 _TASK_METHODS = {"cancel": "cancel", "result": "await_result"}
 
@@ -99,6 +99,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             return std.check_own(body, node, name)
         if name in testing.NAMES:
             return testing.test_call(body, node, name)
+        if name == "emit":
+            return check_emit(body, node)
         if name in builtins.PRELUDE:
             return _builtin(body, node, name, expected)
         if name in FORMS:
@@ -170,10 +172,9 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
         return _parse_schema(body, node, expected)
     checker.facts.calls[id(node)] = CallBuiltin(name, args)
     for arg in node.args:
-        if arg.name is not None and name != "emit":
+        if arg.name is not None:
             checker.report("E3032", f"`{name}` has no named parameters", arg.name)
     low, high = {
-        "emit": (1, 2),
         "print": (0, 99),
         "println": (0, 99),
         "assert": (1, 2),
@@ -190,8 +191,6 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
         check_all(body, node)
         return t.UNKNOWN
     match name:
-        case "emit":
-            return _emit(body, node, args)
         case "env":
             check_expr(body, args[0], t.STRING)
             if isinstance(args[0], ast.Literal) and isinstance(args[0].value, str):
@@ -250,47 +249,6 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             return t.UNKNOWN
 
 
-def _emit(body: Body, node: ast.Call, args: tuple[ast.Expr, ...]) -> Type:
-    from concerto.check.exprs import check_expr
-
-    checker = body.checker
-    if node.type_args:
-        checker.not_yet("a typed `emit`", node)
-    check_expr(body, args[0], t.STRING)
-    if isinstance(args[0], ast.Literal) and isinstance(args[0].value, str):
-        channel = args[0].value
-        if not channel:
-            checker.report("E4052", "the name of a channel is empty", args[0])
-        elif channel.startswith(_RESERVED_CHANNELS) or channel in ("panic", "task:error"):
-            checker.report("W4020", f"the channel `{channel}` is reserved for the runtime", args[0])
-    if len(args) > 1:
-        found = check_expr(body, args[1], t.ANY)
-        _sendable(body, args[1], found)
-    return t.NIL
-
-
-def _sendable(body: Body, node: ast.Expr, found: Type) -> None:
-    """E4033: streams and builders mean nothing to a host."""
-    match node:
-        case ast.ArrayLiteral(items=items) | ast.TupleLiteral(items=items):
-            values = items
-        case ast.MapLiteral(entries=entries):
-            values = tuple(entry.value for entry in entries)
-        case _:
-            if t.contains(found, t.STREAM):
-                message, help_ = "a stream cannot be emitted", "emit its chunks in a `for` loop"
-                body.checker.report("E4033", message, node, help_)
-            elif t.contains(found, t.BUILDER):
-                message, help_ = "a builder cannot be emitted", "emit what it answers"
-                body.checker.report("E4033", message, node, help_)
-            return
-    for value in values:
-        type_ = body.checker.facts.types[id(value)]
-        # A stream in a literal was reported as stored.
-        if t.resolve(type_) != t.STREAM:
-            _sendable(body, value, type_)
-
-
 def _method(
     body: Body, node: ast.Call, object_: ast.Expr, name: ast.Name, expected: Type | None
 ) -> Type:
@@ -303,7 +261,8 @@ def _method(
         check_all(body, node)
         return t.UNKNOWN
     if receiver == t.ANY and name.text != "to_string":
-        return any_method(body, node, object_, name)
+        of_reply = reply_method(body, node, object_, name.text)
+        return of_reply or any_method(body, node, object_, name)
     if receiver == t.MODEL:
         function = own_method(body, object_, name.text)
         if function is not None and function.is_method:

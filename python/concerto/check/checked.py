@@ -36,6 +36,8 @@ class Local:
     #: A constant of a block: its value.
     constant: ConstantName | None = None
     is_captured: bool = False
+    #: Holds a reply that no type was expected of, and so is told good from bad.
+    is_reply: bool = False
     used: bool = False
     mutated: bool = False
 
@@ -448,6 +450,22 @@ class MockInfo:
     fields: tuple[tuple[str, ast.Expr], ...]
 
 
+@dataclass(slots=True)
+class AskInfo:
+    """An `emit` that asks, and the type that its reply is decoded as.
+
+    `form` says what becomes of the reply: `result` keeps it as a Result, whose error becomes `error` by `steps` or by `convert`; `value` takes the
+    value out or panics; `plain` takes it out and leaves an `Err` as it is.
+    """
+
+    call: ast.Call
+    reply: Type
+    form: str
+    steps: Steps = ()
+    error: Type | None = None
+    convert: Use | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TryInfo:
     """The clauses of a `try`, and where the errors go that none of them takes."""
@@ -475,6 +493,9 @@ class Facts:
     #: Functions that compute the defaults which a call or a literal takes.
     computed: dict[int, tuple[FunctionInfo, ...]] = field(default_factory=dict)
     mocks: dict[int, MockInfo] = field(default_factory=dict)
+    asks: dict[int, AskInfo] = field(default_factory=dict)
+    #: Each `?` of a reply that no type was expected of.
+    replies: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -503,6 +524,8 @@ class CheckedProgram:
     kept: list[ast.Module]
     """Trees that facts refer to by identity."""
     files: Files
+    channels: list[tuple[str, list[str], list[str]]]
+    """Channels that the program names, with the types of payloads and of expected replies."""
     exports: dict[str, str]
     """Functions of other modules that the entry file makes public: their full names."""
     manifest: ManifestFacts | None = None
@@ -559,10 +582,16 @@ class StoreName:
 
 @dataclass(frozen=True, slots=True)
 class TypePattern:
-    """In a pattern: the type that the value is tested for, if it is not known, and the kind of an `LlmError`."""
+    """In a pattern: the type that the value is tested for, if it is not known, and of a variant of a built-in error that error and its kind."""
 
     type: Type | None
     kind: str | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPattern:
+    """`Ok(..)` or `Err(..)` of a reply that no type was expected of: any value but an `Err` is good."""
 
 
 @dataclass(frozen=True, slots=True)

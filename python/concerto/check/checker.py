@@ -32,6 +32,7 @@ from concerto.syntax import ast
 
 if TYPE_CHECKING:
     from concerto.check.defaults import PendingDefault
+    from concerto.check.emits import Channel
     from concerto.check.generics import Applied
 
 
@@ -82,6 +83,8 @@ class Checker:
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
+        #: Each `emit` to a channel that is written down.
+        self.channels: list[Channel] = []
         #: Tools, MCP servers and agents: what each is called.
         self.outside: dict[str, str] = {}
         #: Names whose declarations were refused: using them is no second mistake.
@@ -196,6 +199,7 @@ def check(
     """The checked program, which may be lowered if no diagnostic is an error. `find` looks for the files of modules."""
     from concerto.check.bodies import check_bodies
     from concerto.check.collect import collect
+    from concerto.check.emits import channels
     from concerto.check.instances import check_instances
     from concerto.check.pipelines import check_pipelines
     from concerto.check.validators import check_validators
@@ -230,6 +234,7 @@ def check(
         schemas=checker.schemas,
         kept=checker.kept,
         files=linked.files,
+        channels=channels(checker),
         exports=linked.exports,
     )
     found = [linked.files.located(diagnostic) for diagnostic in checker.diagnostics]

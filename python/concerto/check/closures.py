@@ -168,6 +168,7 @@ def capture(body: Body, name: str) -> Local | None:
     if outer.constant is not None:
         return outer
     own = Local(name, outer.type, outer.span, False, is_param=True, is_captured=True, used=True)
+    own.is_reply = outer.is_reply
     # The outermost scope holds what belongs to the closure as a whole.
     body.scopes[0][name] = own
     body.captures.append((outer, own))

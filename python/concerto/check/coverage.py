@@ -175,9 +175,9 @@ def _cases(body: Body, type_: Type, used: list[Ctor]) -> list[_Case]:
             return _lengths(item, used)
         case t.Enum(name) if name in body.checker.enums:
             return _variants(body.checker.enums[name], type_)
-        case t.Struct("LlmError"):
-            fields = tuple(builtins.records()["LlmError"][1].values())
-            return [_kind(word, fields) for word in builtins.LLM_ERROR_KINDS]
+        case t.Struct(name, "error") if name in builtins.ERROR_KINDS:
+            fields = tuple(builtins.records()[name][1].values())
+            return [_kind(name, word, fields) for word in builtins.ERROR_KINDS[name]]
         case t.Struct(name):
             return [_struct_case(name, _field_types(body, type_))]
         case _:
@@ -215,8 +215,8 @@ def _struct_case(name: str, fields: dict[str, Type], head: Head | None = None) -
     return _Case(head or ("struct", name), tuple(fields.values()), shown)
 
 
-def _kind(word: str, fields: tuple[Type, ...]) -> _Case:
-    return _Case(("kind", word), fields, lambda _: f"LlmError::{word} {{ .. }}")
+def _kind(error: str, word: str, fields: tuple[Type, ...]) -> _Case:
+    return _Case(("kind", error, word), fields, lambda _: f"{error}::{word} {{ .. }}")
 
 
 def _variants(enum: EnumInfo, type_: t.Enum) -> list[_Case]:

@@ -99,17 +99,29 @@ def _name(known: object) -> Form:
             value = None if value == NONE else value
             scalar = isinstance(value, bool | int | float | str) or value is None
             return literal_form(value) if scalar else Ctor(("constant", id(known)))
-        case TypePattern(kind=str() as kind):
-            return _kind(kind, (ANYTHING,) * len(builtins.records()["LlmError"][1]))
+        case TypePattern(kind=str() as kind, error=error):
+            return _kind(error, kind, (ANYTHING,) * len(builtins.records()[error][1]))
         case Local() | None:
             return ANYTHING
         case _:
             raise AssertionError(known)
 
 
-def _kind(kind: str, parts: tuple[Form, ...]) -> Form:
-    word = next(word for word, each in builtins.LLM_ERROR_KINDS.items() if each == kind)
-    return Ctor(("kind", word), parts)
+def reply_form(form: Form) -> Form:
+    """A pattern for a reply that no type was expected of: what is no `Err` is in an `Ok`."""
+    match form:
+        case Options(forms):
+            return Options(tuple(map(reply_form, forms)))
+        case Ctor((("ok" | "err"),)) | Anything():
+            return form
+        case _:
+            return Ctor(("ok",), (form,))
+
+
+def _kind(error: str, kind: str, parts: tuple[Form, ...]) -> Form:
+    kinds = builtins.ERROR_KINDS[error]
+    word = next(word for word, each in kinds.items() if each == kind)
+    return Ctor(("kind", error, word), parts)
 
 
 def _struct(body: Body, pattern: ast.StructPattern, known: object) -> Form:
@@ -119,10 +131,13 @@ def _struct(body: Body, pattern: ast.StructPattern, known: object) -> Form:
         form_of(body, inner) if (inner := given.get(name)) is not None else ANYTHING
         for name in names
     )
-    if head != ("struct", "LlmError"):
-        return Ctor(head, parts) if head[0] != "kind" else _kind(head[1], parts)
+    if head[0] == "kind":
+        return _kind(head[1], head[2], parts)
+    if head[0] != "struct" or head[1] not in builtins.ERROR_KINDS:
+        return Ctor(head, parts)
     # A pattern for the whole type takes each of its kinds.
-    return Options(tuple(Ctor(("kind", word), parts) for word in builtins.LLM_ERROR_KINDS))
+    kinds = builtins.ERROR_KINDS[head[1]]
+    return Options(tuple(Ctor(("kind", head[1], word), parts) for word in kinds))
 
 
 def _fields(body: Body, pattern: ast.StructPattern, known: object) -> tuple[list[str], Head]:
@@ -132,7 +147,7 @@ def _fields(body: Body, pattern: ast.StructPattern, known: object) -> tuple[list
         fields = checker.enums[known.type.name].variants[known.variant].fields
         return [f.name for f in fields], ("variant", known.type.name, known.variant)
     if isinstance(known, TypePattern) and known.kind is not None:
-        return list(builtins.records()["LlmError"][1]), ("kind", known.kind)
+        return list(builtins.records()[known.error][1]), ("kind", known.error, known.kind)
     name = str(pattern.path)
     struct = methods.named_type(checker, name)
     name = struct.name if isinstance(struct, t.Struct) else name

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from concerto.check import builtins, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body, SharedNames
-from concerto.check.checked import ConstantName, Local, StructInfo, TypePattern, UnitVariant
+from concerto.check.checked import (
+    ConstantName,
+    Local,
+    ReplyPattern,
+    StructInfo,
+    TypePattern,
+    UnitVariant,
+)
 from concerto.check.coverage import missing_forms
 from concerto.check.forms import form_of
 from concerto.check.generics import written_struct
@@ -22,9 +29,9 @@ def bind(
     body: Body, pattern: ast.Pattern, type_: Type, *, is_mut: bool = False, is_late: bool = False
 ) -> bool:
     """Checks a pattern against the type of its subject and declares its names; whether there is nothing to say about it."""
-    before = sum(each.is_error for each in body.checker.diagnostics)
+    before = len(body.checker.diagnostics)
     _Binder(body, is_mut, is_late).bind(pattern, type_)
-    return before == sum(each.is_error for each in body.checker.diagnostics)
+    return not any(each.is_error for each in body.checker.diagnostics[before:])
 
 
 def bind_whole(
@@ -55,6 +62,8 @@ class _Binder:
 
     def bind(self, pattern: ast.Pattern, type_: Type) -> None:
         type_ = t.resolve(type_)
+        if type_ == t.REPLY and not _sees_mark(pattern):
+            type_ = t.ANY
         match pattern:
             case ast.PathPattern():
                 self.path(pattern, type_)
@@ -85,12 +94,13 @@ class _Binder:
 
     def path(self, pattern: ast.PathPattern, type_: Type) -> None:
         path = pattern.path
-        text = str(path)
+        text, whole = str(path), type_
+        type_ = t.ANY if whole == t.REPLY else whole
         unit = self.unit(path, type_)
         if unit is not None:
             self.facts.patterns[id(pattern)] = unit
-        elif _is_llm_variant(path):
-            self.llm_variant(pattern, path, type_)
+        elif (error := _kinds_of(path)) is not None:
+            self.error_variant(pattern, error, path, type_)
         elif find_variant(self.checker, path) is not None:
             help_ = f"write `{path}(..)` or `{path} {{ .. }}`"
             self.checker.report("E3027", f"`{path}` has data", pattern, help_)
@@ -99,7 +109,7 @@ class _Binder:
         elif (constant := self.find_constant(text)) is not None:
             self.constant(pattern, constant, type_)
         elif text != "_":
-            self.name(pattern, path.names[0], type_)
+            self.name(pattern, path.names[0], whole)
 
     def name(self, node: ast.Node, name: ast.Name, type_: Type) -> None:
         """A name that takes the value."""
@@ -116,7 +126,11 @@ class _Binder:
         if any(each.name == text for each in self.bound):
             self.checker.report("E2004", f"the pattern names `{name}` twice", name)
             return
+        is_reply = type_ == t.REPLY
+        type_ = t.ANY if is_reply else type_
         local = Local(text, type_, name.span, self.is_mut, is_late=self.is_late)
+        # What is assigned later need not be a reply.
+        local.is_reply = is_reply and not self.is_mut
         if text[0].isupper():
             self.capitalised(name, type_)
             local.used = True
@@ -270,6 +284,9 @@ class _Binder:
         match word, type_:
             case _, t.Simple("?"):
                 return t.UNKNOWN
+            case _, t.Simple("Any reply"):
+                self.facts.patterns[id(pattern)] = ReplyPattern()
+                return builtins.EMIT_ERROR if word == "Err" else t.ANY
             case _, t.Simple("Any"):
                 tested = t.Option(t.ANY) if word == "Some" else t.Result(t.ANY, t.ANY)
                 self.facts.patterns[id(pattern)] = TypePattern(tested, None)
@@ -317,9 +334,9 @@ class _Binder:
         struct = methods.named_type(checker, name) if len(pattern.path.names) == 1 else None
         fields: dict[str, Type] | None = None
         order: list[str] = []
-        if _is_llm_variant(pattern.path):
-            fields = self.llm_variant(pattern, pattern.path, type_)
-            order = list(builtins.records()["LlmError"][1])
+        if (error := _kinds_of(pattern.path)) is not None:
+            fields = self.error_variant(pattern, error, pattern.path, type_)
+            order = list(builtins.records()[error][1])
         elif name in builtins.records() or name == "AgentError":
             builtin = builtins.TYPES[name]
             self.expect(pattern, type_, builtin)
@@ -342,22 +359,22 @@ class _Binder:
             fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
         self.fields(pattern, fields, order or list(fields))
 
-    def llm_variant(
-        self, pattern: ast.Pattern, path: ast.Path, type_: Type
+    def error_variant(
+        self, pattern: ast.Pattern, error: str, path: ast.Path, type_: Type
     ) -> dict[str, Type] | None:
-        """The fields of a variant of `LlmError`, which its kind tells from others (E-1)."""
-        word = path.names[1].text
-        kind = builtins.LLM_ERROR_KINDS.get(word)
+        """The fields of a variant of a built-in error, which its kind tells from others (E-1, EM-9)."""
+        word, kinds = path.names[1].text, builtins.ERROR_KINDS[error]
+        kind = kinds.get(word)
         if kind is None:
-            help_ = did_you_mean(word, list(builtins.LLM_ERROR_KINDS))
-            message = f"`LlmError` has no variant `{word}`"
+            message = f"`{error}` has no variant `{word}`"
+            help_ = did_you_mean(word, list(kinds))
             self.checker.report("E2001", message, path.names[1], help_)
             return None
-        self.expect(pattern, type_, builtins.LLM_ERROR)
+        self.expect(pattern, type_, builtins.TYPES[error])
         known = self.facts.patterns.get(id(pattern))
         tested = known.type if isinstance(known, TypePattern) else None
-        self.facts.patterns[id(pattern)] = TypePattern(tested, kind)
-        return builtins.variant_fields(kind)
+        self.facts.patterns[id(pattern)] = TypePattern(tested, kind, error)
+        return builtins.variant_fields(error, kind)
 
     def expect(self, pattern: ast.Pattern, type_: Type, wanted: Type) -> None:
         """A value that may be of other types is tested at run time."""
@@ -397,8 +414,18 @@ def _visible(body: Body, pattern: ast.StructPattern, info: StructInfo) -> None:
             body.checker.may_see(info, fields[field.name.text], field.name)
 
 
-def _is_llm_variant(path: ast.Path) -> bool:
-    return len(path.names) == 2 and path.names[0].text in ("LlmError", "AgentError")
+def _kinds_of(path: ast.Path) -> str | None:
+    """The built-in error whose variant a path names."""
+    first = path.names[0].text
+    error = "LlmError" if first == "AgentError" else first
+    return error if len(path.names) == 2 and error in builtins.ERROR_KINDS else None
+
+
+def _sees_mark(pattern: ast.Pattern) -> bool:
+    """Whether a pattern can tell a good reply from a plain value: by `Ok` and `Err`, or where a name keeps it."""
+    if isinstance(pattern, ast.VariantPattern):
+        return str(pattern.path) in ("Ok", "Err")
+    return isinstance(pattern, ast.PathPattern | ast.BindPattern | ast.OrPattern)
 
 
 def _has_literal(value: object, found: Type, type_: Type) -> bool:

@@ -6,6 +6,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
 from concerto.check.called import FORMS, CallModel, CallPipeline, CallStream
 from concerto.check.checked import ElementInfo, FormInfo, ModelName, Raise
+from concerto.check.emits import asked, check_ask
 from concerto.check.patterns import bind, is_refutable
 from concerto.check.types import Type
 from concerto.syntax import ast
@@ -28,14 +29,16 @@ def _await(body: Body, node: ast.Await, expected: Type | None) -> Type:
     from concerto.check.exprs import infer_operand
 
     checker = body.checker
-    if isinstance(operand, ast.Call) and _is_emit(operand):
-        checker.not_yet("`await emit`", node)
-        return t.UNKNOWN
-    body.awaited.add(id(operand))
-    found = t.resolve(infer_operand(body, operand, expected))
-    if not body.can_await and not checker.is_library:
+    allowed = body.can_await or checker.is_library
+    if not allowed:
         where = "add `async` to the function"
         checker.report("E3033", "`await` needs an `async` function", node, where)
+    call = asked(body, operand)
+    if call is not None:
+        return check_ask(body, node, call, expected)
+    body.awaited.add(id(operand))
+    found = t.resolve(infer_operand(body, operand, expected))
+    if not allowed:
         return _item(found)
     match found:
         case t.Future(item) | t.Task(item):
@@ -50,10 +53,6 @@ def _await(body: Body, node: ast.Await, expected: Type | None) -> Type:
                 message = f"`{t.show(found)}` is no future: there is nothing to await"
                 checker.report("W3012", message, node, "remove the `await`")
             return found
-
-
-def _is_emit(node: ast.Call) -> bool:
-    return isinstance(node.callee, ast.PathExpr) and str(node.callee.path) == "emit"
 
 
 def _may_wait(body: Body, node: ast.Expr) -> bool:
@@ -76,6 +75,8 @@ def _await_all(
     parts = wanted.items if isinstance(wanted, t.Tuple) and len(wanted.items) == len(items) else ()
     elements = []
     for position, item in enumerate(items):
+        if asked(body, item):
+            item = ast.Await(span=item.span, operand=item)
         elements.append(_element(body, item, parts[position] if parts else None))
     _enter(body, node, _ALL, elements)
     return t.Tuple(tuple(element.type for element in elements))

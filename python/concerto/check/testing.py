@@ -19,10 +19,11 @@ DECORATORS = ("test", "expect_fail")
 _FUNCTIONS: dict[str, tuple[tuple[tuple[str, Type, str | bool | None], ...], Type]] = {
     "test_emits": ((("events", t.BOOL, False),), t.Array(builtins.EMIT)),
     "mock_calls": ((("target", t.MODEL, None),), t.Array(builtins.MOCK_CALL)),
+    "mock_reply": ((("channel", t.STRING, None), ("value", t.ANY, None)), t.NIL),
     "mock_env": ((("name", t.STRING, None), ("value", t.Option(t.STRING), None)), t.NIL),
     "assert_snapshot": ((("value", t.ANY, None), ("name", t.STRING, "")), t.NIL),
 }
-NAMES = frozenset((*_FUNCTIONS, "mock_reply"))
+NAMES = frozenset(_FUNCTIONS)
 
 
 def read_test(checker: Checker, item: ast.Function) -> TestInfo | None:
@@ -89,14 +90,9 @@ def only_in_tests(body: Body, what: str, at: ast.Node) -> None:
 
 def test_call(body: Body, node: ast.Call, name: str) -> Type:
     """The type of a call of one of these functions."""
-    from concerto.check.calls import check_all
     from concerto.check.model_calls import arguments
 
     only_in_tests(body, f"`{name}`", node.callee)
-    if name not in _FUNCTIONS:
-        check_all(body, node)
-        body.checker.not_yet(f"`{name}`", node.callee)
-        return t.UNKNOWN
     params, result = _FUNCTIONS[name]
     required = sum(default is None for _, _, default in params)
     given = arguments(body, node, name, tuple((n, type_) for n, type_, _ in params), required)

@@ -8,6 +8,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, Raised, TryState
 from concerto.check.checked import CatchInfo, CaughtBy, Local, Raise, TryInfo
+from concerto.check.emits import as_result, is_ask
 from concerto.check.traits import is_user_error, user_errors
 from concerto.check.types import Type
 from concerto.source import Span
@@ -22,7 +23,10 @@ def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
 
     calls = isinstance(node.operand, ast.Call)
     wanted = t.Result(expected, t.Var()) if expected is not None and calls else None
+    if is_ask(body, node.operand):
+        wanted = t.Result(expected or t.ANY, builtins.EMIT_ERROR)
     found = t.resolve(infer_operand(body, node.operand, wanted))
+    found = as_result(body, node.operand, node) or found
     match found:
         case t.Result(ok, err):
             body.checker.facts.raises[id(node)] = body.raising(err, node)

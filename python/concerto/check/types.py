@@ -23,6 +23,8 @@ ERROR = Simple("Error")
 BUILDER = Simple("ModelBuilder")
 #: A store whose types are forgotten, to be passed around.
 HASHMAP_REF = Simple("HashMapRef")
+#: What patterns see of a reply that no type was expected of; everywhere else it is Any.
+REPLY = Simple("Any reply")
 #: Of an expression that was reported already: fits everything, so that one mistake gives one message.
 UNKNOWN = Simple("?")
 

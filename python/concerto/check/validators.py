@@ -10,6 +10,7 @@ from concerto.check.bodies import Body, finish
 from concerto.check.called import (
     CallBuiltin,
     CallEffect,
+    CallEmit,
     CallFunction,
     CallLibrary,
     CallModel,
@@ -27,7 +28,7 @@ from concerto.syntax import ast
 from concerto.syntax.walk import children
 
 #: Functions of the prelude that need the world.
-_ASKING = ("emit", "env", "print", "println")
+_ASKING = ("env", "print", "println")
 _WAITING = (ast.Await, ast.Spawn, ast.Listen)
 
 
@@ -145,6 +146,8 @@ def _asking(
     match checker.facts.calls.get(id(node)):
         case CallBuiltin(name) if name in _ASKING:
             return f"use `{name}`", node, node
+        case CallEmit():
+            return "use `emit`", node, node
         case ParseSchema():
             return "use `parse_schema`", node, node
         case CallModel() | CallStream():

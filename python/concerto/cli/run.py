@@ -16,14 +16,20 @@ from concerto.cli.mock import read_script
 from concerto.cli.sources import default_file, load_program
 from concerto.cli.traces import source_line
 from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
-from concerto.runtime import Emit, EntryPoint, Program, Runtime
+from concerto.runtime import Emit, EntryPoint, Program, Request, Runtime
 
 if TYPE_CHECKING:
     from concerto.project.manifest import Project
 
 #: Channels on which the runtime tells what it does.
-_EVENTS = ("pipeline:", "task:", "listen:", "audit:")
+_EVENTS = ("pipeline:", "task:", "listen:")
 
+#: Options that the language's tool chain foresees and this release does not have.
+_LATER = {
+    "--record": "traffic of providers is not recorded; `--log-level trace` shows it",
+    "--replay": "traffic of providers is not replayed; `--mock FILE` answers by rules",
+    "--trace": "spans are not exported; `--metrics json` and `--events` tell what ran",
+}
 #: The level of the logs for each number of `-v`.
 _VERBOSE = (None, "info", "debug", "trace")
 
@@ -57,6 +63,7 @@ def main(args: list[str]) -> int:
             program_log_level=options.log_level or "info",
             args=args[at + 1 :],
             seed=options.seed,
+            audit=options.audit,
             **_permissions(options, project),
         )
         overrides.apply(runtime, options.override, env)
@@ -72,6 +79,9 @@ def main(args: list[str]) -> int:
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
+    for name in (arg.partition("=")[0] for arg in args):
+        if name in _LATER:
+            raise Exit(USAGE, f"error: this release does not have `{name}`: {_LATER[name]}")
     parser = command_parser("run")
     parser.add_argument(
         "file",
@@ -92,6 +102,16 @@ def _parse(args: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--events", action="store_true", help="show what the runtime tells of pipelines and tasks"
+    )
+    parser.add_argument(
+        "--interactive",
+        action="store_true",
+        help="ask on the terminal what the program asks with `await emit`: JSON or text",
+    )
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="show which files, variables and servers the program reaches, before it does",
     )
     overrides.add_option(parser)
     parser.add_argument(
@@ -173,8 +193,10 @@ def _seed(text: str) -> int:
 
 
 def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str, Any]) -> int:
+    hidden = () if options.events else _EVENTS
+
     def on_emit(emit: Emit) -> None:
-        if emit.channel.startswith(_EVENTS) and not options.events:
+        if emit.channel.startswith(hidden):
             return
         if options.emit == "text":
             line = f"[emit:{emit.channel}] {display(emit.payload)}"
@@ -193,9 +215,11 @@ def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str,
     def nothing(_emit: Emit) -> None:
         return
 
+    # Nobody types into a pipe.
+    asks = _ask if options.interactive and sys.stdin.isatty() else None
     try:
         result = runtime.observe(
-            options.call, arguments, nothing if options.emit == "none" else on_emit, on_print
+            options.call, arguments, nothing if options.emit == "none" else on_emit, on_print, asks
         )
     except PanicError as error:
         _failure(f"panic: {error}", error.trace, options.debug)
@@ -225,6 +249,15 @@ def _execute(runtime: Runtime, options: argparse.Namespace, arguments: dict[str,
     if options.call is not None and result is not None:
         print(display(result))
     return OK
+
+
+def _ask(request: Request) -> Any:
+    """A line from the terminal, as the type that the program expects."""
+    print(f"{request.channel} ({request.expected})> ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError("the terminal has no more lines")
+    return _typed(line.rstrip("\r\n"), request.expected)
 
 
 def _failure(message: str, trace: tuple[TraceFrame, ...], debug: bool) -> None:
@@ -291,9 +324,14 @@ def _argument(name: str, value: str, entry: EntryPoint | None) -> Any:
         except (OSError, UnicodeDecodeError) as error:
             raise Exit(USAGE, f"error: cannot read `{value[1:]}`: {error}") from None
     types = {parameter.name: parameter.type for parameter in entry.parameters} if entry else {}
-    if types.get(name, "String") == "String" or types.get(name, "").startswith('"'):
-        return value
+    return _typed(value, types.get(name, "String"))
+
+
+def _typed(text: str, type_: str) -> Any:
+    """JSON where a place takes something else than text, if it is some."""
+    if type_ == "String" or type_.startswith('"'):
+        return text
     try:
-        return json.loads(value)
+        return json.loads(text)
     except ValueError:
-        return value
+        return text

@@ -8,6 +8,7 @@ from concerto.check.called import (
     CallBuiltin,
     CallContext,
     CallEffect,
+    CallEmit,
     CallFunction,
     CallJoin,
     CallLibrary,
@@ -15,6 +16,7 @@ from concerto.check.called import (
     CallNative,
     CallPipeline,
     CallRecord,
+    CallReply,
     CallStream,
     CallTask,
     CallTest,
@@ -26,6 +28,7 @@ from concerto.check.called import (
 from concerto.check.types import Type
 from concerto.lower.closures import lower_value_call
 from concerto.lower.dynamic import lower_any_method
+from concerto.lower.emits import lower_emit, lower_reply_method
 from concerto.lower.functions import Builder, Label
 from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
@@ -102,6 +105,10 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             builder.emit("parse_schema", target, index, text, at=node)
         case ParseAs(type_, value):
             _parse_as(builder, node, type_, value, target)
+        case CallEmit():
+            lower_emit(builder, node, builder.facts.calls[id(node)], target)
+        case CallReply():
+            lower_reply_method(builder, node, builder.facts.calls[id(node)], target)
         case CallBuiltin(name, args):
             _builtin(builder, node, name, args, target)
         case other:
@@ -279,15 +286,6 @@ def _builtin(
     from concerto.lower.tries import lower_env
 
     match name:
-        case "emit":
-            channel = lower(builder, args[0])
-            payload = builder.temporary()
-            if len(args) > 1:
-                lower_into(builder, args[1], payload)
-            else:
-                builder.emit("nil", payload)
-            builder.emit("emit", channel, payload, at=node)
-            builder.emit("nil", target)
         case "print" | "println":
             _print(builder, node, args, name == "println")
             builder.emit("nil", target)

@@ -13,6 +13,8 @@ from concerto.lower.ir import FORMAT, VERSION, Program
 def encode(program: Program) -> bytes:
     """UTF-8, keys sorted, no white space, floats in the form that the runtime writes."""
     document = {"format": FORMAT, "version": VERSION, "features": [], **asdict(program)}
+    if program.channels is None:
+        del document["channels"]
     if program.stores is None:
         del document["stores"]
     if program.pricing is None:

@@ -29,12 +29,12 @@ OPERANDS: dict[str, str] = {
     "check_type": "dmT", "cast_type": "dmT", "is_type": "drT", "call": "dFwn", "closure": "dFwn",
     "call_value": "drwn", "call_any": "drwn", "native": "dNwn", "native_mut": "dNxwn", "effect": "dEwn",
     "return": "m", "return_nil": "", "fail": "m", "panic": "r", "no_match": "",
-    "emit": "rm", "print": "ri", "env": "dr", "model": "dM", "execute": "drr", "execute_with_schema": "drSr",
+    "emit": "rm", "ask": "drmT", "fit": "dmT", "print": "ri", "env": "dr", "model": "dM", "execute": "drr", "execute_with_schema": "drSr",
     "parse_schema": "dSr", "stream": "drr",
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
     "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn", "pipeline": "dFwn",
-    "mock": "Mr", "mock_calls": "dr", "mock_env": "rr", "test_emits": "dr", "assert_snapshot": "rr",
+    "mock": "Mr", "mock_calls": "dr", "mock_reply": "rr", "mock_env": "rr", "test_emits": "dr", "assert_snapshot": "rr",
 }  # fmt: skip
 
 #: After these control never goes on to the next instruction.
@@ -77,5 +77,7 @@ class Program:
     #: Left out of the document where there are none.
     stores: list[dict[str, Any]] | None = None
     tests: list[dict[str, Any]] = field(default_factory=list)
+    #: Left out of the document where the program names none.
+    channels: list[dict[str, Any]] | None = None
     #: Left out of the document where the manifest gives no prices.
     pricing: dict[str, dict[str, float]] | None = None

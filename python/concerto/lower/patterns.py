@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from concerto.check.checked import ConstantName, Local, TypePattern, UnitVariant
+from concerto.check import types as t
+from concerto.check.checked import ConstantName, Local, ReplyPattern, TypePattern, UnitVariant
 from concerto.lower.functions import Builder, Label
 from concerto.source import Span
 from concerto.syntax import ast
 from concerto.syntax.walk import children
 
-#: The field of `LlmError` that tells its variants apart.
+#: The field of a built-in error that tells its variants apart.
 _KIND_FIELD = 1
 
 
@@ -189,7 +190,7 @@ def _test_enum(builder: Builder, unit: UnitVariant, subject: int, otherwise: Lab
 
 def _test_variant(
     builder: Builder,
-    pattern: ast.Pattern,
+    pattern: ast.VariantPattern,
     path: str,
     items: tuple[ast.Pattern, ...],
     subject: int,
@@ -197,11 +198,15 @@ def _test_variant(
 ) -> None:
     holds = builder.temporary()
     if path in ("Some", "Ok", "Err"):
-        _test_type(builder, pattern, subject, otherwise)
-        builder.emit("is_some" if path == "Some" else "is_ok", holds, subject)
-        builder.emit("jump_if" if path == "Err" else "jump_unless", holds, otherwise)
+        if isinstance(builder.facts.patterns.get(id(pattern)), ReplyPattern):
+            builder.emit("is_type", holds, subject, builder.type(t.Result(t.ANY, t.ANY)))
+            builder.emit("jump_if" if path == "Ok" else "jump_unless", holds, otherwise)
+        else:
+            _test_type(builder, pattern, subject, otherwise)
+            builder.emit("is_some" if path == "Some" else "is_ok", holds, subject)
+            builder.emit("jump_if" if path == "Err" else "jump_unless", holds, otherwise)
         if not _always(builder, items[0]):
-            test_pattern(builder, items[0], _payload(builder, subject), otherwise)
+            test_pattern(builder, items[0], _inside(builder, pattern, subject), otherwise)
         return
     unit = builder.facts.patterns[id(pattern)]
     _test_enum(builder, unit, subject, otherwise)
@@ -220,6 +225,13 @@ def _payload(builder: Builder, subject: int) -> int:
     builder.emit("copy", part, subject)
     builder.emit("payload", part, part)
     return part
+
+
+def _inside(builder: Builder, pattern: ast.VariantPattern, subject: int) -> int:
+    """The value that `Some`, `Ok` or `Err` of a pattern has inside; a good reply is that value itself."""
+    known = builder.facts.patterns.get(id(pattern))
+    is_reply = isinstance(known, ReplyPattern) and str(pattern.path) == "Ok"
+    return subject if is_reply else _payload(builder, subject)
 
 
 def _test_error(builder: Builder, found: TypePattern, subject: int, otherwise: Label) -> None:
@@ -287,7 +299,7 @@ def _bind_variant(builder: Builder, pattern: ast.VariantPattern, subject: int) -
         if not names_of(builder, item):
             continue
         if str(pattern.path) in ("Some", "Ok", "Err"):
-            part = _payload(builder, subject)
+            part = _inside(builder, pattern, subject)
         else:
             part = builder.temporary()
             builder.emit("variant_field", part, subject, position)

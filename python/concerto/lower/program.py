@@ -392,6 +392,11 @@ def lower(
         for m in checked.models.values()
     ]
     program.stores = stores or None
+    if checked.channels:
+        program.channels = [
+            {"name": name, "payloads": payloads, "replies": replies}
+            for name, payloads, replies in checked.channels
+        ]
     program.constants = tables.constant_list()
     program.types = tables.types
     exports = [

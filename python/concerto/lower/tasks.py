@@ -5,6 +5,7 @@ from __future__ import annotations
 from concerto.check import types as t
 from concerto.check.called import CallFunction
 from concerto.check.checked import ElementInfo, FormInfo
+from concerto.lower.emits import lower_ask
 from concerto.lower.functions import Builder, finish_function
 from concerto.lower.tries import unwrap
 from concerto.syntax import ast
@@ -19,6 +20,8 @@ def lower_task(builder: Builder, node: ast.Await | ast.Spawn, target: int) -> No
         builder.emit("spawn", target, function, at=node)
     elif id(node) in builder.facts.forms:
         lower_form(builder, node, target)
+    elif id(node) in builder.facts.asks:
+        lower_ask(builder, node, builder.facts.asks[id(node)], target)
     else:
         _awaited(builder, node.operand, target)
 

@@ -16,13 +16,16 @@ _MESSAGE, _KIND = 0, 1  # fields of every built-in error
 def lower_question(builder: Builder, node: ast.Try, target: int) -> None:
     """`x?`"""
     from concerto.lower.dynamic import lower_any_question
+    from concerto.lower.emits import as_result
     from concerto.lower.exprs import lower_into
     from concerto.lower.functions import type_of
 
     subject = builder.temporary()
     lower_into(builder, node.operand, subject)
     found = type_of(builder, node.operand)
-    if found == t.ANY:
+    if id(node) in builder.facts.replies:
+        as_result(builder, subject)
+    elif found == t.ANY:
         lower_any_question(builder, node, subject, builder.facts.raises[id(node)], target)
         return
     is_option = isinstance(found, t.Option)

@@ -5,6 +5,8 @@
 
 mod answers;
 mod asked;
+mod asks;
+mod audit;
 mod cached;
 pub mod emits;
 mod evaluated;
@@ -14,6 +16,7 @@ mod models;
 pub mod outside;
 mod pipelines;
 mod reported;
+pub mod requests;
 mod run;
 mod settings;
 mod streams;
@@ -24,6 +27,7 @@ pub mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Overrides;
@@ -36,7 +40,7 @@ use crate::value::{Value, builtin};
 use crate::vm::{Panic, Request, Resume, Trace};
 
 pub use cached::Answers;
-use emits::{Emit, Outlet};
+use emits::{Emit, EmitMode, Outlet, Waiting};
 pub use evaluated::Cache as SettingsCache;
 pub use mocked::Mock;
 use outside::{FileAccess, NetAccess, Outside, SharedStores};
@@ -84,8 +88,14 @@ pub struct Shared {
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
+    /// Whether runs tell of files, variables and requests on channels `audit:*`.
+    pub audit: bool,
     /// The test that this runtime is for.
     pub test: Option<Arc<Test>>,
+    /// How long a program waits for a reply of its host.
+    pub reply_timeout: Option<Duration>,
+    /// When emits are handed over.
+    pub emit_mode: EmitMode,
     /// Active calls before StackOverflow.
     pub max_call_depth: usize,
     /// Tasks that one run may have at a time.
@@ -118,21 +128,25 @@ pub struct Engine<'a> {
     settings: Mutex<RunSettings>,
     /// The runtime's counters, and those of the run alone if it has any.
     recorders: Vec<Arc<Recorder>>,
+    id: u64,
     emitted: AtomicU64,
+    waiting: Mutex<Waiting>,
     outside: Outside,
 }
 
 impl<'a> Engine<'a> {
-    /// Prepares a run. The runtime counts its usage, and a recorder of `own` where the host can look at that of one run.
+    /// Prepares a run with this number. The runtime counts its usage, and a recorder of `own` where the host can look at that of one run.
     #[must_use]
-    pub fn new(shared: &'a Shared, own: Option<Arc<Recorder>>) -> Self {
+    pub fn new(shared: &'a Shared, id: u64, own: Option<Arc<Recorder>>) -> Self {
         let recorders = std::iter::once(Arc::clone(&shared.recorder)).chain(own).collect();
         let (settings, emitted) = (Mutex::default(), AtomicU64::new(0));
         Self {
             shared,
             settings,
             recorders,
+            id,
             emitted,
+            waiting: Mutex::default(),
             outside: Outside::new(shared.seed, &shared.clock),
         }
     }
@@ -203,19 +217,68 @@ impl<'a> Engine<'a> {
         Ok(value)
     }
 
-    /// Hands a value to the host.
+    /// Hands a value of a task to the host.
     async fn send<O: Outlet>(
         &self,
+        task_id: u64,
         channel: String,
         payload: Value,
         outlet: &mut O,
     ) -> Result<(), RunError> {
         let time = self.shared.clock.unix_seconds();
         let sequence = self.emitted.fetch_add(1, Ordering::Relaxed);
-        let emit = Emit { channel, payload, time, sequence };
+        let emit = Emit { channel, payload, time, run_id: self.id, task_id, sequence };
         self.recorders.iter().for_each(|recorder| recorder.emitted());
+        let EmitMode::Buffered { interval, size } = self.shared.emit_mode else {
+            let _host = self.shared.clock.outside();
+            return outlet.emit(emit).await.map_err(RunError::Handler);
+        };
+        let is_full = {
+            let mut waiting = self.waiting();
+            waiting.due.get_or_insert_with(|| self.shared.clock.now() + interval);
+            waiting.emits.push(emit);
+            waiting.emits.len() >= size
+        };
+        if is_full { self.flush(outlet).await } else { Ok(()) }
+    }
+
+    /// Hands over the emits that wait.
+    ///
+    /// # Errors
+    /// [`RunError::Handler`].
+    pub async fn flush<O: Outlet>(&self, outlet: &mut O) -> Result<(), RunError> {
+        let waiting = std::mem::take(&mut *self.waiting());
+        if waiting.emits.is_empty() {
+            return Ok(());
+        }
         let _host = self.shared.clock.outside();
-        outlet.emit(emit).await.map_err(RunError::Handler)
+        for emit in waiting.emits {
+            outlet.emit(emit).await.map_err(RunError::Handler)?;
+        }
+        Ok(())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something; emits that are due meanwhile are handed over.
+    async fn meanwhile<T, O: Outlet>(
+        &self,
+        outlet: &mut O,
+        work: impl Future<Output = T>,
+    ) -> Result<T, RunError> {
+        if self.shared.emit_mode == EmitMode::Immediate {
+            return Ok(work.await);
+        }
+        tokio::pin!(work);
+        loop {
+            let Some(due) = self.waiting().due else { return Ok(work.await) };
+            match self.shared.clock.until(due, &mut work).await {
+                Some(done) => return Ok(done),
+                None => self.flush(outlet).await?,
+            }
+        }
     }
 
     /// The smallest limit of concurrent requests of the connections that these models are on.

@@ -3,24 +3,24 @@
 
 use std::sync::Arc;
 
-use super::answers::{Answer, Answered};
+use super::answers::{Answer, Answered, Pending};
 use super::emits::Outlet;
 use super::outside::read_variable;
 use super::pipelines::{Pipelines, Place, Told};
 use super::tree::{Refused, Tree};
-use super::{BUDGET, EFFECTS, Engine, broken, emitted, failed, frames, panicked, streams};
+use super::{BUDGET, EFFECTS, Engine, audit, broken, emitted, failed, frames, panicked, streams};
 use crate::error::RunError;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value};
 use crate::vm::{Effect, PanicKind, Request, Resume, Step};
 
 /// What an effect comes to: an answer at once, or the task has suspended.
-type Next = Option<Resume>;
+pub(super) type Next = Option<Resume>;
 
 /// A run that goes on.
 pub(super) struct Run<'e, O> {
-    engine: &'e Engine<'e>,
-    outlet: &'e mut O,
+    pub engine: &'e Engine<'e>,
+    pub outlet: &'e mut O,
     tree: Tree<'e>,
     /// Answers that came while a task was computing.
     arrived: std::collections::VecDeque<(u64, Answered)>,
@@ -56,7 +56,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             && !matches!(error, RunError::Handler(_))
         {
             let told = self.pipelines.cut(|_| true, &error.to_string());
-            self.tell_all(told).await?;
+            self.tell_all(0, told).await?;
         }
         outcome
     }
@@ -87,11 +87,11 @@ impl<'e, O: Outlet> Run<'e, O> {
             }
             let answer = match self.arrived.pop_front() {
                 Some(answer) => Some(answer),
-                None => self.tree.answers.next().await,
+                None => self.engine.meanwhile(self.outlet, self.tree.answers.next()).await?,
             };
             let Some((id, answered)) = answer else { return Err(stuck()) };
             if self.tree.answered(id) {
-                let resume = self.tell(answered?).await?;
+                let resume = self.tell(id, answered?).await?;
                 return Ok((id, resume));
             }
         }
@@ -104,12 +104,16 @@ impl<'e, O: Outlet> Run<'e, O> {
             return Ok(());
         }
         let told = self.pipelines.cut(|task| cancelled.contains(&task), "cancelled");
-        self.tell_all(told).await
+        self.tell_all(0, told).await
     }
 
-    async fn tell_all(&mut self, told: impl IntoIterator<Item = Told>) -> Result<(), RunError> {
+    async fn tell_all(
+        &mut self,
+        id: u64,
+        told: impl IntoIterator<Item = Told>,
+    ) -> Result<(), RunError> {
         for (channel, value) in told {
-            self.engine.send(channel.to_owned(), value, self.outlet).await?;
+            self.engine.send(id, channel.to_owned(), value, self.outlet).await?;
         }
         Ok(())
     }
@@ -163,14 +167,14 @@ impl<'e, O: Outlet> Run<'e, O> {
             }
             _ => return Err(self.refused(id, Refused::Broken)),
         };
-        self.tell_all(told).await?;
+        self.tell_all(id, told).await?;
         Ok(value)
     }
 
-    /// Sends the record of an answer.
-    async fn tell(&mut self, answer: Answer) -> Result<Resume, RunError> {
+    /// Sends the record of an answer to a task.
+    async fn tell(&mut self, id: u64, answer: Answer) -> Result<Resume, RunError> {
         if let Some((channel, value)) = answer.record {
-            self.engine.send(channel, value, self.outlet).await?;
+            self.engine.send(id, channel, value, self.outlet).await?;
         }
         Ok(answer.resume)
     }
@@ -228,11 +232,24 @@ impl<'e, O: Outlet> Run<'e, O> {
         if self.effects.is_multiple_of(EFFECTS) {
             self.give_way().await;
         }
+        if self.engine.shared.audit
+            && let Some((channel, told)) = audit::record(&effect)
+        {
+            self.engine.send(id, channel.to_owned(), told, self.outlet).await?;
+        }
         let value = match effect {
             Effect::Emit { channel, payload } => {
-                self.engine.send(channel.to_string(), emitted(payload), self.outlet).await?;
+                let payload = emitted(payload);
+                self.engine.send(id, channel.to_string(), payload, self.outlet).await?;
                 Value::Nil
             }
+            Effect::EmitAsk { channel, payload, ty } => {
+                return self.ask_host(id, &channel, emitted(payload), ty).await;
+            }
+            Effect::Fit { value, ty } => match self.engine.fit(value, ty).await? {
+                Ok(value) => value,
+                Err(message) => return Ok(Some(Resume::Panic(PanicKind::TypeMismatch, message))),
+            },
             Effect::Print { text, newline } => {
                 let line = if newline { format!("{text}\n") } else { text.to_string() };
                 self.outlet.print(&line).map_err(RunError::Handler)?;
@@ -245,22 +262,22 @@ impl<'e, O: Outlet> Run<'e, O> {
                 let log = engine.log(&model);
                 if let Some(log) = &log {
                     let start = log.start(&input);
-                    engine.send(log.channel().to_owned(), start, self.outlet).await?;
+                    engine.send(id, log.channel().to_owned(), start, self.outlet).await?;
                 }
                 let call = async move { engine.ask(&model, &input, answer, log).await };
-                return self.suspend(id, call).await;
+                return self.suspend(id, Box::pin(call)).await;
             }
             Effect::Stream { stream, request } => {
                 if !request.reads() && streams::is_idle(&stream) {
                     let resume = streams::answer(&stream, request).await;
                     let record = streams::record(&stream);
-                    return self.tell(Answer { resume, record }).await.map(Some);
+                    return self.tell(id, Answer { resume, record }).await.map(Some);
                 }
                 let call = async move {
                     let resume = streams::answer(&stream, request).await;
                     Ok(Answer { resume, record: streams::record(&stream) })
                 };
-                return self.suspend(id, call).await;
+                return self.suspend(id, Box::pin(call)).await;
             }
             Effect::Request { request: Request::TaskYield, .. } => {
                 self.tree.resume(id, Resume::Value(Value::Nil));
@@ -276,7 +293,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                 let engine = self.engine;
                 if request.waits() {
                     let wait = async move { Ok(engine.request(request, &args).await.into()) };
-                    return self.suspend(id, wait).await;
+                    return self.suspend(id, Box::pin(wait)).await;
                 }
                 match engine.request(request, &args).await {
                     Resume::Value(value) => value,
@@ -327,17 +344,14 @@ impl<'e, O: Outlet> Run<'e, O> {
         }
     }
 
-    /// Lets a task wait for an effect; where no other task is there, at once.
-    async fn suspend(
-        &mut self,
-        id: u64,
-        effect: impl Future<Output = Answered> + Send + 'e,
-    ) -> Result<Next, RunError> {
+    /// Lets a task wait for an effect; where no other task is there, at once. The effect is on the heap in any case: else a run that waits would be
+    /// as large as the largest of its effects, several times over.
+    pub(super) async fn suspend(&mut self, id: u64, effect: Pending<'e>) -> Result<Next, RunError> {
         if self.tree.is_alone() && self.arrived.is_empty() && self.doomed.is_none() {
-            let answer = effect.await?;
-            return self.tell(answer).await.map(Some);
+            let answer = self.engine.meanwhile(self.outlet, effect).await??;
+            return self.tell(id, answer).await.map(Some);
         }
-        self.tree.wait(id, Box::pin(effect));
+        self.tree.wait(id, effect);
         Ok(None)
     }
 
@@ -355,12 +369,12 @@ impl<'e, O: Outlet> Run<'e, O> {
         }
         self.tell_cancelled().await?;
         for (id, error) in self.tree.failed() {
-            let id = i64::try_from(id).unwrap_or(i64::MAX);
-            let fields = [("task", Value::Int(id)), ("error", error.message().into())];
+            let number = i64::try_from(id).unwrap_or(i64::MAX);
+            let fields = [("task", Value::Int(number)), ("error", error.message().into())];
             let record: MapValue =
                 fields.into_iter().map(|(name, v)| (Key::Str(Text::new(name)), v)).collect();
             let record = Value::Map(Arc::new(record));
-            self.engine.send("task:error".to_owned(), record, self.outlet).await?;
+            self.engine.send(id, "task:error".to_owned(), record, self.outlet).await?;
         }
         Ok(())
     }

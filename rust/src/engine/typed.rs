@@ -119,9 +119,19 @@ impl Engine<'_> {
         wanted: &Schema,
         text: &str,
     ) -> Result<Result<Value, Vec<Violation>>, RunError> {
-        let decoded = schema::parse(text).map_err(|violation| vec![violation]);
-        let decoded =
-            decoded.and_then(|json| schema::check(&self.shared.program, wanted.ty, &json));
+        match schema::parse(text) {
+            Ok(json) => self.judge_json(wanted.ty, &json).await,
+            Err(violation) => Ok(Err(vec![violation])),
+        }
+    }
+
+    /// The value that JSON is of a type, or everything that is wrong with it.
+    pub(super) async fn judge_json(
+        &self,
+        ty: u32,
+        json: &Json,
+    ) -> Result<Result<Value, Vec<Violation>>, RunError> {
+        let decoded = schema::check(&self.shared.program, ty, json);
         let Decoded { value, pending } = match decoded {
             Ok(decoded) => decoded,
             Err(violations) => return Ok(Err(violations)),

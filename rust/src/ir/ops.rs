@@ -152,6 +152,8 @@ instructions! {
     Panic "panic" [Reg];
     NoMatch "no_match" [];
     Emit "emit" [Reg Reg];
+    Ask "ask" [Reg Reg Reg Type];
+    Fit "fit" [Reg Reg Type];
     Print "print" [Reg Imm];
     Env "env" [Reg Reg];
     Model "model" [Reg Model];
@@ -177,6 +179,7 @@ instructions! {
     Pipeline "pipeline" [Reg Function Window Count];
     Mock "mock" [Model Reg];
     MockCalls "mock_calls" [Reg Reg];
+    MockReply "mock_reply" [Reg Reg];
     MockEnv "mock_env" [Reg Reg];
     TestEmits "test_emits" [Reg Reg];
     AssertSnapshot "assert_snapshot" [Reg Reg];

@@ -16,6 +16,9 @@ pub const VERSION: u64 = 1;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
+    /// Channels that the program names, by name; none are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Channel>,
     /// Version of the compiler.
     pub compiler: String,
     /// Declared connections.
@@ -53,6 +56,18 @@ pub struct Document {
     pub types: Vec<Type>,
     /// [`VERSION`].
     pub version: u64,
+}
+
+/// A channel that a program names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// Its name.
+    pub name: String,
+    /// The types of what is sent there, as the language writes them.
+    pub payloads: Vec<String>,
+    /// The types of the replies that are expected; none if nothing is asked there.
+    pub replies: Vec<String>,
 }
 
 /// `[file, start, end]`: half-open character offsets.

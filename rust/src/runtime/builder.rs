@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::handlers::Handlers;
+use super::handlers::{HandlerErrors, Handlers};
+use super::responders::Responders;
 use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
+use crate::engine::emits::EmitMode;
 use crate::engine::outside::{FileAccess, FileMode, NetAccess, SharedStores};
 use crate::engine::testing::Test;
 use crate::engine::world::Environment;
@@ -31,6 +33,9 @@ pub struct RuntimeBuilder {
     log_level: LogLevel,
     log_sink: LogSink,
     execution_timeout: Option<Duration>,
+    reply_timeout: Option<Duration>,
+    emit_mode: EmitMode,
+    handler_errors: HandlerErrors,
     max_call_depth: usize,
     max_tasks: usize,
     max_store_bytes: usize,
@@ -40,6 +45,7 @@ pub struct RuntimeBuilder {
     http_body_limit: usize,
     args: Vec<String>,
     seed: Option<u64>,
+    audit: bool,
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
@@ -59,6 +65,9 @@ impl RuntimeBuilder {
             log_level: LogLevel::Warn,
             log_sink: log::standard_error(),
             execution_timeout: None,
+            reply_timeout: None,
+            emit_mode: EmitMode::Immediate,
+            handler_errors: HandlerErrors::Raise,
             max_call_depth: 10_000,
             max_tasks: 10_000,
             max_store_bytes: 256 << 20,
@@ -68,6 +77,7 @@ impl RuntimeBuilder {
             http_body_limit: 10 << 20,
             args: Vec::new(),
             seed: None,
+            audit: false,
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
@@ -91,6 +101,24 @@ impl RuntimeBuilder {
     /// Limit of one run; none by default.
     pub fn execution_timeout(mut self, limit: Duration) -> Self {
         self.execution_timeout = Some(limit);
+        self
+    }
+
+    /// How long a program waits for the reply of `await emit`, which then fails as `Timeout`; without end by default.
+    pub fn reply_timeout(mut self, limit: Duration) -> Self {
+        self.reply_timeout = Some(limit);
+        self
+    }
+
+    /// When emits are handed to handlers; each at once by default.
+    pub fn emit_mode(mut self, mode: EmitMode) -> Self {
+        self.emit_mode = mode;
+        self
+    }
+
+    /// What becomes of the error of a handler of [`Runtime::on`]; it ends the run by default.
+    pub fn handler_errors(mut self, what: HandlerErrors) -> Self {
+        self.handler_errors = what;
         self
     }
 
@@ -145,6 +173,13 @@ impl RuntimeBuilder {
     /// The longest body that `std::http` reads, in bytes; 10 MiB by default.
     pub fn http_body_limit(mut self, bytes: usize) -> Self {
         self.http_body_limit = bytes;
+        self
+    }
+
+    /// Runs tell of what they reach before they do: emits on `audit:file_access`, `audit:env_access` and `audit:http`, without contents, values, headers and
+    /// what is secret in a URL. Default: no.
+    pub fn audit(mut self, audit: bool) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -289,16 +324,21 @@ impl RuntimeBuilder {
             args: self.args,
             program_log,
             seed: self.seed,
+            audit: self.audit,
             mock: self.mock,
             test: self.test,
+            reply_timeout: self.reply_timeout,
+            emit_mode: self.emit_mode,
             max_call_depth: self.max_call_depth,
             max_tasks: self.max_tasks,
             max_store_bytes: self.max_store_bytes,
             stores: self.shared_stores.then(SharedStores::default),
         };
         let inner = Inner {
+            responders: Responders::new(shared.client.log().clone()),
             shared,
             handlers: Handlers::default(),
+            handler_errors: self.handler_errors,
             execution_timeout: self.execution_timeout,
             recorder,
             overrides,
@@ -317,6 +357,12 @@ impl RuntimeBuilder {
         };
         if self.execution_timeout.is_some_and(|limit| limit.is_zero()) {
             return wrong("execution_timeout", "must be positive seconds");
+        }
+        if self.reply_timeout.is_some_and(|limit| limit.is_zero()) {
+            return wrong("reply_timeout", "must be positive seconds");
+        }
+        if matches!(self.emit_mode, EmitMode::Buffered { size: 0, .. }) {
+            return wrong("emit_mode", "must keep at least 1 emit");
         }
         if self.max_call_depth == 0 {
             return wrong("max_call_depth", "must be at least 1");

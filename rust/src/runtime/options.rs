@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::RuntimeBuilder;
+use super::{HandlerErrors, RuntimeBuilder};
 use crate::clock::Clock;
 use crate::config::{ConfigError, PriceConfig, closest};
+use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 
 /// Sets one option; the text says what it must be.
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 24] = [
+const OPTIONS: [(&str, Set); 28] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
     ("clock", |b, v| match text(v)? {
@@ -20,12 +21,18 @@ const OPTIONS: [(&str, Set); 24] = [
         "virtual" => Ok(b.clock(Clock::new_virtual())),
         _ => must_be("\"system\" or \"virtual\""),
     }),
+    ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("connection_overrides", |b, v| {
         let layers = entries(v)?.into_iter().map(|(name, fields)| match fields {
             Json::Object(fields) => Ok((name, fields)),
             _ => must_be("an object of objects"),
         });
         Ok(b.connection_overrides(layers.collect::<Result<Vec<_>, _>>()?))
+    }),
+    ("emit_mode", |b, v| match v {
+        Json::String(word) if word == "immediate" => Ok(b.emit_mode(EmitMode::Immediate)),
+        Json::Object(fields) => buffered(fields).map(|mode| b.emit_mode(mode)),
+        _ => must_be("\"immediate\", or an object with `interval_ms` and `size`"),
     }),
     ("env", |b, v| {
         let variables = entries(v)?.into_iter().map(|(name, value)| match value {
@@ -35,15 +42,17 @@ const OPTIONS: [(&str, Set); 24] = [
         Ok(b.env(variables.collect::<Result<_, _>>()?))
     }),
     ("env_allow", |b, v| Ok(b.env_allow(texts(v)?))),
-    ("execution_timeout", |b, v| {
-        let seconds = v.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(b.execution_timeout(seconds.unwrap_or(Duration::ZERO)))
-    }),
+    ("execution_timeout", |b, v| Ok(b.execution_timeout(seconds(v)))),
     ("fs_mode", |b, v| match text(v)?.parse() {
         Ok(mode) => Ok(b.fs_mode(mode)),
         Err(()) => must_be("\"none\", \"read\" or \"write\""),
     }),
     ("fs_root", |b, v| Ok(b.fs_root(text(v)?))),
+    ("handler_errors", |b, v| match text(v)? {
+        "raise" => Ok(b.handler_errors(HandlerErrors::Raise)),
+        "log" => Ok(b.handler_errors(HandlerErrors::Log)),
+        _ => must_be("\"raise\" or \"log\""),
+    }),
     ("http_body_limit", |b, v| Ok(b.http_body_limit(count(v)?))),
     ("log_level", |b, v| Ok(b.log_level(level(v)?))),
     ("max_call_depth", |b, v| Ok(b.max_call_depth(count(v)?))),
@@ -66,6 +75,7 @@ const OPTIONS: [(&str, Set); 24] = [
     }),
     ("program_log_level", |b, v| Ok(b.program_log_level(level(v)?))),
     ("proxy", |b, v| Ok(b.proxy(text(v)?))),
+    ("reply_timeout", |b, v| Ok(b.reply_timeout(seconds(v)))),
     ("retry_jitter", |b, v| match v.as_f64() {
         Some(share) => Ok(b.retry_jitter(share)),
         None => must_be("0 to 1"),
@@ -105,6 +115,23 @@ impl RuntimeBuilder {
 
 fn must_be<T>(expected: &str) -> Result<T, String> {
     Err(format!("must be {expected}"))
+}
+
+/// What is no duration is refused like zero.
+fn seconds(value: &Json) -> Duration {
+    let time = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.unwrap_or(Duration::ZERO)
+}
+
+fn buffered(fields: &Map<String, Json>) -> Result<EmitMode, String> {
+    if let Some(other) = fields.keys().find(|key| !["interval_ms", "size"].contains(&key.as_str()))
+    {
+        return Err(format!("has no `{other}`, only `interval_ms` and `size`"));
+    }
+    let interval = fields.get("interval_ms").map_or(Ok(50), count)?;
+    let interval = Duration::from_millis(u64::try_from(interval).unwrap_or(u64::MAX));
+    let size = fields.get("size").map_or(Ok(USUAL_BUFFER), count)?;
+    Ok(EmitMode::Buffered { interval, size })
 }
 
 fn text(value: &Json) -> Result<&str, String> {

@@ -10,6 +10,7 @@ use super::{Observer, Plan, Program, RuntimeBuilder, threads};
 use crate::clock::{self, Clock};
 use crate::config::ConfigError;
 use crate::engine::emits::Emit;
+use crate::engine::requests::{HostRequest, Refusal, RequestKind};
 use crate::engine::testing::Test;
 use crate::error::{BoxError, Error, RunError, TraceFrame};
 use crate::metrics::Metrics;
@@ -121,6 +122,7 @@ impl RuntimeBuilder {
         // A limit that no clock reaches is none.
         let until = clock::now().checked_add(options.timeout);
         let mut observer = Capture { test: &test, until, interrupted };
+        runtime.on_emit_by_host("*", 0);
         let plan = Plan(vec![(case.function, Vec::new())]);
         let observed = threads::observe(&runtime.inner, plan, &mut observer);
         let outcome = outcome(observed, options.timeout)?;
@@ -154,6 +156,13 @@ impl Observer for Capture<'_> {
 
     fn print(&mut self, text: &str) -> Result<(), BoxError> {
         self.test.printed(text);
+        Ok(())
+    }
+
+    fn request(&mut self, request: HostRequest) -> Result<(), BoxError> {
+        let RequestKind::Emit { channel } = &request.question.kind;
+        let reply = self.test.reply(channel).unwrap_or(Err(Refusal::NoListener));
+        request.settle(reply);
         Ok(())
     }
 

@@ -1,14 +1,16 @@
 //! The worker threads that do I/O, and how a caller's thread or task drives a run beside them.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
+use super::responders::Responders;
 use super::{Inner, Observer, Plan};
-use crate::engine::emits::{Emit, Outlet};
+use crate::engine::emits::{Emit, Outlet, next_run_id};
+use crate::engine::requests::{Question, Reply};
 use crate::error::{BoxError, Error, RunError};
 use crate::value::Value;
 
@@ -48,10 +50,9 @@ pub(crate) fn io_runtime() -> Handle {
 /// else by the I/O threads: a runtime of one thread stands still while its owner does something else.
 ///
 /// Staying in the caller's runtime saves two hand-overs between threads per request, about as much as all else that a call does.
-pub(super) async fn with_io<F: Future>(future: F) -> F::Output {
+pub(super) async fn with_io<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     let is_served = |handle: &Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
     let handle = Handle::try_current().ok().filter(is_served).unwrap_or_else(io_runtime);
-    let mut future = pin!(future);
     poll_fn(|context| {
         let _entered = handle.enter();
         future.as_mut().poll(context)
@@ -75,9 +76,9 @@ pub(super) fn observe(
 ) -> Result<Value, Error> {
     // The run and the glance at the host take turns on this one thread, so a cell is enough.
     let observer = std::cell::RefCell::new(observer);
-    let mut outlet = ObserverOutlet { observer: &observer };
+    let mut outlet = ObserverOutlet { observer: &observer, responders: &inner.responders };
     let outcome = block_on(async {
-        let run = inner.execute(plan, None, &mut outlet);
+        let run = inner.execute(plan, next_run_id(), None, &mut outlet);
         tokio::pin!(run);
         let mut glance = tokio::time::interval(GLANCE);
         loop {
@@ -97,6 +98,7 @@ pub(super) fn observe(
 
 struct ObserverOutlet<'a, 'b> {
     observer: &'a std::cell::RefCell<&'b mut dyn Observer>,
+    responders: &'a Responders,
 }
 
 impl Outlet for ObserverOutlet<'_, '_> {
@@ -106,5 +108,9 @@ impl Outlet for ObserverOutlet<'_, '_> {
 
     fn print(&mut self, text: &str) -> Result<(), BoxError> {
         self.observer.borrow_mut().print(text)
+    }
+
+    fn ask(&mut self, question: Question) -> Result<Option<Reply>, BoxError> {
+        self.responders.ask(question, |request| self.observer.borrow_mut().request(request))
     }
 }

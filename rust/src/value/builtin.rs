@@ -143,6 +143,7 @@ pub static RECORDS: &[Record] = &[
     error("TimeError", &[("message", "String"), ("kind", "String"), ("input", "String")]),
     error("FsError", &[("message", "String"), ("kind", "String"), ("path", "String")]),
     error("HttpError", &[("message", "String"), ("kind", "String"), ("url", "String")]),
+    error("EmitError", &[("message", "String"), ("kind", "String"), ("channel", "String")]),
     record(
         "HttpResponse",
         &[("status", "Int"), ("body", "String"), ("headers", "Map<String, String>")],
@@ -298,6 +299,12 @@ pub fn timeout_error(ms: i64) -> Value {
     named("TimeoutError", vec![message.into(), "timeout".into(), seconds, Value::None])
 }
 
+/// `EmitError`.
+#[must_use]
+pub fn emit_error(message: &str, kind: &str, channel: &str) -> Value {
+    named("EmitError", [message, kind, channel].map(Value::from).to_vec())
+}
+
 /// `TaskError`.
 #[must_use]
 pub fn task_error(message: &str, kind: &str) -> Value {
@@ -364,6 +371,7 @@ mod tests {
             (env_error("m", "missing", "X"), "EnvError"),
             (parse_error("m", "invalid", "x"), "ParseError"),
             (task_error("m", "cancelled"), "TaskError"),
+            (emit_error("m", "closed", "c"), "EmitError"),
             (timeout_error(1500), "TimeoutError"),
             (pipeline_error("P", "s", 1, Value::Nil), "PipelineError"),
             (json_schema_error("m", "/a"), "JsonError"),

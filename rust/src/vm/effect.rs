@@ -16,6 +16,22 @@ pub enum Effect {
         /// The value.
         payload: Value,
     },
+    /// Send a value to the host and wait for its reply. Answer: `Result<T, EmitError>`.
+    EmitAsk {
+        /// The channel.
+        channel: Text,
+        /// The value.
+        payload: Value,
+        /// Index of the type T.
+        ty: u32,
+    },
+    /// Judge a value as JSON of a type. Answer: it as a value of the type; one that does not fit panics.
+    Fit {
+        /// The value.
+        value: Value,
+        /// Index of the type.
+        ty: u32,
+    },
     /// Write to standard output. Answer: nil.
     Print {
         /// What to write.
@@ -106,6 +122,13 @@ pub enum TestRequest {
     MockCalls {
         /// The model.
         model: Arc<ModelValue>,
+    },
+    /// From now on this is the reply on a channel. Answer: nil.
+    MockReply {
+        /// The channel.
+        channel: Text,
+        /// The reply; an `Err` is that of a handler that fails.
+        value: Value,
     },
     /// Set a variable, or unset it. Answer: nil.
     MockEnv {

@@ -813,6 +813,20 @@ impl Fiber {
                     let payload = std::mem::take(&mut reg!(i.b));
                     needs!(Pending::Nothing, Effect::Emit { channel, payload })
                 }
+                Op::Ask => {
+                    let channel = text!(i.b);
+                    if channel.is_empty() {
+                        panic_with!(InvalidArgument, "the name of a channel is empty")
+                    }
+                    let payload = std::mem::take(&mut reg!(i.c));
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::EmitAsk { channel, payload, ty: i.x })
+                }
+                Op::Fit => {
+                    let value = std::mem::take(&mut reg!(i.b));
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Fit { value, ty: i.x })
+                }
                 Op::Print => {
                     let effect = Effect::Print { text: text!(i.a), newline: i.x != 0 };
                     needs!(Pending::Nothing, effect)
@@ -916,6 +930,11 @@ impl Fiber {
                     let request = TestRequest::MockCalls { model: Arc::clone(model) };
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::Test(request))
+                }
+                Op::MockReply => {
+                    let (channel, value) = (text!(i.a), reg!(i.b).clone());
+                    let request = TestRequest::MockReply { channel, value };
+                    needs!(Pending::Nothing, Effect::Test(request))
                 }
                 Op::MockEnv => {
                     let (name, value) = (text!(i.a), reg!(i.b).clone());

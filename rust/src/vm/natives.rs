@@ -16,6 +16,7 @@ mod numbers;
 mod pipelines;
 mod prompt;
 mod records;
+mod replies;
 mod stores;
 mod strings;
 mod tasks;
@@ -47,7 +48,7 @@ pub(super) enum Function {
 type Table = &'static [(&'static str, Function)];
 
 fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
-    static TABLES: [Table; 21] = [
+    static TABLES: [Table; 22] = [
         strings::TABLE,
         texts::TABLE,
         numbers::TABLE,
@@ -68,6 +69,7 @@ fn tables() -> impl Iterator<Item = &'static (&'static str, Function)> {
         models::TABLE,
         pipelines::TABLE,
         tasks::TABLE,
+        replies::TABLE,
         dynamic::TABLE,
     ];
     TABLES.iter().copied().flatten()

@@ -8,6 +8,7 @@ mod mock;
 mod program;
 mod run;
 mod runtime;
+mod serve;
 mod testing;
 mod values;
 

@@ -55,6 +55,12 @@ impl Program {
         cases.map(|case| (case.name, case.title, case.path, case.line)).collect()
     }
 
+    /// Name, types of payloads, types of replies.
+    fn channels(&self) -> Vec<(String, Vec<String>, Vec<String>)> {
+        let channels = self.inner.channels().iter().cloned();
+        channels.map(|each| (each.name, each.payloads, each.replies)).collect()
+    }
+
     fn schema(&self, name: &str) -> Option<String> {
         self.inner.schema(name)
     }

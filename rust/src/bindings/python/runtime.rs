@@ -12,8 +12,12 @@ use super::errors::to_py;
 use super::metrics::Metrics;
 use super::program::Program;
 use super::run::Run;
-use super::values::{dict_to_json, py_to_json, value_to_py};
-use crate::{Args, BoxError, Emit, Error, LogLevel, Observer, PriceConfig, RuntimeBuilder};
+use super::serve::serve;
+use super::values::{dict_to_json, emit_to_py, py_to_json, value_to_py};
+use crate::{
+    Args, BoxError, Emit, EmitMode, Error, HostRequest, LogLevel, Observer, PriceConfig,
+    RuntimeBuilder,
+};
 
 #[pyclass(frozen, module = "concerto._native")]
 pub(super) struct Runtime {
@@ -24,14 +28,14 @@ pub(super) struct Runtime {
 struct Callbacks {
     on_emit: Option<Py<PyAny>>,
     on_print: Option<Py<PyAny>>,
+    on_request: Option<Py<PyAny>>,
 }
 
 impl Observer for Callbacks {
     fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
         let Some(callback) = &self.on_emit else { return Ok(()) };
         Python::attach(|py| -> PyResult<()> {
-            let payload = value_to_py(py, &emit.payload)?;
-            callback.call1(py, (emit.channel.as_str(), payload, emit.time, emit.sequence))?;
+            callback.call1(py, emit_to_py(py, &emit)?)?;
             Ok(())
         })
         .map_err(BoxError::from)
@@ -49,6 +53,11 @@ impl Observer for Callbacks {
             Ok(())
         })
         .map_err(BoxError::from)
+    }
+
+    fn request(&mut self, request: HostRequest) -> Result<(), BoxError> {
+        let Some(callback) = &self.on_request else { return Ok(()) };
+        Python::attach(|py| serve(py, callback, request)).map_err(BoxError::from)
     }
 
     fn interrupted(&mut self) -> Result<(), BoxError> {
@@ -100,7 +109,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, max_store_bytes = 268_435_456, shared_stores = false, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, max_store_bytes = 268_435_456, shared_stores = false, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -123,11 +132,14 @@ impl Runtime {
         program_log_level: &str,
         args: Option<Vec<String>>,
         seed: Option<u64>,
+        audit: bool,
         fs_root: Option<std::path::PathBuf>,
         fs_mode: &str,
         net_allow: Option<Vec<String>>,
         offline: bool,
         http_body_limit: usize,
+        reply_timeout: Option<f64>,
+        buffered: Option<(f64, usize)>,
     ) -> PyResult<Self> {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
@@ -143,6 +155,7 @@ impl Runtime {
                 PyValueError::new_err(message)
             })?)
             .offline(offline)
+            .audit(audit)
             .http_body_limit(http_body_limit)
             .env(env.unwrap_or_default());
         if let Some(text) = mock_script {
@@ -155,6 +168,16 @@ impl Runtime {
             // What is no duration is refused like zero.
             let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
             builder = builder.execution_timeout(limit);
+        }
+        if let Some(seconds) = reply_timeout {
+            let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
+            builder = builder.reply_timeout(limit);
+        }
+        if let Some((interval_ms, size)) = buffered {
+            let interval = Duration::try_from_secs_f64(interval_ms / 1000.0).map_err(|_| {
+                PyValueError::new_err("the interval of `emit_mode` must be milliseconds, 0 or more")
+            })?;
+            builder = builder.emit_mode(EmitMode::Buffered { interval, size });
         }
         if let Some(root) = fs_root {
             builder = builder.fs_root(root);
@@ -218,9 +241,10 @@ impl Runtime {
         args: &Bound<'py, PyAny>,
         on_emit: Option<Py<PyAny>>,
         on_print: Option<Py<PyAny>>,
+        on_request: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let args = arguments(args)?;
-        let mut callbacks = Callbacks { on_emit, on_print };
+        let mut callbacks = Callbacks { on_emit, on_print, on_request };
         // The wait may last minutes: other Python threads must run meanwhile.
         let outcome = py.detach(|| self.inner.blocking().observe(function, &args, &mut callbacks));
         match outcome {
@@ -234,10 +258,25 @@ impl Runtime {
         py: Python<'_>,
         function: Option<&str>,
         args: &Bound<'_, PyAny>,
+        on_request: Option<Py<PyAny>>,
     ) -> PyResult<Run> {
         let args = arguments(args)?;
         let started = py.detach(|| self.inner.start(function, args));
-        started.map(Run::new).map_err(|error| to_py(py, error))
+        started.map(|run| Run::new(run, on_request)).map_err(|error| to_py(py, error))
+    }
+
+    /// Requests on the channel go, with this token, to the `on_request` of the run.
+    fn on_emit(&self, channel: &str, token: u64) {
+        self.inner.on_emit_by_host(channel, token);
+    }
+
+    fn off(&self, channel: &str) {
+        self.inner.off(channel);
+    }
+
+    /// Writes an error to the runtime's log.
+    fn log_error(&self, message: &str) {
+        self.inner.log_error(message);
     }
 
     fn require_keys(&self, py: Python<'_>) -> PyResult<()> {

@@ -7,7 +7,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyT
 use serde_json::{Map, Value as Json};
 
 use crate::value::declared_name;
-use crate::{Collection, Form, Value};
+use crate::{Collection, Emit, Form, Value};
 
 /// Arguments nested deeper are refused.
 const MAX_DEPTH: usize = 128;
@@ -114,6 +114,20 @@ fn value_at<'py>(
         | Value::Task(_)
         | Value::Foreign(_) => PyString::new(py, &value.to_string()).into_any(),
     })
+}
+
+/// Channel, payload, time, run, task, and sequence number.
+pub(super) type EmitParts<'a, 'py> = (&'a str, Bound<'py, PyAny>, f64, String, u64, u64);
+
+/// An emit as the parts of Python's `Emit`.
+pub(super) fn emit_to_py<'a, 'py>(py: Python<'py>, emit: &'a Emit) -> PyResult<EmitParts<'a, 'py>> {
+    let (payload, run) = (value_to_py(py, &emit.payload)?, run_name(emit.run_id));
+    Ok((emit.channel.as_str(), payload, emit.time, run, emit.task_id, emit.sequence))
+}
+
+/// The id of a run as Python shows it.
+pub(super) fn run_name(id: u64) -> String {
+    format!("run-{id}")
 }
 
 /// An argument as JSON: plain values, lists, tuples, dictionaries with text keys, records and dataclasses.

@@ -14,6 +14,7 @@ use super::cached::Known;
 use super::emits::Emit;
 use super::mocked::Talk;
 use super::models::{response, result};
+use super::requests::{Refusal, Replied};
 use super::typed::retry_message;
 use super::{Engine, streams};
 use crate::error::RunError;
@@ -45,6 +46,8 @@ struct State {
     mocks: HashMap<u32, Mock>,
     calls: HashMap<u32, Vec<Value>>,
     captured: Captured,
+    /// Replies by channel.
+    replies: HashMap<String, Replied>,
     compared: HashSet<PathBuf>,
     /// What has failed the test, apart from its own panics and errors.
     failure: Option<String>,
@@ -135,6 +138,11 @@ impl Test {
                 None
             }
         }
+    }
+
+    /// The reply on a channel, if the test has given one.
+    pub fn reply(&self, channel: &str) -> Option<Replied> {
+        self.state().replies.get(channel).cloned()
     }
 
     fn calls(&self, model: u32) -> Value {
@@ -253,6 +261,18 @@ impl Engine<'_> {
                 }
             }
             TestRequest::MockCalls { model } => Resume::Value(test.calls(model.index)),
+            TestRequest::MockReply { channel, .. } if channel.is_empty() => {
+                wrong("the name of a channel is empty".to_owned())
+            }
+            TestRequest::MockReply { channel, value } => {
+                let reply = match value {
+                    Value::Err(error) => Err(Refusal::Handler(error.message())),
+                    Value::Ok(inner) => Ok((**inner).clone()),
+                    other => Ok(other),
+                };
+                test.state().replies.insert(channel.to_string(), reply);
+                Resume::Value(Value::Nil)
+            }
             TestRequest::MockEnv { name, value } => {
                 let value = match value {
                     Value::Some(value) => Some(value.as_str()?.to_owned()),
