@@ -7,14 +7,14 @@ SEED ?= 0
 HOST = $(shell rustc -vV | sed -n 's/host: //p')
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Cargo.lock
 # A C compiler with the header; and where the library is, also at run time.
-C := cc -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Iinclude
+C := $(CC) -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Iinclude
 C_LIBRARY := -Ltarget/capi -lconcerto -Wl,-rpath,$(CURDIR)/target/capi
 
-.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example asan bench soak wheel wheel-test lock clean
+.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example asan bench bench-compare hosts soak wheel wheel-test lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: native .venv/.local ## Summarise FILE (default README.md) with a real model on this machine
 	@$(BIN)/python examples/digest.py $(FILE)
@@ -66,16 +66,28 @@ c-example: native capi ## Build the C example, and run it without network and ke
 	$(C) examples/embed_c/triage.c $(C_LIBRARY) -o target/capi/triage
 	target/capi/triage target/capi/triage.conc-ir
 
+ASAN = target/asan/$(HOST)/debug
+
 asan: native ## The C interface under AddressSanitizer, library and all (needs the nightly compiler; minutes)
 	RUSTFLAGS=-Zsanitizer=address cargo +nightly build --locked --lib --features mock,capi --target-dir target/asan --target $(HOST)
 	$(BIN)/concerto build examples/embed_c/triage.conc -o target/asan/triage.conc-ir
-	$(C) -g -fsanitize=address tests/capi/cycle.c -Ltarget/asan/$(HOST)/debug -lconcerto -Wl,-rpath,$(CURDIR)/target/asan/$(HOST)/debug -o target/asan/cycle
+	$(C) -g -fsanitize=address tests/capi/cycle.c -L$(ASAN) -lconcerto -Wl,-rpath,$(CURDIR)/$(ASAN) -o target/asan/cycle
 	CYCLE_SANITIZED=1 target/asan/cycle target/asan/triage.conc-ir 200
+	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 CONCERTO_C_LIBRARY=$(CURDIR)/$(ASAN)/libconcerto.so $(BIN)/pytest tests/capi/test_contract.py
 
 bench: .venv/.dev ## Run the benchmarks (release build); see benches/README.md
 	$(BIN)/maturin develop --locked --release
 	@rm -f .venv/.native
 	$(BIN)/python benches/run.py
+
+hosts: .venv/.dev ## The Python host under load (release build): waiting runs, event loops, exits, leaks
+	$(BIN)/maturin develop --locked --release
+	@rm -f .venv/.native
+	ulimit -n $$(ulimit -H -n) && $(BIN)/python benches/hosts.py
+ROUNDS ?= 3
+
+bench-compare: native ## Compare with other ways to call models, each in an environment of its own; half an hour (ROUNDS=3)
+	$(BIN)/python benches/compare/run.py --rounds $(ROUNDS)
 
 STREAMS ?= 5000
 CALLS ?= 1000000
@@ -85,8 +97,11 @@ soak: .venv/.dev ## Very many calls and streams with seeded faults, minutes: STR
 	PYTHONPATH=python $(BIN)/python -m concerto build benches/programs/load.conc -o target/load.conc-ir
 	ulimit -n $$(ulimit -H -n) && cargo bench --locked --features mock --bench soak -- target/load.conc-ir --streams $(STREAMS) --calls $(CALLS) --seed $(SEED)
 
-wheel: .venv/.dev ## Build a wheel into dist/
-	$(BIN)/maturin build --locked --release --out dist
+wheel: .venv/.dev ## Build a wheel and the source package into dist/
+	$(BIN)/maturin build --locked --release --sdist --out dist
+
+wheel-test: wheel ## Install the wheel where neither Rust nor this clone is, and use it (minutes: a release build)
+	$(BIN)/python -m tests.packaging
 
 lock: .venv/.dev ## Renew the lock files (needs uv)
 	uv pip compile --generate-hashes --no-annotate --no-header --no-emit-index-url --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt

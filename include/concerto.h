@@ -73,6 +73,10 @@ typedef struct concerto_program concerto_program;
 /* A program with its settings, connection pools, handlers and metrics. Reusable, and usable from any thread. */
 typedef struct concerto_runtime concerto_runtime;
 
+/* A reply that a program waits for. To be answered once, now or later, on any thread; it frees itself. One that is
+ * answered twice, or after its run has ended, is let go. */
+typedef struct concerto_reply concerto_reply;
+
 /* One execution in the background. Usable from any thread. */
 typedef struct concerto_run concerto_run;
 
@@ -82,6 +86,10 @@ typedef struct concerto_error concerto_error;
 /* Takes one emit: the channel, and the payload as JSON of len bytes with a NUL behind them. Both live until it returns.
  * Non-zero cancels the run. */
 typedef int (*concerto_emit_fn)(void *user, const char *channel, const char *json, size_t len);
+
+/* Takes a request: the channel, and the payload as JSON of len bytes with a NUL behind them, which live until it returns.
+ * reply is answered then, or later on any thread, with concerto_reply_ok or concerto_reply_error. */
+typedef void (*concerto_request_fn)(void *user, const char *channel, const char *json, size_t len, concerto_reply *reply);
 
 /* Counts changes of signatures; functions may be added without one. */
 uint32_t concerto_abi_version(void);
@@ -121,6 +129,12 @@ concerto_status concerto_clear_override(concerto_runtime *runtime, const char *n
  * the handle that it is called for. */
 concerto_status concerto_runtime_on(concerto_runtime *runtime, const char *channel, concerto_emit_fn handler, void *user, concerto_error **err);
 
+/* Answers await emit on channel, which may end in *: the most specific channel wins, and a second handler for the same one
+ * replaces the first.
+ *
+ * It is called with user, on the same threads as those of concerto_runtime_on. Requests may be answered in any order. */
+concerto_status concerto_runtime_on_emit(concerto_runtime *runtime, const char *channel, concerto_request_fn handler, void *user, concerto_error **err);
+
 /* Runs the top-level statements and main on this thread, to their end. The result is JSON, to be freed with
  * concerto_string_free. */
 concerto_status concerto_runtime_run(concerto_runtime *runtime, char **result_json, concerto_error **err);
@@ -141,6 +155,12 @@ char *concerto_runtime_metrics_json(const concerto_runtime *runtime);
  * nothing happens. */
 void concerto_runtime_free(concerto_runtime *runtime);
 
+/* Answers with a value: len bytes of JSON. What is no JSON fails in the program, as if the handler had failed. */
+void concerto_reply_ok(concerto_reply *reply, const char *json, size_t len);
+
+/* Answers with a failure: EmitError::Handler, or a ToolError, with this message in the program. */
+void concerto_reply_error(concerto_reply *reply, const char *message);
+
 /* Starts main (a function of NULL) or a pub fn in the background. args_json as for concerto_runtime_call.
  *
  * What the run emits waits in a queue of 1024, then the program waits: take it with concerto_run_next_emit, or let
@@ -148,7 +168,7 @@ void concerto_runtime_free(concerto_runtime *runtime);
 concerto_status concerto_run_start(concerto_runtime *runtime, const char *function, const char *args_json, concerto_run **out, concerto_error **err);
 
 /* Takes the next emit, after at most timeout_ms milliseconds; a negative time waits for ever, 0 not at all. Handlers are
- * not called for it.
+ * not called for it, but requests that come meanwhile go to theirs, on this thread.
  *
  * Gives CONCERTO_OK with a channel and a JSON payload, both to be freed with concerto_string_free; CONCERTO_END when the
  * run is over and all were taken; CONCERTO_TIMEOUT. */

@@ -1,5 +1,5 @@
 /*
- * Runs a compiled Concerto program from C: a call with a handler, a run in the background, an error, metrics.
+ * Runs a compiled Concerto program from C: a call with a handler, a run in the background, an answer, an error, metrics.
  *
  *     triage PROGRAM.conc-ir [BASE_URL]
  *
@@ -8,6 +8,7 @@
 #include "concerto.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int on_step(void *user, const char *channel, const char *json, size_t len) {
     int *steps = user;
@@ -64,6 +65,24 @@ static int stream(concerto_runtime *runtime) {
     return 1;
 }
 
+/* Answers at once; the reply could as well be kept, and be answered later on any thread. */
+static void on_approve(void *user, const char *channel, const char *json, size_t len, concerto_reply *reply) {
+    const char *name = user;
+    printf("%s: %.*s\n", channel, (int)len, json);
+    concerto_reply_ok(reply, name, strlen(name));
+}
+
+static int ask(concerto_runtime *runtime) {
+    concerto_error *err = NULL;
+    char *result = NULL;
+    char *name = "\"Ada\"";
+    if (concerto_runtime_on_emit(runtime, "approve", on_approve, name, &err)) return failed("on_emit", err);
+    if (concerto_runtime_call(runtime, "send", "[\"Hello\"]", &result, &err)) return failed("send", err);
+    printf("%s\n", result);
+    concerto_string_free(result);
+    return 0;
+}
+
 static int mistake(concerto_runtime *runtime) {
     concerto_error *err = NULL;
     char *result = NULL;
@@ -86,7 +105,7 @@ int main(int argc, char **argv) {
     if (concerto_program_load(argv[1], &program, &err)) return failed(argv[1], err);
     if (concerto_runtime_new(program, argc > 2 ? "{\"execution_timeout\": 60}" : "{\"mock\": true}", &runtime, &err)) {
         code = failed("runtime", err);
-    } else if (!(argc > 2 && override(runtime, argv[2])) && !call(runtime) && !stream(runtime) && !mistake(runtime)) {
+    } else if (!(argc > 2 && override(runtime, argv[2])) && !call(runtime) && !stream(runtime) && !ask(runtime) && !mistake(runtime)) {
         char *metrics = concerto_runtime_metrics_json(runtime);
         printf("metrics: %s\n", metrics);
         concerto_string_free(metrics);

@@ -9,11 +9,15 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concerto._native import MockServer, VirtualClock
+    from concerto.aio import AsyncRun, AsyncRuntime
+    from concerto.compiler import check_text as check
     from concerto.compiler import compile_file
     from concerto.compiler import compile_text as compile
     from concerto.connection import ConnectionConfig, RateLimitConfig, RetryConfig
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
         RunCancelled,
     )
     from concerto.metrics import CostEstimate, Metrics, TokenUsage
+    from concerto.options import RuntimeOptions
     from concerto.runtime import (
         Buffered,
         Channel,
@@ -44,20 +49,22 @@ if TYPE_CHECKING:
         buffered,
         run_file,
     )
-    from concerto.values import Err, Ok, Record, Variant
+    from concerto.values import Err, Ok, OrderedSet, Record, Variant
 
 __version__ = "0.1.0"
 
 #: Where each public name lives: it is loaded when it is first used, so importing the package costs next to nothing.
 _HOMES = {
+    "concerto.aio": ("AsyncRun", "AsyncRuntime"),
     "concerto._native": ("MockServer", "VirtualClock"),
-    "concerto.compiler": ("compile", "compile_file"),
+    "concerto.compiler": ("check", "compile", "compile_file"),
     "concerto.connection": ("ConnectionConfig", "RateLimitConfig", "RetryConfig"),
     "concerto.errors": (
         "CompileError", "ConcertoError", "ConfigError", "HandlerError", "InternalError", "IrError", "LimitError", "LlmError", "PanicError", "ProgramError",
         "RunCancelled",
     ),
     "concerto.metrics": ("CostEstimate", "Metrics", "TokenUsage"),
+    "concerto.options": ("RuntimeOptions",),
     "concerto.runtime": (
         "Buffered", "Channel", "Emit", "EntryPoint", "Parameter", "Program", "Request", "Run", "Runtime", "buffered", "run_file",
     ),
@@ -65,6 +72,8 @@ _HOMES = {
 }  # fmt: skip
 
 __all__ = [
+    "AsyncRun",
+    "AsyncRuntime",
     "Buffered",
     "Channel",
     "CompileError",
@@ -95,20 +104,41 @@ __all__ = [
     "Run",
     "RunCancelled",
     "Runtime",
+    "RuntimeOptions",
     "TokenUsage",
     "Variant",
     "VirtualClock",
     "buffered",
+    "check",
     "compile",
     "compile_file",
     "run_file",
 ]
 
 
+#: Public names that are others at home: `compile` is a built-in function, `check` a package.
+_RENAMED = {"check": "check_text", "compile": "compile_text"}
+
+
+class _Package(ModuleType):
+    """This package. `concerto.check` is the function, also after the package `concerto.check` has been imported, which would else take its place."""
+
+    @property
+    def check(self) -> Any:
+        return __getattr__("check")
+
+    @check.setter
+    def check(self, package: ModuleType) -> None:
+        """The import system sets it."""
+
+
+sys.modules[__name__].__class__ = _Package
+
+
 def __getattr__(name: str) -> Any:
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(home), "compile_text" if name == "compile" else name)
+            return getattr(import_module(home), _RENAMED.get(name, name))
     raise AttributeError(f"module 'concerto' has no attribute {name!r}")
 
 

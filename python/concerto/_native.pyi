@@ -8,6 +8,27 @@ from typing import Any, Self, final
 
 from concerto.errors import TraceFrame
 
+__all__ = [
+    "Mailbox",
+    "Metrics",
+    "MockServer",
+    "Program",
+    "Reader",
+    "Request",
+    "Run",
+    "Runtime",
+    "VirtualClock",
+    "__version__",
+    "builtin_records",
+    "instruction_names",
+    "ir_version",
+    "native_functions",
+    "pattern_error",
+    "pattern_matches",
+    "requests",
+    "run_test",
+]
+
 __version__: str
 ir_version: int
 
@@ -110,6 +131,8 @@ class Runtime:
         args: list[str] | None = None,
         seed: int | None = None,
         audit: bool = False,
+        record: str | None = None,
+        replay: str | None = None,
         fs_root: str | None = None,
         fs_mode: str = "write",
         net_allow: list[str] | None = None,
@@ -132,6 +155,7 @@ class Runtime:
         on_emit: Callable[[str, Any, float, str, int, int], None] | None,
         on_print: Callable[[str], None] | None,
         on_request: Callable[[int, Any, str, str], Any] | None,
+        timeout: float | None = None,
     ) -> Any:
         """Runs `main` (None) or an entry point on this thread; callbacks are called on it."""
 
@@ -142,6 +166,15 @@ class Runtime:
         on_request: Callable[[int, Any, str, str], Any] | None,
     ) -> Run:
         """Starts a run on the runtime's threads. `on_request` is called by `Run.emits` and `Run.result`."""
+
+    def start_call(
+        self,
+        function: str | None,
+        args: list[Any] | dict[str, Any],
+        is_heard: bool,
+        timeout: float | None,
+    ) -> Run:
+        """The same without metrics of its own, for an event loop; emits of one that is not heard go nowhere."""
 
     def on_emit(self, channel: str, token: int) -> None:
         """Requests on the channel go to `on_request` of their run: token, payload, channel, expected type. It returns the reply."""
@@ -177,12 +210,30 @@ class VirtualClock:
 
 @final
 class Run:
-    """A run in the background."""
+    """A run in the background; dropping it cancels it."""
 
-    id: str
+    @property
+    def number(self) -> int:
+        """What it posts to mailboxes."""
+
+    @property
+    def id(self) -> str: ...
+    def read(self) -> Reader:
+        """As long as the reader lives, emits wait for room in the queue, though somebody waits for the result."""
 
     def emits(self, timeout: float) -> list[tuple[str, Any, float, str, int, int]] | None:
         """The emits that wait, at most `timeout` seconds later; empty if none came, None if the run is over and all were taken."""
+
+    def events_now(
+        self, mailbox: Mailbox
+    ) -> tuple[list[tuple[str, Any, float, str, int, int]], list[Request]] | None:
+        """Emits that wait, and requests that come after them, without waiting; None if the run is over and all were taken.
+
+        If there are none, the mailbox gets the run's number when there is something to see.
+        """
+
+    def end_now(self, mailbox: Mailbox) -> list[Request] | None:
+        """The requests that wait; None if the run is over. If it is not, the mailbox gets the run's number when it is, or asks again."""
 
     def result(self, timeout: float | None) -> Any:
         """Waits for the end. Raises `TimeoutError`, or the run's own error."""
@@ -190,6 +241,42 @@ class Run:
     def cancel(self) -> None: ...
     def done(self) -> bool: ...
     def metrics(self) -> Metrics: ...
+
+@final
+class Request:
+    """A request of a run that an event loop answers later, once."""
+
+    @property
+    def token(self) -> int:
+        """What `Runtime.on_emit` was given."""
+
+    @property
+    def payload(self) -> Any: ...
+    def is_withdrawn(self) -> bool:
+        """Whether the program does not wait for the reply any more."""
+
+    def reply(self, value: Any) -> None:
+        """Answers it. Raises `RuntimeError` if it was answered already."""
+
+    def fail(self, error: BaseException) -> None:
+        """Answers it with the text of an exception; raises one that is no `Exception`."""
+
+@final
+class Reader:
+    """Somebody who reads the emits of a run, until it is dropped."""
+
+@final
+class Mailbox:
+    """Numbers of runs that have news, for one event loop."""
+
+    def __new__(cls) -> Self:
+        """Raises `OSError` if there are no file descriptors left."""
+
+    def fileno(self) -> int:
+        """What becomes readable when there are numbers."""
+
+    def take(self) -> list[int]:
+        """The numbers that were posted, perhaps more than once."""
 
 @final
 class Metrics:

@@ -125,6 +125,11 @@ def open_project(
         return None, decode(found, found.read_bytes())[1]
 
 
+def check_text(text: str, path: str = "<text>") -> list[Diagnostic]:
+    """What is wrong with a program given as text, warnings included: ordered by place, empty if nothing is. As for `compile`, without manifest and modules."""
+    return compile_source(Source(path, text))[1]
+
+
 def compile_text(text: str, path: str = "<text>") -> Program:
     """Compiles a program given as text, without a manifest and without files of modules. Raises `CompileError` with all diagnostics."""
     return _program(*compile_source(Source(path, text)))

@@ -199,7 +199,11 @@ class PanicError(ConcertoError):
 
 
 class HandlerError(ConcertoError):
-    """A handler of the host failed."""
+    """A handler of the host failed and has no exception of its own, such as a closed standard output; `trace` tells where the program was."""
+
+    def __init__(self, message: str, trace: tuple[TraceFrame, ...] = ()) -> None:
+        super().__init__(message)
+        self.trace = trace
 
 
 class RunCancelled(ConcertoError):  # noqa: N818 - it is no error of anybody

@@ -8,24 +8,25 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Unpack, overload
 
 from concerto import _native
 from concerto.connection import ConnectionConfig, fields_to_json
 from concerto.errors import ConfigError
 from concerto.metrics import Metrics
+from concerto.options import RuntimeOptions
 
-EmitHandler = Callable[[Any], None]
+EmitHandler = Callable[[Any], Any]
 ReplyHandler = Callable[[Any], Any]
 H = TypeVar("H", bound=EmitHandler)
 R = TypeVar("R", bound=ReplyHandler)
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(NamedTuple):
     """One value that a program sent.
 
     `time` is seconds since the Unix epoch, `run_id` the `Run.id` of its run, `task_id` the number of its task there (1 for the run's own, 0 for the
@@ -162,14 +163,12 @@ class Program:
         return (Program.from_bytes, (self.to_bytes(),))
 
 
-class Run:
-    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended.
-
-    What the program asks with `await emit` is answered on the thread that iterates or waits for the result.
-    """
+class RunBase:
+    """What runs of both kinds of runtime have in common."""
 
     def __init__(self, native: _native.Run) -> None:
         self._native = native
+        self._pid = os.getpid()
 
     @property
     def id(self) -> str:
@@ -186,22 +185,32 @@ class Run:
         """What this run alone used so far."""
         return Metrics(self._native.metrics())
 
+    def cancel(self) -> None:
+        """Stops the run; requests in flight are dropped. No effect on one that has ended."""
+        self._here().cancel()
+
+    def _here(self) -> _native.Run:
+        if self._pid != os.getpid():
+            raise RuntimeError("this run belongs to the parent process: it does not go on here")
+        return self._native
+
+
+class Run(RunBase):
+    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended."""
+
     def __iter__(self) -> Iterator[Emit]:
-        while (batch := self._native.emits(1.0)) is not None:
-            for parts in batch:
-                yield Emit(*parts)
+        native = self._here()
+        _reader = native.read()  # dropped with this iterator
+        while (batch := native.emits(1.0)) is not None:
+            yield from map(Emit._make, batch)
 
     def result(self, timeout: float | None = None) -> Any:
         """Waits for the end and gives the value, or raises what `Runtime.call` would.
 
-        Emits that nobody takes hold the run back, so iterate first, or drop them by cancelling. `TimeoutError` after `timeout` seconds
-        leaves the run as it is. Handlers of `on_emit` are called meanwhile, on this thread.
+        What the program asks is answered by handlers of `on_emit` meanwhile, on this thread. Emits that nobody takes are kept up to 1,024 and let go
+        beyond. `TimeoutError` after `timeout` seconds leaves the run as it is.
         """
-        return self._native.result(timeout)
-
-    def cancel(self) -> None:
-        """Stops the run; requests in flight are dropped. No effect on one that has ended."""
-        self._native.cancel()
+        return self._here().result(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -210,8 +219,8 @@ class Run:
         self.cancel()
 
 
-class Runtime:
-    """A program with its settings, connection pools and metrics; reusable and safe to share between threads.
+class RuntimeBase:
+    """What `Runtime` and `AsyncRuntime` have in common.
 
     Args:
         program: A `Program`, or the path of a `.conc` or `.conc-ir` file.
@@ -233,6 +242,9 @@ class Runtime:
         args: What the program's `std::env::args` gives.
         seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
         audit: Tell what the program reaches before it does, on the channels `audit:file_access`, `audit:env_access` and `audit:http`: names only, nothing secret.
+        record: A file that the traffic of all model calls is written to: one JSON object a line, without keys.
+        replay: A file that was recorded: it answers all model calls, each exchange once, by the end of the path and the body
+            of the request. No server is asked.
         fs_root: The folder that `std::fs` is kept in; default: the working directory.
         fs_mode: What `std::fs` may do: `none`, `read` or `write`.
         net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
@@ -244,6 +256,8 @@ class Runtime:
         prices: US dollars per million tokens by model id, as `set_price` takes them.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
+
+    _takes_coroutines: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -267,6 +281,8 @@ class Runtime:
         args: Sequence[str] = (),
         seed: int | None = None,
         audit: bool = False,
+        record: str | os.PathLike[str] | None = None,
+        replay: str | os.PathLike[str] | None = None,
         fs_root: str | os.PathLike[str] | None = None,
         fs_mode: str = "write",
         net_allow: Collection[str] | None = None,
@@ -278,6 +294,8 @@ class Runtime:
         prices: Mapping[str, Mapping[str, float]] | None = None,
         connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
     ) -> None:
+        if (record, replay) != (None, None) and (None not in (record, replay) or mock is not False):
+            raise ConfigError("give one of `mock`, `record` and `replay`")
         if not isinstance(program, Program):
             program = _load(Path(program))
         self.program = program
@@ -286,6 +304,8 @@ class Runtime:
         if handler_errors not in ("raise", "log"):
             raise ConfigError(f'`handler_errors` is "raise" or "log", not {handler_errors!r}')
         self._handlers: list[tuple[str, EmitHandler]] = []
+        self._heard_by: dict[str, tuple[EmitHandler, ...]] = {}
+        self._runs: weakref.WeakSet[_native.Run] = weakref.WeakSet()
         self._logs_errors = handler_errors == "log"
         #: Handlers of requests by the number under which the native side knows them, and the numbers by channel.
         self._responders: dict[int, ReplyHandler] = {}
@@ -314,6 +334,8 @@ class Runtime:
             args=list(args),
             seed=seed,
             audit=audit,
+            record=None if record is None else os.fspath(record),
+            replay=None if replay is None else os.fspath(replay),
             fs_root=None if fs_root is None else os.fspath(fs_root),
             fs_mode=fs_mode,
             net_allow=None if net_allow is None else list(net_allow),
@@ -369,15 +391,17 @@ class Runtime:
     def on(self, channel: str, handler: H | None = None) -> H | Callable[[H], H]:
         """Calls `handler(payload)` for each emit on `channel`; without a handler it is a decorator.
 
-        `channel` may end in `*`. All that match are called, the most specific first, on the thread that called `run` or `call`, before the program
-        goes on. An exception of a handler ends the run and is raised there, unless `handler_errors` says otherwise.
+        `channel` may end in `*`. All that match are called, the most specific first, on the thread or event loop that called `run` or `call`. In a
+        `Runtime` the program goes on when they are done, in an `AsyncRuntime` they get the emits of a run in order. An exception of a handler ends
+        the run and is raised there, unless `handler_errors` says otherwise.
         """
         if handler is None:
             return lambda function: self.on(channel, function)
-        _must_be_plain(handler)
+        self._check_handler(handler)
         self._handlers.append((channel, handler))
         # Most specific first; sorting is stable, so equal ones keep the order of registration.
         self._handlers.sort(key=lambda entry: (entry[0].endswith("*"), -len(entry[0])))
+        self._heard_by.clear()
         return handler
 
     @overload
@@ -388,11 +412,11 @@ class Runtime:
         """Answers `await emit` on `channel` with what `handler(payload)` returns; without a handler it is a decorator.
 
         `channel` may end in `*`: the most specific one wins, and a second handler for the same one replaces the first. The handler is called on
-        the thread that called `run` or `call`, or that waits for a `Run`. Its exception is an `EmitError` in the program and does not end the run.
+        the thread or event loop that called `run` or `call`, or that waits for a `Run`. Its exception is an `EmitError` in the program and does not end the run.
         """
         if handler is None:
             return lambda function: self.on_emit(channel, function)
-        _must_be_plain(handler)
+        self._check_handler(handler)
         self._last_token += 1
         self._responders[self._last_token] = handler
         self._tokens[channel] = self._last_token
@@ -402,8 +426,89 @@ class Runtime:
     def off(self, channel: str) -> None:
         """Removes the handlers of `on` and `on_emit` that were registered for exactly this `channel`."""
         self._handlers = [entry for entry in self._handlers if entry[0] != channel]
+        self._heard_by.clear()
         self._native.off(channel)
         self._responders.pop(self._tokens.pop(channel, 0), None)
+
+    def get_metrics(self) -> Metrics:
+        """What all runs of this runtime used so far: an immutable snapshot."""
+        return Metrics(self._native.metrics())
+
+    @property
+    def metrics(self) -> Metrics:
+        """The same as `get_metrics()`."""
+        return self.get_metrics()
+
+    def set_price(
+        self, pattern: str, *, input: float, output: float, cached: float | None = None
+    ) -> None:
+        """Sets the price of a model id, for tokens that are used from now on: US dollars per million of them.
+
+        A `pattern` that ends in `*` means all ids with that beginning. It wins over the prices of the manifest and the built-in ones.
+        """
+        self._open()._native.set_price(pattern, input, output, cached)
+
+    def _set_price(self, pattern: str, price: Mapping[str, float]) -> None:
+        names = ("input", "output", "cached")
+        unknown = [name for name in price if name not in names]
+        if unknown or not {"input", "output"} <= set(price):
+            found = ", ".join(price) or "nothing"
+            raise ConfigError(
+                f"the price of `{pattern}` has `input`, `output` and perhaps `cached`, found {found}"
+            )
+        self._native.set_price(pattern, price["input"], price["output"], price.get("cached"))
+
+    def reset_metrics(self) -> None:
+        """Sets all counters to zero; calls in flight count in the new period when they end."""
+        self._open()._native.reset_metrics()
+
+    def _open(self) -> Self:
+        if self._closed:
+            raise RuntimeError("this Runtime is closed")
+        if self._pid != os.getpid():
+            raise RuntimeError(
+                "this Runtime belongs to the parent process: make a new one after fork"
+            )
+        return self
+
+    def _check_handler(self, handler: Callable[..., Any]) -> None:
+        if inspect.iscoroutinefunction(handler) and not self._takes_coroutines:
+            raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
+
+    def _failed(self, channel: str, error: Exception) -> None:
+        """Raises the exception of a handler again, or writes it to the log."""
+        if not self._logs_errors:
+            raise error
+        text = f"a handler of the channel `{channel}` failed: {type(error).__name__}: {error}"
+        self._native.log_error(text)
+
+    def _close(self) -> list[_native.Run]:
+        """Closes it and cancels what still runs in the background; gives those runs."""
+        self._closed = True
+        runs = [run for run in self._runs if not run.done()] if self._pid == os.getpid() else []
+        for run in runs:
+            run.cancel()
+        return runs
+
+    def _listeners(self, channel: str) -> tuple[EmitHandler, ...]:
+        """The handlers of a channel, the most specific first."""
+        found = self._heard_by.get(channel)
+        if found is None:
+            if len(self._heard_by) > 1000:  # names of channels may be made up without end
+                self._heard_by.clear()
+            found = self._heard_by[channel] = tuple(
+                handler
+                for pattern, handler in self._handlers
+                if pattern == channel or (pattern[-1:] == "*" and channel.startswith(pattern[:-1]))
+            )
+        return found
+
+
+class Runtime(RuntimeBase):
+    """A program with its settings, connection pools and metrics; reusable and safe to share between threads.
+
+    Options are keyword arguments: see `RuntimeOptions`.
+    """
 
     def run(self) -> Any:
         """Runs the top-level statements and `main` on this thread, to their end.
@@ -415,15 +520,23 @@ class Runtime:
         """
         return self._run(None, [])
 
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def call(self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Calls a `pub fn` of the program with checked arguments and gives its result.
 
-        `Ok(v)` is `v`; `Err(e)` raises. Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
-        """
-        return self._run(name, _arguments(args, kwargs))
+        `Ok(v)` is `v`; `Err(e)` raises. After `timeout` seconds the run ends with `LimitError`.
 
-    def _run(self, name: str | None, arguments: list[Any] | dict[str, Any]) -> Any:
-        return self._open()._native.run(name, arguments, self._dispatcher(), None, self._answer)
+        Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
+        """
+        return self._run(name, arguments_of(args, kwargs), timeout)
+
+    def _run(
+        self,
+        name: str | None,
+        arguments: list[Any] | dict[str, Any],
+        timeout: float | None = None,
+    ) -> Any:
+        native = self._open()._native
+        return native.run(name, arguments, self._dispatcher(), None, self._answer, timeout)
 
     def observe(
         self,
@@ -463,43 +576,13 @@ class Runtime:
         """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`; those of `on_emit` answer
         what it asks.
         """
-        return Run(self._open()._native.start(name, _arguments(args, kwargs), self._answer))
-
-    def get_metrics(self) -> Metrics:
-        """What all runs of this runtime used so far: an immutable snapshot."""
-        return Metrics(self._native.metrics())
-
-    @property
-    def metrics(self) -> Metrics:
-        """The same as `get_metrics()`."""
-        return self.get_metrics()
-
-    def set_price(
-        self, pattern: str, *, input: float, output: float, cached: float | None = None
-    ) -> None:
-        """Sets the price of a model id, for tokens that are used from now on: US dollars per million of them.
-
-        A `pattern` that ends in `*` means all ids with that beginning. It wins over the prices of the manifest and the built-in ones.
-        """
-        self._open()._native.set_price(pattern, input, output, cached)
-
-    def _set_price(self, pattern: str, price: Mapping[str, float]) -> None:
-        names = ("input", "output", "cached")
-        unknown = [name for name in price if name not in names]
-        if unknown or not {"input", "output"} <= set(price):
-            found = ", ".join(price) or "nothing"
-            raise ConfigError(
-                f"the price of `{pattern}` has `input`, `output` and perhaps `cached`, found {found}"
-            )
-        self._native.set_price(pattern, price["input"], price["output"], price.get("cached"))
-
-    def reset_metrics(self) -> None:
-        """Sets all counters to zero; calls in flight count in the new period when they end."""
-        self._open()._native.reset_metrics()
+        run = self._open()._native.start(name, arguments_of(args, kwargs), self._answer)
+        self._runs.add(run)
+        return Run(run)
 
     def close(self) -> None:
-        """Ends the use of this runtime; later calls raise `RuntimeError`. Metrics stay readable."""
-        self._closed = True
+        """Ends the use of this runtime and cancels its runs in the background; later calls raise `RuntimeError`. Metrics stay readable."""
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -507,52 +590,29 @@ class Runtime:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> Self:
-        if self._closed:
-            raise RuntimeError("this Runtime is closed")
-        if self._pid != os.getpid():
-            raise RuntimeError(
-                "this Runtime belongs to the parent process: make a new one after fork"
-            )
-        return self
-
     def _dispatcher(self) -> Callable[[str, Any, float, str, int, int], None] | None:
         if not self._handlers:
             return None
-        handlers = self._handlers
+        listeners = self._listeners
 
         def dispatch(channel: str, payload: Any, *_: object) -> None:
-            for pattern, handler in handlers:
-                if pattern == channel or (
-                    pattern.endswith("*") and channel.startswith(pattern[:-1])
-                ):
-                    self._hand_over(channel, handler, payload)
+            for handler in listeners(channel):
+                try:
+                    handler(payload)
+                except Exception as error:
+                    self._failed(channel, error)
 
         return dispatch
-
-    def _hand_over(self, channel: str, handler: EmitHandler, payload: Any) -> None:
-        try:
-            handler(payload)
-        except Exception as error:
-            if not self._logs_errors:
-                raise
-            text = f"a handler of the channel `{channel}` failed: {type(error).__name__}: {error}"
-            self._native.log_error(text)
 
     def _answer(self, token: int, payload: Any, *_: object) -> Any:
         """Called by the native side, for a request that a handler of `on_emit` answers."""
         return self._responders[token](payload)
 
 
-def run_file(path: str | os.PathLike[str], **options: Any) -> Any:
+def run_file(path: str | os.PathLike[str], **options: Unpack[RuntimeOptions]) -> Any:
     """Compiles (or loads) a file and runs its `main` once. Options are those of `Runtime`."""
     with Runtime(path, **options) as runtime:
         return runtime.run()
-
-
-def _must_be_plain(handler: Callable[..., Any]) -> None:
-    if inspect.iscoroutinefunction(handler):
-        raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
 
 
 def _load(path: Path) -> Program:
@@ -563,7 +623,7 @@ def _load(path: Path) -> Program:
     return Program.load(path)
 
 
-def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | dict[str, Any]:
+def arguments_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | dict[str, Any]:
     """Positional arguments as a list, or all by name; a mixture is a list that ends in a dictionary of names."""
     if args and kwargs:
         return {"": list(args), **kwargs}

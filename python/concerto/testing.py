@@ -13,6 +13,9 @@ from concerto.errors import TraceFrame
 from concerto.metrics import Metrics
 from concerto.runtime import Program
 
+TIMEOUT = 60.0
+"""Seconds that a test may take where nothing else is said."""
+
 
 @dataclass(frozen=True, slots=True)
 class TestCase:
@@ -53,12 +56,20 @@ def tests_of(program: Program) -> tuple[TestCase, ...]:
     return tuple(TestCase(*each) for each in program._native.tests())
 
 
+def snapshots_of(path: Path, project: Path | None) -> Path:
+    """Where the snapshots of a program's tests are kept: `tests/snapshots/<module>` in the folder of its project, if it has one, else beside it."""
+    folder = path.parent if project is None else project
+    if project is None and folder.name in ("src", "tests"):
+        folder = folder.parent
+    return folder / "tests" / "snapshots" / path.stem
+
+
 def run_test(
     program: Program,
     index: int,
     *,
     live: bool = False,
-    timeout: float = 60.0,
+    timeout: float = TIMEOUT,
     snapshots: str | os.PathLike[str] | None = None,
     update: bool = False,
     env: Mapping[str, str] | None = None,

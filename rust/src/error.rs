@@ -51,6 +51,9 @@ pub enum Error {
     /// A blocking call on a thread that drives an async runtime.
     #[error("a blocking call inside an async runtime would stop it: await the async form instead")]
     InsideAsync,
+    /// Handlers that call the runtime, which calls handlers, which call it again, and so on.
+    #[error("runs are nested more than 16 deep: a handler calls the program that calls it")]
+    Nested,
     /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -91,8 +94,14 @@ pub enum RunError {
         trace: Vec<TraceFrame>,
     },
     /// A handler of the host failed.
-    #[error("a handler of the host failed: {0}")]
-    Handler(#[source] BoxError),
+    #[error("a handler of the host failed: {cause}")]
+    Handler {
+        /// What it failed with.
+        #[source]
+        cause: BoxError,
+        /// Active calls when the program sent what the handler took, innermost first; empty for what belongs to no place of the program.
+        trace: Vec<TraceFrame>,
+    },
     /// The host cancelled the run.
     #[error("the run was cancelled")]
     Cancelled,
@@ -134,6 +143,21 @@ impl RunError {
         }
     }
 
+    /// A handler of the host failed.
+    pub(crate) fn handler(cause: BoxError) -> Self {
+        Self::Handler { cause, trace: Vec::new() }
+    }
+
+    /// The same with the place of the program at which a handler failed.
+    pub(crate) fn at(self, place: impl FnOnce() -> Vec<TraceFrame>) -> Self {
+        match self {
+            Self::Handler { cause, trace } if trace.is_empty() => {
+                Self::Handler { cause, trace: place() }
+            }
+            other => other,
+        }
+    }
+
     /// As [`Error::code`].
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -141,7 +165,7 @@ impl RunError {
             Self::Program { .. } => "program",
             Self::Llm { .. } => "llm",
             Self::Panic { .. } => "panic",
-            Self::Handler(_) => "handler",
+            Self::Handler { .. } => "handler",
             Self::Cancelled => "cancelled",
             Self::Limit { .. } => "limit",
             Self::Internal { .. } => "internal",
@@ -155,8 +179,9 @@ impl RunError {
             Self::Program { trace, .. }
             | Self::Llm { trace, .. }
             | Self::Panic { trace, .. }
+            | Self::Handler { trace, .. }
             | Self::Internal { trace, .. } => trace,
-            Self::Handler(_) | Self::Cancelled | Self::Limit { .. } => &[],
+            Self::Cancelled | Self::Limit { .. } => &[],
         }
     }
 }
@@ -181,6 +206,7 @@ impl Error {
             Self::Arguments { .. } => "arguments",
             Self::Decode { .. } => "decode",
             Self::InsideAsync => "inside_async",
+            Self::Nested => "nested",
             Self::Run(error) => error.code(),
         }
     }

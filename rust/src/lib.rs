@@ -53,6 +53,8 @@ pub use ir::IrError;
 pub use ir::program::Channel;
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
+#[cfg(feature = "python")]
+pub(crate) use runtime::Reader;
 pub use runtime::{
     Args, Blocking, EmitHandler, EndOrRequest, EntryPoint, Events, HandlerErrors, IntoArgs,
     Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, Subscription, TestCase,
@@ -64,3 +66,8 @@ pub use value::{
 pub use vm::natives::list as native_functions;
 pub use vm::request::list as requests;
 pub use wire::ServerLimit;
+
+/// The blocks of that page are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/hosts/rust.md")]
+struct DocsOfRustHosts;

@@ -6,6 +6,7 @@
 mod args;
 mod background;
 mod builder;
+mod hand_over;
 mod handlers;
 mod options;
 mod responders;
@@ -32,6 +33,8 @@ use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
 
 pub use args::{Args, IntoArgs};
+#[cfg(feature = "python")]
+pub(crate) use background::Reader;
 pub use background::{EndOrRequest, Events, Run};
 pub use builder::RuntimeBuilder;
 pub use handlers::{EmitHandler, HandlerErrors, Subscription};
@@ -337,7 +340,20 @@ impl Runtime {
     #[expect(clippy::needless_pass_by_value, reason = "the same form as `call`")]
     pub fn start(&self, name: Option<&str>, args: Args) -> Result<Run, Error> {
         let plan = self.plan(name, &args)?;
-        Ok(Run::start(Arc::clone(&self.inner), plan))
+        Ok(Run::start(Arc::clone(&self.inner), plan, true, true))
+    }
+
+    /// The same for a call that is awaited at once: with a time limit of its own, without metrics of its own, and perhaps nobody who hears its emits.
+    #[cfg(feature = "python")]
+    pub(crate) fn start_call(
+        &self,
+        name: Option<&str>,
+        args: &Args,
+        timeout: Option<Duration>,
+        is_heard: bool,
+    ) -> Result<Run, Error> {
+        let plan = self.plan(name, args)?.within(timeout);
+        Ok(Run::start(Arc::clone(&self.inner), plan, false, is_heard))
     }
 
     /// The same operations for hosts without an async runtime.
@@ -390,7 +406,11 @@ impl Runtime {
 }
 
 /// What a run executes: functions in order, each with its arguments; the last one's value is the result.
-pub(crate) struct Plan(Vec<(usize, Vec<Argument>)>);
+pub(crate) struct Plan {
+    functions: Vec<(usize, Vec<Argument>)>,
+    /// Of this run alone, besides that of the runtime.
+    timeout: Option<Duration>,
+}
 
 impl Plan {
     fn new(program: &Verified, name: Option<&str>, args: &Args) -> Result<Self, Error> {
@@ -402,10 +422,18 @@ impl Plan {
             if functions.is_empty() {
                 return Err(Error::NothingToRun);
             }
-            return Ok(Self(functions));
+            return Ok(Self::of(functions));
         };
         let function = args::find(program, name)?;
-        Ok(Self(vec![(function, args.bind(program, name, function)?)]))
+        Ok(Self::of(vec![(function, args.bind(program, name, function)?)]))
+    }
+
+    fn of(functions: Vec<(usize, Vec<Argument>)>) -> Self {
+        Self { functions, timeout: None }
+    }
+
+    fn within(self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self }
     }
 }
 
@@ -419,7 +447,7 @@ impl Inner {
     ) -> Result<Value, RunError> {
         let mut engine = Engine::new(&self.shared, id, recorder);
         let outcome = self.limited(&mut engine, plan, outlet).await;
-        if matches!(outcome, Err(RunError::Handler(_))) {
+        if matches!(outcome, Err(RunError::Handler { .. })) {
             return outcome;
         }
         engine.flush(outlet).await?;
@@ -432,8 +460,9 @@ impl Inner {
         plan: Plan,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
-        let work = async {
-            match engine.run_all(plan.0, outlet).await {
+        // Boxed, because each future around it would else hold it twice: as what it was given, and as what it waits for.
+        let work = Box::pin(async {
+            match engine.run_all(plan.functions, outlet).await {
                 Ok(Value::Ok(inner)) => Ok((**inner).clone()),
                 Ok(Value::Err(error)) => {
                     Err(engine.reported(RunError::uncaught((**error).clone(), Vec::new())))
@@ -441,13 +470,15 @@ impl Inner {
                 Ok(other) => Ok(other),
                 Err(error) => Err(engine.reported(error)),
             }
-        };
+        });
         let clock = &self.shared.clock;
-        match self.execution_timeout {
+        let limits = [(plan.timeout, "timeout"), (self.execution_timeout, "execution_timeout")];
+        let given = limits.iter().filter_map(|(limit, name)| limit.map(|limit| (limit, *name)));
+        match given.min() {
             None => clock.drive(work).await,
-            Some(limit) => {
+            Some((limit, name)) => {
                 let limited = clock.until(clock.now() + limit, work);
-                let over = RunError::Limit { limit: "execution_timeout".to_owned() };
+                let over = RunError::Limit { limit: name.to_owned() };
                 clock.drive(limited).await.unwrap_or(Err(over))
             }
         }
@@ -487,7 +518,17 @@ impl Blocking<'_> {
         args: &Args,
         observer: &mut dyn Observer,
     ) -> Result<Value, Error> {
-        let plan = self.runtime.plan(name, args)?;
+        self.observe_within(name, args, None, observer)
+    }
+
+    pub(crate) fn observe_within(
+        &self,
+        name: Option<&str>,
+        args: &Args,
+        timeout: Option<Duration>,
+        observer: &mut dyn Observer,
+    ) -> Result<Value, Error> {
+        let plan = self.runtime.plan(name, args)?.within(timeout);
         threads::observe(&self.runtime.inner, plan, observer)
     }
 

@@ -34,6 +34,23 @@ static int cancels(void *user, const char *channel, const char *json, size_t len
     return 1;
 }
 
+static void answers(void *user, const char *channel, const char *json, size_t len, concerto_reply *reply) {
+    (void)user;
+    (void)channel;
+    (void)json;
+    (void)len;
+    concerto_reply_ok(reply, "\"Ada\"", 5);
+    concerto_reply_error(reply, "this is too late");
+}
+
+/* Never answers: the request is gone with its run. */
+static void ignores(void *user, const char *channel, const char *json, size_t len, concerto_reply *reply) {
+    (void)channel;
+    (void)json;
+    (void)len;
+    *(concerto_reply **)user = reply;
+}
+
 static void fails(concerto_status status, concerto_status expected, concerto_error **err) {
     check(status == expected && concerto_error_kind(*err) == expected, "another status");
     check(concerto_error_message(*err)[0] != '\0' && concerto_error_json(*err)[0] == '{', "an empty error");
@@ -55,6 +72,21 @@ static void background(concerto_runtime *runtime) {
     check(concerto_run_start(runtime, "draft", "[\"Hi\"]", &run, NULL) == CONCERTO_OK, "start again");
     concerto_run_cancel(run);
     concerto_run_free(run);
+}
+
+static void asks(concerto_runtime *runtime) {
+    concerto_error *err = NULL;
+    concerto_run *run = NULL;
+    concerto_reply *reply = NULL;
+    char *result = NULL;
+    check(concerto_runtime_on_emit(runtime, "approve", answers, NULL, &err) == CONCERTO_OK, "on_emit");
+    check(concerto_runtime_call(runtime, "send", "[\"Hi\"]", &result, &err) == CONCERTO_OK, "send");
+    concerto_string_free(result);
+    check(concerto_runtime_on_emit(runtime, "approve", ignores, &reply, &err) == CONCERTO_OK, "on_emit again");
+    check(concerto_run_start(runtime, "send", "[\"Hi\"]", &run, &err) == CONCERTO_OK, "start send");
+    while (reply == NULL) check(concerto_run_wait(run, 1, &result, &err) == CONCERTO_TIMEOUT, "wait for the request");
+    concerto_run_free(run);
+    concerto_reply_ok(reply, "1", 1);
 }
 
 static void round_of(const char *path) {
@@ -80,6 +112,7 @@ static void round_of(const char *path) {
     fails(concerto_runtime_run(runtime, &result, &err), CONCERTO_CONFIG, &err);
     fails(concerto_runtime_call(runtime, "sort", "[7]", &result, &err), CONCERTO_INVALID_ARGUMENT, &err);
     background(runtime);
+    asks(runtime);
     check(concerto_runtime_on(runtime, "step", cancels, NULL, &err) == CONCERTO_OK, "on again");
     fails(concerto_runtime_call(runtime, "sort", "[\"Hi\"]", &result, &err), CONCERTO_CANCELLED, &err);
     concerto_string_free(concerto_runtime_metrics_json(runtime));

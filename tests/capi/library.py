@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from cffi import FFI
 
 from tests.capi.header import ROOT, declarations
 
-#: Built by `make capi`.
-LIBRARY = ROOT / "target/capi/libconcerto.so"
+#: Built by `make capi`; `make asan` names another one.
+LIBRARY = Path(os.environ.get("CONCERTO_C_LIBRARY", ROOT / "target/capi/libconcerto.so"))
 
 ffi = FFI()
 ffi.cdef(declarations())
@@ -72,6 +73,20 @@ class Program:
             data = concerto.compile(source).to_bytes() if isinstance(source, str) else source
             checked("program_from_bytes", data, len(data), out)
         self.handle = ffi.gc(out[0], lib.concerto_program_free)
+
+
+class Reply:
+    """What a program waits for."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    def ok(self, value: object) -> None:
+        data = json.dumps(value).encode()
+        lib.concerto_reply_ok(self.handle, data, len(data))
+
+    def error(self, message: str) -> None:
+        lib.concerto_reply_error(self.handle, message.encode())
 
 
 class Run:
@@ -134,6 +149,17 @@ class Runtime:
 
         self.callbacks.append(called)
         checked("runtime_on", self.handle, channel.encode(), called, ffi.NULL)
+
+    def on_emit(self, channel: str, handler: Callable[[str, Any, Reply], None]) -> None:
+        """`handler(channel, payload, reply)`, which answers by `reply`, then or later."""
+
+        @ffi.callback("void(void *, const char *, const char *, size_t, concerto_reply *)")  # type: ignore[untyped-decorator]  # cffi has no types
+        def called(user: Any, name: Any, payload: Any, length: int, reply: Any) -> None:
+            assert user == ffi.NULL
+            handler(text(name), json.loads(ffi.buffer(payload, length)[:]), Reply(reply))
+
+        self.callbacks.append(called)
+        checked("runtime_on_emit", self.handle, channel.encode(), called, ffi.NULL)
 
     def override(self, name: str, **fields: Any) -> None:
         checked("override_connection", self.handle, name.encode(), encoded(fields))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import concerto
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.capi.library import CallError, Program, Runtime, checked, encoded, ffi, lib, text
 
@@ -93,6 +98,10 @@ BAD = [
     ("runtime_on", lambda h: (h.runtime, ffi.NULL, h.callback, ffi.NULL)),
     ("runtime_on", lambda h: (h.runtime, b"\xc3", h.callback, ffi.NULL)),
     ("runtime_on", lambda h: (h.runtime, b"x", ffi.NULL, ffi.NULL)),
+    ("runtime_on_emit", lambda h: (ffi.NULL, b"x", h.asked, ffi.NULL)),
+    ("runtime_on_emit", lambda h: (h.runtime, ffi.NULL, h.asked, ffi.NULL)),
+    ("runtime_on_emit", lambda h: (h.runtime, b"\xc3", h.asked, ffi.NULL)),
+    ("runtime_on_emit", lambda h: (h.runtime, b"x", ffi.NULL, ffi.NULL)),
     ("runtime_run", lambda h: (ffi.NULL, h.out)),
     ("runtime_run", lambda h: (h.runtime, ffi.NULL)),
     ("runtime_call", lambda h: (ffi.NULL, b"double", b"[1]", h.out)),
@@ -128,6 +137,7 @@ def test_bad_arguments_are_refused(
             self.program, self.runtime = program.handle, runtime.handle
             self.run = runtime.start("double", 1).handle
             self.callback = ffi.cast("concerto_emit_fn", 1)
+            self.asked = ffi.cast("concerto_request_fn", 1)
             self._out = ffi.new("void **")
 
         @property
@@ -422,3 +432,67 @@ def test_a_payload_of_any_kind_arrives(runtime: Runtime) -> None:
             assert list(run.emits()) == [
                 ("a\ufffdb", "ü\0😀"), ("nil", None), ("text", "x" * 100000),
             ]  # fmt: skip
+
+
+def test_two_threads_may_wait_for_one_run(runtime: Runtime) -> None:
+    results: list[Any] = []
+    with runtime.start("count", 3000) as run:
+        threads = [threading.Thread(target=lambda: results.append(run.wait())) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert results == [3000, 3000]
+
+
+STATUSES = {getattr(lib, name) for name in dir(lib) if name.startswith("CONCERTO_")}
+
+
+@given(
+    data=st.binary(max_size=200)
+    | st.from_regex(r"[\[\{\"a-z0-9:,\]\}]{0,30}", fullmatch=True).map(str.encode)
+)
+def test_no_bytes_do_harm(data: bytes) -> None:
+    """As a program, as options, as fields, as a name and as arguments: a status, and the library goes on."""
+    program, runtime = shared()
+    words = data.split(b"\0")[0]
+    out, err = ffi.new("void **"), ffi.new("concerto_error **")
+    place = ffi.cast("void *", out)
+    calls: list[tuple[Callable[[], int], Any]] = [
+        (lambda: lib.concerto_program_from_bytes(data, len(data), place, err), lib.concerto_program_free),
+        (lambda: lib.concerto_runtime_new(program.handle, words, place, err), lib.concerto_runtime_free),
+        (lambda: lib.concerto_runtime_call(runtime.handle, words, ffi.NULL, place, err), lib.concerto_string_free),
+        (lambda: lib.concerto_runtime_call(runtime.handle, b"double", words, place, err), lib.concerto_string_free),
+        (lambda: lib.concerto_override_connection(runtime.handle, b"c", words, err), None),
+        (lambda: lib.concerto_override_connection(runtime.handle, words, b"{}", err), None),
+    ]  # fmt: skip
+    for call, free in calls:
+        status = call()
+        assert status in STATUSES
+        assert (err[0] == ffi.NULL) == (status == lib.CONCERTO_OK)
+        lib.concerto_error_free(err[0])
+        if free is not None:
+            free(ffi.cast(ffi.typeof(free).args[0], out[0]))
+    lib.concerto_clear_override(runtime.handle, ffi.NULL, ffi.NULL)
+    assert runtime.call("double", 2) == 4
+
+
+@cache
+def shared() -> tuple[Program, Runtime]:
+    program = Program(SOURCE)
+    return program, Runtime(program, mock=True)
+
+
+def test_a_child_process_makes_its_own_runtimes(program: Program) -> None:
+    with Runtime(program, mock=True) as runtime:
+        with runtime.start("ask", "Hi") as run:
+            assert run.wait() == "[mock response to: Hi]"  # the threads of the parent are there
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with Runtime(program, mock=True) as own, own.start("ask", "Hi") as run:
+                    code = int(run.wait() != "[mock response to: Hi]")
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0

@@ -56,6 +56,8 @@ def test_the_example_runs(linked: list[str], program: Path, tmp_path: Path) -> N
         'draft: "Dear "',
         'draft: "you"',
         "chunks: 2",
+        'approve: {"mail":"Hello"}',
+        '"approved by Ada"',
         "refused: `sort`: argument `mail`: expected a string, got 7",
     ]
     assert json.loads(metrics.removeprefix("metrics: "))["connections"]["cloud"]["attempts"] == 2

@@ -238,7 +238,7 @@ def test_unknown_fields_are_guessed_at_each_level(block: str, wrong: str, meant:
 )
 def test_a_key_in_the_source_warns(text: str, warns: bool) -> None:
     """C-15."""
-    found = codes(f'const K: String = "sk-1";\nconnect openai {{ {text} }}')
+    found = codes(f'pub const K: String = "sk-1";\nconnect openai {{ {text} }}')
     assert found == (["W4001"] if warns else [])
 
 

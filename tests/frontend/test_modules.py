@@ -66,6 +66,7 @@ SHOP = """
     pub fn total(items: Items) -> Int { items.reduce(0, |sum, i| sum + i.price) }
     pub fn item(name: String, price: Int) -> Item { Item { name, price } }
     fn hidden() -> Int { 1 }
+    pub fn shown() -> Int { hidden() }
     """
 
 
@@ -556,7 +557,7 @@ PRICED = """
     impl Priced for Item { fn price(self) -> Float { (self.cents as Float) / 100.0 } }
     impl Item {
         pub fn free() -> Item { Item { cents: 0 } }
-        pub fn raise(mut self, by: Int) { self.cents += by; }
+        pub fn raise(mut self, by: Int) { self.cents = self.hidden() + by; }
         fn hidden(self) -> Int { self.cents }
     }
     pub fn twice<T: Priced>(x: T) -> Float { x.price() + T::Priced::price(x) }

@@ -487,7 +487,7 @@ def test_coroutines_are_refused() -> None:
 
     for register in (made.on, made.on_emit):
         with pytest.raises(TypeError, match="plain function"):
-            register("a", handler)  # type: ignore[type-var]  # on purpose
+            register("a", handler)  # on purpose
 
 
 # The command line

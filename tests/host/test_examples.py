@@ -25,10 +25,12 @@ def test_they_are_sound(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def calls(path: Path) -> list[list[str]]:
-    """The arguments of a run: `main`, and each public function."""
+    """The arguments of a run: `main`, and each public function but those that ask a host, which the command line is not."""
     program = concerto.compile_file(path)
     found: list[list[str]] = [[]] if program.has_main else []
     for entry in program.entry_points:
+        if "EmitError" in entry.result:
+            continue
         call = ["--call", entry.name]
         for parameter in entry.parameters:
             value = ARGUMENTS.get(parameter.type, "[]")

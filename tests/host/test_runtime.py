@@ -8,6 +8,7 @@ import pickle
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import concerto
 import pytest
@@ -263,7 +264,7 @@ def test_overrides_are_checked_merged_and_remembered(
 
 def test_arguments_are_checked_before_anything_runs(program: concerto.Program) -> None:
     rt = concerto.Runtime(program, mock=True)
-    calls: list[tuple[str, tuple[object, ...], dict[str, object], str]] = [
+    calls: list[tuple[str, tuple[object, ...], dict[str, Any], str]] = [
         ("txt", ("a",), {}, "did you mean `text`"),
         ("text", (), {}, "needs `prompt: String`"),
         ("text", ("a", "b"), {}, "takes 1 arguments, found 2"),
@@ -306,8 +307,11 @@ def test_a_handler_that_raises_ends_the_run_with_its_exception(program: concerto
     def refuse(_payload: str) -> None:
         raise LookupError("enough")
 
-    with pytest.raises(LookupError, match="enough"):
+    with pytest.raises(LookupError, match="enough") as raised:
         rt.call("streamed", "hello")
+    assert raised.value.__notes__ == [
+        "raised by a handler of what a Concerto program sent at\n  streamed <text>:9:59"
+    ]
     rt.off("*")
     assert rt.call("streamed", "hello") == "[mock response to: hello]"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,12 @@ class Case:
     name: str
     ir: bytes
     config: dict[str, Any]
+    replies: dict[str, dict[str, Any]]
     steps: list[dict[str, Any]]
+
+
+class Refused(Exception):  # noqa: N818 - the test's own
+    """What a Python host refuses a request with."""
 
 
 class Stopped(Exception):  # noqa: N818 - the test's own
@@ -37,20 +43,98 @@ class Stopped(Exception):  # noqa: N818 - the test's own
 # --- Python ---
 
 
-def in_python(case: Case) -> list[Outcome]:
+def in_python(case: Case, make: Callable[..., Any] = concerto.Runtime) -> list[Outcome]:
     """`concerto.Runtime`, its handlers called on this thread."""
     config = dict(case.config)
     if config.get("clock") == "virtual":
         config["clock"] = concerto.VirtualClock()
     try:
-        runtime = concerto.Runtime(concerto.Program.from_bytes(case.ir), **config)
+        runtime = make(concerto.Program.from_bytes(case.ir), **config)
     except Exception as error:
         return [{"error": python_error(error), "emits": []}]
     with runtime:
-        return [python_step(runtime, step) for step in case.steps]
+        return [python_step(runtime, case.replies, step) for step in case.steps]
 
 
-def python_step(runtime: concerto.Runtime, step: dict[str, Any]) -> Outcome:
+class Looped:
+    """`concerto.AsyncRuntime` in an event loop of its own, as if it were a `Runtime`."""
+
+    def __init__(self, *args: Any, **config: Any) -> None:
+        self._runner = asyncio.Runner()
+        self._runtime = concerto.AsyncRuntime(*args, **config)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runtime, name)
+
+    def __enter__(self) -> Looped:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._runtime.close())
+        self._runner.close()
+
+    def on(self, channel: str, handler: Callable[[Any], None]) -> None:
+        async def later(payload: Any) -> None:
+            await asyncio.sleep(0)
+            handler(payload)
+
+        self._runtime.on(channel, later)
+
+    def run(self) -> Any:
+        return self._runner.run(self._runtime.run())
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._runner.run(self._runtime.call(*args, **kwargs))
+
+    def start(self, *args: Any, **kwargs: Any) -> LoopedRun:
+        return LoopedRun(self._runner, self._runtime.start(*args, **kwargs))
+
+
+class LoopedRun:
+    def __init__(self, runner: asyncio.Runner, run: concerto.AsyncRun) -> None:
+        self._runner = runner
+        self._run = run
+
+    def __enter__(self) -> LoopedRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._run.__aexit__())
+
+    def __iter__(self) -> Iterator[concerto.Emit]:
+        emits = aiter(self._run)
+
+        async def following() -> concerto.Emit | None:
+            return await anext(emits, None)
+
+        while (emit := self._runner.run(following())) is not None:
+            yield emit
+
+    def result(self) -> Any:
+        return self._runner.run(self._run.result())
+
+    def cancel(self) -> None:
+        self._run.cancel()
+
+
+def in_asyncio(case: Case) -> list[Outcome]:
+    """`concerto.AsyncRuntime`, its handlers coroutines."""
+    return in_python(case, Looped)
+
+
+def python_answer(answer: dict[str, Any]) -> Callable[[Any], Any]:
+    def answered(_: Any) -> Any:
+        if "error" in answer:
+            raise Refused(answer["error"])
+        return answer["ok"]
+
+    return answered
+
+
+def python_step(runtime: Any, replies: dict[str, dict[str, Any]], step: dict[str, Any]) -> Outcome:
+    # `off` takes the handler of requests along, so each step registers its own.
+    for channel, answer in replies.items():
+        runtime.on_emit(channel, python_answer(answer))
     emits: list[list[Any]] = []
     positional, named = arguments(step)
     result: Any = None
@@ -86,7 +170,7 @@ def python_step(runtime: concerto.Runtime, step: dict[str, Any]) -> Outcome:
 
 
 def python_handler(
-    runtime: concerto.Runtime, step: dict[str, Any], channel: str, emits: list[list[Any]]
+    runtime: Any, step: dict[str, Any], channel: str, emits: list[list[Any]]
 ) -> Callable[[Any], None]:
     def handler(payload: Any) -> None:
         emits.append([channel, as_json(payload)])
@@ -163,7 +247,19 @@ def in_c(case: Case) -> list[Outcome]:
     watch = CWatch(runtime)
     with runtime:
         runtime.on("*", watch.take)
+        for channel, answer in case.replies.items():
+            runtime.on_emit(channel, c_answer(answer))
         return [watch.step(step) for step in case.steps]
+
+
+def c_answer(answer: dict[str, Any]) -> Callable[[str, Any, c.Reply], None]:
+    def answered(_channel: str, _payload: Any, reply: c.Reply) -> None:
+        if "error" in answer:
+            reply.error(answer["error"])
+        else:
+            reply.ok(answer["ok"])
+
+    return answered
 
 
 class CWatch:
@@ -233,7 +329,8 @@ def in_rust(cases: Iterable[Case]) -> list[list[Outcome]]:
             {key: value for key, value in step.items() if key not in EXPECTED}
             for step in case.steps
         ]
-        return json.dumps({"ir": case.ir.decode(), "config": case.config, "steps": steps})
+        fields = {"config": case.config, "replies": case.replies, "steps": steps}
+        return json.dumps({"ir": case.ir.decode(), **fields})
 
     done = subprocess.run(
         [RUST], input="\n".join(map(line, cases)), capture_output=True, text=True, check=False

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a part of a test: it ends at what is not foreseen"
 )]
@@ -11,7 +11,8 @@ use std::io::BufRead;
 use std::sync::{Arc, Mutex};
 
 use concerto::{
-    Args, BoxError, Emit, EmitHandler, Error, Program, Run, RunError, Runtime, to_json,
+    Args, BoxError, Emit, EmitHandler, Error, Program, Run, RunError, Runtime, TraceFrame, Value,
+    to_json,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -20,6 +21,7 @@ use serde_json::{Map, Value as Json, json};
 struct Case {
     ir: String,
     config: Map<String, Json>,
+    replies: Map<String, Json>,
     steps: Vec<Step>,
 }
 
@@ -85,30 +87,29 @@ async fn call(runtime: &Runtime, step: &Step, name: &str) -> Result<Json, Error>
     }
 }
 
+/// What came of a run: its result, or the error as `shown`.
+type Outcome = Result<Json, Json>;
+
 async fn background(
     runtime: &Runtime,
     step: &Step,
     name: &str,
     emits: &Mutex<Vec<Json>>,
-) -> Result<Json, Error> {
-    let run: Run = runtime.start((name != "main").then_some(name), arguments(step))?;
-    while let Some(batch) = run.emits(1).await {
+) -> Outcome {
+    let started = runtime.start((name != "main").then_some(name), arguments(step));
+    let run: Run = started.map_err(|error| shown(&error))?;
+    'taking: while let Some(batch) = run.emits(1).await {
         for emit in batch {
             emits.lock().unwrap().push(json!([emit.channel, to_json(&emit.payload)]));
             if step.cancel_at.as_ref() == Some(&emit.channel) {
                 run.cancel();
-                return outcome(&run).await;
+                break 'taking;
             }
         }
     }
-    outcome(&run).await
-}
-
-async fn outcome(run: &Run) -> Result<Json, Error> {
     match &*run.outcome().await {
         Ok(value) => Ok(to_json(value)),
-        Err(RunError::Cancelled) => Err(RunError::Cancelled.into()),
-        Err(other) => panic!("no case fails in the background: {other}"),
+        Err(error) => Err(shown_run(error)),
     }
 }
 
@@ -120,7 +121,7 @@ async fn take(runtime: &Runtime, step: Arc<Step>) -> Json {
         let watching = runtime.on("*", watch);
         let result = call(runtime, &step, name).await;
         watching.cancel();
-        result
+        result.map_err(|error| shown(&error))
     } else if let Some(name) = &step.start {
         background(runtime, &step, name, &emits).await
     } else if step.clear {
@@ -128,28 +129,46 @@ async fn take(runtime: &Runtime, step: Arc<Step>) -> Json {
         Ok(Json::Null)
     } else if let Some(fields) = &step.fields {
         let set = runtime.override_connection_json(&step.connection, fields, false);
-        set.map(|()| Json::Null).map_err(Error::from)
+        set.map(|()| Json::Null).map_err(|error| shown(&error.into()))
     } else {
         Ok(runtime.get_metrics().to_json())
     };
     let emits = emits.lock().unwrap().clone();
     match result {
         Ok(value) => json!({"result": value, "emits": emits}),
-        Err(error) => json!({"error": shown(&error), "emits": emits}),
+        Err(error) => json!({"error": error, "emits": emits}),
     }
 }
 
 /// By the questions that a Rust host asks an error.
 fn shown(error: &Error) -> Json {
+    match error {
+        Error::Run(error) => shown_run(error),
+        other => form(other.code(), "", &other.to_string(), other.trace()),
+    }
+}
+
+fn shown_run(error: &RunError) -> Json {
     let code = match error {
-        Error::Run(RunError::Llm { error, .. }) => error.kind.clone(),
-        Error::Run(RunError::Panic { kind, .. }) => kind.clone(),
-        Error::Run(RunError::Limit { limit }) => limit.clone(),
-        _ => String::new(),
+        RunError::Llm { error, .. } => &error.kind,
+        RunError::Panic { kind, .. } => kind,
+        RunError::Limit { limit } => limit,
+        _ => "",
     };
-    let trace: Vec<_> =
-        error.trace().iter().map(|f| json!([f.function, f.path, f.line, f.column])).collect();
-    json!({"kind": error.code(), "code": code, "message": error.to_string(), "trace": trace})
+    form(error.code(), code, &error.to_string(), error.trace())
+}
+
+fn form(kind: &str, code: &str, message: &str, trace: &[TraceFrame]) -> Json {
+    let frames = trace.iter().map(|f| json!([f.function, f.path, f.line, f.column]));
+    let frames: Vec<_> = frames.collect();
+    json!({"kind": kind, "code": code, "message": message, "trace": frames})
+}
+
+fn value(json: &Json) -> Value {
+    match json {
+        Json::String(text) => Value::from(text.as_str()),
+        number => Value::Int(number.as_i64().unwrap()),
+    }
 }
 
 async fn outcomes(case: Case) -> Vec<Json> {
@@ -160,6 +179,15 @@ async fn outcomes(case: Case) -> Vec<Json> {
         Ok(runtime) => runtime,
         Err(error) => return vec![json!({"error": shown(&error), "emits": []})],
     };
+    for (channel, answer) in case.replies {
+        runtime.on_emit(&channel, move |_channel: String, _payload: Value| {
+            let said = match &answer["error"] {
+                Json::String(message) => Err(message.as_str().into()),
+                _ => Ok(value(&answer["ok"])),
+            };
+            async move { said }
+        });
+    }
     let mut outcomes = Vec::new();
     for step in case.steps {
         outcomes.push(take(&runtime, Arc::new(step)).await);

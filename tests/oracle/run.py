@@ -10,6 +10,8 @@ from unittest.mock import patch
 
 import concerto
 from concerto.check.checker import check
+from concerto.check.found import Finder, no_files
+from concerto.cli.display import display
 from concerto.diagnostics.render import render
 from concerto.lower import functions
 from concerto.lower.encode import encode
@@ -22,7 +24,8 @@ from concerto.testing import run_test
 from tests.oracle.asks import listen
 from tests.oracle.machine import Broken, Ended, Failed, Machine, Panicked
 from tests.oracle.testing import WorldOfTest
-from tests.oracle.values import Err, Ok, Value, display, to_host
+from tests.oracle.values import Err, Ok, Value, to_host
+from tests.oracle.values import display as written
 from tests.oracle.world import ENVIRONMENT, ScriptedWorld
 
 
@@ -35,6 +38,8 @@ class Outcome:
     end: str = ""
     #: Points that a test reached, if it was compiled to tell.
     covered: tuple[int, ...] = ()
+    #: The emits as the command line shows them; of the VM alone.
+    shown: list[str] = field(default_factory=list, compare=False)
 
 
 def run_by_vm(program: Program, entry: str | None) -> Outcome:
@@ -43,6 +48,7 @@ def run_by_vm(program: Program, entry: str | None) -> Outcome:
 
     def on_emit(emit: Emit) -> None:
         outcome.emits.append(f"{emit.channel}: {emit.payload!r}")
+        outcome.shown.append(f"{emit.channel} {display(emit.payload)}".replace("\n", "\\n"))
 
     runtime = concerto.Runtime(
         program,
@@ -85,7 +91,7 @@ def run_by_oracle(
     except Panicked as end:
         outcome.end = f"panicked {end.kind} in {end.function}, line {end.line}: {end.message}"
     except Failed as end:
-        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error, whole_errors=True)!r}: {display(end.error)}"
+        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error, whole_errors=True)!r}: {written(end.error)}"
     except Broken as end:
         raise AssertionError(f"the compiler promised otherwise: {end}") from end
     except Ended:
@@ -120,7 +126,7 @@ def run_test_by_oracle(
         kind = "" if panicked.kind == "Assertion" else f"{panicked.kind}: "
         end = f"in {panicked.function}, line {panicked.line}: {kind}{panicked.message}"
     except Failed as failed:
-        end = f"in {failed.function}, line {failed.line}: {display(failed.error)}"
+        end = f"in {failed.function}, line {failed.line}: {written(failed.error)}"
     if executed is not None:
         executed.update(machine.executed)
     emits = [f"{channel}: {payload!r}" for channel, payload in world.emits]
@@ -140,18 +146,18 @@ def _returned(result: Value) -> str:
         case Ok(inner):
             return f"returned {to_host(inner)!r}"
         case Err(error):
-            return f"failed in the result: {to_host(error, whole_errors=True)!r}: {display(error)}"
+            return f"failed in the result: {to_host(error, whole_errors=True)!r}: {written(error)}"
         case _:
             return f"returned {to_host(result)!r}"
 
 
-def compiled(text: str) -> tuple[Program, dict[str, Any]]:
+def compiled(text: str, find: Finder = no_files) -> tuple[Program, dict[str, Any]]:
     """A program for the VM, and its document for the oracle: there without moved last uses, so that the two also compare what the compiler does to
-    spare copies.
+    spare copies. `find` looks for the files of its modules.
     """
     source = Source("<text>", text)
     module, mistakes = parse(source)
-    checked, found = check(source, module)
+    checked, found = check(source, module, find=find)
     errors = [diagnostic for diagnostic in (*mistakes, *found) if diagnostic.is_error]
     assert not errors, render(errors)
     program = Program.from_bytes(encode(lower(checked, "test", embed_source=False)))

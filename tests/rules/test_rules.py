@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -57,7 +59,9 @@ MAY_USE = {
     "text": set(),
     "connection": set(),
     "metrics": {"_native", "diagnostics"},
-    "runtime": {"_native", "connection", "errors", "metrics", "compiler"},
+    "options": {"_native", "connection", "runtime"},  # for types alone
+    "runtime": {"_native", "connection", "errors", "metrics", "options", "compiler"},
+    "aio": {"_native", "options", "runtime"},
     "local": set(),
 }
 
@@ -216,16 +220,19 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_stub_names_what_the_native_module_has() -> None:
-    stub = ast.parse((PYTHON / "_native.pyi").read_text(encoding="utf-8"))
-    for node in stub.body:
-        if isinstance(node, ast.ClassDef):
-            real = getattr(_native, node.name)
-            for item in node.body:
-                if isinstance(item, ast.FunctionDef):
-                    assert hasattr(real, item.name), f"{node.name}.{item.name}"
-        elif isinstance(node, ast.FunctionDef):
-            assert hasattr(_native, node.name), node.name
+def test_the_stub_describes_the_native_module() -> None:
+    command = [sys.executable, "-m", "mypy.stubtest", "concerto._native"]
+    environment = {**os.environ, "MYPYPATH": str(ROOT / "python")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_options_have_one_type_and_one_signature() -> None:
+    signature = inspect.signature(concerto.Runtime)
+    options = {
+        name for name, each in signature.parameters.items() if each.kind is each.KEYWORD_ONLY
+    }
+    assert options == set(concerto.RuntimeOptions.__annotations__)
 
 
 def test_the_readme_example_checks() -> None:
@@ -237,7 +244,7 @@ def test_the_readme_example_checks() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.stem
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.stem
 )
 def test_the_programs_in_the_documentation_check_clean(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

@@ -353,15 +353,19 @@ def check_unused(body: Body) -> None:
             )
 
 
-def statements(body: Body, items: tuple[ast.Statement, ...]) -> bool:
-    """Checks statements in order; gives whether control reaches their end."""
+def statements(body: Body, items: tuple[ast.Statement, ...], tail: ast.Expr | None = None) -> bool:
+    """Checks statements in order; gives whether control reaches their end. The first thing behind an end is reported, also if it is the `tail`."""
+    dead: list[ast.Node] = []
     reached = True
     for item in items:
         if not reached:
-            body.checker.report("W2003", "this is never reached", item)
-            reached = True
+            dead.append(item)
         if _statement(body, item):
             reached = False
+    if tail is not None and not reached:
+        dead.append(tail)
+    for first in dead[:1]:
+        body.checker.report("W2003", "this is never reached", first)
     return reached
 
 

@@ -7,7 +7,7 @@ from concerto.check.bodies import Body
 from concerto.check.coverage import can_match, missing_forms
 from concerto.check.emits import REPLY_RESULT, subject_type
 from concerto.check.forms import Form, form_of, reply_form
-from concerto.check.patterns import bind
+from concerto.check.patterns import bind, is_misread_variant
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -87,7 +87,7 @@ def check_match(body: Body, node: ast.Match, expected: Type | None, discarded: b
     is_reply = subject == t.REPLY
     covered = REPLY_RESULT if is_reply else subject
     taken: list[Form] = []
-    is_sound = subject != t.UNKNOWN
+    is_sound, misread = subject != t.UNKNOWN, False
     types: list[tuple[ast.Expr, Type]] = []
     for arm in node.arms:
         body.scopes.append({})
@@ -95,7 +95,9 @@ def check_match(body: Body, node: ast.Match, expected: Type | None, discarded: b
         if is_sound:
             form = form_of(body, arm.pattern)
             form = reply_form(form) if is_reply else form
-            if not can_match(body, taken, form, covered):
+            # A name that was taken for a variant was reported.
+            misread = misread or is_misread_variant(body, arm.pattern)
+            if not misread and not can_match(body, taken, form, covered):
                 message, help_ = "this arm can never match", "earlier arms take all its values"
                 body.checker.report("W3009", message, arm.pattern, help_)
             taken += [form] if arm.guard is None else []

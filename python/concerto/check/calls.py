@@ -15,10 +15,13 @@ from concerto.check.called import (
     ParseSchema,
 )
 from concerto.check.checked import Raise
+from concerto.check.checker import Checker
 from concerto.check.closures import check_value_call
 from concerto.check.dynamic import any_method
 from concerto.check.emits import check_emit, reply_method
 from concerto.check.function_calls import call_function
+from concerto.check.habits import function_hint, method_hint
+from concerto.check.memories import check_memory_call, is_memory
 from concerto.check.methods import Method
 from concerto.check.model_calls import (
     RECORD_MAKERS,
@@ -28,8 +31,9 @@ from concerto.check.model_calls import (
     schema_type,
     stream_method,
 )
-from concerto.check.names import associated
+from concerto.check.names import associated, of_self
 from concerto.check.pipelines import pipeline_method
+from concerto.check.places import must_be_held
 from concerto.check.tasks import check_race
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant
@@ -129,7 +133,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         return t.UNKNOWN
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
-        help_ = checker.hint(name, names, path)
+        hint = of_self(body, name) or checker.hint(name, names, path)
+        help_ = function_hint(name) or hint
         checker.report("E2001", f"there is no function `{name}`", path, help_)
     return t.UNKNOWN
 
@@ -138,8 +143,12 @@ def _variant(body: Body, node: ast.Call, path: ast.Path, variant: Variant) -> Ty
     from concerto.check.exprs import check_expr
 
     if variant.form != "tuple" or len(node.args) != len(variant.fields):
-        wanted = f"`{path}` has {len(variant.fields)} parts, found {len(node.args)}"
-        body.checker.report("E3032", wanted, node)
+        plural = "s" if len(variant.fields) != 1 else ""
+        wanted = f"`{path}` has {len(variant.fields)} part{plural}, found {len(node.args)}"
+        if variant.form != "tuple":
+            wanted = f"`{path}` is not called"
+        help_ = {"unit": f"write `{path}` alone", "struct": f"write `{path} {{ .. }}`"}
+        body.checker.report("E3032", wanted, node, help_.get(variant.form))
     for arg, field in zip(node.args, variant.fields, strict=False):
         check_expr(body, arg.value, field.type)
     args = tuple(arg.value for arg in node.args)
@@ -218,7 +227,8 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
                 t.UNKNOWN,
             )
             if not sized:
-                checker.report("E3001", f"`{t.show(found)}` has no length", args[0])
+                help_ = "write `.len()` behind it" if found == t.ANY else None
+                checker.report("E3001", f"`{t.show(found)}` has no length", args[0], help_)
             return t.INT
         case "panic":
             check_expr(body, args[0], t.STRING)
@@ -253,9 +263,10 @@ def _method(
     body: Body, node: ast.Call, object_: ast.Expr, name: ast.Name, expected: Type | None
 ) -> Type:
     from concerto.check.exprs import check_expr
-    from concerto.check.places import must_be_mutable
 
     checker = body.checker
+    if is_memory(checker, object_):
+        return check_memory_call(body, node, name)
     receiver = t.resolve(check_expr(body, object_, None))
     if receiver == t.UNKNOWN:
         check_all(body, node)
@@ -278,6 +289,9 @@ def _method(
         return pipeline_method(body, node, object_, name, receiver)
     if isinstance(receiver, t.Task) and name.text in _TASK_METHODS:
         return _task_method(body, node, object_, name.text, receiver)
+    if isinstance(receiver, t.Tuple) and name.text == "len" and not node.args:
+        checker.facts.calls[id(node)] = CallBuiltin("len", (object_,))
+        return t.INT
     if isinstance(receiver, t.Result) and name.text == "context":
         return _context(body, node, object_, receiver)
     method = builtins.method(receiver, name.text)
@@ -290,10 +304,7 @@ def _method(
         if found is not None:
             return call_function(body, node, found, expected, object_)
         check_all(body, node)
-        more = library.method_names(table)
-        more += [*_TASK_METHODS] if isinstance(receiver, t.Task) else []
-        more += ["context"] if isinstance(receiver, t.Result) else []
-        _no_method(body, receiver, name, more)
+        _no_method(body, receiver, name)
         return t.UNKNOWN
     if len(node.args) != len(method.params):
         count = len(method.params)
@@ -308,7 +319,7 @@ def _method(
             checker.report("E3032", f"`{name}` has no named parameters", arg.name)
         check_expr(body, arg.value, param)
     if method.mutates:
-        must_be_mutable(body, object_, "changed")
+        must_be_held(body, object_, name.text)
     args = tuple(arg.value for arg in node.args)
     checker.facts.calls[id(node)] = CallNative(method.native, object_, args, method.mutates)
     return method.result
@@ -342,13 +353,40 @@ def _context(body: Body, node: ast.Call, object_: ast.Expr, receiver: t.Result) 
     return receiver
 
 
-def _no_method(body: Body, receiver: Type, name: ast.Name, more: list[str]) -> None:
+def _method_names(checker: Checker, receiver: Type) -> list[str]:
+    """All methods of a type."""
+    table, _ = builtins.receiver(receiver) or ("", {})
+    own = [*builtins.method_names(receiver), *library.method_names(table)] if table else []
+    own += ["len"] if isinstance(receiver, t.Tuple) else []
+    more = [*_TASK_METHODS] if isinstance(receiver, t.Task) else []
+    more += ["context"] if isinstance(receiver, t.Result) else []
+    return [*own, *more, *methods.names(checker, receiver)]
+
+
+def _inside_help(checker: Checker, receiver: Type, name: str) -> str | None:
+    """The help line for a method of what an Option, a Result or a future holds."""
+    match receiver:
+        case t.Option(inner):
+            help_ = "take the value out first: add `?`, or `?? ..` for another one"
+        case t.Result(inner, _):
+            help_ = "take the value out first: add `?`, or match on it"
+        case t.Future(inner):
+            help_ = "await it first: `(await x)`"
+        case _:
+            return None
+    return help_ if name in _method_names(checker, t.resolve(inner)) else None
+
+
+def _no_method(body: Body, receiver: Type, name: ast.Name) -> None:
     """E3011."""
     checker, shown = body.checker, t.show(receiver)
-    names = [*builtins.method_names(receiver), *more, *methods.names(checker, receiver)]
-    help_ = did_you_mean(name.text, names)
+    names = _method_names(checker, receiver)
+    help_ = method_hint(name.text, names)
     found = methods.find(checker, receiver, name.text, name)
-    if found is not None:
+    inside = _inside_help(checker, receiver, name.text)
+    if inside is not None:
+        help_ = inside
+    elif found is not None:
         help_ = f"it has no `self`, so write `{shown.partition('<')[0]}::{name}(..)`"
     elif isinstance(receiver, t.Struct) and receiver.name in checker.structs:
         fields = checker.structs[receiver.name].fields
@@ -448,13 +486,17 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
     if isinstance(found, t.Union):
         return _union_field(body, node, found)
     help_ = None
-    if isinstance(found, t.Result):
+    if isinstance(found, t.Future):
+        help_ = "await it first: `(await x).field`"
+    elif isinstance(found, t.Result):
         help_ = "add `?` to take the value out of the `Result`"
     elif isinstance(found, t.Option):
         help_ = "add `?? ..` for the case of `None`, or match on it"
     elif isinstance(found, t.Map):
         help_ = f'write `["{name}"]`'
-    elif builtins.method(found, name):
+    elif name in (known := _method_names(checker, found)):
         help_ = f"it is a method: `.{name}()`"
+    else:
+        help_ = method_hint(name, known, "`.{}()`")
     checker.report("E3011", f"`{t.show(found)}` has no field `{name}`", node.name, help_)
     return t.UNKNOWN

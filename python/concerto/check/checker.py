@@ -202,6 +202,7 @@ def check(
     from concerto.check.emits import channels
     from concerto.check.instances import check_instances
     from concerto.check.pipelines import check_pipelines
+    from concerto.check.unused import check_unused_items
     from concerto.check.validators import check_validators
 
     linked = link(source, module, find)
@@ -213,6 +214,7 @@ def check(
     check_pipelines(checker)
     check_validators(checker)
     check_instances(checker)
+    check_unused_items(checker)
     program = CheckedProgram(
         source=source,
         module=module,

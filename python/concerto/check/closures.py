@@ -130,10 +130,7 @@ def check_value_call(body: Body, node: ast.Call, callee: Type) -> Type:
             check_expr(body, arg.value, None)
         if callee == t.ANY:
             # Whether it is a function of so many parameters, the run shows.
-            for arg in node.args:
-                if arg.name is not None:
-                    message = "a function value has no named parameters"
-                    body.checker.report("E3032", message, arg.name)
+            _no_names(body, node)
             args = tuple(arg.value for arg in node.args)
             body.checker.facts.calls[id(node)] = CallValue(node.callee, args)
             return t.ANY
@@ -146,10 +143,9 @@ def check_value_call(body: Body, node: ast.Call, callee: Type) -> Type:
         plural = "s" if count != 1 else ""
         message = f"the function takes {count} argument{plural}, found {len(node.args)}"
         body.checker.report("E3032", message, node)
+    else:
+        _no_names(body, node)
     for position, arg in enumerate(node.args):
-        if arg.name is not None:
-            message = "a function value has no named parameters"
-            body.checker.report("E3032", message, arg.name)
         fits = position < len(callee.params)
         check_expr(body, arg.value, callee.params[position] if fits else None)
     args = tuple(arg.value for arg in node.args)
@@ -184,3 +180,11 @@ def mark_changed(body: Body, local: Local) -> None:
                 outer.mutated, local = True, outer
                 break
         here = here.outer
+
+
+def _no_names(body: Body, node: ast.Call) -> None:
+    """E3032 where a function value is given arguments by name."""
+    named = next((arg.name for arg in node.args if arg.name is not None), None)
+    if named is not None:
+        message = "a function value has no named parameters"
+        body.checker.report("E3032", message, named, "give the arguments in their order")

@@ -25,6 +25,7 @@ from concerto.check.exposed import check_exposed
 from concerto.check.function_decorators import LAYERS, read_function_decorators
 from concerto.check.functions import declare_function
 from concerto.check.generics import apply, check_declared, scope, type_params, wrong_count
+from concerto.check.habits import type_hint
 from concerto.check.impls import (
     BUILT_IN_TRAITS,
     declare_built_in,
@@ -33,6 +34,8 @@ from concerto.check.impls import (
     read_trait,
 )
 from concerto.check.manifest import check_manifest, check_overlays
+from concerto.check.memories import KIND as MEMORY
+from concerto.check.memories import declare_memory
 from concerto.check.models import check_model
 from concerto.check.modules import hides_library
 from concerto.check.outside import KINDS, check_outside
@@ -60,9 +63,8 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     for item in checker.module.items:
         if isinstance(item, ast.Statement):
             top.append(item)
-        else:
+        elif _declare(checker, item, declared):
             named.append(item)
-            _declare(checker, item, declared)
     declare_built_in(checker)
     for item in named:
         _types(checker, item)
@@ -100,36 +102,41 @@ def _reading_order(item: ast.Declaration) -> int:
     return order.get(type(item), 1)
 
 
-def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> None:
+def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span]) -> bool:
+    """Makes a name known; gives whether the declaration counts, as one with a name of the language does not."""
     _decorators(checker, item)
-    form = None if _is_hashmap(item) else _FORMS.get(type(item))
+    form = None if _is_known_store(item) else _FORMS.get(type(item))
     if form:
         checker.not_yet(form, _head(item))
         name = getattr(item, "name", None)
         if name:
             checker.refused.add(name.text)
-        return
+        return True
     name = getattr(item, "name", None)
     if name is None or isinstance(item, ast.Connect):
-        return
+        return True
     short = name.text.rpartition("::")[2]
     is_trait = isinstance(item, ast.Trait) and short in BUILT_IN_TRAITS
     if is_trait or builtins.is_reserved_type(short):
         what = "trait" if is_trait else "type"
         checker.report("E2003", f"`{short}` is a built-in {what}", name, "choose another name")
-    elif short in builtins.PRELUDE or hides_library(short, item):
+        return False
+    if short in builtins.PRELUDE or hides_library(short, item):
         help_ = "here it stands for yours; choose another name to use both"
         checker.report("W2005", f"`{short}` hides what is always there", name, help_)
     if name.text in declared:
         related = (Label(declared[name.text], "declared here first"),)
         checker.report("E2004", f"`{name}` is declared twice", name, related=related)
     declared.setdefault(name.text, name.span)
-    if type(item) in KINDS:
-        checker.outside.setdefault(name.text, KINDS[type(item)])
+    is_memory = isinstance(item, ast.Store) and item.kind == "memory"
+    kind = MEMORY if is_memory else KINDS.get(type(item))
+    if kind:
+        checker.outside.setdefault(name.text, kind)
+    return True
 
 
-def _is_hashmap(item: ast.Declaration) -> bool:
-    return isinstance(item, ast.Store) and item.kind == "hashmap"
+def _is_known_store(item: ast.Declaration) -> bool:
+    return isinstance(item, ast.Store) and item.kind in ("hashmap", "memory")
 
 
 def _decorators(checker: Checker, item: ast.Declaration) -> None:
@@ -204,9 +211,7 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             enum = checker.enums[item.name.text]
             if enum.span == item.name.span:
                 with scope(checker, {param.name: param for param in enum.type_params}):
-                    enum.variants.extend(
-                        _variant(checker, variant, enum) for variant in item.variants
-                    )
+                    _variants(checker, item, enum)
         case ast.Pipeline():
             if item.name.text not in checker.pipelines:
                 declare_pipeline(checker, item)
@@ -224,10 +229,26 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             checker.resolving.pop()
         case ast.Store(kind="hashmap"):
             declare_store(checker, item)
+        case ast.Store(kind="memory"):
+            declare_memory(checker, item)
         case ast.Const():
             declared_constant(checker, item.name.text)
         case _:
             pass
+
+
+def _variants(checker: Checker, item: ast.Enum, enum: EnumInfo) -> None:
+    """The variants of an enum; E2004 for a second one of a name."""
+    first: dict[str, Span] = {}
+    for variant in item.variants:
+        name = variant.name
+        if name.text in first:
+            related = (Label(first[name.text], "first here"),)
+            message = f"the variant `{name}` is declared twice"
+            checker.report("E2004", message, name, related=related)
+            continue
+        first[name.text] = name.span
+        enum.variants.append(_variant(checker, variant, enum))
 
 
 def _variant(checker: Checker, variant: ast.Variant, enum: EnumInfo) -> VariantInfo:
@@ -325,7 +346,7 @@ def _unknown_type(checker: Checker, node: ast.NamedType, name: str) -> None:
             *checker.enums,
             *checker.aliases,
         ]
-        hint = checker.hint(name, names, node.path)
+        hint = type_hint(name) or checker.hint(name, names, node.path)
         if name == "Self":
             hint = "it stands for the type of an `impl` or trait"
         elif name in builtins.COLLECTIONS:

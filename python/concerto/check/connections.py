@@ -234,7 +234,10 @@ def _require_key(
     checker: Checker, node: ast.Connect, values: dict[str, Any], fields: dict[str, Any]
 ) -> None:
     key = values.get("api_key")
-    missing = "api_key" not in values and not any(f.key.text == "api_key" for f in node.fields)
+    given = [field.key.text for field in node.fields]
+    # A misspelt `api_key` was reported.
+    missing = "api_key" not in values and not closest("api_key", given)
+    missing = missing and not any(word.lower().replace("_", "") == "apikey" for word in given)
     empty = isinstance(key, str) and not key.strip(" \t\r\n\f")
     by_header = any(name.lower() in _AUTH_HEADERS for name, _ in fields.get("headers", []))
     if (missing or empty) and not by_header:

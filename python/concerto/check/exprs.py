@@ -8,6 +8,7 @@ from concerto.check.branches import check_if, check_match, result_of
 from concerto.check.calls import check_call, check_field
 from concerto.check.closures import check_closure
 from concerto.check.lints import check_division
+from concerto.check.listening import check_listen
 from concerto.check.literals import check_array, check_literal, check_map, check_struct, check_tuple
 from concerto.check.loops import check_leave, check_loop
 from concerto.check.names import check_name
@@ -65,6 +66,10 @@ def _passes_inward(node: ast.Expr) -> bool:
 
 def _hint(expected: Type, found: Type) -> str | None:
     expected, found = t.resolve(expected), t.resolve(found)
+    if isinstance(found, t.Future) and t.assign(found.item, expected) is not None:
+        return "await it: write `await` before it"
+    if isinstance(expected, t.Store) and isinstance(found, t.Map):
+        return "write `Map<.., ..>`: a `HashMap` is a store, which `hashmap` declares"
     if isinstance(found, t.Result) and t.assign(found.ok, expected) is not None:
         return "add `?` to take the value out of the `Result`"
     if isinstance(expected, t.Result) and t.assign(found, expected.ok) is not None:
@@ -76,17 +81,21 @@ def _hint(expected: Type, found: Type) -> str | None:
     return None
 
 
+def _interpolated(body: Body, values: tuple[ast.Expr, ...]) -> None:
+    for value in values:
+        found = check_expr(body, value, None)
+        _displayable(body, value, found)
+        if t.resolve(found) == t.ERROR:
+            # One of the program would show as the struct that it is.
+            body.checker.facts.steps[id(value)] = (("error_message",), t.STRING)
+
+
 def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -> Type:
     match node:
         case ast.Literal(value=value):
             return check_literal(value, expected)
         case ast.Interpolated(values=values):
-            for inner in values:
-                found = check_expr(body, inner, None)
-                _displayable(body, inner, found)
-                if t.resolve(found) == t.ERROR:
-                    # One of the program would show as the struct that it is.
-                    body.checker.facts.steps[id(inner)] = (("error_message",), t.STRING)
+            _interpolated(body, values)
             return t.STRING
         case ast.PathExpr() | ast.SelfExpr():
             return check_name(body, node, expected)
@@ -138,18 +147,10 @@ def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -
             return check_open_range(body, node)
         case ast.Cast(operand=operand, type=type_):
             return check_cast(body, node, operand, type_)
+        case ast.Listen():
+            return check_listen(body, node)
         case _:
-            return _not_yet(body, node)
-
-
-_UNREADY: dict[type[ast.Expr], str] = {
-    ast.Listen: "`listen`",
-}
-
-
-def _not_yet(body: Body, node: ast.Expr) -> Type:
-    body.checker.not_yet(_UNREADY[type(node)], node)
-    return t.UNKNOWN
+            raise AssertionError(node)
 
 
 def _displayable(body: Body, node: ast.Expr, type_: Type) -> None:
@@ -161,11 +162,9 @@ def _displayable(body: Body, node: ast.Expr, type_: Type) -> None:
 
 def _block(body: Body, node: ast.Block, expected: Type | None, discarded: bool) -> Type:
     body.scopes.append({})
-    reached = statements(body, node.statements)
+    reached = statements(body, node.statements, node.tail)
     found: Type = t.NIL if reached else t.NEVER
     if node.tail is not None:
-        if not reached:
-            body.checker.report("W2003", "this is never reached", node.tail)
         found = check_expr(body, node.tail, expected, discarded=discarded)
         if not reached:
             found = t.NEVER

@@ -39,7 +39,8 @@ def without_follow_ups(files: list[Parsed], found: list[Diagnostic]) -> list[Dia
         part = parts.get(each.source.path)
         return part is None or part.stands(each)
 
-    return [*syntax, *(each for each in found if stands(each))]
+    said = [each for each in syntax if each.is_error or stands(each)]
+    return [*said, *(each for each in found if stands(each))]
 
 
 class _Part:
@@ -47,7 +48,7 @@ class _Part:
 
     def __init__(self, file: Parsed, errors: list[Diagnostic]) -> None:
         self.items = items = _Items(file.module)
-        self.unreadable = {each.primary.span for each in file.syntax}
+        self.unreadable = {each.primary.span for each in file.syntax if each.is_error}
         self.damaged = {items.of(span) for span in file.module.damaged}
         self.refused = {items.of(each.primary.span) for each in file.syntax if each.is_error}
         here = [each for each in errors if each.source.path == file.source.path]

@@ -11,7 +11,7 @@ from concerto.check.decorators import warn_function
 from concerto.check.generics import wrong_count
 from concerto.check.literals import take_defaults
 from concerto.check.methods import Method
-from concerto.check.places import must_be_mutable, place_root
+from concerto.check.places import must_be_held
 from concerto.check.types import Type
 from concerto.syntax import ast
 
@@ -90,13 +90,8 @@ def _check(body: Body, pairs: list[tuple[ast.Expr | None, Type]], *, late: bool)
 
 def _must_be_place(body: Body, node: ast.Call, receiver: ast.Expr, function: FunctionInfo) -> None:
     """E2006: what a method changes must be held by somebody, also when it has ended."""
-    if not isinstance(place_root(receiver), ast.PathExpr | ast.SelfExpr):
-        message = f"`{function.name}` changes its receiver, which is no variable here"
-        help_ = "put it into a variable first: `let mut x = ..`"
-        body.checker.report("E2006", message, receiver, help_)
-        return
     before = len(body.checker.diagnostics)
-    must_be_mutable(body, receiver, "changed")
+    must_be_held(body, receiver, function.name)
     is_late = function.is_async and id(node) not in body.awaited
     if is_late and len(body.checker.diagnostics) == before:
         message = f"`{function.name}` changes its receiver when it runs: nobody holds it until then"

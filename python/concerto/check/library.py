@@ -222,13 +222,13 @@ def _method(
     types: list[Type],
     result: Type,
 ) -> Type:
-    from concerto.check.places import must_be_mutable
+    from concerto.check.places import must_be_held
     from concerto.check.stores import check_update
 
     method = function.name.split("_", 1)[1]
     slots = bind_arguments(body, node, method, function.params[1:], types[1:])
     if changes(function):
-        must_be_mutable(body, receiver, "changed")
+        must_be_held(body, receiver, method)
     has_value = _CHANGE.get(function.name, True)
     if function.name == "hashmap_update":
         check_update(body, node)

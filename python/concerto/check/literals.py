@@ -19,7 +19,7 @@ from concerto.check.lints import check_keys
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant, unknown_variant
 from concerto.diagnostics.model import did_you_mean
-from concerto.syntax import ast
+from concerto.syntax import ast, foreign
 
 
 def check_literal(value: object, expected: Type | None) -> Type:
@@ -76,8 +76,12 @@ def _unknown_struct(body: Body, node: ast.StructLiteral, found: Type | None) -> 
     elif found is None and isinstance(methods.named_type(checker, path.names[0].text), t.Enum):
         unknown_variant(checker, path)
     elif found is None and path.names[0].text not in checker.refused:
-        help_ = checker.hint(str(path), checker.structs, path)
-        checker.report("E2002", f"there is no struct `{path}`", path, help_)
+        word = str(path)
+        if word in foreign.BEGIN:
+            checker.report("E1008", f"there is no `{word}`", path, foreign.BEGIN[word])
+            return
+        help_ = checker.hint(word, checker.structs, path)
+        checker.report("E2002", f"there is no struct `{word}`", path, help_)
 
 
 def _variant(body: Body, node: ast.StructLiteral, variant: Variant) -> Type:

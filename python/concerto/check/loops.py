@@ -95,7 +95,12 @@ def item_type(body: Body, node: ast.For, found: Type) -> Type:
         case t.Simple("?"):
             pass
         case _:
-            checker.report("E3024", f"`{t.show(found)}` is not iterable", node.iterable)
+            help_ = None
+            if isinstance(found, t.Result | t.Option):
+                help_ = "take the value out first: add `?`, or match on it"
+            elif found == t.INT:
+                help_ = "write `0..n`"
+            checker.report("E3024", f"`{t.show(found)}` is not iterable", node.iterable, help_)
     return item
 
 

@@ -9,6 +9,7 @@ from concerto.check.checked import ConnectionInfo, ModelInfo
 from concerto.check.checker import Checker
 from concerto.check.connections import check_model_id, check_retry
 from concerto.check.fields import Block
+from concerto.check.memories import check_memory_of_model
 from concerto.check.model_decorators import read_model_decorators
 from concerto.check.outside import check_tools_of_model
 from concerto.diagnostics.model import Label, did_you_mean
@@ -50,9 +51,10 @@ def check_model(checker: Checker, node: ast.Model) -> None:
     before = len(checker.diagnostics)
     if "tools" in values:
         check_tools_of_model(checker, values["tools"])
-    for unready, what in (("memory", "`memory` of a model"), ("tools", "`tools` of a model")):
-        if unready in values and len(checker.diagnostics) == before:
-            checker.not_yet(what, block.given[unready][0])
+    if "tools" in values and len(checker.diagnostics) == before:
+        checker.not_yet("`tools` of a model", block.given["tools"][0])
+    if "memory" in values:
+        check_memory_of_model(checker, block.given["memory"][0], values["memory"])
     _ranges(checker, block, values)
     fields = {
         k: v for k, v in values.items() if k not in ("provider", "memory", "tools", "retry_policy")

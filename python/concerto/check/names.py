@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concerto.check import builtins, methods, std, testing
+from concerto.check import builtins, library, methods, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import (
@@ -18,6 +18,7 @@ from concerto.check.checked import (
 )
 from concerto.check.decorators import warn_deprecated, warn_function
 from concerto.check.generics import fresh
+from concerto.check.habits import value_hint
 from concerto.check.methods import Method
 from concerto.check.traits import require
 from concerto.check.types import Type
@@ -61,9 +62,7 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             return testing.refuse_use(checker, name, node)
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
-        from concerto.check.prelude_values import prelude_value
-
-        return prelude_value(body, node, expected)
+        return _prelude_value(body, node, name, expected)
     if name in checker.outside:
         checker.not_yet(f"the use of {checker.outside[name]}", node)
         return t.UNKNOWN
@@ -77,8 +76,22 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             *checker.stores,
             *builtins.PRELUDE,
         ]
-        help_ = _top_level(body, name) or checker.hint(name, names, node)
-        checker.report("E2001", f"there is no `{name}`", node, help_)
+        if methods.named_type(checker, name) is not None or name in checker.traits:
+            message, help_ = f"`{name}` is a type, no value", f"write `{name}::..`"
+            checker.report("E2001", message, node, help_)
+            return t.UNKNOWN
+        hint = _top_level(body, name) or of_self(body, name) or checker.hint(name, names, node)
+        checker.report("E2001", f"there is no `{name}`", node, hint or value_hint(name))
+    return t.UNKNOWN
+
+
+def _prelude_value(body: Body, node: ast.PathExpr, name: str, expected: Type | None) -> Type:
+    """A function of the prelude as a value. Those that need a type or a test have none."""
+    forms = library.find(body.checker, "prelude", name.lower())
+    if forms:
+        return std.check_library_value(body, node, forms, expected)
+    message, help_ = f"`{name}` is no value", f"call it in a closure: `|x| {name}(x)`"
+    body.checker.report("E3019", message, node, help_)
     return t.UNKNOWN
 
 
@@ -88,6 +101,19 @@ def _top_level(body: Body, name: str) -> str | None:
     if body.at_top or not any(name in _bound(item.pattern) for item in lets):
         return None
     return f"`{name}` is a variable of the top level: pass it to the function, or make it a `const`"
+
+
+def of_self(body: Body, name: str) -> str | None:
+    """The help line for a field or method of `self` that is named alone."""
+    local = body.find("self")
+    type_ = t.resolve(local.type) if local is not None else None
+    if isinstance(type_, t.Struct) and type_.name in body.checker.structs:
+        fields = [field.name for field in body.checker.structs[type_.name].fields]
+        if name in fields:
+            return f"write `self.{name}`"
+    if type_ is not None and methods.own(body.checker, type_, name) is not None:
+        return f"write `self.{name}(..)`"
+    return None
 
 
 def _bound(pattern: ast.Node) -> list[str]:
@@ -200,6 +226,10 @@ def associated(body: Body, path: ast.Path) -> Method | None:
     if type_ is None or len(names) > 3:
         if names[0] not in checker.refused:
             help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])
+            if names[0] in ("Box", "Rc", "Arc", "RefCell", "Mutex"):
+                help_ = "values need nothing around them: leave it out"
+            elif names[0] in library.modules():
+                help_ = f"write `use std::{names[0]};`, or `std::{path}`"
             checker.report("E2001", f"there is no `{path}`", path, help_)
         return None
     if type_ == t.UNKNOWN:
@@ -235,6 +265,12 @@ def _through_trait(body: Body, path: ast.Path, type_: Type) -> Method | None:
 
 def _no_function(body: Body, path: ast.Path, of: str, names: list[str]) -> None:
     word = path.names[-1]
+    if word.text in body.checker.refused:
+        return
     help_ = did_you_mean(word.text, names)
+    if str(path) in ("HashMap::new", "Map::new"):
+        help_ = "write `{}`: a `HashMap` is a store, which `hashmap` declares"
+    elif str(path) == "Array::new":
+        help_ = "write `[]`"
     what = "variant or function" if of in body.checker.enums else "function"
     body.checker.report("E2001", f"`{of}` has no {what} `{word}`", word, help_)

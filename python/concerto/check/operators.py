@@ -74,6 +74,11 @@ def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
 
 def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     op = node.op
+    known = (*NUMBERS, t.STRING)
+    if (isinstance(left, t.Var) and right in known) or (isinstance(right, t.Var) and left in known):
+        # The first use of what an empty literal holds tells its type.
+        t.assign(left, right)
+        left, right = t.resolve(left), t.resolve(right)
     comparing = op in ("<", ">", "<=", ">=")
     if left in NUMBERS and right in NUMBERS:
         if left != right:
@@ -94,9 +99,13 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     message = f"`{op}` is not defined for `{t.show(left)}` and `{t.show(right)}`"
     help_ = (
         'write values into a string: `"n: ${n}"`'
-        if op == "+" and (left_text or right_text)
+        if (op == "+" and (left_text or right_text)) or (op == "%" and left_text)
         else None
     )
+    if op == "*" and left_text and right == t.INT:
+        help_ = "use `.repeat(n)`"
+    if isinstance(left, t.Future) or isinstance(right, t.Future):
+        help_ = "await the future: `(await x)`"
     body.checker.report("E3002", message, node, help_)
     return t.BOOL if comparing else t.UNKNOWN
 
@@ -183,11 +192,11 @@ def check_cast(body: Body, node: ast.Cast, operand: ast.Expr, written: ast.TypeE
         body.checker.report("W3002", message, node, "remove the `as`")
     if (found, target) in ((t.INT, t.FLOAT), (t.FLOAT, t.INT)) or t.UNKNOWN in (found, target):
         return target
-    if found == t.ANY or (isinstance(found, t.Union) and target in found.members):
-        return target
     steps = t.assign(found, target)
-    if steps is not None:
+    if steps is not None and "check" not in steps:
         body.checker.facts.steps[id(operand)] = (steps, target)
+        return target
+    if steps is not None or _is_narrower(target, found):
         return target
     help_ = 'use `.to_string()` or `"${x}"`' if target == t.STRING else None
     if found == t.STRING and target in NUMBERS:
@@ -196,3 +205,9 @@ def check_cast(body: Body, node: ast.Cast, operand: ast.Expr, written: ast.TypeE
         "E3005", f"`{t.show(found)}` cannot be cast to `{t.show(target)}`", node, help_
     )
     return target
+
+
+def _is_narrower(target: Type, found: Type) -> bool:
+    """Whether a value of a wider type may be one of another: a union one of its members, a String one of some literals."""
+    is_wide = isinstance(found, t.Union | t.Literals) or found == t.STRING
+    return is_wide and t.assign(target, found) == ()

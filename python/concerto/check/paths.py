@@ -271,11 +271,16 @@ def explain(
     if missing.at:
         known = sorted(std_names() if missing.at == 1 else std_names()[path.names[1].text])
         message = f"`{before}` has no `{name}`"
-        return message, path.span, f"it has: {', '.join(known[:24])}", did_you_mean(name, known)
+        help_ = did_you_mean(name, known)
+        if name in ("HashMap", "BTreeMap", "Map", "Array", "Vec", "Option"):
+            help_ = "`Map`, `Array` and `Option` are always there: remove the import"
+        return message, path.span, f"it has: {', '.join(known[:24])}", help_
     found = modules.find((name,))
     message = f"there is no module or item `{name}`"
     places = ", ".join(f"`{place}`" for place in ("std", *found.places))
     near = did_you_mean(name, [*module.items, *found.beside, "std"])
+    if name in std_names():
+        near = f"write `use std::{name};`"
     note = f"looked for it in this module, {places}"
     return message, path.span, note, f"{near} {note}" if near else None
 

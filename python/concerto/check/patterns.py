@@ -186,6 +186,8 @@ class _Binder:
             self.checker.report("E3026", "no number is in this range", pattern, help_)
 
     def tuple_(self, pattern: ast.Pattern, items: tuple[ast.Pattern, ...], type_: Type) -> None:
+        if _has_rest(items):
+            type_ = t.Tuple((t.UNKNOWN,) * len(items))
         inside = _one_of(
             type_, lambda each: isinstance(each, t.Tuple) and len(each.items) == len(items)
         )
@@ -265,7 +267,7 @@ class _Binder:
             if inner is None:
                 self.wrong(pattern, type_, f"`{text}(..)`", items)
                 return
-            self.count(pattern, len(items), 1)
+            self.count(pattern, items, 1)
             parts: list[Type] = [inner]
         else:
             found = self.find_variant(pattern.path, type_)
@@ -274,7 +276,7 @@ class _Binder:
                     self.bind(item, t.UNKNOWN)
                 return
             fields, self.facts.patterns[id(pattern)] = found[0].fields, found[1]
-            self.count(pattern, len(items), len(fields))
+            self.count(pattern, items, len(fields))
             parts = [field.type for field in fields]
         parts += [t.UNKNOWN] * (len(items) - len(parts))
         for item, part in zip(items, parts, strict=False):
@@ -300,11 +302,10 @@ class _Binder:
             case _:
                 return None
 
-    def count(self, pattern: ast.Pattern, found: int, wanted: int) -> None:
-        if found != wanted:
-            message = (
-                f"the variant has {wanted} part{'s' if wanted != 1 else ''}, the pattern {found}"
-            )
+    def count(self, pattern: ast.Pattern, items: tuple[ast.Pattern, ...], wanted: int) -> None:
+        if len(items) != wanted and not _has_rest(items):
+            plural = "s" if wanted != 1 else ""
+            message = f"the variant has {wanted} part{plural}, the pattern {len(items)}"
             self.checker.report("E3027", message, pattern)
 
     def other_than(self, path: ast.Path, type_: Type, enum: t.Enum) -> bool:
@@ -356,7 +357,7 @@ class _Binder:
             help_ = checker.hint(name, checker.structs, pattern.path)
             checker.report("E2002", f"there is no type `{name}`", pattern.path, help_)
         if fields is None:
-            fields = {each.name.text: t.UNKNOWN for each in pattern.fields}
+            fields, order = {each.name.text: t.UNKNOWN for each in pattern.fields}, []
         self.fields(pattern, fields, order or list(fields))
 
     def error_variant(
@@ -412,6 +413,17 @@ def _visible(body: Body, pattern: ast.StructPattern, info: StructInfo) -> None:
     for field in pattern.fields:
         if field.name.text in fields:
             body.checker.may_see(info, fields[field.name.text], field.name)
+
+
+def is_misread_variant(body: Body, pattern: ast.Pattern) -> bool:
+    """Whether a pattern is a capitalised name that binds, which was W2006."""
+    bound = body.checker.facts.patterns.get(id(pattern))
+    return isinstance(bound, Local) and bound.name[0].isupper()
+
+
+def _has_rest(items: tuple[ast.Pattern, ...]) -> bool:
+    """Whether there is a `..` among the parts of a tuple or variant, which was E1018."""
+    return any(isinstance(item, ast.RestPattern) for item in items)
 
 
 def _kinds_of(path: ast.Path) -> str | None:

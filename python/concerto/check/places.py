@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
+from concerto.check.checked import Local
 from concerto.check.closures import mark_changed
 from concerto.check.operators import NUMBERS
 from concerto.check.stores import check_store_assign, check_store_index
@@ -64,6 +67,16 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
         body.checker.report("E2006", message, node, help_, related_declaration(local))
 
 
+def must_be_held(body: Body, receiver: ast.Expr, method: str) -> None:
+    """E2006: what a method changes must be held by somebody."""
+    if is_place(receiver):
+        must_be_mutable(body, receiver, "changed")
+        return
+    message = f"`{method}` changes its receiver, which is no variable here"
+    help_ = "put it into a variable first: `let mut x = ..`"
+    body.checker.report("E2006", message, receiver, help_)
+
+
 def _is_in_store(body: Body, node: ast.Expr, what: str) -> bool:
     """Whether a place is an entry of a store, or a part of one, which is reported: an entry is set as a whole."""
     part: ast.Expr = node
@@ -78,6 +91,14 @@ def _is_in_store(body: Body, node: ast.Expr, what: str) -> bool:
     return False
 
 
+def _undeclared(body: Body, place: ast.PathExpr) -> None:
+    """A variable that was meant to be declared by its first assignment: one message is enough."""
+    name, found = str(place.path), body.checker.diagnostics
+    if found and found[-1].primary.span == place.span and found[-1].help is None:
+        found[-1] = replace(found[-1], help=f"declare it: `let mut {name} = ..`")
+    body.declare(Local(name, t.UNKNOWN, place.span, True, used=True, mutated=True))
+
+
 def check_assign(body: Body, node: ast.Assign) -> Type:
     """An assignment, plain or with an operator; it gives Nil."""
     from concerto.check.exprs import check_expr
@@ -90,6 +111,8 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
         checker.facts.types[id(place)] = target = local.type
     else:
         target = t.resolve(check_expr(body, place, None))
+        if target == t.UNKNOWN and isinstance(place, ast.PathExpr):
+            _undeclared(body, place)
     if local is not None:
         local.assigned = True
     if local is not None and local.is_late and not local.is_captured:
@@ -110,6 +133,10 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
         check_expr(body, node.value, target)
         return t.NIL
     value = t.resolve(check_expr(body, node.value, t.FLOAT if target == t.FLOAT else None))
+    if isinstance(target, t.Var) and value in (*NUMBERS, t.STRING):
+        # The first use of what an empty literal holds tells its type.
+        t.assign(value, target)
+        target = value
     if t.UNKNOWN in (target, value):
         return t.NIL
     if t.ANY in (target, value):

@@ -188,17 +188,21 @@ def check_recursion(checker: Checker) -> None:
         is_declared = isinstance(type_, t.Struct) and type_.name in checker.structs
         return [type_] if isinstance(type_, t.Struct) and is_declared else []
 
+    circles: dict[t.Struct, set[Type]] = {}
     for name, info in checker.structs.items():
         itself = t.Struct(name, info.origin, info.type_params)
         seen: set[Type] = set()
         pending = [inner for type_ in inside(checker, itself) for inner in direct(type_)]
         while pending:
             here = pending.pop()
-            if here == itself:
-                code = "E4039" if info.origin == "schema" else "E3013"
-                help_ = "put an `Option`, `Array` or `Map` between"
-                checker.report(code, f"`{t.show(itself)}` contains itself", info.span, help_)
-                break
             if here not in seen and len(t.show(here)) < LONGEST:
                 seen.add(here)
                 pending.extend(i for type_ in inside(checker, here) for i in direct(type_))
+        # One message for each circle, at its first type.
+        if itself in seen and not any(
+            itself in others and first in seen for first, others in circles.items()
+        ):
+            circles[itself] = seen
+            code = "E4039" if info.origin == "schema" else "E3013"
+            help_ = "put an `Option`, `Array` or `Map` between"
+            checker.report(code, f"`{t.show(itself)}` contains itself", info.span, help_)

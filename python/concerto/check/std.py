@@ -79,26 +79,24 @@ def check_std_path(body: Body, node: ast.Node, names: Sequence[str], expected: T
         type_, value = CONSTANTS[module, name]
         checker.facts.names[id(node)] = ConstantName(type_, value)
         return type_
-    function, *others = library.load(checker, module, name)
-    if others:
-        return _chosen_value(body, node, [function, *others], expected)
-    checker.facts.names[id(node)] = FunctionName(function)
-    types, result = library.meanings(function)
-    return t.Function(tuple(types), result)
+    return check_library_value(body, node, library.load(checker, module, name), expected)
 
 
-def _chosen_value(
+def check_library_value(
     body: Body, node: ast.Node, forms: list[FunctionInfo], expected: Type | None
 ) -> Type:
-    """A function that is written for several types, as a value: the place says which."""
+    """The type of a function of the library as a value; of several forms it is the one that fits where it goes."""
     wanted = t.resolve(expected) if expected is not None else None
-    for form in forms:
-        type_ = t.Function(tuple(param.type for param in form.params), form.result)
-        if isinstance(wanted, t.Function) and t.assign(type_, wanted) is not None:
-            body.checker.facts.names[id(node)] = FunctionName(form)
-            return type_
-    message = f"`{forms[0].name}` is written for several types: which is not known here"
-    help_ = "say the type where it goes: `let f: fn(Int) -> Int = ..`"
+    for function in forms:
+        types, result = library.meanings(function)
+        found = t.Function(tuple(types), result)
+        if len(forms) == 1 or (
+            isinstance(wanted, t.Function) and t.assign(found, wanted) is not None
+        ):
+            body.checker.facts.names[id(node)] = FunctionName(function)
+            return found
+    message = "this function is written for several types"
+    help_ = "say which where it goes, `let f: fn(Int) -> Int = ..`, or call it in a closure"
     body.checker.report("E3019", message, node, help_)
     return t.UNKNOWN
 

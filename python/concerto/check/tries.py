@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from concerto.check import builtins
+from concerto.check import builtins, methods
 from concerto.check import types as t
 from concerto.check.bodies import Body, Raised, TryState
 from concerto.check.checked import CatchInfo, CaughtBy, Local, Raise, TryInfo
@@ -51,10 +51,13 @@ def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
 
 
 def check_throw(body: Body, node: ast.Throw) -> None:
-    """`throw x` raises any value."""
-    from concerto.check.exprs import check_expr
+    """`throw x` raises any value; the error that the function gives helps it to its type."""
+    from concerto.check.exprs import infer_operand
 
-    found = check_expr(body, node.value, None)
+    result = t.resolve(body.result)
+    wanted = result.err if isinstance(result, t.Result) else None
+    stays = bool(body.tries) or body.is_element
+    found = infer_operand(body, node.value, None if stays else wanted)
     body.checker.facts.raises[id(node)] = body.raising(found, node, what="`throw`")
 
 
@@ -96,13 +99,13 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
     infos = []
     after_bare = False  # E1023 says it already
     for clause in node.catches:
+        body.scopes.append({})
         test, type_ = _caught(body, clause, state.raised)
         acts = pending.take(body, test, type_) or type_ == t.UNKNOWN or after_bare
         after_bare = after_bare or clause.type is None
         if not acts and state.raised:
             message = "this clause can never match: nothing that it takes gets here"
             body.checker.report("W3010", message, clause.type or clause.body, "remove it")
-        body.scopes.append({})
         local = None
         if clause.name is not None:
             local = Local(clause.name.text, type_, clause.name.span, False)
@@ -181,6 +184,13 @@ def _caught(body: Body, clause: ast.Catch, raised: list[Raised]) -> tuple[Caught
             return _timeout(kinds, raised)
         if kinds is not None:
             return kinds, builtins.LLM_ERROR
+        name = str(written.path)
+        if name.islower() and methods.named_type(body.checker, name) is None:
+            body.declare(Local(name, t.UNKNOWN, written.span, False, used=True))
+            help_ = f"write `catch Error({name}) {{ .. }}`, or `catch Any({name}) {{ .. }}`"
+            message = f"`{name}` names no type of errors"
+            body.checker.report("E2002", message, written, help_)
+            return None, t.UNKNOWN
     type_ = t.resolve(written_type(body.checker, written))
     if type_ in (t.ANY, t.UNKNOWN):
         return None, type_

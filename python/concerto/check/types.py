@@ -323,6 +323,8 @@ def show(type_: Type) -> str:
     match resolve(type_):
         case Struct(name, _, args) | Enum(name, args) if args:
             return f"{name}<{', '.join(show(arg) for arg in args)}>"
+        case Simple("?"):
+            return "_"
         case Simple(name) | Struct(name) | Enum(name) | Opaque(name):
             return name
         case Array(item):
@@ -381,6 +383,9 @@ Steps: TypeAlias = tuple[str, ...]
 def assign(source: Type, target: Type) -> Steps | None:
     """How a value of `source` gets into a place of `target`; None if it does not fit. Decides type variables on the way."""
     source, target = resolve(source), resolve(target)
+    if source == UNKNOWN and isinstance(target, Var):
+        # So that nobody asks later what it is.
+        target.bound = UNKNOWN
     if source is target or UNKNOWN in (source, target) or source == NEVER:
         return ()
     if isinstance(target, Var):
@@ -395,31 +400,34 @@ def assign(source: Type, target: Type) -> Steps | None:
         return ("check",)
     match source, target:
         case Option(a), Option(b):
-            return _inner(a, b)
+            steps = _inside((a, b))
+            wrapped = assign(source, b) if steps is None else None
+            return steps if wrapped is None else (*wrapped, "some")
         case _, Option():
             if source == NIL:
                 return ("none",)
             steps = assign(source, target.item)
             return None if steps is None else (*steps, "some")
-        case (Array(a), Array(b)) | (Future(a), Future(b)) | (Task(a), Task(b)):
-            return _inner(a, b)
-        case Pipeline(a, b), Pipeline(c, d):
-            return () if _inner(c, a) == () and _inner(b, d) == () else None
-        case Map(k, a), Map(m, b):
-            return () if _inner(k, m) == () and _inner(a, b) == () else None
+        case Array(a), Array(b):
+            return _inside((a, b))
+        case (Map(k, a), Map(m, b)) | (Result(a, k), Result(b, m)):
+            return _inside((k, m), (a, b))
         case Collection(name, a), Collection(other, b) if name == other:
-            return _inner(a, b)
-        case Store(k, a), Store(m, b):
-            return () if _inner(k, m) == () and _inner(a, b) == () else None
+            return _inside((a, b))
         case Store(), Simple("HashMapRef"):
             return ()
-        case Result(a, e), Result(b, f):
-            return () if _inner(a, b) == () and _inner(e, f) == () else None
         case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
-            return () if all(_inner(x, y) == () for x, y in zip(xs, ys, strict=True)) else None
+            return _inside(*zip(xs, ys, strict=True))
+        # What stands for values that do not exist yet, or that others share, cannot be checked.
+        case (Future(a), Future(b)) | (Task(a), Task(b)):
+            return () if assign(a, b) == () else None
+        case Pipeline(a, b), Pipeline(c, d):
+            return () if assign(c, a) == () and assign(b, d) == () else None
+        case Store(k, a), Store(m, b):
+            return () if assign(k, m) == () and assign(a, b) == () else None
         case Function(xs, r), Function(ys, s) if len(xs) == len(ys):
-            fits = all(_inner(y, x) == () for x, y in zip(xs, ys, strict=True))
-            return () if fits and (resolve(s) == NIL or _inner(r, s) == ()) else None
+            fits = all(assign(y, x) == () for x, y in zip(xs, ys, strict=True))
+            return () if fits and (resolve(s) == NIL or assign(r, s) == ()) else None
         case Literals(), Simple("String"):
             return ()
         case Literals(values), Literals(allowed):
@@ -455,10 +463,12 @@ def settled_literal(type_: Type) -> Type:
     return type_
 
 
-def _inner(source: Type, target: Type) -> Steps | None:
-    """Inside a container that exists already nothing can be converted."""
-    steps = assign(source, target)
-    return steps if steps == () or steps is None else None
+def _inside(*members: tuple[Type, Type]) -> Steps | None:
+    """How a container that exists already gets into another: its members cannot be converted, but Any among them is checked, with the whole."""
+    ways = [assign(source, target) for source, target in members]
+    if all(way in ((), ("check",)) for way in ways):
+        return ("check",) if ("check",) in ways else ()
+    return None
 
 
 def join(left: Type, right: Type) -> Type | None:

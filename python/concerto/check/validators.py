@@ -140,8 +140,6 @@ def _asking(
     """
     if isinstance(node, _WAITING) or id(node) in checker.facts.forms:
         return "wait", node, node
-    if isinstance(closure := checker.facts.names.get(id(node)), ast.Closure):
-        return _asking(checker, closure, seen)
     followed: FunctionInfo | None = None
     match checker.facts.calls.get(id(node)):
         case CallBuiltin(name) if name in _ASKING:

@@ -54,6 +54,8 @@ def unknown_variant(checker: Checker, path: ast.Path) -> None:
     """E2001 or E2002 for a path that names no variant."""
     first, word = path.names[0].text, path.names[-1].text
     type_ = methods.named_type(checker, first)
+    if word in checker.refused:
+        return  # it stands in what could not be read
     if isinstance(type_, t.Enum):
         names = [variant.name for variant in checker.enums[type_.name].variants]
         message = f"`{type_.name}` has no variant `{word}`"

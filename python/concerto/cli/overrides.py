@@ -30,10 +30,26 @@ def add_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def apply(runtime: Runtime, given: list[str], env: Mapping[str, str] | None = None) -> None:
-    """Lays the options under the overrides of the host; `env` holds variables besides the process's. Raises `ConfigError`, `Exit`."""
-    for name, fields in parse(given, {**(env or {}), **os.environ}).items():
+def apply(
+    runtime: Runtime,
+    given: list[str],
+    env: Mapping[str, str] | None = None,
+    *,
+    made_up: Mapping[str, str] | None = None,
+) -> None:
+    """Lays the options under the overrides of the host; `env` holds variables besides the process's. Raises `ConfigError`, `Exit`.
+
+    Fields that cannot be evaluated take their values from `made_up`.
+    """
+    found = parse(given, {**(env or {}), **os.environ})
+    for name, fields in found.items():
         runtime._native.override_connection(name, json.dumps(fields), True)
+    for name in runtime.program.connections if made_up else ():
+        settings = runtime.connection_settings(name)
+        lacking = {f: value for f, value in (made_up or {}).items() if "error" in settings[f]}
+        if lacking:
+            fields = {**lacking, **found.get(name, {})}
+            runtime._native.override_connection(name, json.dumps(fields), True)
 
 
 def parse(given: list[str], env: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from concerto.cli import overrides
 from concerto.cli.app import FAILED, INTERRUPTED, OK, PANIC, USAGE, Exit, command_parser
@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 #: Channels on which the runtime tells what it does.
 _EVENTS = ("pipeline:", "task:", "listen:")
 
-#: Options that the language's tool chain foresees and this release does not have.
-_LATER = {
-    "--record": "traffic of providers is not recorded; `--log-level trace` shows it",
-    "--replay": "traffic of providers is not replayed; `--mock FILE` answers by rules",
-    "--trace": "spans are not exported; `--metrics json` and `--events` tell what ran",
-}
+#: What connections that cannot be evaluated have where no server is asked.
+_MADE_UP = {"api_key": "replayed", "base_url": "https://replay.invalid/v1"}
 #: The level of the logs for each number of `-v`.
 _VERBOSE = (None, "info", "debug", "trace")
 
@@ -64,9 +60,12 @@ def main(args: list[str]) -> int:
             args=args[at + 1 :],
             seed=options.seed,
             audit=options.audit,
+            record=options.record,
+            replay=options.replay,
             **_permissions(options, project),
         )
-        overrides.apply(runtime, options.override, env)
+        made_up = _MADE_UP if options.replay else None
+        overrides.apply(runtime, options.override, env, made_up=made_up)
         if options.require_keys:
             runtime._native.require_keys()
         arguments = _arguments(program, options)
@@ -79,9 +78,6 @@ def main(args: list[str]) -> int:
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
-    for name in (arg.partition("=")[0] for arg in args):
-        if name in _LATER:
-            raise Exit(USAGE, f"error: this release does not have `{name}`: {_LATER[name]}")
     parser = command_parser("run")
     parser.add_argument(
         "file",
@@ -129,6 +125,15 @@ def _parse(args: list[str]) -> argparse.Namespace:
         help="print what was used, after the run",
     )
     parser.add_argument(
+        "--record", metavar="FILE", help="write the traffic of model calls to a file, without keys"
+    )
+    parser.add_argument(
+        "--replay",
+        metavar="FILE",
+        help="answer model calls from a file that was recorded; no keys are needed",
+    )
+    parser.add_argument("--trace", metavar="FILE", help=argparse.SUPPRESS, action=_Later)
+    parser.add_argument(
         "--env", metavar="FILE", help="read variables from a file; the real environment wins"
     )
     parser.add_argument(
@@ -147,6 +152,15 @@ def _parse(args: list[str]) -> argparse.Namespace:
     args = _settled(args, "--metrics", "table", lambda word: word in ("table", "json"))
     args = _settled(args, "--mock", "", lambda word: word.endswith((".json", ".toml")))
     return parser.parse_args(args)
+
+
+class _Later(argparse.Action):
+    """An option that the language's tool chain foresees and this release does not have."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        """Refuses it by name."""
+        option = self.option_strings[0]
+        raise Exit(USAGE, f"error: this release does not have `{option}`")
 
 
 def _permissions(options: argparse.Namespace, project: Project | None) -> dict[str, Any]:

@@ -24,14 +24,11 @@ from concerto.cli.sources import (
 from concerto.cli.test_output import Ended, printer
 from concerto.errors import ConfigError
 from concerto.runtime import Program
-from concerto.testing import TestCase, run_test, tests_of
+from concerto.testing import TIMEOUT, TestCase, run_test, snapshots_of, tests_of
 
 if TYPE_CHECKING:
     from concerto.lower.coverage import Point
     from concerto.project.manifest import Project
-
-TIMEOUT = 60.0
-"""Seconds that a test may take where the manifest says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,8 @@ def _suites(options: argparse.Namespace) -> list[Suite]:
         read.update(Path(each).resolve() for each in files)
         timeout = float(project.test.get("timeout", TIMEOUT)) if project else TIMEOUT
         tests = tuple(enumerate(tests_of(program)))
-        snapshots = _snapshots(path, project)
+        folder = Path(project.source.path).parent if project else None
+        snapshots = snapshots_of(Path(path), folder)
         suites.append(Suite(path, program, tests, snapshots, timeout, tuple(points or ())))
     return suites
 
@@ -141,14 +139,6 @@ def _default_paths(options: argparse.Namespace) -> list[str]:
     has_entry = project is not None or not (folder / "tests").is_dir()
     has_entry = has_entry or any(Path(each).is_file() for each in ("main.conc", "src/main.conc"))
     return [*([default_file(options)] if has_entry else []), *map(Path.as_posix, folders)]
-
-
-def _snapshots(path: str, project: Project | None) -> Path:
-    """`tests/snapshots/<module>`, in the folder of the project."""
-    folder = Path(project.source.path).parent if project else Path(path).parent
-    if project is None and folder.name in ("src", "tests"):
-        folder = folder.parent
-    return folder / "tests" / "snapshots" / Path(path).stem
 
 
 def _chosen(suites: list[Suite], options: argparse.Namespace) -> tuple[list[Suite], int]:

@@ -317,8 +317,6 @@ def _path(builder: Builder, node: ast.PathExpr | ast.SelfExpr, target: int) -> N
             load_constant(builder, value, type_, target)
         case FunctionName():
             lower_function_name(builder, builder.facts.names[id(node)], target)
-        case ast.Closure() as closure:
-            lower_closure(builder, closure, target)
         case PipelineName(pipeline):
             lower_pipeline_value(builder, pipeline, target)
         case ModelName(model):

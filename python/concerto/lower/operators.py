@@ -146,10 +146,14 @@ def _comparison(
 def _coalesce(builder: Builder, node: ast.Binary, target: int) -> None:
     from concerto.lower.exprs import lower_into
 
+    left = type_of(builder, node.left)
+    if left not in (t.ANY, t.NIL) and not isinstance(left, t.Option):
+        lower_into(builder, node.left, target)  # never nil, of which the check warns
+        return
     other, end = Label(), Label()
     option = builder.temporary()
     lower_into(builder, node.left, option)
-    if type_of(builder, node.left) == t.ANY:
+    if left == t.ANY:
         builder.emit("native", option, "any.option", option, 1)
     builder.emit("unwrap_or_jump", target, option, other)
     if isinstance(t.resolve(builder.facts.types[id(node)]), t.Option) and isinstance(
@@ -216,7 +220,7 @@ def lower_cast(builder: Builder, node: ast.Cast, operand: ast.Expr, target: int)
         builder.emit("int_to_float", target, target)
     elif (source, wanted) == (t.FLOAT, t.INT):
         builder.emit("float_to_int", target, target, at=node)
-    elif (source == t.ANY and wanted != t.ANY) or (
-        isinstance(source, t.Union) and source != wanted
-    ):
-        builder.emit("cast_type", target, target, builder.type(wanted), at=node)
+    else:
+        steps = t.assign(source, wanted)
+        if steps is None or "check" in steps:
+            builder.emit("cast_type", target, target, builder.type(wanted), at=node)

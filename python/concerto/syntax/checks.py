@@ -50,12 +50,8 @@ def _check(node: ast.Node, in_settings: bool, notes: Notes) -> Iterator[_Problem
         case ast.Entry() if not in_settings:
             key = node.key
             if isinstance(key, ast.PathExpr) and id(key) not in notes.parenthesised:
-                yield (
-                    "E1013",
-                    f"the key `{key.path}` is not quoted",
-                    key,
-                    f'write `"{key.path}"`, or `({key.path})` for its value',
-                )
+                help_ = f'write `"{key.path}"`, or `({key.path})` for its value'
+                yield "E1013", f"the key `{key.path}` is not quoted", key, help_
         case ast.Call():
             yield from _arguments(node.args)
         case ast.Decorator():
@@ -89,7 +85,7 @@ def _rests(node: ast.Node) -> Iterator[_Problem]:
             yield "E1018", _TWICE, rest, "leave one of them out"
         return
     for rest in rests:
-        help_ = "it takes the rest of an array, `[first, ..rest]`, or of the fields of a struct"
+        help_ = "write `_` for each part: `..` is for arrays, `[first, ..rest]`, and the fields of structs"
         yield "E1018", "`..` cannot stand here", rest, help_
 
 

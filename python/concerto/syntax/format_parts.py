@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from concerto.source import Span
 from concerto.syntax import ast
 from concerto.syntax.layout import Doc, bracketed, joined
 from concerto.syntax.spelling import number_written, written
@@ -89,8 +90,13 @@ def type_atom(node: ast.TypeExpr) -> Doc:
 
 
 def result(node: ast.TypeExpr | None) -> Doc:
-    """`-> T`, before a brace."""
-    return "" if node is None else (" -> ", type_atom(node))
+    """`-> T`, before a brace. A union of literals may stand in parentheses here, and need not; another one must."""
+    if node is None:
+        return ""
+    members = node.members if isinstance(node, ast.UnionType) else ()
+    in_parentheses = written(Span(node.span.start - 1, node.span.start)) == "("
+    bare = not in_parentheses and all(isinstance(each, ast.LiteralType) for each in members)
+    return (" -> ", type_(node) if bare else type_atom(node))
 
 
 def type_parameters(params: tuple[ast.TypeParam, ...]) -> Doc:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sly import Lexer
+from sly.lex import Token
 
 from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
@@ -29,6 +30,18 @@ _GLUED = re.compile(r"[A-Za-z0-9_]+")
 _MISPLACED = re.compile(r"__|_$|_(?=[.eE+-])|(?<=[.xXbBoOeE+-])_")
 #: Stands for an interpolation while the lines of a string are trimmed; no character of a text.
 _HOLE = "\U0010ffff"
+
+
+#: What stands for signs of other languages.
+_SIGNS = {
+    "&": "`and` is written `&&`",
+    "'": 'strings stand in `"`',
+    "`": 'strings stand in `"`, those of several lines in `"""`; `${x}` is the same',
+    "#": "comments begin with `//`, decorators with `@`",
+    "\\": "a line ends where it ends: leave it out",
+    "~": "there are no operators on bits",
+    "^": "there are no operators on bits: use `.pow(n)` for powers",
+}
 
 
 @dataclass
@@ -118,6 +131,14 @@ def lex(source: Source) -> tuple[list[Any], Docs, list[Diagnostic]]:
     return scanner.tokens, scanner.docs, scanner.diagnostics
 
 
+def _string_token(text: str, start: int, end: int) -> Any:
+    """The token for a string in quotes of another language, which was reported."""
+    token = Token()
+    token.type, token.value, token.lineno = "STRING", text[start + 1 : end - 1], 1
+    token.index, token.end = start, end
+    return token
+
+
 class _Scanner:
     """Drives SLY's lexer over one text and scans by hand what it only begins."""
 
@@ -170,14 +191,13 @@ class _Scanner:
                     return self.string(opened, token, token.end, first=True)
                 case "NUMBER":
                     return self.number(token)
+                case "LABEL" if not self.is_label(token):
+                    return self.unexpected(token.index)
                 case "RBRACE" if self.strings and self.strings[-1].braces == 0:
                     return self.string(self.strings.pop(), token, token.end, first=False)
                 case _:
                     self.add(token)
-        if stopped:
-            self.unexpected(stopped[0])
-            return stopped[0] + 1
-        return len(self.text)
+        return self.unexpected(stopped[0]) if stopped else len(self.text)
 
     def add(self, token: Any) -> None:
         if self.doc_lines:
@@ -192,15 +212,35 @@ class _Scanner:
             self.strings[-1].braces -= 1
         self.tokens.append(token)
 
-    def unexpected(self, at: int) -> None:
+    def is_label(self, token: Any) -> bool:
+        """Whether `'word` is a label, and not the beginning of a string as others write it."""
+        line = self.text[token.end : self._line_end(token.end)]
+        after_leaving = bool(self.tokens) and self.tokens[-1].type in ("BREAK", "CONTINUE")
+        before = str(self.tokens[-1].value) if self.tokens else ""
+        is_left = after_leaving or before in ("break", "continue")
+        return "'" not in line or is_left or line.lstrip(" ").startswith(":")
+
+    def _line_end(self, at: int) -> int:
+        end = self.text.find("\n", at)
+        return len(self.text) if end < 0 else end
+
+    def unexpected(self, at: int) -> int:
+        """Reports a character that begins nothing; gives the offset to go on from."""
         character = self.text[at]
         if character == "&" and not (self.tokens and self.tokens[-1].type in OPERAND_END):
             message, help_ = "there is no `&`", "leave it out: values are copied where they go"
             self.report("E1008", message, at, at + 1, help_)
-            return
-        hint = "`and` is written `&&`" if character == "&" else None
+            return at + 1
+        end, line_end = at + 1, self._line_end(at)
+        closing = self.text.find(character, at + 1, line_end) if character in "'`" else -1
+        if closing >= 0:
+            end = closing + 1
+            self.add(_string_token(self.text, at, end))
+        elif character == "#":
+            end = line_end
         shown = character if character.isprintable() else f"U+{ord(character):04X}"
-        self.report("E0002", f"unexpected character `{shown}`", at, at + 1, hint)
+        self.report("E0002", f"unexpected character `{shown}`", at, end, _SIGNS.get(character))
+        return end
 
     def line_comment(self, token: Any) -> None:
         text = token.value
@@ -240,7 +280,10 @@ class _Scanner:
         digits = word.replace("_", "")
         if glued:
             end = glued.end()
-            self.report("E0005", f"`{text[start:end]}` is no number", start, end)
+            help_ = "there are no suffixes: the place tells whether it is an Int or a Float"
+            is_suffix = re.fullmatch(r"_?[iuf](?:8|16|32|64|size)", glued.group()) is not None
+            message = f"`{text[start:end]}` is no number"
+            self.report("E0005", message, start, end, help_ if is_suffix else None)
         elif _MISPLACED.search(word):
             help_ = "`_` may stand between digits only"
             self.report("E0004", f"misplaced `_` in `{word}`", start, end, help_)

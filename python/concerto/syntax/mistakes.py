@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from concerto.diagnostics.model import Diagnostic, Label
+from concerto.diagnostics.model import Diagnostic
 from concerto.source import Source, Span
+from concerto.syntax.foreign import foreign
 from concerto.syntax.tokens import CLOSERS, DESCRIPTIONS, OPENERS
+from concerto.syntax.unexpected import Place
 
 _COMPARISONS = frozenset(["EQ", "NE", "LT", "GT", "LE", "GE"])
 _STARTS_STATEMENT = frozenset(
@@ -32,6 +33,9 @@ _STARTS_STATEMENT = frozenset(
         "CONTINUE",
     ]
 )
+_STARTS_DECLARATION = frozenset(
+    ["FN", "PUB", "ASYNC", "STRUCT", "ENUM", "TRAIT", "IMPL", "AT", "USE"]
+)
 #: Words of declarations that stand at module scope only.
 MODULE_SCOPE = frozenset(
     [
@@ -55,19 +59,6 @@ MODULE_SCOPE = frozenset(
 _NAMED = frozenset(
     ["STRUCT", "ENUM", "TRAIT", "FN", "SCHEMA", "MOD", "CONST", "TYPE", "PIPELINE", "STAGE"]
 )
-#: Words that other languages begin a statement with, and what stands for them here.
-_FOREIGN = {
-    "def": "fn",
-    "func": "fn",
-    "fun": "fn",
-    "function": "fn",
-    "var": "let mut",
-    "val": "let",
-    "class": "struct",
-    "interface": "trait",
-    "import": "use",
-    "switch": "match",
-}
 
 
 class UnexpectedTokenError(Exception):
@@ -78,47 +69,10 @@ class UnexpectedTokenError(Exception):
         self.token, self.expected = token, expected
 
 
-@dataclass(frozen=True)
-class _Place:
-    """An unexpected token with what stands before it."""
-
-    source: Source
-    tokens: list[Any]
-    at: int
-    token: Any
-    table: dict[str, int]
-
-    @property
-    def kind(self) -> str:
-        return self.token.type if self.token else "$end"
-
-    @property
-    def expected(self) -> set[str]:
-        return {name for name, action in self.table.items() if action is not None}
-
-    def before(self, steps: int = 1) -> Any:
-        """The token so many places earlier, or None."""
-        at = self.at - steps
-        return self.tokens[at] if 0 <= at < len(self.tokens) else None
-
-    def kind_before(self, steps: int = 1) -> str:
-        token = self.before(steps)
-        return token.type if token else ""
-
-    def says(self, code: str, message: str, help_: str | None = None, at: Any = None) -> Diagnostic:
-        """A diagnostic at a token or span, by default at the unexpected token."""
-        end = len(self.source.text)
-        span = Span(max(end - 1, 0), end)
-        token = at or self.token
-        if token:
-            span = token if isinstance(token, Span) else Span(token.index, token.end)
-        return Diagnostic(code, message, self.source, Label(span), help=help_)
-
-
 def explain(source: Source, tokens: list[Any], at: int, error: UnexpectedTokenError) -> Diagnostic:
     """The diagnostic for the token at a place; the first rule that knows the mistake words it."""
-    place = _Place(source, tokens, at, error.token, error.expected)
-    for rule in (_comparison, _incomplete, _foreign, _separator, _misplaced):
+    place = Place(source, tokens, at, error.token, error.expected)
+    for rule in (_comparison, _incomplete, foreign, _separator, _misplaced):
         found = rule(place)
         if found is not None:
             return found
@@ -127,7 +81,7 @@ def explain(source: Source, tokens: list[Any], at: int, error: UnexpectedTokenEr
     return place.says("E1001", f"unexpected {_describe(place.token)}", help_)
 
 
-def _comparison(place: _Place) -> Diagnostic | None:
+def _comparison(place: Place) -> Diagnostic | None:
     """A second comparison, or type arguments where none can stand."""
     kind = place.kind
     if not (kind in _COMPARISONS and kind in place.table and place.table[kind] is None):
@@ -142,10 +96,12 @@ def _comparison(place: _Place) -> Diagnostic | None:
     return place.says("E1004", "comparisons cannot be chained", "write `a < b && b < c`")
 
 
-def _incomplete(place: _Place) -> Diagnostic | None:
+def _incomplete(place: Place) -> Diagnostic | None:
     """Something lacks its name, value or beginning."""
     kind, before = place.kind, place.kind_before()
     if kind == "ELSE":
+        if _is_let(place):
+            return place.has_no("let .. else", "use `match`, or `?? ..` for the other value")
         return place.says("E1009", "`else` without `if`")
     if before in _NAMED and kind != "IDENT":
         return place.says("E1006", f"expected a name after `{place.before().value}`")
@@ -166,46 +122,22 @@ def _incomplete(place: _Place) -> Diagnostic | None:
     return None
 
 
-def _ends_decorator(place: _Place) -> bool:
+def _is_let(place: Place) -> bool:
+    """Whether the statement around began with `let`."""
+    for here in range(place.at - 1, -1, -1):
+        kind = place.tokens[here].type
+        if kind in ("SEMI", "LBRACE", "RBRACE"):
+            return False
+        if kind == "LET":
+            return True
+    return False
+
+
+def _ends_decorator(place: Place) -> bool:
     return place.kind_before() == "IDENT" and place.kind_before(2) == "AT"
 
 
-def _foreign(place: _Place) -> Diagnostic | None:
-    """A form that other languages have; named with what stands for it here."""
-    kind, before = place.kind, place.kind_before()
-    if kind == "LET" and before in ("IF", "WHILE"):
-        return place.says("E1008", f"there is no `{before.lower()} let`", "use `match`")
-    if kind == "STAR" and before == "STAR":
-        return place.says("E1008", "there is no `**`", "use `.pow(n)`")
-    if kind == "MUT":
-        message, help_ = "`mut` cannot stand here", "it belongs to `let mut x` and to parameters"
-        return place.says("E1008", message, help_)
-    if kind in ("LT", "LANGLE") and before == "COLONCOLON":
-        message, help_ = "there is no `::<`", "write type arguments behind the name: `f<Int>(1)`"
-        return place.says("E1008", message, help_)
-    if kind == "LPAREN" and before == "IDENT" and place.kind_before(2) == "STRUCT":
-        message, help_ = "there are no tuple structs", "name the fields: `struct S { x: Int }`"
-        return place.says("E1008", message, help_)
-    if kind == "LPAREN" and before == "PUB":
-        return place.says("E1008", "there is no `pub(..)`", "write `pub` alone")
-    if kind in ("PLUS", "SEMI", "RBRACE") and before == "PLUS" and _touching(place):
-        return place.says("E1008", "there is no `++`", "write `x += 1`", place.before())
-    if kind == "ASSIGN" and before in ("EQ", "NE") and _touching(place):
-        return place.says(
-            "E1008", f"there is no `{place.before().value}=`", "leave out the last `=`"
-        )
-    if kind == "IDENT" and before == "IDENT" and place.before().value in _FOREIGN:
-        word = place.before().value
-        message = f"there is no `{word}`"
-        return place.says("E1008", message, f"write `{_FOREIGN[word]}`", place.before())
-    return None
-
-
-def _touching(place: _Place) -> bool:
-    return bool(place.token) and place.before().end == place.token.index
-
-
-def _separator(place: _Place) -> Diagnostic | None:
+def _separator(place: Place) -> Diagnostic | None:
     """A comma or semicolon is missing behind the token before."""
     previous = place.before()
     if previous is None:
@@ -214,12 +146,18 @@ def _separator(place: _Place) -> Diagnostic | None:
     if "COMMA" in place.expected and _in_match(place.tokens, place.at):
         message, help_ = "missing `,` between match arms", "put a comma after the arm"
         return place.says("E1007", message, help_, after)
-    if "SEMI" in place.expected and place.kind in _STARTS_STATEMENT:
-        return place.says("E1003", "missing `;`", "end the statement with `;`", after)
+    starts = place.kind in _STARTS_STATEMENT
+    starts = starts or (place.kind in _STARTS_DECLARATION and not place.is_same_line())
+    if "SEMI" in place.expected and starts:
+        rest = place.source.text[previous.end :].lstrip(" ")
+        help_ = "end the statement with `;`"
+        if rest.startswith("//") and previous.type in ("IDENT", "INT", "RPAREN"):
+            help_ += " (`//` begins a comment: Ints are divided by `/`)"
+        return place.says("E1003", "missing `;`", help_, after)
     return None
 
 
-def _misplaced(place: _Place) -> Diagnostic | None:
+def _misplaced(place: Place) -> Diagnostic | None:
     """A declaration in a body."""
     kind = place.kind
     if kind not in MODULE_SCOPE or (kind == "FN" and "IDENT" not in place.expected):

@@ -29,7 +29,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         let expected = engine.shared.program.type_name(ty);
         let kind = RequestKind::Emit { channel: name.clone() };
         let question = Question { kind, payload, expected };
-        let reply = self.outlet.ask(question).map_err(RunError::Handler)?;
+        let reply = self.outlet.ask(question).map_err(RunError::handler)?;
         let wait = async move { engine.reply(&name, ty, reply).await };
         self.suspend(id, Box::pin(wait)).await
     }

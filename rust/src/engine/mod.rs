@@ -231,7 +231,7 @@ impl<'a> Engine<'a> {
         self.recorders.iter().for_each(|recorder| recorder.emitted());
         let EmitMode::Buffered { interval, size } = self.shared.emit_mode else {
             let _host = self.shared.clock.outside();
-            return outlet.emit(emit).await.map_err(RunError::Handler);
+            return outlet.emit(emit).await.map_err(RunError::handler);
         };
         let is_full = {
             let mut waiting = self.waiting();
@@ -253,7 +253,7 @@ impl<'a> Engine<'a> {
         }
         let _host = self.shared.clock.outside();
         for emit in waiting.emits {
-            outlet.emit(emit).await.map_err(RunError::Handler)?;
+            outlet.emit(emit).await.map_err(RunError::handler)?;
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ impl<'e, O: Outlet> Run<'e, O> {
     ) -> Result<Value, RunError> {
         let outcome = self.drive(function, args).await;
         if let Err(error) = &outcome
-            && !matches!(error, RunError::Handler(_))
+            && !matches!(error, RunError::Handler { .. })
         {
             let told = self.pipelines.cut(|_| true, &error.to_string());
             self.tell_all(0, told).await?;
@@ -240,7 +240,8 @@ impl<'e, O: Outlet> Run<'e, O> {
         let value = match effect {
             Effect::Emit { channel, payload } => {
                 let payload = emitted(payload);
-                self.engine.send(id, channel.to_string(), payload, self.outlet).await?;
+                let sent = self.engine.send(id, channel.to_string(), payload, self.outlet).await;
+                sent.map_err(|error| error.at(|| frames(&self.tree.waiting_at(id))))?;
                 Value::Nil
             }
             Effect::EmitAsk { channel, payload, ty } => {
@@ -252,7 +253,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             },
             Effect::Print { text, newline } => {
                 let line = if newline { format!("{text}\n") } else { text.to_string() };
-                self.outlet.print(&line).map_err(RunError::Handler)?;
+                self.outlet.print(&line).map_err(RunError::handler)?;
                 Value::Nil
             }
             Effect::Env { name } => read_variable(self.engine.shared, &name),

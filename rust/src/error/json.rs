@@ -40,7 +40,7 @@ impl RunError {
             Self::Limit { limit } => {
                 object.insert("code".to_owned(), limit.as_str().into());
             }
-            Self::Handler(_) | Self::Cancelled | Self::Internal { .. } => {}
+            Self::Handler { .. } | Self::Cancelled | Self::Internal { .. } => {}
         }
         object.insert("trace".to_owned(), trace.into());
         Json::Object(object)

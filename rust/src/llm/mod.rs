@@ -15,6 +15,7 @@ mod queue;
 mod retry;
 pub mod sse;
 mod stream;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -43,6 +44,7 @@ use transport::Deadline;
 pub use error::LlmError;
 pub use fetch::{Fetch, FetchFailure, Fetched};
 pub use stream::ResponseStream;
+pub use tape::Tape;
 pub use transport::TransportOptions;
 
 /// What a program asks of a model.

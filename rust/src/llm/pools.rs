@@ -9,6 +9,7 @@ use reqwest::Url;
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 
+use super::tape::Tape;
 use super::transport::{CONNECT, TransportOptions, build, causes, client, wrong};
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::Failure;
@@ -60,6 +61,7 @@ pub(super) struct Pool {
     runtime: Id,
     watch: Watch,
     pub(super) client: reqwest::Client,
+    pub(super) tape: Option<Tape>,
     /// The first URL that was asked for, which is nearly always the next one too: reading a URL costs as much as all else before a request.
     usual: OnceLock<(String, Url)>,
 }
@@ -95,6 +97,7 @@ impl Pools {
             connect,
             runtime,
             client: build(&self.options, &settings.base_url, connect)?,
+            tape: self.options.tape.clone(),
             watch: Watch::begin(),
             usual: OnceLock::new(),
         });

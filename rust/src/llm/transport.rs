@@ -1,8 +1,10 @@
 //! Requests and answers of the HTTP library: TLS, proxies, time limits of one attempt. `pools.rs` keeps its clients; nobody else uses it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
 use reqwest::Method;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
@@ -10,6 +12,7 @@ use reqwest::header::{
 use tokio::time::Instant;
 
 use super::pools::Pool;
+use super::tape::{Recording, Tape};
 use crate::clock::Clock;
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::{Failure, FailureKind, RetryClass};
@@ -35,6 +38,8 @@ pub struct TransportOptions {
     pub ca_bundle: Option<String>,
     /// URL of a proxy, or "none"; `None` takes the environment's.
     pub proxy: Option<String>,
+    /// Where traffic is recorded, or played from.
+    pub tape: Option<Tape>,
 }
 
 /// When an attempt or a wait is over, and how long it may take in all.
@@ -102,6 +107,13 @@ impl Pool {
         stream: bool,
         deadline: &Deadline,
     ) -> Result<reqwest::Response, Failure> {
+        if let Some(Tape::Play(played)) = &self.tape {
+            let Some(answer) = played.answer(request, &settings.secrets()) else {
+                let what = "has no further answer to this request";
+                return Err(wrong("replay", &format!("{what} (connection `{}`)", settings.name)));
+            };
+            return response(answer.status, &answer.headers, answer.body);
+        }
         let mut ready = reqwest::Request::new(Method::POST, self.url(&request.url)?);
         *ready.headers_mut() = headers(settings, request, stream)?;
         *ready.body_mut() = Some(request.body.clone().into());
@@ -113,9 +125,42 @@ impl Pool {
                 let host = settings.base_url.split('/').nth(2);
                 Err(transport_failure(error, "response", deadline.limit, host))
             }
-            Some(Ok(response)) => Ok(response),
+            Some(Ok(answer)) => match &self.tape {
+                Some(Tape::Record(recording)) => recorded(recording, settings, request, answer),
+                _ => Ok(answer),
+            },
         }
     }
+}
+
+/// The same answer, whose body is written down as it is read.
+fn recorded(
+    recording: &Arc<Recording>,
+    settings: &ConnectionSettings,
+    request: &HttpRequest,
+    answer: reqwest::Response,
+) -> Result<reqwest::Response, Failure> {
+    let status = answer.status().as_u16();
+    let headers = texts(answer.headers().iter());
+    let mut take = recording
+        .begin(request, settings.secrets(), status, headers.clone())
+        .map_err(|why| wrong("record", &format!("cannot be written: {why}")))?;
+    let body = answer.bytes_stream().inspect_ok(move |bytes| take.push(bytes));
+    response(status, &headers, reqwest::Body::wrap_stream(body))
+}
+
+/// An answer as if it came from a server.
+fn response(
+    status: u16,
+    headers: &[(String, String)],
+    body: impl Into<reqwest::Body>,
+) -> Result<reqwest::Response, Failure> {
+    let mut builder = http::Response::builder().status(status);
+    for (name, value) in headers {
+        builder = builder.header(name, value);
+    }
+    let response = builder.body(body.into());
+    response.map(Into::into).map_err(|error| wrong("replay", &error.to_string()))
 }
 
 /// All headers of a request: the runtime's, over them the provider's, over them the connection's own.
@@ -201,8 +246,6 @@ fn tls(
     builder: reqwest::ClientBuilder,
     options: &TransportOptions,
 ) -> Result<reqwest::ClientBuilder, String> {
-    use std::sync::Arc;
-
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     if let Some(path) = &options.ca_bundle {
@@ -327,10 +370,17 @@ pub(super) fn head(response: &reqwest::Response) -> Head {
     let status = response.status().as_u16();
     let is_kept = |name: &str| !is_good(status) || wire::is_read_in_good_answers(name);
     let headers = response.headers().iter().filter(|(name, _)| is_kept(name.as_str()));
-    let headers = headers.map(|(name, value)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
-    Head { status, headers: headers.collect() }
+    Head { status, headers: texts(headers) }
+}
+
+fn texts<'a>(
+    headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> Vec<(String, String)> {
+    headers
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect()
 }
 
 fn is_good(status: u16) -> bool {
@@ -399,13 +449,13 @@ fn is_unpacking(error: &reqwest::Error) -> bool {
     error.is_decode() && kind.is_some_and(|kind| kinds.contains(&kind))
 }
 
-/// The innermost causes of an error, without the library's own frame around them.
+/// The innermost causes of an error, without the library's own frames around them: a body that is recorded has two.
 pub(super) fn causes(error: &reqwest::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(cause) = next {
         let text = cause.to_string();
-        if !texts.iter().any(|seen| seen.contains(&text)) {
+        if !cause.is::<reqwest::Error>() && !texts.iter().any(|seen| seen.contains(&text)) {
             texts.push(text);
         }
         next = cause.source();

@@ -118,9 +118,10 @@ struct Distributions {
 
 #[derive(Clone, Debug, Default)]
 struct State {
-    connections: BTreeMap<String, (Counters, Distributions)>,
+    // Boxed, because a node of a tree has room for eleven, and each run has trees of its own.
+    connections: BTreeMap<String, (Box<Counters>, Box<Distributions>)>,
     /// With the connection that the model is on; it is empty for models of unknown programs until they are called.
-    models: BTreeMap<String, (String, Counters)>,
+    models: BTreeMap<String, (String, Box<Counters>)>,
     bases: BTreeMap<String, TokenUsage>,
     /// By connection and by what is limited: the last that its server said, and when.
     server_limits: BTreeMap<String, BTreeMap<&'static str, (ServerLimit, Instant)>>,
@@ -235,9 +236,7 @@ impl Recorder {
             models: self
                 .models
                 .iter()
-                .map(|(model, connection)| {
-                    (model.clone(), (connection.clone(), Counters::default()))
-                })
+                .map(|(model, connection)| (model.clone(), (connection.clone(), Box::default())))
                 .collect(),
             ..State::default()
         }
@@ -390,10 +389,10 @@ impl Recorder {
                 counters.calls = counters.in_flight;
             };
             for (name, (counters, _)) in &mut fresh.connections {
-                keep(counters, state.connections.get(name).map(|(old, _)| old));
+                keep(counters, state.connections.get(name).map(|(old, _)| &**old));
             }
             for (name, (_, counters)) in &mut fresh.models {
-                keep(counters, state.models.get(name).map(|(_, old)| old));
+                keep(counters, state.models.get(name).map(|(_, old)| &**old));
             }
             fresh.server_limits = std::mem::take(&mut state.server_limits);
             *state = fresh;
@@ -446,8 +445,8 @@ impl Metrics {
     /// Counters of a connection or, if there is none of that name, of a model.
     #[must_use]
     pub fn counters(&self, name: &str) -> Option<&Counters> {
-        let connection = self.state.connections.get(name).map(|(counters, _)| counters);
-        connection.or_else(|| self.state.models.get(name).map(|(_, counters)| counters))
+        let connection = self.state.connections.get(name).map(|(counters, _)| &**counters);
+        connection.or_else(|| self.state.models.get(name).map(|(_, counters)| &**counters))
     }
 
     /// A distribution of a connection: `queue_time_ms`, `latency_ms`, `attempt_ms` or `time_to_first_chunk_ms`.
@@ -580,7 +579,9 @@ impl Metrics {
             .state
             .models
             .iter()
-            .map(|(model, (connection, counters))| (connection.as_str(), model.as_str(), counters))
+            .map(|(model, (connection, counters))| {
+                (connection.as_str(), model.as_str(), &**counters)
+            })
             .collect();
         prometheus::counters(&mut out, &rows);
         for (position, (name, help)) in DISTRIBUTIONS.into_iter().enumerate() {

@@ -1,16 +1,19 @@
 //! Runs in the background: driven by the worker threads, their emits handed over through a bounded queue.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+pub use super::hand_over::{EndOrRequest, Events};
+use super::hand_over::{HandOver, Outcome};
 use super::responders::Responders;
 use super::threads::io_runtime;
 use super::{Inner, Plan};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
-use crate::engine::requests::{HostRequest, Question, Reply};
+use crate::engine::requests::{Question, Reply};
 use crate::error::{BoxError, RunError};
 use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
@@ -18,46 +21,28 @@ use crate::value::Value;
 /// Emits that wait for a slow host; beyond that the program waits.
 const QUEUE: usize = 1024;
 
-type Outcome = Arc<Result<Value, RunError>>;
-
-/// What a run has sent, and what it asks.
-#[derive(Debug, Default)]
-pub struct Events {
-    /// In order.
-    pub emits: Vec<Emit>,
-    /// Those that the host said, by [`Runtime::on_emit_by_host`](super::Runtime::on_emit_by_host), to answer itself.
-    pub requests: Vec<HostRequest>,
-}
-
-/// What somebody waits for who wants the result of a run.
-#[derive(Debug)]
-pub enum EndOrRequest {
-    /// The run is over.
-    End(Arc<Result<Value, RunError>>),
-    /// The host said, by [`Runtime::on_emit_by_host`](super::Runtime::on_emit_by_host), to answer it itself.
-    Request(HostRequest),
-}
-
 /// One execution in the background. Dropping it cancels it.
 pub struct Run {
     id: u64,
-    emits: tokio::sync::Mutex<mpsc::Receiver<Emit>>,
-    requests: tokio::sync::Mutex<mpsc::UnboundedReceiver<HostRequest>>,
-    outcome: watch::Receiver<Option<Outcome>>,
+    hand_over: Arc<HandOver>,
     task: AbortHandle,
     recorder: Arc<Recorder>,
+    /// The process that started it: in a child after `fork` its threads do not exist.
+    process: u32,
 }
 
+/// The run's end of the queue.
 struct Queue {
-    emits: mpsc::Sender<Emit>,
-    requests: mpsc::UnboundedSender<HostRequest>,
+    hand_over: Arc<HandOver>,
     responders: Responders,
+    is_heard: bool,
 }
 
 impl Outlet for Queue {
     async fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
-        // A host that has closed its end takes no more; the run goes on for its result.
-        let _ = self.emits.send(emit).await;
+        if self.is_heard {
+            self.hand_over.push(emit).await;
+        }
         Ok(())
     }
 
@@ -68,37 +53,45 @@ impl Outlet for Queue {
 
     fn ask(&mut self, question: Question) -> Result<Option<Reply>, BoxError> {
         self.responders.ask(question, |request| {
-            // Nobody waits for the requests of a run that is being dropped.
-            let _ = self.requests.send(request);
+            self.hand_over.ask(request);
             Ok(())
         })
     }
 }
 
-impl Run {
-    pub(super) fn start(inner: Arc<Inner>, plan: Plan) -> Self {
-        let id = next_run_id();
-        let (sender, emits) = mpsc::channel(QUEUE);
-        let (asking, requests) = mpsc::unbounded_channel();
-        let (done, outcome) = watch::channel(None);
-        let recorder = inner.recorder.for_run();
-        let counted = Arc::clone(&recorder);
-        let task = io_runtime().spawn(async move {
-            let responders = inner.responders.clone();
-            let mut queue = Queue { emits: sender, requests: asking, responders };
-            let outcome = inner.execute(plan, id, Some(counted), &mut queue).await;
-            drop(queue);
-            let _ = done.send(Some(Arc::new(outcome)));
-        });
+impl Drop for Queue {
+    /// A run that is dropped before its end was cancelled.
+    fn drop(&mut self) {
+        self.hand_over.end(Err(RunError::Cancelled));
+    }
+}
 
-        Self {
-            id,
-            emits: tokio::sync::Mutex::new(emits),
-            requests: tokio::sync::Mutex::new(requests),
-            outcome,
-            task: task.abort_handle(),
-            recorder,
-        }
+/// As long as it lives, somebody reads the emits of a run: they wait for room instead of being let go.
+#[cfg(feature = "python")]
+pub(crate) struct Reader(Arc<HandOver>);
+
+#[cfg(feature = "python")]
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.count_reader(false);
+    }
+}
+
+impl Run {
+    /// Starts it. `own` says whether its usage is also counted by itself; without a host that hears them, its emits go nowhere.
+    pub(super) fn start(inner: Arc<Inner>, plan: Plan, own: bool, is_heard: bool) -> Self {
+        let id = next_run_id();
+        let hand_over = HandOver::new(QUEUE);
+        let counted = own.then(|| inner.recorder.for_run());
+        let recorder = counted.clone().unwrap_or_else(|| Arc::clone(&inner.recorder));
+        let responders = inner.responders.clone();
+        let mut queue = Queue { hand_over: Arc::clone(&hand_over), responders, is_heard };
+        let task = io_runtime().spawn(async move {
+            let outcome = inner.execute(plan, id, counted, &mut queue).await;
+            queue.hand_over.end(outcome);
+        });
+        let (task, process) = (task.abort_handle(), std::process::id());
+        Self { id, hand_over, task, recorder, process }
     }
 
     /// Unique within the process.
@@ -108,19 +101,48 @@ impl Run {
     }
 
     /// The emits that wait, at most `limit`; waits for the first. `None` if the run is over and all were taken.
+    ///
+    /// While somebody waits for the outcome and nobody for emits, those beyond the 1,024 of the queue are let go.
     pub async fn emits(&self, limit: usize) -> Option<Vec<Emit>> {
-        let mut queue = self.emits.lock().await;
-        let mut batch = Vec::new();
-        if queue.recv_many(&mut batch, limit).await == 0 { None } else { Some(batch) }
+        poll_fn(|context| self.poll_emits(context, limit)).await
+    }
+
+    /// The same with the requests that the host answers itself.
+    pub async fn events(&self, limit: usize) -> Option<Events> {
+        poll_fn(|context| self.poll_events(context, limit)).await
+    }
+
+    /// Waits for the end of the run, or for a request that the host answers itself.
+    pub async fn end_or_request(&self) -> EndOrRequest {
+        poll_fn(|context| self.poll_end_or_request(context)).await
     }
 
     /// Waits for the end. A cancelled run ends with [`RunError::Cancelled`].
     pub async fn outcome(&self) -> Arc<Result<Value, RunError>> {
-        let mut outcome = self.outcome.clone();
-        match outcome.wait_for(Option::is_some).await {
-            Ok(ended) => ended.clone().unwrap_or_else(|| Arc::new(Err(RunError::Cancelled))),
-            Err(_) => Arc::new(Err(RunError::Cancelled)),
-        }
+        poll_fn(|context| self.poll_outcome(context)).await
+    }
+
+    fn poll_emits(&self, context: &Context<'_>, limit: usize) -> Poll<Option<Vec<Emit>>> {
+        self.hand_over.poll_emits(context, limit)
+    }
+
+    fn poll_outcome(&self, context: &Context<'_>) -> Poll<Outcome> {
+        self.hand_over.poll_outcome(context)
+    }
+
+    pub(crate) fn poll_events(&self, context: &Context<'_>, limit: usize) -> Poll<Option<Events>> {
+        self.hand_over.poll_events(context, limit)
+    }
+
+    pub(crate) fn poll_end_or_request(&self, context: &Context<'_>) -> Poll<EndOrRequest> {
+        self.hand_over.poll_end_or_request(context)
+    }
+
+    /// Lets the run know that somebody reads its emits.
+    #[cfg(feature = "python")]
+    pub(crate) fn read(&self) -> Reader {
+        self.hand_over.count_reader(true);
+        Reader(Arc::clone(&self.hand_over))
     }
 
     /// The same as [`Run::emits`] on a thread without an async runtime; empty after `timeout`.
@@ -130,44 +152,18 @@ impl Run {
         io_runtime().block_on(waiting).unwrap_or(Some(Vec::new()))
     }
 
-    /// The emits that wait, at most `limit`, and the requests that the host answers itself; empty after `timeout`. `None` if the run is over and all
-    /// were taken. For a thread without an async runtime.
+    /// The same as [`Run::events`] on a thread without an async runtime; empty after `timeout`.
     #[must_use]
     pub fn events_blocking(&self, limit: usize, timeout: Duration) -> Option<Events> {
-        let arrived = async { tokio::time::timeout(timeout, self.events(limit)).await };
-        io_runtime().block_on(arrived).unwrap_or(Some(Events::default()))
+        let waiting = async { tokio::time::timeout(timeout, self.events(limit)).await };
+        io_runtime().block_on(waiting).unwrap_or(Some(Events::default()))
     }
 
-    /// The same as [`Run::events_blocking`] for hosts with an async runtime; waits for the first.
-    pub async fn events(&self, limit: usize) -> Option<Events> {
-        let (mut emits, mut requests) = (self.emits.lock().await, self.requests.lock().await);
-        let mut found = Events::default();
-        // A request comes after all that the program sent before it.
-        tokio::select! {
-            biased;
-            count = emits.recv_many(&mut found.emits, limit) => (count > 0).then_some(found),
-            Some(request) = requests.recv() => {
-                found.requests.push(request);
-                Some(found)
-            }
-        }
-    }
-
-    /// Waits for the end of the run, or for a request that the host answers itself. `None` after `timeout`. For a thread without an async runtime.
+    /// The same as [`Run::end_or_request`] on a thread without an async runtime; `None` after `timeout`.
     #[must_use]
     pub fn end_or_request_blocking(&self, timeout: Duration) -> Option<EndOrRequest> {
         let waiting = async { tokio::time::timeout(timeout, self.end_or_request()).await };
         io_runtime().block_on(waiting).ok()
-    }
-
-    /// The same for hosts with an async runtime.
-    pub async fn end_or_request(&self) -> EndOrRequest {
-        let mut requests = self.requests.lock().await;
-        tokio::select! {
-            biased;
-            outcome = self.outcome() => EndOrRequest::End(outcome),
-            Some(request) = requests.recv() => EndOrRequest::Request(request),
-        }
     }
 
     /// The same as [`Run::outcome`] on a thread without an async runtime; `None` after `timeout`.
@@ -185,7 +181,7 @@ impl Run {
     /// Whether the run has ended.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.task.is_finished() || self.outcome.borrow().is_some()
+        self.hand_over.has_ended()
     }
 
     /// What this run alone used so far.
@@ -197,6 +193,8 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.cancel();
+        if self.process == std::process::id() {
+            self.cancel();
+        }
     }
 }

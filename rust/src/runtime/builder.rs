@@ -1,6 +1,7 @@
 //! Options of a runtime.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::engine::testing::Test;
 use crate::engine::world::Environment;
 use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
-use crate::llm::{CallOptions, Client, TransportOptions};
+use crate::llm::{CallOptions, Client, Tape, TransportOptions};
 use crate::log::{self, Log, LogLevel, LogRecord, LogSink};
 use crate::metrics::{PriceBook, Recorder};
 
@@ -174,6 +175,33 @@ impl RuntimeBuilder {
     pub fn http_body_limit(mut self, bytes: usize) -> Self {
         self.http_body_limit = bytes;
         self
+    }
+
+    /// Writes the traffic of all model calls to a file, which is begun anew: one JSON object a line, without keys.
+    ///
+    /// # Errors
+    /// [`ConfigError::Option`] if the file cannot be written.
+    pub fn record(mut self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let wrong = |problem| ConfigError::Option { option: "record", problem };
+        let path = path.as_ref();
+        let tape = Tape::record(path)
+            .map_err(|error| wrong(format!("cannot write `{}`: {error}", path.display())))?;
+        self.transport.tape = Some(tape);
+        Ok(self)
+    }
+
+    /// Answers all model calls from a file that was recorded, each exchange once, by the end of the path and the body of the
+    /// request: no server is asked.
+    ///
+    /// # Errors
+    /// [`ConfigError::Option`] if the file cannot be read or is no recording.
+    pub fn replay(mut self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let wrong = |problem| ConfigError::Option { option: "replay", problem };
+        let path = path.as_ref();
+        let tape = Tape::play(path)
+            .map_err(|error| wrong(format!("cannot read `{}`: {error}", path.display())))?;
+        self.transport.tape = Some(tape);
+        Ok(self)
     }
 
     /// Runs tell of what they reach before they do: emits on `audit:file_access`, `audit:env_access` and `audit:http`, without contents, values, headers and

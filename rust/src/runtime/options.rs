@@ -13,15 +13,15 @@ use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 28] = [
+const OPTIONS: [(&str, Set); 30] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
+    ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
     ("clock", |b, v| match text(v)? {
         "system" => Ok(b.clock(Clock::system())),
         "virtual" => Ok(b.clock(Clock::new_virtual())),
         _ => must_be("\"system\" or \"virtual\""),
     }),
-    ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("connection_overrides", |b, v| {
         let layers = entries(v)?.into_iter().map(|(name, fields)| match fields {
             Json::Object(fields) => Ok((name, fields)),
@@ -31,8 +31,7 @@ const OPTIONS: [(&str, Set); 28] = [
     }),
     ("emit_mode", |b, v| match v {
         Json::String(word) if word == "immediate" => Ok(b.emit_mode(EmitMode::Immediate)),
-        Json::Object(fields) => buffered(fields).map(|mode| b.emit_mode(mode)),
-        _ => must_be("\"immediate\", or an object with `interval_ms` and `size`"),
+        _ => Ok(b.emit_mode(buffered(v)?)),
     }),
     ("env", |b, v| {
         let variables = entries(v)?.into_iter().map(|(name, value)| match value {
@@ -75,6 +74,8 @@ const OPTIONS: [(&str, Set); 28] = [
     }),
     ("program_log_level", |b, v| Ok(b.program_log_level(level(v)?))),
     ("proxy", |b, v| Ok(b.proxy(text(v)?))),
+    ("record", |b, v| b.record(text(v)?).map_err(problem)),
+    ("replay", |b, v| b.replay(text(v)?).map_err(problem)),
     ("reply_timeout", |b, v| Ok(b.reply_timeout(seconds(v)))),
     ("retry_jitter", |b, v| match v.as_f64() {
         Some(share) => Ok(b.retry_jitter(share)),
@@ -113,25 +114,15 @@ impl RuntimeBuilder {
     }
 }
 
+fn problem(error: ConfigError) -> String {
+    match error {
+        ConfigError::Option { problem, .. } => problem,
+        other => other.to_string(),
+    }
+}
+
 fn must_be<T>(expected: &str) -> Result<T, String> {
     Err(format!("must be {expected}"))
-}
-
-/// What is no duration is refused like zero.
-fn seconds(value: &Json) -> Duration {
-    let time = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.unwrap_or(Duration::ZERO)
-}
-
-fn buffered(fields: &Map<String, Json>) -> Result<EmitMode, String> {
-    if let Some(other) = fields.keys().find(|key| !["interval_ms", "size"].contains(&key.as_str()))
-    {
-        return Err(format!("has no `{other}`, only `interval_ms` and `size`"));
-    }
-    let interval = fields.get("interval_ms").map_or(Ok(50), count)?;
-    let interval = Duration::from_millis(u64::try_from(interval).unwrap_or(u64::MAX));
-    let size = fields.get("size").map_or(Ok(USUAL_BUFFER), count)?;
-    Ok(EmitMode::Buffered { interval, size })
 }
 
 fn text(value: &Json) -> Result<&str, String> {
@@ -158,6 +149,23 @@ fn truth(value: &Json) -> Result<bool, String> {
 fn count(value: &Json) -> Result<usize, String> {
     let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
     count.map_or_else(|| must_be("a whole number from 0 on"), Ok)
+}
+
+/// What is no duration is refused by `build`, like zero.
+fn seconds(value: &Json) -> Duration {
+    let seconds = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.unwrap_or(Duration::ZERO)
+}
+
+fn buffered(value: &Json) -> Result<EmitMode, String> {
+    let wrong = || "must be \"immediate\" or {\"interval_ms\": .., \"size\": ..}".to_owned();
+    let fields = value.as_object().ok_or_else(wrong)?;
+    if fields.keys().any(|name| name != "interval_ms" && name != "size") {
+        return Err(wrong());
+    }
+    let interval = fields.get("interval_ms").and_then(Json::as_u64).ok_or_else(wrong)?;
+    let size = fields.get("size").map_or(Ok(USUAL_BUFFER), count)?;
+    Ok(EmitMode::Buffered { interval: Duration::from_millis(interval), size })
 }
 
 fn level(value: &Json) -> Result<crate::log::LogLevel, String> {

@@ -123,7 +123,7 @@ impl RuntimeBuilder {
         let until = clock::now().checked_add(options.timeout);
         let mut observer = Capture { test: &test, until, interrupted };
         runtime.on_emit_by_host("*", 0);
-        let plan = Plan(vec![(case.function, Vec::new())]);
+        let plan = Plan::of(vec![(case.function, Vec::new())]);
         let observed = threads::observe(&runtime.inner, plan, &mut observer);
         let outcome = outcome(observed, options.timeout)?;
         let outcome =
@@ -190,11 +190,11 @@ fn outcome(
         Err(other) => return Err(other),
     };
     Ok(Err(match error {
-        RunError::Handler(cause) if cause.is::<TimedOut>() => {
+        RunError::Handler { cause, .. } if cause.is::<TimedOut>() => {
             let limit = timeout.as_secs_f64();
             without_place(format!("the test has not ended after {limit} s"))
         }
-        RunError::Handler(_) | RunError::Cancelled | RunError::Internal { .. } => {
+        RunError::Handler { .. } | RunError::Cancelled | RunError::Internal { .. } => {
             return Err(error.into());
         }
         RunError::Panic { kind, message, trace } if kind == "Assertion" => {

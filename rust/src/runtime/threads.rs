@@ -1,8 +1,12 @@
 //! The worker threads that do I/O, and how a caller's thread or task drives a run beside them.
 
+use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
@@ -60,12 +64,73 @@ pub(super) async fn with_io<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     .await
 }
 
-/// Drives a future on this thread.
+/// Drives a future on this thread. A handler of a run that is driven here may drive another one.
 pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
-    if Handle::try_current().is_ok() {
+    let depth = DEPTH.get();
+    if depth == 0 && Handle::try_current().is_ok() {
         return Err(Error::InsideAsync);
     }
-    Ok(io_runtime().block_on(future))
+    if depth == DEEPEST {
+        return Err(Error::Nested);
+    }
+    let _nested = Nested::enter(depth);
+    let parker = Arc::new(Parker { thread: thread::current(), is_woken: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&parker));
+    let (handle, mut future) = (io_runtime(), pin!(future));
+    loop {
+        let polled = {
+            // Entered only meanwhile, and not as tokio's own `block_on` does: that one cannot be nested.
+            let _entered = handle.enter();
+            future.as_mut().poll(&mut Context::from_waker(&waker))
+        };
+        if let Poll::Ready(output) = polled {
+            return Ok(output);
+        }
+        while !parker.is_woken.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
+    }
+}
+
+/// Runs that handlers start while a run on the same thread waits for them: each holds a part of the thread's stack.
+const DEEPEST: usize = 16;
+
+thread_local! {
+    /// How many futures this thread drives, one inside the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts one more as long as it lives.
+struct Nested(usize);
+
+impl Nested {
+    fn enter(depth: usize) -> Self {
+        DEPTH.set(depth + 1);
+        Self(depth)
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        DEPTH.set(self.0);
+    }
+}
+
+struct Parker {
+    thread: Thread,
+    is_woken: AtomicBool,
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_woken.swap(true, Ordering::Release) {
+            self.thread.unpark();
+        }
+    }
 }
 
 /// Drives a run on this thread for an observer.
@@ -86,7 +151,7 @@ pub(super) fn observe(
                 biased;
                 _ = glance.tick() => {
                     if let Err(error) = observer.borrow_mut().interrupted() {
-                        return Err(RunError::Handler(error));
+                        return Err(RunError::handler(error));
                     }
                 }
                 outcome = &mut run => return outcome,

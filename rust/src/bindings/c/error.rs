@@ -22,7 +22,7 @@ pub struct concerto_error {
 }
 
 /// Why a callback ended a run.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Stop {
     #[error("the run was cancelled")]
     Cancelled,
@@ -86,7 +86,7 @@ impl From<Error> for concerto_error {
             Error::Ir(_) => CONCERTO_IR,
             Error::Config(_) | Error::Settings(_) | Error::NothingToRun => CONCERTO_CONFIG,
             Error::Arguments { .. } | Error::Decode { .. } => CONCERTO_INVALID_ARGUMENT,
-            Error::InsideAsync => CONCERTO_BUSY,
+            Error::InsideAsync | Error::Nested => CONCERTO_BUSY,
             Error::Run(run) => return Self::from(run),
         };
         Self::of_error(kind, &error.to_json(), &error)
@@ -99,7 +99,7 @@ impl From<&RunError> for concerto_error {
             RunError::Program { .. } => CONCERTO_PROGRAM,
             RunError::Llm { .. } => CONCERTO_LLM,
             RunError::Panic { .. } => CONCERTO_PANIC,
-            RunError::Handler(cause) => match cause.downcast_ref::<Stop>() {
+            RunError::Handler { cause, .. } => match cause.downcast_ref::<Stop>() {
                 Some(Stop::Cancelled) => return Stop::Cancelled.into(),
                 Some(Stop::Busy) => return Stop::Busy.into(),
                 None => CONCERTO_HANDLER,

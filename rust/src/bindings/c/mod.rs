@@ -12,10 +12,20 @@ mod callbacks;
 mod error;
 mod gate;
 mod program;
+mod reply;
 mod run;
 mod runtime;
 
 use std::ffi::{CStr, c_char};
+
+/// Handles are used from any thread.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<program::concerto_program>();
+    shared::<runtime::concerto_runtime>();
+    shared::<run::concerto_run>();
+    shared::<error::concerto_error>();
+};
 
 /// 0 is success; anything else says what went wrong, or what a wait came to.
 pub type concerto_status = i32;

@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::ffi::c_char;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::border::{Out, guard, optional_text, quiet};
 use super::error::{Stop, concerto_error};
 use super::gate::Gate;
+use super::reply::forget_withdrawn;
 use super::runtime::{Host, arguments, concerto_runtime, host, may_wait};
 use super::{CONCERTO_END, CONCERTO_TIMEOUT, concerto_status};
-use crate::{Emit, Run, clock, to_json};
+use crate::{BoxError, Emit, Run, clock, to_json};
 
 /// Emits that are taken at once.
 const BATCH: usize = 256;
@@ -29,50 +30,70 @@ struct Execution {
 }
 
 impl Execution {
-    /// The next emit; `None` after the time, `Err` when the run is over.
+    /// The next emit; `None` after the time. Requests that come meanwhile go to their callbacks, on this thread.
     fn next(&self, timeout: Duration) -> Result<Option<Emit>, Ended> {
-        if let Some(emit) = self.taken(VecDeque::pop_front) {
-            return Ok(Some(emit));
+        let start = clock::now();
+        loop {
+            if let Some(emit) = self.waiting().pop_front() {
+                return Ok(Some(emit));
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            let Some(events) = self.run.events_blocking(BATCH, left) else {
+                forget_withdrawn();
+                return Err(Ended::ByItself);
+            };
+            let is_over = events.emits.is_empty() && events.requests.is_empty();
+            self.waiting().extend(events.emits);
+            for request in events.requests {
+                self.call_back(|| self.host.serve(request))?;
+            }
+            if is_over {
+                return Ok(None);
+            }
         }
-        let batch = self.run.emits_blocking(BATCH, timeout).ok_or(Ended)?;
-        Ok(self.taken(|waiting| {
-            waiting.extend(batch);
-            waiting.pop_front()
-        }))
     }
 
-    fn taken<T>(&self, work: impl FnOnce(&mut VecDeque<Emit>) -> T) -> T {
-        work(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Emit>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands what is emitted to the handlers of the runtime, until the run is over (true) or the time is.
     fn wait(&self, timeout: Duration) -> Result<bool, concerto_error> {
         let start = clock::now();
         loop {
-            match self.next(timeout.saturating_sub(start.elapsed())) {
-                Err(Ended) => return Ok(true),
-                Ok(None) => return Ok(false),
-                Ok(Some(emit)) => self.deliver(&emit)?,
+            let next = self.next(timeout.saturating_sub(start.elapsed()));
+            let handled = next.and_then(|next| match next {
+                Some(emit) => self.call_back(|| self.host.deliver(&emit)).map(|()| true),
+                None => Ok(false),
+            });
+            match handled {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(Ended::ByItself) => return Ok(true),
+                Err(Ended::ByCallback(stop)) => return Err(stop.into()),
             }
         }
     }
 
-    fn deliver(&self, emit: &Emit) -> Result<(), concerto_error> {
-        let delivered = self.gate.pass(|| self.host.runtime.deliver(emit));
-        let stop = match delivered {
+    /// Calls back on this thread; what a callback wants to end is cancelled.
+    fn call_back(&self, work: impl FnOnce() -> Result<(), BoxError>) -> Result<(), Ended> {
+        let called = self.gate.pass(work);
+        let stop = match called {
             _ if self.gate.was_misused() => Stop::Busy,
             Some(Ok(())) => return Ok(()),
             Some(Err(error)) => error.downcast().map_or(Stop::Cancelled, |stop| *stop),
             None => Stop::Cancelled,
         };
         self.run.cancel();
-        Err(stop.into())
+        Err(Ended::ByCallback(stop))
     }
 }
 
 /// No emit will come.
-struct Ended;
-
+enum Ended {
+    ByItself,
+    ByCallback(Stop),
+}
 /// # Safety
 /// `run` is NULL, which is refused, or valid.
 unsafe fn execution(run: *const concerto_run) -> Result<Arc<Execution>, concerto_error> {
@@ -114,7 +135,8 @@ pub unsafe extern "C" fn concerto_run_start(
     unsafe { guard(err, work) }
 }
 
-/// Takes the next emit, after at most `timeout_ms` milliseconds; a negative time waits for ever, 0 not at all. Handlers are not called for it.
+/// Takes the next emit, after at most `timeout_ms` milliseconds; a negative time waits for ever, 0 not at all. Handlers are not called for it,
+/// but requests that come meanwhile go to theirs, on this thread.
 ///
 /// Gives `CONCERTO_OK` with a channel and a JSON payload, both to be freed with `concerto_string_free`; `CONCERTO_END` when the run is over and all were taken;
 /// `CONCERTO_TIMEOUT`.
@@ -135,7 +157,8 @@ pub unsafe extern "C" fn concerto_run_next_emit(
             unsafe { (Out::new("channel", channel)?, Out::new("json", json)?, execution(run)?) };
         may_wait()?;
         match execution.next(limit(timeout_ms)) {
-            Err(Ended) => Ok(CONCERTO_END),
+            Err(Ended::ByItself) => Ok(CONCERTO_END),
+            Err(Ended::ByCallback(stop)) => Err(stop.into()),
             Ok(None) => Ok(CONCERTO_TIMEOUT),
             Ok(Some(emit)) => {
                 channel.set_text(emit.channel);

@@ -1,17 +1,18 @@
 //! `concerto_runtime`: a program with its settings, handlers and metrics; runs on the caller's thread.
 
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
 use super::border::{Out, guard, optional_text, owned_text, quiet, text};
-use super::callbacks::{OnEmit, User, concerto_emit_fn};
+use super::callbacks::{OnEmit, OnRequest, User, concerto_emit_fn, concerto_request_fn, heard};
 use super::error::{Stop, concerto_error};
 use super::gate::{Gate, in_callback};
 use super::program::concerto_program;
+use super::reply::forget_withdrawn;
 use super::{CONCERTO_OK, concerto_status};
-use crate::{Args, BoxError, Emit, Error, Observer, Runtime, to_json};
+use crate::{Args, BoxError, Emit, Error, HostRequest, Observer, Runtime, to_json};
 
 /// A program with its settings, connection pools, handlers and metrics. Reusable, and usable from any thread.
 pub struct concerto_runtime(Arc<Host>);
@@ -20,6 +21,8 @@ pub struct concerto_runtime(Arc<Host>);
 pub(super) struct Host {
     pub(super) runtime: Runtime,
     pub(super) gate: Arc<Gate>,
+    /// Who answers requests; the place of one is its token.
+    answering: Mutex<Vec<OnRequest>>,
 }
 
 /// Drives a run on this thread.
@@ -27,7 +30,11 @@ struct Calling<'a>(&'a Host);
 
 impl Observer for Calling<'_> {
     fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
-        self.0.runtime.deliver(&emit)
+        self.0.deliver(&emit)
+    }
+
+    fn request(&mut self, request: HostRequest) -> Result<(), BoxError> {
+        self.0.serve(request)
     }
 
     fn print(&mut self, text: &str) -> Result<(), BoxError> {
@@ -45,8 +52,35 @@ impl Observer for Calling<'_> {
 impl Host {
     fn call(&self, name: Option<&str>, args: &Args) -> Result<String, concerto_error> {
         may_wait()?;
-        let value = self.runtime.blocking().observe(name, args, &mut Calling(self))?;
-        Ok(to_json(&value).to_string())
+        let outcome = self.runtime.blocking().observe(name, args, &mut Calling(self));
+        forget_withdrawn();
+        Ok(to_json(&outcome?).to_string())
+    }
+
+    /// Hands an emit to the callbacks that match, on this thread.
+    pub(super) fn deliver(&self, emit: &Emit) -> Result<(), BoxError> {
+        heard(|| self.runtime.deliver(emit))
+    }
+
+    /// Hands a request to its callback, on this thread.
+    pub(super) fn serve(&self, request: HostRequest) -> Result<(), BoxError> {
+        let token = usize::try_from(request.token).unwrap_or(usize::MAX);
+        let found = self.answering().get(token).cloned();
+        match found {
+            Some(handler) if !request.is_withdrawn() => handler.ask(&self.gate, request),
+            _ => Ok(()),
+        }
+    }
+
+    fn answering(&self) -> MutexGuard<'_, Vec<OnRequest>> {
+        self.answering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps who answers, and gives the token for it.
+    fn answer_by(&self, handler: OnRequest) -> u64 {
+        let mut answering = self.answering();
+        answering.push(handler);
+        answering.len() as u64 - 1
     }
 }
 
@@ -111,7 +145,7 @@ pub unsafe extern "C" fn concerto_runtime_new(
         let options = config.map_or(Ok(Map::new()), |text| object("config_json", text))?;
         let builder = Runtime::builder(program.0.clone()).options(&options);
         let runtime = builder.map_err(Error::from)?.build()?;
-        let host = Host { runtime, gate: Arc::new(Gate::default()) };
+        let host = Host { runtime, gate: Arc::default(), answering: Mutex::default() };
         Ok(out.set(Box::into_raw(Box::new(concerto_runtime(Arc::new(host))))))
     };
     // SAFETY: as the caller promises.
@@ -188,6 +222,32 @@ pub unsafe extern "C" fn concerto_runtime_on(
         let function = handler.ok_or_else(|| concerto_error::is_null("handler"))?;
         let gate = Arc::clone(&host.gate);
         host.runtime.on(channel, OnEmit { gate, function, user: User(user) });
+        Ok(CONCERTO_OK)
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// Answers `await emit` on `channel`, which may end in `*`: the most specific channel wins, and a second handler for the same one replaces the first.
+///
+/// It is called with `user`, on the same threads as those of `concerto_runtime_on`. Requests may be answered in any order.
+///
+/// # Safety
+/// As for `concerto_runtime_on`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_on_emit(
+    runtime: *mut concerto_runtime,
+    channel: *const c_char,
+    handler: concerto_request_fn,
+    user: *mut c_void,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (host, channel) = unsafe { (host(runtime)?, text("channel", channel)?) };
+        let function = handler.ok_or_else(|| concerto_error::is_null("handler"))?;
+        let token = host.answer_by(OnRequest { function, user: User(user) });
+        host.runtime.on_emit_by_host(channel, token);
         Ok(CONCERTO_OK)
     };
     // SAFETY: as the caller promises.

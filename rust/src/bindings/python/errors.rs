@@ -13,7 +13,7 @@ pub(super) fn to_py(py: Python<'_>, error: Error) -> PyErr {
     let made = match error {
         Error::Io { .. } => return PyOSError::new_err(message),
         Error::Arguments { .. } => return PyTypeError::new_err(message),
-        Error::InsideAsync => return PyRuntimeError::new_err(message),
+        Error::InsideAsync | Error::Nested => return PyRuntimeError::new_err(message),
         Error::Ir(_) => make(py, "IrError", (message,)),
         Error::Config(_) | Error::Settings(_) | Error::NothingToRun => {
             make(py, "ConfigError", (message,))
@@ -38,15 +38,27 @@ pub(super) fn run_error(py: Python<'_>, error: &RunError) -> PyErr {
             .and_then(|class| uncaught(py, &class, &message, value, trace)),
         RunError::Panic { kind, trace, .. } => frames(py, trace)
             .and_then(|trace| make(py, "PanicError", (message, kind.as_str(), trace))),
-        RunError::Handler(cause) => match cause.downcast_ref::<PyErr>() {
-            Some(own) => Ok(own.clone_ref(py)),
-            None => make(py, "HandlerError", (message,)),
+        RunError::Handler { cause, trace } => match cause.downcast_ref::<PyErr>() {
+            Some(own) => noted(py, own.clone_ref(py), trace),
+            None => frames(py, trace).and_then(|trace| make(py, "HandlerError", (message, trace))),
         },
         RunError::Cancelled => make(py, "RunCancelled", (message,)),
         RunError::Limit { limit } => make(py, "LimitError", (message, limit.as_str())),
         RunError::Internal { .. } => make(py, "InternalError", (message,)),
     };
     made.unwrap_or_else(|error| error)
+}
+
+/// An exception of a handler, with the place of the program at which it was raised as a note.
+fn noted(py: Python<'_>, error: PyErr, trace: &[TraceFrame]) -> PyResult<PyErr> {
+    if !trace.is_empty() {
+        let frame =
+            |f: &TraceFrame| format!("\n  {} {}:{}:{}", f.function, f.path, f.line, f.column);
+        let calls: String = trace.iter().map(frame).collect();
+        let note = format!("raised by a handler of what a Concerto program sent at{calls}");
+        error.value(py).call_method1("add_note", (note,))?;
+    }
+    Ok(error)
 }
 
 fn uncaught(

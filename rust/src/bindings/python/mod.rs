@@ -2,6 +2,7 @@
 
 mod clock;
 mod errors;
+mod mailbox;
 mod metrics;
 #[cfg(feature = "mock")]
 mod mock;
@@ -13,6 +14,16 @@ mod testing;
 mod values;
 
 use pyo3::prelude::*;
+
+/// Works with the interpreter. A thread that comes when the process ends already stops for ever, as Python's own threads do.
+fn attach<T>(work: impl FnOnce(Python<'_>) -> T) -> T {
+    match Python::try_attach(work) {
+        Some(done) => done,
+        None => loop {
+            std::thread::park();
+        },
+    }
+}
 
 /// Names of all IR instructions.
 #[pyfunction]
@@ -67,6 +78,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<runtime::Runtime>()?;
     module.add_class::<clock::VirtualClock>()?;
     module.add_class::<run::Run>()?;
+    module.add_class::<run::Reader>()?;
+    module.add_class::<mailbox::Mailbox>()?;
+    module.add_class::<serve::Request>()?;
     module.add_class::<metrics::Metrics>()?;
     #[cfg(feature = "mock")]
     module.add_class::<mock::MockServer>()?;

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 
+use super::attach;
 use super::clock::VirtualClock;
 use super::errors::to_py;
 use super::metrics::Metrics;
 use super::program::Program;
 use super::run::Run;
 use super::serve::serve;
-use super::values::{dict_to_json, emit_to_py, py_to_json, value_to_py};
+use super::values::{dict_to_json, emit_to_py, py_to_json, run_name, value_to_py};
 use crate::{
     Args, BoxError, Emit, EmitMode, Error, HostRequest, LogLevel, Observer, PriceConfig,
     RuntimeBuilder,
@@ -29,20 +30,24 @@ struct Callbacks {
     on_emit: Option<Py<PyAny>>,
     on_print: Option<Py<PyAny>>,
     on_request: Option<Py<PyAny>>,
+    /// The id of the run, once it has sent something.
+    run: Option<Py<PyString>>,
 }
 
 impl Observer for Callbacks {
     fn emit(&mut self, emit: Emit) -> Result<(), BoxError> {
         let Some(callback) = &self.on_emit else { return Ok(()) };
-        Python::attach(|py| -> PyResult<()> {
-            callback.call1(py, emit_to_py(py, &emit)?)?;
+        let id = emit.run_id;
+        attach(|py| -> PyResult<()> {
+            let run = self.run.get_or_insert_with(|| PyString::new(py, &run_name(id)).unbind());
+            callback.call1(py, emit_to_py(py, &emit, run.bind(py))?)?;
             Ok(())
         })
         .map_err(BoxError::from)
     }
 
     fn print(&mut self, text: &str) -> Result<(), BoxError> {
-        Python::attach(|py| -> PyResult<()> {
+        attach(|py| -> PyResult<()> {
             match &self.on_print {
                 Some(callback) => callback.call1(py, (text,))?,
                 // Python's own standard output, so that tests and notebooks see it.
@@ -57,7 +62,7 @@ impl Observer for Callbacks {
 
     fn request(&mut self, request: HostRequest) -> Result<(), BoxError> {
         let Some(callback) = &self.on_request else { return Ok(()) };
-        Python::attach(|py| serve(py, callback, request)).map_err(BoxError::from)
+        attach(|py| serve(py, callback, request)).map_err(BoxError::from)
     }
 
     fn interrupted(&mut self) -> Result<(), BoxError> {
@@ -65,7 +70,7 @@ impl Observer for Callbacks {
             clippy::redundant_closure_for_method_calls,
             reason = "the method alone is not general enough"
         )]
-        let signals = Python::attach(|py| py.check_signals());
+        let signals = attach(|py| py.check_signals());
         signals.map_err(BoxError::from)
     }
 }
@@ -85,6 +90,17 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
         _ => Vec::new(),
     };
     Ok(Args { positional, named })
+}
+
+/// The option `timeout` of a call, in seconds.
+fn time_limit(seconds: Option<f64>) -> PyResult<Option<Duration>> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(limit) if !limit.is_zero() => Ok(Some(limit)),
+        _ => {
+            Err(PyValueError::new_err(format!("`timeout` must be positive seconds, not {seconds}")))
+        }
+    }
 }
 
 #[cfg(feature = "mock")]
@@ -109,7 +125,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, max_store_bytes = 268_435_456, shared_stores = false, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, max_store_bytes = 268_435_456, shared_stores = false, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -133,6 +149,8 @@ impl Runtime {
         args: Option<Vec<String>>,
         seed: Option<u64>,
         audit: bool,
+        record: Option<std::path::PathBuf>,
+        replay: Option<std::path::PathBuf>,
         fs_root: Option<std::path::PathBuf>,
         fs_mode: &str,
         net_allow: Option<Vec<String>>,
@@ -160,6 +178,12 @@ impl Runtime {
             .env(env.unwrap_or_default());
         if let Some(text) = mock_script {
             builder = scripted(builder, text)?;
+        }
+        if let Some(path) = record {
+            builder = builder.record(path).map_err(|error| to_py(py, error.into()))?;
+        }
+        if let Some(path) = replay {
+            builder = builder.replay(path).map_err(|error| to_py(py, error.into()))?;
         }
         if let Some(names) = env_allow {
             builder = builder.env_allow(names);
@@ -234,6 +258,8 @@ impl Runtime {
         settings.map(|json| json.to_string()).map_err(|error| to_py(py, error))
     }
 
+    #[pyo3(signature = (function, args, on_emit, on_print, on_request, timeout = None))]
+    #[expect(clippy::too_many_arguments, reason = "arguments of a Python method")]
     fn run<'py>(
         &self,
         py: Python<'py>,
@@ -242,11 +268,14 @@ impl Runtime {
         on_emit: Option<Py<PyAny>>,
         on_print: Option<Py<PyAny>>,
         on_request: Option<Py<PyAny>>,
+        timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let args = arguments(args)?;
-        let mut callbacks = Callbacks { on_emit, on_print, on_request };
+        let (args, timeout) = (arguments(args)?, time_limit(timeout)?);
+        let mut callbacks = Callbacks { on_emit, on_print, on_request, run: None };
         // The wait may last minutes: other Python threads must run meanwhile.
-        let outcome = py.detach(|| self.inner.blocking().observe(function, &args, &mut callbacks));
+        let outcome = py.detach(|| {
+            self.inner.blocking().observe_within(function, &args, timeout, &mut callbacks)
+        });
         match outcome {
             Ok(value) => value_to_py(py, &value),
             Err(error) => Err(to_py(py, error)),
@@ -263,6 +292,19 @@ impl Runtime {
         let args = arguments(args)?;
         let started = py.detach(|| self.inner.start(function, args));
         started.map(|run| Run::new(run, on_request)).map_err(|error| to_py(py, error))
+    }
+
+    fn start_call(
+        &self,
+        py: Python<'_>,
+        function: Option<&str>,
+        args: &Bound<'_, PyAny>,
+        is_heard: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Run> {
+        let (args, timeout) = (arguments(args)?, time_limit(timeout)?);
+        let started = py.detach(|| self.inner.start_call(function, &args, timeout, is_heard));
+        started.map(|run| Run::new(run, None)).map_err(|error| to_py(py, error))
     }
 
     /// Requests on the channel go, with this token, to the `on_request` of the run.

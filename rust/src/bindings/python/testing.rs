@@ -8,6 +8,7 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
+use super::attach;
 use super::errors::{frames, to_py};
 use super::metrics::Metrics;
 use super::program::Program;
@@ -39,7 +40,7 @@ pub(super) fn run_test<'py>(
     let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
     let options = TestOptions { live, timeout, snapshots, update };
     let mut interrupted = || -> Result<(), BoxError> {
-        Python::attach(|py| -> PyResult<()> {
+        attach(|py| -> PyResult<()> {
             py.check_signals()?;
             match &cancelled {
                 Some(callback) if callback.call0(py)?.is_truthy(py)? => {

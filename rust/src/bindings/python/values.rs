@@ -3,7 +3,10 @@
 use pyo3::exceptions::{PyRecursionError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{
+    PyBool, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PySet, PyString, PyTuple,
+    PyType,
+};
 use serde_json::{Map, Value as Json};
 
 use crate::value::declared_name;
@@ -25,6 +28,7 @@ static VARIANT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static SET: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static OK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ERR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static ENUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// A value as Python has it. Built-in errors are their message, as in JSON.
 pub(super) fn value_to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
@@ -117,12 +121,17 @@ fn value_at<'py>(
 }
 
 /// Channel, payload, time, run, task, and sequence number.
-pub(super) type EmitParts<'a, 'py> = (&'a str, Bound<'py, PyAny>, f64, String, u64, u64);
+pub(super) type EmitParts<'a, 'py> =
+    (&'a str, Bound<'py, PyAny>, f64, Bound<'py, PyString>, u64, u64);
 
-/// An emit as the parts of Python's `Emit`.
-pub(super) fn emit_to_py<'a, 'py>(py: Python<'py>, emit: &'a Emit) -> PyResult<EmitParts<'a, 'py>> {
-    let (payload, run) = (value_to_py(py, &emit.payload)?, run_name(emit.run_id));
-    Ok((emit.channel.as_str(), payload, emit.time, run, emit.task_id, emit.sequence))
+/// An emit as the parts of Python's `Emit`; `run` is the id of its run.
+pub(super) fn emit_to_py<'a, 'py>(
+    py: Python<'py>,
+    emit: &'a Emit,
+    run: &Bound<'py, PyString>,
+) -> PyResult<EmitParts<'a, 'py>> {
+    let payload = value_to_py(py, &emit.payload)?;
+    Ok((emit.channel.as_str(), payload, emit.time, run.clone(), emit.task_id, emit.sequence))
 }
 
 /// The id of a run as Python shows it.
@@ -130,13 +139,17 @@ pub(super) fn run_name(id: u64) -> String {
     format!("run-{id}")
 }
 
-/// An argument as JSON: plain values, lists, tuples, dictionaries with text keys, records and dataclasses.
+/// An argument as JSON: plain values, lists, tuples, sets, mappings, records, variants, results, members of enumerations, dataclasses, and models of
+/// pydantic.
 pub(super) fn py_to_json(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Json> {
     if depth > MAX_DEPTH {
         return Err(PyTypeError::new_err("the argument is nested deeper than 128 levels"));
     }
     if value.is_none() {
         return Ok(Json::Null);
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(Json::from(text.to_str()?));
     }
     if let Ok(truth) = value.cast::<PyBool>() {
         return Ok(Json::Bool(truth.is_true()));
@@ -150,10 +163,11 @@ pub(super) fn py_to_json(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Jso
     if let Ok(number) = value.cast::<PyFloat>() {
         return Ok(Json::from(number.extract::<f64>()?));
     }
-    if let Ok(text) = value.cast::<PyString>() {
-        return Ok(Json::from(text.to_str()?));
-    }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+    if value.is_instance_of::<PyList>()
+        || value.is_instance_of::<PyTuple>() && !value.hasattr("_asdict")?
+        || value.is_instance_of::<PySet>()
+        || value.is_instance_of::<PyFrozenSet>()
+    {
         let items: PyResult<Vec<Json>> =
             value.try_iter()?.map(|item| py_to_json(&item?, depth + 1)).collect();
         return Ok(Json::Array(items?));
@@ -161,26 +175,61 @@ pub(super) fn py_to_json(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Jso
     if let Ok(dict) = value.cast::<PyDict>() {
         return dict_to_json(dict, depth).map(Json::Object);
     }
-    if value.hasattr("__dataclass_fields__")? {
-        let dict = value.py().import("dataclasses")?.call_method1("asdict", (value,))?;
-        return py_to_json(&dict, depth + 1);
+    object_to_json(value, depth)
+}
+
+/// An argument that has its own form in JSON.
+fn object_to_json(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Json> {
+    let py = value.py();
+    let part = |name: &str| py_to_json(&value.getattr(name)?, depth + 1);
+    if value.is_instance(class(py, &OK, "Ok")?)? {
+        return Ok(object([("ok", part("value")?)]));
+    }
+    if value.is_instance(class(py, &ERR, "Err")?)? {
+        return Ok(object([("err", part("error")?)]));
+    }
+    if value.is_instance(class(py, &VARIANT, "Variant")?)? {
+        return Ok(object([("variant", part("name")?), ("data", part("data")?)]));
+    }
+    if value.hasattr("__dataclass_fields__")? && !value.is_instance_of::<PyType>() {
+        let fields = py.import("dataclasses")?.call_method1("fields", (value,))?;
+        let entries = fields.try_iter()?.map(|field| {
+            let name: String = field?.getattr("name")?.extract()?;
+            let held = py_to_json(&value.getattr(name.as_str())?, depth + 1)?;
+            Ok((name, held))
+        });
+        return entries.collect::<PyResult<Map<_, _>>>().map(Json::Object);
     }
     for method in ["_asdict", "model_dump"] {
-        if value.hasattr(method)? {
+        if value.hasattr(method)? && !value.is_instance_of::<PyType>() {
             return py_to_json(&value.call_method0(method)?, depth + 1);
         }
+    }
+    if let Ok(mapping) = value.cast::<PyMapping>() {
+        let dict = PyDict::new(py);
+        dict.update(mapping)?;
+        return dict_to_json(&dict, depth).map(Json::Object);
+    }
+    if value.is_instance(ENUM.import(py, "enum", "Enum")?)? {
+        return part("value");
     }
     let kind = value.get_type().name()?;
     Err(PyTypeError::new_err(format!("a `{kind}` cannot be passed to a program")))
 }
 
+fn object<const N: usize>(entries: [(&str, Json); N]) -> Json {
+    Json::Object(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
 pub(super) fn dict_to_json(dict: &Bound<'_, PyDict>, depth: usize) -> PyResult<Map<String, Json>> {
-    dict.iter()
-        .map(|(key, item)| {
-            let key: String = key
-                .extract()
-                .map_err(|_| PyTypeError::new_err(format!("the key {key} is no text")))?;
-            Ok((key, py_to_json(&item, depth + 1)?))
-        })
-        .collect()
+    dict.iter().map(|(key, item)| Ok((key_to_json(&key)?, py_to_json(&item, depth + 1)?))).collect()
+}
+
+/// A key as JSON writes it: numbers and truth values become their text.
+fn key_to_json(key: &Bound<'_, PyAny>) -> PyResult<String> {
+    match py_to_json(key, 0)? {
+        Json::String(text) => Ok(text),
+        number @ (Json::Number(_) | Json::Bool(_)) => Ok(number.to_string()),
+        _ => Err(PyTypeError::new_err(format!("the key {key} is no text"))),
+    }
 }

@@ -212,7 +212,10 @@ async fn a_long_message_is_one_line_of_at_most_600_characters() {
 #[cfg(feature = "rustls")]
 #[tokio::test]
 async fn an_unreadable_ca_bundle_is_a_configuration_error_and_no_attempt() {
-    let options = TransportOptions { ca_bundle: Some("/nowhere/ca.pem".to_owned()), proxy: None };
+    let options = TransportOptions {
+        ca_bundle: Some("/nowhere/ca.pem".to_owned()),
+        ..TransportOptions::default()
+    };
     let recorder = recorder();
     let call = call("https://127.0.0.1:9");
     let error = Client::new(options, CallOptions::default())

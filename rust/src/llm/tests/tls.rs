@@ -172,7 +172,7 @@ async fn read_head(socket: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 fn client(ca_bundle: Option<String>, proxy: Option<String>) -> Client {
-    Client::new(TransportOptions { ca_bundle, proxy }, CallOptions::default())
+    Client::new(TransportOptions { ca_bundle, proxy, tape: None }, CallOptions::default())
 }
 
 async fn ask(client: &Client, url: &str) -> Result<Answer, LlmError> {

@@ -1,0 +1,47 @@
+"""The options of a runtime as a type, for functions that pass them on: `def ask(**options: Unpack[RuntimeOptions])`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from concerto._native import VirtualClock
+    from concerto.connection import ConnectionConfig
+    from concerto.runtime import Buffered
+
+
+class RuntimeOptions(TypedDict, total=False):
+    """Keyword arguments of `Runtime` and `AsyncRuntime`, which describes them; each has a default."""
+
+    mock: bool | str | Mapping[str, Any]
+    env: Mapping[str, str] | None
+    env_allow: Collection[str] | None
+    execution_timeout: float | None
+    max_call_depth: int
+    max_tasks: int
+    max_store_bytes: int
+    shared_stores: bool
+    proxy: str | None
+    ca_bundle: str | None
+    retry_jitter: float | None
+    max_queued_requests: int | None
+    clock: VirtualClock | None
+    log_level: str
+    program_log_level: str
+    args: Sequence[str]
+    seed: int | None
+    audit: bool
+    record: str | os.PathLike[str] | None
+    replay: str | os.PathLike[str] | None
+    fs_root: str | os.PathLike[str] | None
+    fs_mode: str
+    net_allow: Collection[str] | None
+    offline: bool
+    http_body_limit: int
+    emit_mode: Literal["immediate"] | Buffered
+    handler_errors: Literal["raise", "log"]
+    reply_timeout: float | None
+    prices: Mapping[str, Mapping[str, float]] | None
+    connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None
