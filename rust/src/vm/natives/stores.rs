@@ -53,7 +53,7 @@ pub(super) static TABLE: Table = &[
         }),
     ),
     ("store.to_map", Function::Pure(1, |a| Ok(Value::Map(store(a)?.snapshot().into())))),
-    ("store.len", Function::Pure(1, |a| Ok(length(store(a)?.snapshot().len())))),
+    ("store.len", Function::Pure(1, |a| Ok(length(store(a)?.count())))),
     ("store.clear", Function::Pure(1, |a| Ok(Value::Map(store(a)?.clear().into())))),
     (
         "store.scope",
