@@ -127,7 +127,7 @@ pub(super) fn effects(i: &Instr) -> Option<Effects> {
             window = (i.b, i.y);
             [Write, No, No]
         }
-        O::Variant => {
+        O::Variant | O::CallTool => {
             window = (i.b, u32::from(i.c));
             [Write, No, No]
         }
@@ -296,6 +296,34 @@ mod tests {
             let found = targets(&Instr { op: *op, a: 0, b: 0, c: 0, x: 7, y: 8 });
             assert_eq!(found.jumps().count(), jumps + usize::from(with_body), "{name}");
             assert_eq!(found.falls_through(), !op.is_terminator() && !with_body, "{name}");
+        }
+    }
+
+    #[test]
+    fn known_effects_agree_with_the_operands_of_the_table() {
+        for (op, name, kinds) in TABLE {
+            let i = Instr { op: *op, a: 10, b: 20, c: 30, x: 2, y: 3 };
+            let Some(found) = effects(&i) else { continue };
+            let mut registers = [i.a, i.b, i.c].into_iter().zip(found.roles);
+            let mut others = [i.x, i.y, i.c.into()].into_iter();
+            let mut window = (0, 0);
+            for kind in *kinds {
+                match kind {
+                    Kind::Window | Kind::WindowPairs => {
+                        let (first, role) = registers.next().unwrap();
+                        assert!(role == Role::No, "{name}");
+                        window = (first, 1 + u32::from(*kind == Kind::WindowPairs));
+                    }
+                    Kind::Reg | Kind::Pair => {
+                        assert!(registers.next().unwrap().1 != Role::No, "{name}");
+                        assert!(*kind == Kind::Reg || found.is_pair, "{name}");
+                    }
+                    Kind::Count => window.1 *= others.next().unwrap(),
+                    _ => drop(others.next()),
+                }
+            }
+            assert!(registers.all(|(_, role)| role == Role::No), "{name}");
+            assert_eq!(found.window, window, "{name}");
         }
     }
 }
