@@ -14,6 +14,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod tools;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use builder::RuntimeBuilder;
 pub use handlers::{EmitHandler, HandlerErrors, Subscription};
 pub use responders::RequestHandler;
 pub use testing::{TestCase, TestFailure, TestOptions, TestReport};
+pub use tools::{ToolArgs, ToolHandler};
 
 use handlers::{HandlerOutlet, Handlers};
 use responders::Responders;
@@ -265,6 +267,21 @@ impl Runtime {
     pub fn clear_overrides(&self) {
         self.inner.overrides.clear_all_host();
         self.inner.shared.apply_limits();
+    }
+
+    /// Says which tools (`Tool`) and methods (`Tool.method`) may be called from now on; what is not named may, and a method wins over its tool.
+    ///
+    /// A method that may not is offered to no model, and a call of the program is a `ToolError` of kind `permission_denied`.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownTool`] for a name that the program does not declare; then nothing has changed.
+    pub fn set_tool_permissions<N: Into<String>>(
+        &self,
+        permissions: impl IntoIterator<Item = (N, bool)>,
+    ) -> Result<(), ConfigError> {
+        let permissions: Vec<_> =
+            permissions.into_iter().map(|(name, may)| (name.into(), may)).collect();
+        self.inner.shared.tools.permit(&self.inner.shared.program, &permissions)
     }
 
     /// Calls `handler` for each emit on `channel`, which may end in `*`, before the program goes on.

@@ -555,3 +555,14 @@ plain(
         )
     }
 )
+
+
+def _with_tools(model: Model, added: Value) -> Model:
+    before = dict(model.settings).get("tools")
+    if isinstance(before, Array) and isinstance(added, Array):
+        added = Array((*before.items, *added.items))
+    return _setting("tools")(model, added)
+
+
+plain({"model.with_tools": _with_tools})
+plain({"model.without_tools": lambda model: _setting("without_tools")(model, True)})

@@ -24,6 +24,7 @@ from concerto.testing import run_test
 from tests.oracle.asks import listen
 from tests.oracle.machine import Broken, Ended, Failed, Machine, Panicked
 from tests.oracle.testing import WorldOfTest
+from tests.oracle.tools import make
 from tests.oracle.values import Err, Ok, Value, to_host
 from tests.oracle.values import display as written
 from tests.oracle.world import ENVIRONMENT, ScriptedWorld
@@ -84,6 +85,7 @@ def run_by_oracle(
     outcome = Outcome()
     try:
         result: Value = None
+        make(machine)
         for function in _functions(document, entry):
             result = machine.run(function, [])
         machine.scheduler.finish()
@@ -121,6 +123,7 @@ def run_test_by_oracle(
     world.machine = machine = Machine(document, world)
     end = "passed"
     try:
+        make(machine)
         machine.run(document["tests"][index]["function"], [])
     except Panicked as panicked:
         kind = "" if panicked.kind == "Assertion" else f"{panicked.kind}: "

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.oracle.decode import decode
 from tests.oracle.machine import Machine, panic
+from tests.oracle.tools import Asked
 from tests.oracle.values import (
     Array,
     Entries,
@@ -63,7 +64,7 @@ class ScriptedWorld:
         message = f"environment variable `{name}` is not set"
         return Err(self._record("EnvError", message=message, kind="missing", name=name))
 
-    def execute(self, model: Model, prompt: str) -> Value:
+    def execute(self, model: Model, prompt: str) -> Value | Asked:
         return Ok(self._record("Response", text=reply(prompt)))
 
     def execute_with_schema(self, model: Model, schema: dict[str, Any], prompt: str) -> Value:

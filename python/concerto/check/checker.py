@@ -20,6 +20,7 @@ from concerto.check.checked import (
     PipelineInfo,
     StoreInfo,
     StructInfo,
+    ToolInfo,
     TraitInfo,
     Use,
 )
@@ -83,6 +84,7 @@ class Checker:
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
+        self.tools: dict[str, ToolInfo] = {}
         #: Each `emit` to a channel that is written down.
         self.channels: list[Channel] = []
         #: Tools, MCP servers and agents: what each is called.
@@ -159,7 +161,8 @@ class Checker:
     def declared_functions(self) -> list[FunctionInfo]:
         """The functions of the program, of its traits and of its `impl` blocks."""
         traits = [method for trait in self.traits.values() for method in trait.methods.values()]
-        blocks = [method for impl in self.impls for method in impl.methods.values()]
+        # A tool that implements a trait has one block of its own and one for the trait.
+        blocks = dict.fromkeys(method for impl in self.impls for method in impl.methods.values())
         return [*self.functions.values(), *traits, *blocks]
 
     def circular_constant(self, name: str, message: str) -> None:
@@ -219,6 +222,7 @@ def check(
         connections=checker.connections,
         models=checker.models,
         stores=checker.stores,
+        tools=checker.tools,
         functions=checker.functions,
         constants=checker.constants,
         top=top,

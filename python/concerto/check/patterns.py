@@ -362,7 +362,7 @@ class _Binder:
     def error_variant(
         self, pattern: ast.Pattern, error: str, path: ast.Path, type_: Type
     ) -> dict[str, Type] | None:
-        """The fields of a variant of a built-in error, which its kind tells from others (E-1, EM-9)."""
+        """The fields of a variant of a built-in error, which its kind tells from others (E-1, EM-9, TL-20)."""
         word, kinds = path.names[1].text, builtins.ERROR_KINDS[error]
         kind = kinds.get(word)
         if kind is None:

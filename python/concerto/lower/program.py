@@ -12,12 +12,16 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    ModelInfo,
     ParamInfo,
     PipelineInfo,
     StoreInfo,
+    ToolInfo,
+    ToolMethod,
     VariantFunction,
     schema_name,
 )
+from concerto.check.tools import HOOK
 from concerto.check.traits import dispatch
 from concerto.check.types import Type
 from concerto.check.values import (
@@ -32,6 +36,7 @@ from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.pipelines import lower_pipeline
 from concerto.lower.schemas import json_schema
+from concerto.lower.tools import tool_entries
 from concerto.source import Source, Span
 
 
@@ -196,7 +201,8 @@ class Tables:
         else:
             fields = info.fields_of(type_)
         described = [self.field(field) for field in fields]
-        entry[1] = {"name": t.show(type_), "origin": type_.origin, "fields": described}
+        origin = "struct" if type_.origin == "tool" else type_.origin
+        entry[1] = {"name": t.show(type_), "origin": origin, "fields": described}
         if info and info.strict:
             entry[1]["strict"] = True
         if info and info.validators:
@@ -232,6 +238,17 @@ class Tables:
         if field.coerce:
             entry["coerce"] = True
         return entry
+
+    def record(self, name: str, fields: list[FieldInfo]) -> int:
+        """The index of a struct that no program can name."""
+        described = [self.field(field) for field in fields]
+        return self._add(
+            ("record", name), ["struct", {"name": name, "origin": "struct", "fields": described}]
+        )
+
+    def tool_method(self, tool: ToolInfo, method: ToolMethod) -> tuple[int, int]:
+        """The number of a tool, and that of a method of it."""
+        return list(self.checked.tools).index(tool.name), list(tool.methods).index(method.name)
 
     def default(self, of: FieldInfo | ParamInfo) -> list[Any] | None:
         """A default that is constant, as it stands in the document."""
@@ -291,6 +308,18 @@ def _connection(tables: Tables, info: ConnectionInfo, profile: str | None) -> di
     return {**entry, "profile": overlay} if overlay else entry
 
 
+def _model(tables: Tables, info: ModelInfo) -> dict[str, Any]:
+    """A model as it stands in the document."""
+    entry = {
+        "name": info.name,
+        "connection": list(tables.checked.connections).index(info.connection),
+        "fields": info.fields,
+        "span": tables.place(info.span),
+    }
+    hook = info.methods.get(HOOK)
+    return entry if hook is None else {**entry, HOOK: tables.function(hook)}
+
+
 def _may_be_called(function: FunctionInfo) -> bool:
     """Whether a host may call it, if it is public."""
     return function.test is None and not function.is_generic
@@ -340,6 +369,8 @@ def lower(
     if checked.top:
         top = len(functions)
         functions.append(lower_top(tables))
+    tools = tool_entries(tables)
+    models = [_model(tables, model) for model in checked.models.values()]
     tables.lower_waiting()
     for name, info in checked.structs.items():
         if info.origin == "schema" and not info.type_params:
@@ -352,20 +383,13 @@ def lower(
     files += [_file(library.source(file), embed_source=True) for file in tables.library_files]
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = described
-    connections = list(checked.connections)
     profile = manifest.profile if manifest else None
     program.connections = [_connection(tables, c, profile) for c in checked.connections.values()]
     if manifest and manifest.pricing:
         program.pricing = manifest.pricing
-    program.models = [
-        {
-            "name": m.name,
-            "connection": connections.index(m.connection),
-            "fields": m.fields,
-            "span": tables.place(m.span),
-        }
-        for m in checked.models.values()
-    ]
+    program.models = models
+    if tools:
+        program.tools = tools
     if checked.channels:
         program.channels = [
             {"name": name, "payloads": payloads, "replies": replies}

@@ -20,6 +20,7 @@ mod run;
 mod settings;
 mod streams;
 pub mod testing;
+pub mod tools;
 mod tree;
 mod typed;
 pub mod world;
@@ -46,6 +47,7 @@ use outside::{FileAccess, NetAccess, Outside};
 use run::Run;
 use settings::RunSettings;
 use testing::Test;
+use tools::ToolOptions;
 use world::Environment;
 
 /// Instructions between two looks at the host: about a millisecond of computation.
@@ -87,6 +89,8 @@ pub struct Shared {
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
+    /// What tools may do.
+    pub tools: ToolOptions,
     /// Whether runs tell of files, variables and requests on channels `audit:*`.
     pub audit: bool,
     /// The test that this runtime is for.
@@ -201,6 +205,7 @@ impl<'a> Engine<'a> {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let mut run = Run::new(self, outlet);
+        run.make_tools().await?;
         let mut value = Value::Nil;
         for (function, arguments) in functions {
             let mut args = Vec::with_capacity(arguments.len());

@@ -19,7 +19,7 @@ use regex::Regex;
 use crate::value::{EnumType, FunctionValue, Key, ModelValue, StructType, TaskValue, Text, Value};
 use ops::Instr;
 use program::{
-    Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Type,
+    Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Tool, Type,
     VERSION,
 };
 
@@ -362,6 +362,12 @@ impl Verified {
     #[must_use]
     pub fn models(&self) -> &[Model] {
         &self.0.document.models
+    }
+
+    /// Declared tools.
+    #[must_use]
+    pub fn tools(&self) -> &[Tool] {
+        &self.0.document.tools
     }
 
     /// Declared schemas.

@@ -15,6 +15,7 @@ use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::emits::EmitMode;
 use crate::engine::outside::{FileAccess, FileMode, NetAccess};
 use crate::engine::testing::Test;
+use crate::engine::tools::ToolOptions;
 use crate::engine::world::Environment;
 use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
@@ -52,6 +53,8 @@ pub struct RuntimeBuilder {
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
+    tools: ToolOptions,
+    tool_permissions: Vec<(String, bool)>,
     connection_overrides: Vec<(String, Map<String, Json>)>,
     pub(super) test: Option<Arc<Test>>,
 }
@@ -86,9 +89,32 @@ impl RuntimeBuilder {
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
+            tools: ToolOptions::default(),
+            tool_permissions: Vec::new(),
             connection_overrides: Vec::new(),
             test: None,
         }
+    }
+
+    /// Rounds with calls of tools that one call of a model may have, 1 to 100; without it 10. One more is `LlmError::ToolLimit`.
+    pub fn max_tool_rounds(mut self, rounds: u32) -> Self {
+        self.tools.max_rounds = rounds;
+        self
+    }
+
+    /// The longest result of a tool that a model gets, in bytes; without it 1 MiB. A longer one is cut, and says so.
+    pub fn max_tool_result_bytes(mut self, bytes: usize) -> Self {
+        self.tools.max_result_bytes = bytes;
+        self
+    }
+
+    /// Whether tools (`Tool`) or single methods (`Tool.method`) may be called; see [`Runtime::set_tool_permissions`].
+    pub fn tool_permissions(
+        mut self,
+        permissions: impl IntoIterator<Item = (String, bool)>,
+    ) -> Self {
+        self.tool_permissions = permissions.into_iter().collect();
+        self
     }
 
     /// Variables laid over the process environment for `env(..)`.
@@ -398,6 +424,7 @@ impl RuntimeBuilder {
             test: self.test,
             max_cost_usd: self.max_cost_usd,
             max_tokens: self.max_tokens,
+            tools: self.tools,
             reply_timeout: self.reply_timeout,
             emit_mode: self.emit_mode,
             max_call_depth: self.max_call_depth,
@@ -413,6 +440,8 @@ impl RuntimeBuilder {
             overrides,
         };
         let runtime = Runtime { inner: Arc::new(inner) };
+        let shared = &runtime.inner.shared;
+        shared.tools.permit(&shared.program, &self.tool_permissions)?;
         for (name, fields) in self.connection_overrides {
             runtime.override_connection_json(&name, &fields, false)?;
         }
@@ -440,6 +469,9 @@ impl RuntimeBuilder {
         }
         if self.max_concurrent_requests == Some(0) {
             return wrong("max_concurrent_requests", "must be at least 1");
+        }
+        if !(1..=100).contains(&self.tools.max_rounds) {
+            return wrong("max_tool_rounds", "must be 1 to 100");
         }
         if self.reply_timeout.is_some_and(|limit| limit.is_zero()) {
             return wrong("reply_timeout", "must be positive seconds");

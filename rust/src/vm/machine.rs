@@ -920,6 +920,11 @@ impl Fiber {
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::FanOut { models })
                 }
+                Op::CallTool => {
+                    let args = window(regs, i.b as usize, i.c as usize);
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Tool { tool: i.x, method: i.y, args })
+                }
                 Op::Mock => {
                     let request = TestRequest::Mock { model: i.x, fields: reg!(i.a).clone() };
                     needs!(Pending::Nothing, Effect::Test(request))
