@@ -102,6 +102,10 @@ BAD = [
     ("runtime_on_emit", lambda h: (h.runtime, ffi.NULL, h.asked, ffi.NULL)),
     ("runtime_on_emit", lambda h: (h.runtime, b"\xc3", h.asked, ffi.NULL)),
     ("runtime_on_emit", lambda h: (h.runtime, b"x", ffi.NULL, ffi.NULL)),
+    ("runtime_register_tool", lambda h: (ffi.NULL, b"T", b"m", h.tool, ffi.NULL)),
+    ("runtime_register_tool", lambda h: (h.runtime, ffi.NULL, b"m", h.tool, ffi.NULL)),
+    ("runtime_register_tool", lambda h: (h.runtime, b"T", b"\xff", h.tool, ffi.NULL)),
+    ("runtime_register_tool", lambda h: (h.runtime, b"T", b"m", ffi.NULL, ffi.NULL)),
     ("runtime_run", lambda h: (ffi.NULL, h.out)),
     ("runtime_run", lambda h: (h.runtime, ffi.NULL)),
     ("runtime_call", lambda h: (ffi.NULL, b"double", b"[1]", h.out)),
@@ -137,6 +141,7 @@ def test_bad_arguments_are_refused(
             self.program, self.runtime = program.handle, runtime.handle
             self.run = runtime.start("double", 1).handle
             self.callback = ffi.cast("concerto_emit_fn", 1)
+            self.tool = ffi.cast("concerto_tool_fn", 1)
             self.asked = ffi.cast("concerto_request_fn", 1)
             self._out = ffi.new("void **")
 
