@@ -115,7 +115,7 @@ impl Answers {
                         function(user, what.as_ptr(), json.as_ptr(), len, keep(request));
                     }
                     Self::Tool(function, User(user)) => {
-                        function(user, json.as_ptr(), len, keep(request))
+                        function(user, json.as_ptr(), len, keep(request));
                     }
                 }
             }
