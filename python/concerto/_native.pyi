@@ -119,6 +119,8 @@ class Runtime:
         execution_timeout: float | None = None,
         max_call_depth: int = 10_000,
         max_tasks: int = 10_000,
+        max_store_bytes: int = 268_435_456,
+        shared_stores: bool = False,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         retry_jitter: float | None = None,

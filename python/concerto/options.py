@@ -24,6 +24,8 @@ class RuntimeOptions(TypedDict, total=False):
     max_concurrent_requests: int | None
     max_call_depth: int
     max_tasks: int
+    max_store_bytes: int
+    shared_stores: bool
     proxy: str | None
     ca_bundle: str | None
     retry_jitter: float | None

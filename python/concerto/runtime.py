@@ -235,6 +235,8 @@ class RuntimeBase:
         max_concurrent_requests: How many requests may be under way at a time over all connections; others wait.
         max_call_depth: Active calls before a program panics with `StackOverflow`.
         max_tasks: Tasks that one run may have at a time before it panics with `LimitExceeded`.
+        max_store_bytes: What the stores of a run may hold together before it panics with `LimitExceeded`, in bytes.
+        shared_stores: Whether all runs use the same stores; else each begins with its own.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
         retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random; default 0.1, 0 with a virtual clock.
@@ -278,6 +280,8 @@ class RuntimeBase:
         max_concurrent_requests: int | None = None,
         max_call_depth: int = 10_000,
         max_tasks: int = 10_000,
+        max_store_bytes: int = 268_435_456,
+        shared_stores: bool = False,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         retry_jitter: float | None = None,
@@ -335,6 +339,8 @@ class RuntimeBase:
             max_concurrent_requests=max_concurrent_requests,
             max_call_depth=max_call_depth,
             max_tasks=max_tasks,
+            max_store_bytes=max_store_bytes,
+            shared_stores=shared_stores,
             proxy=proxy,
             ca_bundle=ca_bundle,
             retry_jitter=retry_jitter,

@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::HostRequest;
-use crate::engine::{Argument, Engine, Shared};
+use crate::engine::{Argument, Engine, Shared, reported};
 use crate::error::{BoxError, Error, RunError};
 use crate::ir::Verified;
 use crate::ir::program::Channel;
@@ -417,7 +417,7 @@ impl Runtime {
     }
 
     async fn entry(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
-        Ok(settled(self.raw(name, args).await?)?)
+        Ok(self.inner.settled(self.raw(name, args).await?)?)
     }
 
     async fn raw(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
@@ -465,16 +465,19 @@ impl Plan {
     }
 }
 
-/// The value of a function that may fail.
-fn settled(value: Value) -> Result<Value, RunError> {
-    match value {
-        Value::Ok(inner) => Ok((**inner).clone()),
-        Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
-        other => Ok(other),
-    }
-}
-
 impl Inner {
+    /// The value of a function that may fail.
+    pub(crate) fn settled(&self, value: Value) -> Result<Value, RunError> {
+        match value {
+            Value::Ok(inner) => Ok((**inner).clone()),
+            Value::Err(error) => {
+                let uncaught = RunError::uncaught((**error).clone(), Vec::new());
+                Err(reported(&self.shared, uncaught))
+            }
+            other => Ok(other),
+        }
+    }
+
     /// Runs a plan to its end and gives what the function gives, an `Err` as well.
     pub(crate) async fn execute<O: Outlet>(
         &self,
@@ -501,7 +504,12 @@ impl Inner {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         // Boxed, because each future around it would else hold it twice: as what it was given, and as what it waits for.
-        let work = Box::pin(engine.run_all(plan.functions, outlet));
+        let work = Box::pin(async {
+            engine
+                .run_all(plan.functions, outlet)
+                .await
+                .map_err(|error| reported(&self.shared, error))
+        });
         let clock = &self.shared.clock;
         let limits = [(plan.timeout, "timeout"), (self.execution_timeout, "execution_timeout")];
         let given = limits.iter().filter_map(|(limit, name)| limit.map(|limit| (limit, *name)));

@@ -138,7 +138,9 @@ class Machine:
                 try:
                     if action:
                         action()
-                    self.go_on()
+                    # What it waited for may have given it something new to wait for.
+                    if self.task.wait is None:
+                        self.go_on()
                 except Failed as failed:
                     if not self.tools.raised(self.task, failed.error):
                         raise

@@ -14,6 +14,7 @@ from tests.oracle.values import (
     INT_MAX,
     INT_MIN,
     Array,
+    Enum,
     Err,
     Map,
     Model,
@@ -512,7 +513,15 @@ def _custom(m: Machine, message: str) -> Value:
     return Struct(m.builtin_type("LlmError"), tuple(values.values()))
 
 
-plain({"error.to_map": lambda error: Map(tuple(zip(error.type.fields, error.fields, strict=True)))})
+plain(
+    {
+        "error.to_map": lambda error: (
+            Map(())
+            if isinstance(error, Enum)
+            else Map(tuple(zip(error.type.fields, error.fields, strict=True)))
+        )
+    }
+)
 
 
 # Prompts and models

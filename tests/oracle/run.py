@@ -93,7 +93,7 @@ def run_by_oracle(
     except Panicked as end:
         outcome.end = f"panicked {end.kind} in {end.function}, line {end.line}: {end.message}"
     except Failed as end:
-        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error)!r}: {written(end.error)}"
+        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error, whole_errors=True)!r}: {written(end.error)}"
     except Broken as end:
         raise AssertionError(f"the compiler promised otherwise: {end}") from end
     except Ended:
@@ -149,7 +149,7 @@ def _returned(result: Value) -> str:
         case Ok(inner):
             return f"returned {to_host(inner)!r}"
         case Err(error):
-            return f"failed in the result: {to_host(error)!r}: {written(error)}"
+            return f"failed in the result: {to_host(error, whole_errors=True)!r}: {written(error)}"
         case _:
             return f"returned {to_host(result)!r}"
 

@@ -22,7 +22,6 @@ from tests.oracle.values import (
     Stream,
     Struct,
     Value,
-    display,
     to_host,
 )
 
@@ -37,9 +36,7 @@ class ScriptedWorld:
         self.stores: list[Store] = []
 
     def emit(self, channel: str, payload: Value) -> None:
-        # An error is sent as its message.
-        is_error = isinstance(payload, Struct) and payload.type.origin == "error"
-        self.emits.append((channel, display(payload) if is_error else to_host(payload)))
+        self.emits.append((channel, to_host(payload)))
 
     def ask(self, channel: str, payload: Any) -> tuple[str, Any]:
         from tests.oracle.asks import reply

@@ -204,6 +204,22 @@ GENERIC = {
     "PipelineRef": 2,
 }
 
+#: Types that no declaration may hide (language reference 6.1).
+_RESERVED = (
+    "Int", "Float", "Bool", "String", "Nil", "Array", "Map", "Option", "Result", "Range", "Any", "Never", "Self", "Error",
+)  # fmt: skip
+
+
+def is_reserved_type(name: str) -> bool:
+    """Whether no declaration may have this name."""
+    return name in _RESERVED
+
+
+def is_library_type(name: str) -> bool:
+    """Whether a type of the program with this name hides one of the library."""
+    return (name in TYPES or name in GENERIC) and name not in _RESERVED
+
+
 #: Types of `std::collections`, each with one argument.
 COLLECTIONS = ("Set", "Queue", "Stack")
 

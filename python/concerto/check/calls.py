@@ -362,8 +362,6 @@ def _context(body: Body, node: ast.Call, object_: ast.Expr, receiver: t.Result) 
     if isinstance(err, t.Var):
         err = t.STRING
         t.assign(err, receiver.err)
-    if err not in (t.STRING, t.ANY, t.UNKNOWN) and not t.is_error(err):
-        body.checker.not_yet(f"a note on an error of type `{t.show(err)}`", node)
     body.checker.facts.calls[id(node)] = CallContext(object_, note)
     return receiver
 

@@ -30,7 +30,6 @@ from concerto.check.impls import (
     BUILT_IN_TRAITS,
     declare_built_in,
     declare_trait,
-    is_built_in_name,
     read_impl,
     read_trait,
 )
@@ -38,6 +37,7 @@ from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.memories import KIND as MEMORY
 from concerto.check.memories import declare_memory
 from concerto.check.models import check_model
+from concerto.check.modules import hides_library
 from concerto.check.outside import KINDS, check_outside
 from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import Owner, check_schemas, read_fields, read_struct
@@ -119,11 +119,11 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         return True
     short = name.text.rpartition("::")[2]
     is_trait = isinstance(item, ast.Trait) and short in BUILT_IN_TRAITS
-    if is_trait or is_built_in_name(short):
+    if is_trait or builtins.is_reserved_type(short):
         what = "trait" if is_trait else "type"
         checker.report("E2003", f"`{short}` is a built-in {what}", name, "choose another name")
         return False
-    if short in builtins.PRELUDE:
+    if short in builtins.PRELUDE or hides_library(short, item):
         help_ = "here it stands for yours; choose another name to use both"
         checker.report("W2005", f"`{short}` hides what is always there", name, help_)
     if name.text in declared:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.checked import EnumInfo, FunctionInfo, ImplInfo, TraitInfo
 from concerto.check.checker import Checker
@@ -320,9 +319,3 @@ def _check_signature(
 def _is_same(found: Type, wanted: Type) -> bool:
     found, wanted = t.settled(found), t.settled(wanted)
     return found == wanted or t.UNKNOWN in (found, wanted)
-
-
-def is_built_in_name(name: str) -> bool:
-    """Whether a program may not declare anything of this name."""
-    others = ("Self", "Error", "ToolErrorAction")
-    return name in builtins.TYPES or name in builtins.GENERIC or name in others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concerto.check import builtins
 from concerto.check import types as t
+from concerto.check.arguments import place_arguments
 from concerto.check.bodies import Body
 from concerto.check.called import (
     CallModel,
@@ -154,31 +155,12 @@ def arguments(
     """The argument of each parameter, by position or name; None if they are wrong, which is reported. A type of None is left to the caller."""
     from concerto.check.exprs import check_expr
 
-    checker, slots = body.checker, [None] * len(params)
-    found: list[ast.Expr | None] = list(slots)
-    names = [name for name, _ in params]
-    good = True
-    for position, arg in enumerate(node.args):
-        slot = position
-        if arg.name is not None and arg.name.text in names:
-            slot = names.index(arg.name.text)
-        elif arg.name is not None:
-            help_ = did_you_mean(arg.name.text, names)
-            message = f"`{method}` has no parameter `{arg.name}`"
-            checker.report("E3032", message, arg.name, help_)
-            good = False
-            continue
-        if slot < len(params) and found[slot] is None:
-            found[slot] = arg.value
-            if params[slot][1] is not None:
-                check_expr(body, arg.value, params[slot][1])
-    if good and not (required <= len(node.args) <= len(params) and None not in found[:required]):
-        takes = f"{required}" if required == len(params) else f"{required} to {len(params)}"
-        plural = "" if takes == "1" else "s"
-        message = f"`{method}` takes {takes} argument{plural}, found {len(node.args)}"
-        checker.report("E3032", message, node)
-        good = False
-    return found if good else None
+    known = [(name, at >= required) for at, (name, _) in enumerate(params)]
+    placed = place_arguments(body, node, method, known)
+    for value, (_, type_) in zip(placed.slots, params, strict=True):
+        if value is not None and type_ is not None:
+            check_expr(body, value, type_)
+    return placed.slots if placed.is_right else None
 
 
 def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Type | None) -> Type:

@@ -32,12 +32,16 @@ from concerto.check.values import (
     plain,
 )
 from concerto.lower.coverage import Points
+from concerto.lower.errors import lower_error_parts, message_function
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.pipelines import lower_pipeline
 from concerto.lower.schemas import json_schema
 from concerto.lower.tools import tool_entries
 from concerto.source import Source, Span
+
+_ERRORS = tuple(t.Struct(n, o) for n, (o, _) in builtins.records().items() if o == "error")
+"""All built-in errors."""
 
 
 class Tables:
@@ -63,6 +67,10 @@ class Tables:
         self.waiting: list[tuple[int, FunctionInfo, tuple[Type, ...]]] = []
         self.variant_functions: dict[VariantFunction, int] = {}
         self.pipelines: dict[str, int] = {}
+        #: Whether types of the program implement `Error`; the types that clauses catch; the places of the functions behind parts of an `Error`.
+        self.has_own_errors = any(i.trait and i.trait.name == "Error" for i in checked.impls)
+        self.errors: dict[Type, None] = {}
+        self.error_parts: dict[str, int] = {}
         #: Files of the library that are used, which stand behind the program's own.
         self.library_files: list[str] = []
         self.first_library_file = len(checked.files.sources) + bool(checked.manifest)
@@ -108,6 +116,12 @@ class Tables:
             place = self.pipelines[info.name] = self.reserve()
             self.hidden[place] = lower_pipeline(self, info)
         return self.first_hidden + self.pipelines[info.name]
+
+    def error_part(self, part: str) -> int:
+        """The index of the function behind a part of an `Error`, which is lowered when all errors are known."""
+        if part not in self.error_parts:
+            self.error_parts[part] = self.reserve()
+        return self.first_hidden + self.error_parts[part]
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -168,18 +182,19 @@ class Tables:
             case t.Literals(values):
                 entry = ["literal", list(values)]
             case t.Union(members):
-                entry = ["union", [self.type(member) for member in members]]
+                # A union has no union inside, so that its members are looked at once.
+                flat = [e for m in members for e in (_ERRORS if m == t.ERROR else (m,))]
+                entry = ["union", [self.type(member) for member in flat]]
             case t.Opaque():
                 entry = ["any"]
             case t.Simple("ModelRef"):
                 entry = ["model"]
             case t.Simple("ModelBuilder"):
                 entry = ["builder"]
+            case t.Simple("HashMapRef"):
+                entry = ["hashmap", self.type(t.ANY), self.type(t.ANY)]
             case t.Simple("Error"):
-                errors = [
-                    t.Struct(n, o) for n, (o, _) in builtins.records().items() if o == "error"
-                ]
-                entry = ["union", [self.type(error) for error in errors]]
+                entry = ["union", [self.type(error) for error in _ERRORS]]
             case t.Simple(name):
                 entry = ["any"] if name == "?" else [name.lower()]
             case _:
@@ -207,7 +222,13 @@ class Tables:
             entry[1]["strict"] = True
         if info and info.validators:
             entry[1]["validators"] = [self.function(each, type_.args) for each in info.validators]
+        self._message(type_, entry)
         return index
+
+    def _message(self, type_: Type, entry: list[Any]) -> None:
+        message = message_function(self, type_)
+        if message is not None:
+            entry[1]["message"] = message
 
     def _enum(self, type_: t.Enum) -> int:
         entry: list[Any] = ["enum", {}]
@@ -222,6 +243,7 @@ class Tables:
             for number, variant in enumerate(info.variants)
         ]
         entry[1] = {"name": t.show(type_), "variants": variants}
+        self._message(type_, entry)
         return index
 
     def field(self, field: FieldInfo) -> dict[str, Any]:
@@ -378,7 +400,10 @@ def lower(
     for schema in checked.schemas:
         tables.schema(schema)
     described = [_schema(tables, type_) for type_ in tables.schemas]
+    stores = [_store(tables, store) for store in checked.stores.values()]
     tables.lower_waiting()  # validators of generic schemas
+    lower_error_parts(tables)
+    tables.lower_waiting()
     functions += [function for function in tables.hidden if function is not None]
     files += [_file(library.source(file), embed_source=True) for file in tables.library_files]
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
@@ -390,13 +415,12 @@ def lower(
     program.models = models
     if tools:
         program.tools = tools
+    program.stores = stores or None
     if checked.channels:
         program.channels = [
             {"name": name, "payloads": payloads, "replies": replies}
             for name, payloads, replies in checked.channels
         ]
-    if checked.stores:
-        program.stores = [_store(tables, store) for store in checked.stores.values()]
     program.constants = tables.constant_list()
     program.types = tables.types
     exports = [

@@ -15,6 +15,7 @@ mod mocked;
 mod models;
 pub mod outside;
 mod pipelines;
+mod reported;
 pub mod requests;
 mod run;
 mod settings;
@@ -43,7 +44,8 @@ pub use cached::Answers;
 use emits::{Emit, EmitMode, Outlet, Waiting};
 pub use evaluated::Cache as SettingsCache;
 pub use mocked::Mock;
-use outside::{FileAccess, NetAccess, Outside};
+use outside::{FileAccess, NetAccess, Outside, SharedStores};
+pub use reported::reported;
 use run::Run;
 use settings::RunSettings;
 use testing::Test;
@@ -107,6 +109,10 @@ pub struct Shared {
     pub max_call_depth: usize,
     /// Tasks that one run may have at a time.
     pub max_tasks: usize,
+    /// What the stores of a run may hold together, in bytes.
+    pub max_store_bytes: usize,
+    /// Stores that all runs share; `None` where each run has its own.
+    pub stores: Option<SharedStores>,
 }
 
 impl Shared {

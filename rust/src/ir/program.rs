@@ -218,6 +218,9 @@ pub enum Type {
 pub struct Struct {
     /// Its fields in declared order.
     pub fields: Vec<Field>,
+    /// `message` of a type of the program that implements `Error`: a function of one parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<u32>,
     /// Its name.
     pub name: String,
     /// Where it comes from.
@@ -280,6 +283,9 @@ pub struct Checks {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Enum {
+    /// As of a struct.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<u32>,
     /// Its name.
     pub name: String,
     /// Its variants in declared order.

@@ -151,6 +151,7 @@ fn types(document: &Document) -> Result<(), IrError> {
                 one(result)?;
             }
             Type::Struct(inner) => {
+                message(document, inner.message)?;
                 inner.fields.iter().try_for_each(|field| one(&field.ty))?;
                 for validator in &inner.validators {
                     let function = index("validator", *validator, document.functions.len())?;
@@ -163,12 +164,22 @@ fn types(document: &Document) -> Result<(), IrError> {
                 }
             }
             Type::Enum(inner) => {
+                message(document, inner.message)?;
                 inner.variants.iter().flat_map(|v| &v.fields).try_for_each(|f| one(&f.ty))?;
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+fn message(document: &Document, function: Option<u32>) -> Result<(), IrError> {
+    let Some(function) = function else { return Ok(()) };
+    let function = index("message", function, document.functions.len())?;
+    match document.functions.get(function) {
+        Some(found) if found.params.len() == 1 => Ok(()),
+        _ => bad("the message of an error has one parameter"),
+    }
 }
 
 /// A built-in record in the type table must be the runtime's own, or field numbers would disagree.

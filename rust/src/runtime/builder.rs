@@ -13,7 +13,7 @@ use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::emits::EmitMode;
-use crate::engine::outside::{FileAccess, FileMode, NetAccess};
+use crate::engine::outside::{FileAccess, FileMode, NetAccess, SharedStores};
 use crate::engine::testing::Test;
 use crate::engine::tools::ToolOptions;
 use crate::engine::world::Environment;
@@ -44,6 +44,8 @@ pub struct RuntimeBuilder {
     handler_errors: HandlerErrors,
     max_call_depth: usize,
     max_tasks: usize,
+    max_store_bytes: usize,
+    shared_stores: bool,
     files: FileAccess,
     net: NetAccess,
     http_body_limit: usize,
@@ -80,6 +82,8 @@ impl RuntimeBuilder {
             handler_errors: HandlerErrors::Raise,
             max_call_depth: 10_000,
             max_tasks: 10_000,
+            max_store_bytes: 256 << 20,
+            shared_stores: false,
             files: FileAccess::default(),
             net: NetAccess::default(),
             http_body_limit: 10 << 20,
@@ -209,6 +213,18 @@ impl RuntimeBuilder {
     /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
     pub fn max_tasks(mut self, most: usize) -> Self {
         self.max_tasks = most;
+        self
+    }
+
+    /// What the stores of a run may hold together, in bytes, before it panics with `LimitExceeded`; 256 MiB by default.
+    pub fn max_store_bytes(mut self, most: usize) -> Self {
+        self.max_store_bytes = most;
+        self
+    }
+
+    /// Whether all runs of the runtime use the same stores; by default each run begins with its own. Callbacks hear the changes of their own run only.
+    pub fn shared_stores(mut self, shared: bool) -> Self {
+        self.shared_stores = shared;
         self
     }
 
@@ -429,6 +445,8 @@ impl RuntimeBuilder {
             emit_mode: self.emit_mode,
             max_call_depth: self.max_call_depth,
             max_tasks: self.max_tasks,
+            max_store_bytes: self.max_store_bytes,
+            stores: self.shared_stores.then(SharedStores::default),
         };
         let inner = Inner {
             responders: Responders::new(shared.client.log().clone()),

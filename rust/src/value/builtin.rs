@@ -209,7 +209,7 @@ fn named(name: &str, fields: Vec<Value>) -> Value {
 fn make(index: usize, fields: Vec<Value>) -> Value {
     TYPES.get(index).map_or(Value::Nil, |ty| {
         debug_assert_eq!(ty.fields.len(), fields.len(), "{}", ty.name);
-        Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields }))
+        Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields, note: None }))
     })
 }
 

@@ -462,12 +462,13 @@ impl Fiber {
                 Op::Struct => {
                     let Some(ty) = program.struct_type(i.x) else { stop!(Stop::Broken) };
                     let fields = window(regs, i.b as usize, i.y as usize);
-                    reg!(i.a) = Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields }));
+                    let value = StructValue { ty: Arc::clone(ty), fields, note: None };
+                    reg!(i.a) = Value::Struct(Arc::new(value));
                 }
                 Op::Variant => {
                     let Some(ty) = program.enum_type(i.x) else { stop!(Stop::Broken) };
                     let fields = window(regs, i.b as usize, i.c as usize);
-                    let value = EnumValue { ty: Arc::clone(ty), variant: i.y, fields };
+                    let value = EnumValue { ty: Arc::clone(ty), variant: i.y, fields, note: None };
                     reg!(i.a) = Value::Enum(Arc::new(value));
                 }
                 Op::Range | Op::RangeInclusive => {

@@ -125,7 +125,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None, max_cost_usd = None, max_tokens = None, max_concurrent_requests = None, max_tool_rounds = 10, max_tool_result_bytes = 1_048_576, tool_permissions = None))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, max_store_bytes = 268_435_456, shared_stores = false, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None, max_cost_usd = None, max_tokens = None, max_concurrent_requests = None, max_tool_rounds = 10, max_tool_result_bytes = 1_048_576, tool_permissions = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -137,6 +137,8 @@ impl Runtime {
         execution_timeout: Option<f64>,
         max_call_depth: usize,
         max_tasks: usize,
+        max_store_bytes: usize,
+        shared_stores: bool,
         proxy: Option<String>,
         ca_bundle: Option<String>,
         retry_jitter: Option<f64>,
@@ -167,6 +169,8 @@ impl Runtime {
             .mock(mock)
             .max_call_depth(max_call_depth)
             .max_tasks(max_tasks)
+            .max_store_bytes(max_store_bytes)
+            .shared_stores(shared_stores)
             .log_level(level("log_level", log_level)?)
             .program_log_level(level("program_log_level", program_log_level)?)
             .args(args.unwrap_or_default())
