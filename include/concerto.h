@@ -143,7 +143,7 @@ concerto_status concerto_runtime_on_emit(concerto_runtime *runtime, const char *
 /* Stands in for a method of a tool of the program: handler is called with user instead of the method's body, on the same
  * threads as those of concerto_runtime_on.
  *
- * Gives CONCERTO_CONFIG or CONCERTO_INVALID_ARGUMENT if the program has no such tool or method. */
+ * Gives CONCERTO_CONFIG if the program has no such tool or method. */
 concerto_status concerto_runtime_register_tool(concerto_runtime *runtime, const char *tool, const char *method, concerto_tool_fn handler, void *user, concerto_error **err);
 
 /* Runs the top-level statements and main on this thread, to their end. The result is JSON, to be freed with

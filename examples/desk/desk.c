@@ -1,4 +1,11 @@
-/* The desk program in a C host: `desk PROGRAM.conc-ir [BASE_URL]`, against a server such as `concerto mock --port 8080`. */
+/* The desk program in a C host: `desk PROGRAM.conc-ir [BASE_URL]`. Try it with a provider on this machine:
+ *
+ *     make capi
+ *     cc -Iinclude examples/desk/desk.c -Ltarget/capi -lconcerto -Wl,-rpath,$PWD/target/capi -o target/desk
+ *     concerto build examples/desk/desk.conc -o target/desk.conc-ir
+ *     concerto mock --port 8080 --script examples/desk/mock.json
+ *     target/desk target/desk.conc-ir http://127.0.0.1:8080/v1
+ */
 #include "concerto.h"
 
 #include <stdio.h>

@@ -1,4 +1,10 @@
-//! The desk program in a Rust host: `desk PROGRAM.conc-ir [BASE_URL]`, against a server such as `concerto mock --port 8080`.
+//! The desk program in a Rust host: `desk PROGRAM.conc-ir [BASE_URL]`. Try it with a provider on this machine:
+//!
+//! ```text
+//! concerto build examples/desk/desk.conc -o target/desk.conc-ir
+//! concerto mock --port 8080 --script examples/desk/mock.json
+//! cargo run --features mock --example desk -- target/desk.conc-ir http://127.0.0.1:8080/v1
+//! ```
 
 #![allow(clippy::print_stdout, reason = "it talks to people")]
 

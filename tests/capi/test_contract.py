@@ -184,6 +184,11 @@ def test_nothing_can_be_freed_and_asked() -> None:
         ({"prices": {"m": {"input": -1, "output": 1}}}, "the price `input` must be 0 to 1000000"),
         ({"connection_overrides": {"d": {}}}, "no connection `d`; did you mean `c`?"),
         ({"connection_overrides": {"c": {"timeout": 0}}}, "`timeout` must be 1 to 86400"),
+        ({"max_tool_rounds": 101}, "the option `max_tool_rounds` must be 1 to 100"),
+        ({"max_tool_rounds": "3"}, "the option `max_tool_rounds` must be 1 to 100"),
+        ({"max_tool_result_bytes": -1}, "`max_tool_result_bytes` must be a whole number from 0 on"),
+        ({"tool_permissions": {"T": 1}}, "`tool_permissions` must be an object of truth values"),
+        ({"tool_permissions": {"T": True}}, "`T`"),
         ({"execution_timeout": -1}, "the option `execution_timeout` must be positive seconds"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -203,7 +208,7 @@ def test_options_are_in_force(program: Program) -> None:
         "max_store_bytes": 1000, "shared_stores": True,
         "mock": {"rules": [{"reply": {"text": "scripted"}}]}, "net_allow": ["a.example"], "offline": True,
         "prices": {"m-*": {"input": 1, "output": 2}}, "program_log_level": "debug", "proxy": "none", "retry_jitter": 0.5,
-        "seed": 2**64 - 1,
+        "seed": 2**64 - 1, "max_tool_result_bytes": 100, "max_tool_rounds": 3, "tool_permissions": {},
     }  # fmt: skip
     with Runtime(program, **options) as runtime:
         assert runtime.call("ask", "Hi") == "scripted"

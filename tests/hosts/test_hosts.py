@@ -50,7 +50,7 @@ def ready(entry: dict[str, Any]) -> Iterator[Case]:
 
 def step(given: dict[str, Any], url: str) -> dict[str, Any]:
     read: dict[str, Any] = {
-        key: json.loads(given[key]) for key in given if key in ("args", "gives", "emits")
+        key: json.loads(given[key]) for key in given if key in ("args", "gives", "emits", "answer")
     }
     if "override" in given:
         read["override"] = json.loads(given["override"].replace("$URL", url))

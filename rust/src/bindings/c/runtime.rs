@@ -250,7 +250,7 @@ pub unsafe extern "C" fn concerto_runtime_on_emit(
 /// Stands in for a method of a tool of the program: `handler` is called with `user` instead of the method's body, on the same threads as those of
 /// `concerto_runtime_on`.
 ///
-/// Gives `CONCERTO_CONFIG` or `CONCERTO_INVALID_ARGUMENT` if the program has no such tool or method.
+/// Gives `CONCERTO_CONFIG` if the program has no such tool or method.
 ///
 /// # Safety
 /// As for `concerto_runtime_on`; `tool` and `method` are NULL or end in NUL.
