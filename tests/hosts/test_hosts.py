@@ -23,7 +23,7 @@ HOSTS: dict[str, Callable[[Case], list[Outcome]]] = {
 
 #: Times and sizes of HTTP, which differ from run to run.
 MEASURED = {
-    "execution_time_ms", "latency_ms", "queue_time_ms", "attempt_ms", "time_to_first_chunk_ms",
+    "execution_time_ms", "latency_ms", "queue_time_ms", "attempt_ms", "time_to_first_chunk_ms", "duration_ms",
     "bytes_in", "bytes_out", "price_table_date",
 }  # fmt: skip
 
