@@ -132,8 +132,8 @@ clean: ## Remove what was built
 	@touch $@
 
 # With the example, cargo resolves the same features as for `cargo test`, so that the two share all that they build.
-target/capi/.built: $(RUST_SOURCES) tests/hosts/hosts.rs
-	cargo build --locked --features mock,capi --lib --example hosts
+target/capi/.built: $(RUST_SOURCES) tests/hosts/hosts.rs examples/desk/desk.rs
+	cargo build --locked --features mock,capi --lib --example hosts --example desk
 	@mkdir -p target/capi
-	@cp target/debug/libconcerto.* target/debug/examples/hosts target/capi
+	@cp target/debug/libconcerto.* target/debug/examples/hosts target/debug/examples/desk target/capi
 	@touch $@

@@ -92,6 +92,10 @@ typedef int (*concerto_emit_fn)(void *user, const char *channel, const char *jso
  * reply is answered then, or later on any thread, with concerto_reply_ok or concerto_reply_error. */
 typedef void (*concerto_request_fn)(void *user, const char *channel, const char *json, size_t len, concerto_reply *reply);
 
+/* Takes a call of a tool's method: the arguments as a JSON object of len bytes with a NUL behind them, which lives until
+ * it returns. reply is answered as for a request: with the result, or with the message of a ToolError. */
+typedef void (*concerto_tool_fn)(void *user, const char *args_json, size_t len, concerto_reply *reply);
+
 /* Counts changes of signatures; functions may be added without one. */
 uint32_t concerto_abi_version(void);
 
@@ -135,6 +139,12 @@ concerto_status concerto_runtime_on(concerto_runtime *runtime, const char *chann
  *
  * It is called with user, on the same threads as those of concerto_runtime_on. Requests may be answered in any order. */
 concerto_status concerto_runtime_on_emit(concerto_runtime *runtime, const char *channel, concerto_request_fn handler, void *user, concerto_error **err);
+
+/* Stands in for a method of a tool of the program: handler is called with user instead of the method's body, on the same
+ * threads as those of concerto_runtime_on.
+ *
+ * Gives CONCERTO_CONFIG if the program has no such tool or method. */
+concerto_status concerto_runtime_register_tool(concerto_runtime *runtime, const char *tool, const char *method, concerto_tool_fn handler, void *user, concerto_error **err);
 
 /* Runs the top-level statements and main on this thread, to their end. The result is JSON, to be freed with
  * concerto_string_free. */

@@ -246,7 +246,8 @@ class RuntimeBase:
         program_log_level: The same for what the program writes with `std::log`.
         args: What the program's `std::env::args` gives.
         seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
-        audit: Tell what the program reaches before it does, on the channels `audit:file_access`, `audit:env_access` and `audit:http`: names only, nothing secret.
+        audit: Tell what the program reaches before it does, on the channels `audit:file_access`, `audit:env_access`, `audit:http` and
+            `audit:tool_call`: names only, nothing secret.
         record: A file that the traffic of all model calls is written to: one JSON object a line, without keys.
         replay: A file that was recorded: it answers all model calls, each exchange once, by the end of the path and the body
             of the request. No server is asked.

@@ -161,6 +161,18 @@ class Runtime:
         self.callbacks.append(called)
         checked("runtime_on_emit", self.handle, channel.encode(), called, ffi.NULL)
 
+    def tool(self, tool: str, method: str, handler: Callable[[Any, Reply], None]) -> None:
+        """`handler(arguments, reply)` stands in for the method."""
+
+        @ffi.callback("void(void *, const char *, size_t, concerto_reply *)")  # type: ignore[untyped-decorator]  # cffi has no types
+        def called(user: Any, args: Any, length: int, reply: Any) -> None:
+            assert user == ffi.NULL
+            handler(json.loads(ffi.buffer(args, length)[:]), Reply(reply))
+
+        self.callbacks.append(called)
+        names = tool.encode(), method.encode()
+        checked("runtime_register_tool", self.handle, *names, called, ffi.NULL)
+
     def override(self, name: str, **fields: Any) -> None:
         checked("override_connection", self.handle, name.encode(), encoded(fields))
 

@@ -102,6 +102,10 @@ BAD = [
     ("runtime_on_emit", lambda h: (h.runtime, ffi.NULL, h.asked, ffi.NULL)),
     ("runtime_on_emit", lambda h: (h.runtime, b"\xc3", h.asked, ffi.NULL)),
     ("runtime_on_emit", lambda h: (h.runtime, b"x", ffi.NULL, ffi.NULL)),
+    ("runtime_register_tool", lambda h: (ffi.NULL, b"T", b"m", h.tool, ffi.NULL)),
+    ("runtime_register_tool", lambda h: (h.runtime, ffi.NULL, b"m", h.tool, ffi.NULL)),
+    ("runtime_register_tool", lambda h: (h.runtime, b"T", b"\xff", h.tool, ffi.NULL)),
+    ("runtime_register_tool", lambda h: (h.runtime, b"T", b"m", ffi.NULL, ffi.NULL)),
     ("runtime_run", lambda h: (ffi.NULL, h.out)),
     ("runtime_run", lambda h: (h.runtime, ffi.NULL)),
     ("runtime_call", lambda h: (ffi.NULL, b"double", b"[1]", h.out)),
@@ -137,6 +141,7 @@ def test_bad_arguments_are_refused(
             self.program, self.runtime = program.handle, runtime.handle
             self.run = runtime.start("double", 1).handle
             self.callback = ffi.cast("concerto_emit_fn", 1)
+            self.tool = ffi.cast("concerto_tool_fn", 1)
             self.asked = ffi.cast("concerto_request_fn", 1)
             self._out = ffi.new("void **")
 
@@ -179,6 +184,11 @@ def test_nothing_can_be_freed_and_asked() -> None:
         ({"prices": {"m": {"input": -1, "output": 1}}}, "the price `input` must be 0 to 1000000"),
         ({"connection_overrides": {"d": {}}}, "no connection `d`; did you mean `c`?"),
         ({"connection_overrides": {"c": {"timeout": 0}}}, "`timeout` must be 1 to 86400"),
+        ({"max_tool_rounds": 101}, "the option `max_tool_rounds` must be 1 to 100"),
+        ({"max_tool_rounds": "3"}, "the option `max_tool_rounds` must be 1 to 100"),
+        ({"max_tool_result_bytes": -1}, "`max_tool_result_bytes` must be a whole number from 0 on"),
+        ({"tool_permissions": {"T": 1}}, "`tool_permissions` must be an object of truth values"),
+        ({"tool_permissions": {"T": True}}, "`T`"),
         ({"execution_timeout": -1}, "the option `execution_timeout` must be positive seconds"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -198,7 +208,7 @@ def test_options_are_in_force(program: Program) -> None:
         "max_store_bytes": 1000, "shared_stores": True,
         "mock": {"rules": [{"reply": {"text": "scripted"}}]}, "net_allow": ["a.example"], "offline": True,
         "prices": {"m-*": {"input": 1, "output": 2}}, "program_log_level": "debug", "proxy": "none", "retry_jitter": 0.5,
-        "seed": 2**64 - 1,
+        "seed": 2**64 - 1, "max_tool_result_bytes": 100, "max_tool_rounds": 3, "tool_permissions": {},
     }  # fmt: skip
     with Runtime(program, **options) as runtime:
         assert runtime.call("ask", "Hi") == "scripted"

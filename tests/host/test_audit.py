@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import concerto
+import pytest
 
 from tests.host.test_cli import run
 
@@ -47,6 +49,47 @@ def test_what_a_program_reaches_is_told_in_order(tmp_path: Path) -> None:
         ("done", 1),
     ]
     assert SECRET not in repr(told)
+
+
+TOOLS = """
+connect c { provider: "openai", api_key: env("K"), default_model: "m" }
+tool Vault {
+    description: "A vault",
+    @describe("Open it") @param("code", "The code") @param("floor", "Where")
+    pub fn open(self, code: String, floor: Int = 1) -> Bool { emit("opened"); self.is_right(code) }
+    fn is_right(self, code: String) -> Bool { code.len() > floor_of() }
+}
+fn floor_of() -> Int { 2 }
+model M { provider: c, tools: [Vault] }
+pub fn call() -> Bool { Vault.open("sk-canary-audit") }
+pub fn ask() -> Result<String, LlmError> { Ok(M.execute("Open!")?.text) }
+"""
+
+
+@pytest.mark.parametrize("function", ["call", "ask"])
+@pytest.mark.parametrize("hosted", [False, True], ids=["own", "hosted"])
+def test_calls_of_tools_are_told_whoever_calls(function: str, hosted: bool) -> None:
+    asked = {"name": "Vault_open", "arguments": {"code": SECRET, "floor": 2}}
+    rules = [{"times": 1, "reply": {"tool_calls": [asked]}}, {"reply": {"text": "done"}}]
+    found: list[tuple[str, Any]] = []
+    with (
+        concerto.MockServer(script=json.dumps({"rules": rules})) as server,
+        concerto.Runtime(concerto.compile(TOOLS), audit=True) as runtime,
+    ):
+        runtime.override_connection("c", api_key="k", base_url=server.url)
+        runtime.on("audit:tool_call", lambda told: found.append(("told", told)))
+        runtime.on("opened", lambda _: found.append(("opened", None)))
+        if hosted:
+
+            @runtime.tool("Vault", "open")
+            def opened(**_: Any) -> bool:
+                found.append(("opened", None))
+                return True
+
+        runtime.call(function)
+    arguments = {"code": "***", "floor": "***"}
+    told = {"tool": "Vault", "method": "open", "arguments": arguments}
+    assert found == [("told", told), ("opened", None)]
 
 
 def test_it_is_off_unless_a_host_asks(tmp_path: Path) -> None:

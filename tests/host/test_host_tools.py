@@ -10,7 +10,6 @@ from typing import Any
 import concerto
 import pytest
 
-from tests.conftest import ROOT
 from tests.host.test_tool_rounds import Service
 
 PROGRAM = """
@@ -237,18 +236,3 @@ def test_the_command_line_disables_tools(tmp_path: Any) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "`T.m` is disabled by the host" in done.stderr
     assert run("--disable-tool", "U").returncode == 2
-
-
-def test_the_desk_runs_against_the_mock_provider() -> None:
-    """The program of the examples with its host in Python."""
-    folder = ROOT / "examples/desk"
-    with concerto.MockServer(script=(folder / "mock.json").read_text(encoding="utf-8")) as server:
-        words = [sys.executable, str(folder / "desk.py"), server.url]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        bodies = [request["body"] for request in server.requests()]
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[:2] == [
-        "Good news: order 7 is on its way.",
-        "other False",
-    ]
-    assert bodies[-1]["messages"][-1]["content"] == "order 7 is on its way"

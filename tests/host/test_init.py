@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 from concerto.project.scaffold import CannotCreate, create, files, project_name
-from concerto.project.templates import LATER, MORE_FILES, PROVIDERS, TEMPLATES
+from concerto.project.templates import MORE_FILES, PROVIDERS, TEMPLATES
 
 from tests.conftest import ROOT
 from tests.host.test_cli import run
@@ -81,13 +81,6 @@ def test_a_write_that_fails_takes_back_what_was_written(tmp_path: Path) -> None:
     content["src/main.conc/deeper"] = "cannot be: that is a file"
     with pytest.raises(CannotCreate):
         create(tmp_path / "new", content)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("template", LATER)
-def test_templates_of_later_releases_say_so(tmp_path: Path, template: str) -> None:
-    done = run("init", "x", "--template", template, cwd=tmp_path)
-    assert (done.returncode, "does not compile yet" in done.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import concerto
@@ -122,11 +123,11 @@ def in_asyncio(case: Case) -> list[Outcome]:
     return in_python(case, Looped)
 
 
-def python_answer(answer: dict[str, Any]) -> Callable[[Any], Any]:
-    def answered(_: Any) -> Any:
+def python_answer(answer: dict[str, Any]) -> Callable[..., Any]:
+    def answered(*_: Any, **named: Any) -> Any:
         if "error" in answer:
             raise Refused(answer["error"])
-        return answer["ok"]
+        return named[answer["argument"]] if "argument" in answer else answer["ok"]
 
     return answered
 
@@ -159,6 +160,8 @@ def python_step(runtime: Any, replies: dict[str, dict[str, Any]], step: dict[str
                 runtime.clear_overrides()
             case {"override": fields}:
                 runtime.override_connection(step["connection"], **fields)
+            case {"tool": name, "answer": answer}:
+                runtime.tool(*name.split("."), python_answer(answer))
             case _:
                 result = runtime.get_metrics().to_dict()
     except Exception as error:
@@ -248,18 +251,18 @@ def in_c(case: Case) -> list[Outcome]:
     with runtime:
         runtime.on("*", watch.take)
         for channel, answer in case.replies.items():
-            runtime.on_emit(channel, c_answer(answer))
+            runtime.on_emit(channel, lambda _, *asked, said=answer: c_answer(said, *asked))
         return [watch.step(step) for step in case.steps]
 
 
-def c_answer(answer: dict[str, Any]) -> Callable[[str, Any, c.Reply], None]:
-    def answered(_channel: str, _payload: Any, reply: c.Reply) -> None:
-        if "error" in answer:
-            reply.error(answer["error"])
-        else:
+def c_answer(answer: dict[str, Any], given: Any, reply: c.Reply) -> None:
+    match answer:
+        case {"error": message}:
+            reply.error(message)
+        case {"argument": name}:
+            reply.ok(given[name])
+        case _:
             reply.ok(answer["ok"])
-
-    return answered
 
 
 class CWatch:
@@ -301,6 +304,9 @@ class CWatch:
                     self.runtime.clear_override()
                 case {"override": fields}:
                     self.runtime.override(step["connection"], **fields)
+                case {"tool": name, "answer": answer}:
+                    tool, method = name.split(".")
+                    self.runtime.tool(tool, method, partial(c_answer, answer))
                 case _:
                     result = self.runtime.metrics()
         except c.CallError as error:

@@ -11,8 +11,8 @@ use std::io::BufRead;
 use std::sync::{Arc, Mutex};
 
 use concerto::{
-    Args, BoxError, Emit, EmitHandler, Error, Program, Run, RunError, Runtime, TraceFrame, Value,
-    to_json,
+    Args, BoxError, Emit, EmitHandler, Error, Program, Run, RunError, Runtime, ToolArgs,
+    TraceFrame, Value, to_json,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -47,6 +47,10 @@ struct Step {
     connection: String,
     clear: bool,
     metrics: bool,
+    /// Stand in for this method, `Tool.method`.
+    tool: Option<String>,
+    /// What the stand-in says: `ok`, `error`, or the value of an `argument`.
+    answer: Json,
 }
 
 /// What a handler sees and does.
@@ -113,6 +117,18 @@ async fn background(
     }
 }
 
+fn stand_in(runtime: &Runtime, name: &str, answer: &Json) -> Result<(), Error> {
+    let (tool, method) = name.split_once('.').unwrap();
+    let answer = answer.clone();
+    runtime.register_tool(tool, method, move |args: ToolArgs| {
+        let said = match &answer["argument"] {
+            Json::String(name) => Ok(args.value(name).unwrap().clone()),
+            _ => said(&answer),
+        };
+        async move { said }
+    })
+}
+
 async fn take(runtime: &Runtime, step: Arc<Step>) -> Json {
     let emits = Arc::new(Mutex::new(Vec::new()));
     let result = if let Some(name) = &step.call {
@@ -127,6 +143,9 @@ async fn take(runtime: &Runtime, step: Arc<Step>) -> Json {
     } else if step.clear {
         runtime.clear_overrides();
         Ok(Json::Null)
+    } else if let Some(name) = &step.tool {
+        let set = stand_in(runtime, name, &step.answer);
+        set.map(|()| Json::Null).map_err(|error| shown(&error))
     } else if let Some(fields) = &step.fields {
         let set = runtime.override_connection_json(&step.connection, fields, false);
         set.map(|()| Json::Null).map_err(|error| shown(&error.into()))
@@ -164,6 +183,13 @@ fn form(kind: &str, code: &str, message: &str, trace: &[TraceFrame]) -> Json {
     json!({"kind": kind, "code": code, "message": message, "trace": frames})
 }
 
+fn said(answer: &Json) -> Result<Value, BoxError> {
+    match &answer["error"] {
+        Json::String(message) => Err(message.as_str().into()),
+        _ => Ok(value(&answer["ok"])),
+    }
+}
+
 fn value(json: &Json) -> Value {
     match json {
         Json::String(text) => Value::from(text.as_str()),
@@ -181,10 +207,7 @@ async fn outcomes(case: Case) -> Vec<Json> {
     };
     for (channel, answer) in case.replies {
         runtime.on_emit(&channel, move |_channel: String, _payload: Value| {
-            let said = match &answer["error"] {
-                Json::String(message) => Err(message.as_str().into()),
-                _ => Ok(value(&answer["ok"])),
-            };
+            let said = said(&answer);
             async move { said }
         });
     }

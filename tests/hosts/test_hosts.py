@@ -23,7 +23,7 @@ HOSTS: dict[str, Callable[[Case], list[Outcome]]] = {
 
 #: Times and sizes of HTTP, which differ from run to run.
 MEASURED = {
-    "execution_time_ms", "latency_ms", "queue_time_ms", "attempt_ms", "time_to_first_chunk_ms",
+    "execution_time_ms", "latency_ms", "queue_time_ms", "attempt_ms", "time_to_first_chunk_ms", "duration_ms",
     "bytes_in", "bytes_out", "price_table_date",
 }  # fmt: skip
 
@@ -50,7 +50,7 @@ def ready(entry: dict[str, Any]) -> Iterator[Case]:
 
 def step(given: dict[str, Any], url: str) -> dict[str, Any]:
     read: dict[str, Any] = {
-        key: json.loads(given[key]) for key in given if key in ("args", "gives", "emits")
+        key: json.loads(given[key]) for key in given if key in ("args", "gives", "emits", "answer")
     }
     if "override" in given:
         read["override"] = json.loads(given["override"].replace("$URL", url))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from concerto.cli.app import OK, USAGE, Exit, command_parser
 from concerto.project.scaffold import CannotCreate, create, files, project_name
-from concerto.project.templates import LATER, PROVIDERS, TEMPLATES
+from concerto.project.templates import PROVIDERS, TEMPLATES
 
 
 def main(args: list[str]) -> int:
@@ -19,7 +19,7 @@ def main(args: list[str]) -> int:
         "-p", "--provider", choices=tuple(PROVIDERS), default="openai", help="default: openai"
     )
     parser.add_argument(
-        "--template", choices=(*TEMPLATES, *LATER), default="minimal", help="default: minimal"
+        "--template", choices=tuple(TEMPLATES), default="minimal", help="default: minimal"
     )
     parser.add_argument(
         "--connections",
@@ -29,10 +29,6 @@ def main(args: list[str]) -> int:
     )
     parser.add_argument("--git", action="store_true", help="start a git repository as well")
     options = parser.parse_args(args)
-    if options.template in LATER:
-        needs = LATER[options.template]
-        message = f"the template `{options.template}` needs {needs}, which this release does not compile yet"
-        raise Exit(USAGE, f"error: {message}\nthere are: {', '.join(TEMPLATES)}")
     folder = Path(options.name)
     name = project_name(folder.resolve().name)
     if not name:

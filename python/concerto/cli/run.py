@@ -113,7 +113,7 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--audit",
         action="store_true",
-        help="show which files, variables and servers the program reaches, before it does",
+        help="show which files, variables, servers and tools the program reaches, before it does",
     )
     overrides.add_option(parser)
     parser.add_argument(

@@ -220,11 +220,82 @@ if __name__ == "__main__":
     main()
 '''
 
-TEMPLATES = {"minimal": MINIMAL, "chat": CHAT, "pipeline": PIPELINE, "service": MINIMAL}
+TOOLS = """/// What a meal comes to. The model adds dishes and asks for the total, instead of calculating.
+tool Bill {
+    description: "The bill of one table",
+    cents: 0,
+
+    @describe("Add a dish, and return the new total in cents")
+    @param("dish", "Name of the dish as on the menu")
+    @param("count", "How many of it, at least 1")
+    pub fn add(mut self, dish: String, count: Int = 1) -> Result<Int, ToolError> {
+        let price = self.price(dish);
+        if price == 0 {
+            return Err(ToolError::new("`${dish}` is not on the menu: soup, pasta, cake"));
+        }
+        self.cents += price * count;
+        emit("added", "${count} ${dish}");
+        Ok(self.cents)
+    }
+
+    @describe("The total in cents")
+    pub fn total(self) -> Int {
+        self.cents
+    }
+
+    fn price(self, dish: String) -> Int {
+        match dish.to_lower() {
+            "soup" => 550,
+            "pasta" => 980,
+            "cake" => 420,
+            _ => 0,
+        }
+    }
+}
+
+model Waiter {
+    provider: CONNECTION,
+    system_prompt: "You take orders. Use the tools for all that has to do with money.",
+    tools: [Bill],
+}
+
+pub fn serve(text: String) -> Result<String, LlmError> {
+    Ok(Waiter.execute(text)?.text)
+}
+
+fn main() {
+    emit("answer", serve("Two soups and a piece of cake, please. What will that be?")?);
+    emit("cents", Bill.total());
+}
+
+@test("Bill :: the waiter adds what was ordered")
+fn adds() {
+    mock Waiter {
+        responses: [
+            {
+                tool_calls: [
+                    { tool: "Bill.add", args: { dish: "soup", count: 2 } },
+                    { tool: "Bill.add", args: { dish: "cake" } },
+                ],
+            },
+            "That will be 15.20.",
+        ],
+    }
+    assert_eq(serve("Two soups and a piece of cake!")?, "That will be 15.20.");
+    assert_eq(Bill.total(), 1520);
+    assert(Bill.add("pizza").is_err());
+}
+"""
+
+TEMPLATES = {
+    "minimal": MINIMAL,
+    "chat": CHAT,
+    "tools": TOOLS,
+    "pipeline": PIPELINE,
+    "service": MINIMAL,
+}
 #: Files of a template besides those of all projects.
 MORE_FILES = {"service": {"service.py": SERVICE}}
-#: Templates of later releases, with what they need.
-LATER = {"tools": "tools"}
 
 GITIGNORE = "*.conc-ir\n.env\n.concerto/\n"
 

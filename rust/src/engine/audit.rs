@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::ir::program::Field;
 use crate::value::{Key, MapValue, Text, Value};
 use crate::vm::{Effect, Request};
 
@@ -16,6 +17,15 @@ pub(super) fn record(effect: &Effect) -> Option<(&'static str, Value)> {
         Effect::Request { request, args } => outside(*request, args),
         _ => None,
     }
+}
+
+/// The same for a method of a tool: which it is, and the names of its arguments.
+pub(super) fn tool_call(tool: &str, method: &str, arguments: &[Field]) -> (&'static str, Value) {
+    let masked: MapValue = arguments.iter().map(|each| entry(&each.name, MASK)).collect();
+    let names = [entry("tool", tool), entry("method", method)];
+    let arguments = (Key::Str(Text::new("arguments")), Value::Map(Arc::new(masked)));
+    let map: MapValue = names.into_iter().chain([arguments]).collect();
+    ("audit:tool_call", Value::Map(Arc::new(map)))
 }
 
 fn outside(request: Request, args: &[Value]) -> Option<(&'static str, Value)> {
@@ -56,11 +66,12 @@ fn operation(request: Request) -> &'static str {
 }
 
 fn told<const N: usize>(fields: [(&str, &str); N]) -> Value {
-    let map: MapValue = fields
-        .into_iter()
-        .map(|(name, value)| (Key::Str(Text::new(name)), Value::from(value)))
-        .collect();
+    let map: MapValue = fields.into_iter().map(|(name, value)| entry(name, value)).collect();
     Value::Map(Arc::new(map))
+}
+
+fn entry(name: &str, value: &str) -> (Key, Value) {
+    (Key::Str(Text::new(name)), Value::from(value))
 }
 
 fn masked_url(url: &str) -> String {

@@ -285,8 +285,8 @@ impl RuntimeBuilder {
         Ok(self)
     }
 
-    /// Runs tell of what they reach before they do: emits on `audit:file_access`, `audit:env_access` and `audit:http`, without contents, values, headers and
-    /// what is secret in a URL. Default: no.
+    /// Runs tell of what they reach before they do: emits on `audit:file_access`, `audit:env_access`, `audit:http` and `audit:tool_call`, without
+    /// contents, values, headers and what is secret in a URL. Default: no.
     pub fn audit(mut self, audit: bool) -> Self {
         self.audit = audit;
         self

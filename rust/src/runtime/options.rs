@@ -13,7 +13,7 @@ use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 33] = [
+const OPTIONS: [(&str, Set); 36] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
@@ -67,6 +67,12 @@ const OPTIONS: [(&str, Set); 33] = [
         Some(most) => Ok(b.max_tokens(most)),
         None => must_be("a whole number from 0 on"),
     }),
+    ("max_tool_result_bytes", |b, v| Ok(b.max_tool_result_bytes(count(v)?))),
+    ("max_tool_rounds", |b, v| {
+        // What is no such number is refused by `build`, like zero.
+        let rounds = v.as_u64().and_then(|rounds| u32::try_from(rounds).ok());
+        Ok(b.max_tool_rounds(rounds.unwrap_or(0)))
+    }),
     ("mock", |b, v| match v {
         Json::Bool(on) => Ok(b.mock(*on)),
         script => scripted(b, script),
@@ -95,6 +101,13 @@ const OPTIONS: [(&str, Set); 33] = [
         None => must_be("a whole number from 0 to 2^64 - 1"),
     }),
     ("shared_stores", |b, v| Ok(b.shared_stores(truth(v)?))),
+    ("tool_permissions", |b, v| {
+        let permissions = entries(v)?.into_iter().map(|(name, may)| match may {
+            Json::Bool(may) => Ok((name, may)),
+            _ => must_be("an object of truth values"),
+        });
+        Ok(b.tool_permissions(permissions.collect::<Result<Vec<_>, _>>()?))
+    }),
 ];
 
 impl RuntimeBuilder {

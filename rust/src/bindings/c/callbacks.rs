@@ -32,6 +32,17 @@ pub type concerto_request_fn = Option<
     ),
 >;
 
+/// Takes a call of a tool's method: the arguments as a JSON object of `len` bytes with a NUL behind them, which lives until it returns. `reply` is answered as for
+/// a request: with the result, or with the message of a `ToolError`.
+pub type concerto_tool_fn = Option<
+    unsafe extern "C" fn(
+        user: *mut c_void,
+        args_json: *const c_char,
+        len: usize,
+        reply: *mut concerto_reply,
+    ),
+>;
+
 /// What the host wants to get back with each call.
 #[derive(Clone, Copy)]
 pub(super) struct User(pub(super) *mut c_void);
@@ -81,24 +92,32 @@ impl EmitHandler for OnEmit {
     }
 }
 
-/// A request handler of the host.
-#[derive(Clone)]
-pub(super) struct OnRequest {
-    pub(super) function:
+/// Who answers requests for the host.
+#[derive(Clone, Copy)]
+pub(super) enum Answers {
+    Emits(
         unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char, usize, *mut concerto_reply),
-    pub(super) user: User,
+        User,
+    ),
+    Tool(unsafe extern "C" fn(*mut c_void, *const c_char, usize, *mut concerto_reply), User),
 }
 
-impl OnRequest {
+impl Answers {
     pub(super) fn ask(&self, gate: &Gate, request: HostRequest) -> Result<(), BoxError> {
-        let channel = owned_text(request.question.kind.to_string());
+        let what = owned_text(request.question.kind.to_string());
         let json = owned_text(to_json(&request.question.payload).to_string());
+        let len = json.as_bytes().len();
         let called = gate.pass(|| {
             // SAFETY: the host promised that the function takes these arguments; they outlive the call.
             unsafe {
-                let len = json.as_bytes().len();
-                let (user, channel) = (self.user.0, channel.as_ptr());
-                (self.function)(user, channel, json.as_ptr(), len, keep(request));
+                match *self {
+                    Self::Emits(function, User(user)) => {
+                        function(user, what.as_ptr(), json.as_ptr(), len, keep(request));
+                    }
+                    Self::Tool(function, User(user)) => {
+                        function(user, json.as_ptr(), len, keep(request));
+                    }
+                }
             }
         });
         match called {

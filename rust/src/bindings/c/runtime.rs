@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value as Json};
 
 use super::border::{Out, guard, optional_text, owned_text, quiet, text};
-use super::callbacks::{OnEmit, OnRequest, User, concerto_emit_fn, concerto_request_fn, heard};
+use super::callbacks::{
+    Answers, OnEmit, User, concerto_emit_fn, concerto_request_fn, concerto_tool_fn, heard,
+};
 use super::error::{Stop, concerto_error};
 use super::gate::Gate;
 use super::program::concerto_program;
@@ -22,7 +24,7 @@ pub(super) struct Host {
     pub(super) runtime: Runtime,
     pub(super) gate: Arc<Gate>,
     /// Who answers requests; the place of one is its token.
-    answering: Mutex<Vec<OnRequest>>,
+    answering: Mutex<Vec<Answers>>,
 }
 
 /// Drives a run on this thread.
@@ -64,19 +66,19 @@ impl Host {
     /// Hands a request to its callback, on this thread.
     pub(super) fn serve(&self, request: HostRequest) -> Result<(), BoxError> {
         let token = usize::try_from(request.token).unwrap_or(usize::MAX);
-        let found = self.answering().get(token).cloned();
+        let found = self.answering().get(token).copied();
         match found {
             Some(handler) if !request.is_withdrawn() => handler.ask(&self.gate, request),
             _ => Ok(()),
         }
     }
 
-    fn answering(&self) -> MutexGuard<'_, Vec<OnRequest>> {
+    fn answering(&self) -> MutexGuard<'_, Vec<Answers>> {
         self.answering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps who answers, and gives the token for it.
-    fn answer_by(&self, handler: OnRequest) -> u64 {
+    fn answer_by(&self, handler: Answers) -> u64 {
         let mut answering = self.answering();
         answering.push(handler);
         answering.len() as u64 - 1
@@ -237,8 +239,37 @@ pub unsafe extern "C" fn concerto_runtime_on_emit(
         // SAFETY: as the caller promises.
         let (host, channel) = unsafe { (host(runtime)?, text("channel", channel)?) };
         let function = handler.ok_or_else(|| concerto_error::is_null("handler"))?;
-        let token = host.answer_by(OnRequest { function, user: User(user) });
+        let token = host.answer_by(Answers::Emits(function, User(user)));
         host.runtime.on_emit_by_host(channel, token);
+        Ok(CONCERTO_OK)
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// Stands in for a method of a tool of the program: `handler` is called with `user` instead of the method's body, on the same threads as those of
+/// `concerto_runtime_on`.
+///
+/// Gives `CONCERTO_CONFIG` if the program has no such tool or method.
+///
+/// # Safety
+/// As for `concerto_runtime_on`; `tool` and `method` are NULL or end in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_register_tool(
+    runtime: *mut concerto_runtime,
+    tool: *const c_char,
+    method: *const c_char,
+    handler: concerto_tool_fn,
+    user: *mut c_void,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (host, tool, method) =
+            unsafe { (host(runtime)?, text("tool", tool)?, text("method", method)?) };
+        let function = handler.ok_or_else(|| concerto_error::is_null("handler"))?;
+        let token = host.answer_by(Answers::Tool(function, User(user)));
+        host.runtime.register_tool_by_host(tool, method, token)?;
         Ok(CONCERTO_OK)
     };
     // SAFETY: as the caller promises.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::{
     Caller, Ended, Job, Order, Outcome, Place, Waiter, What, declared, refusal, tool_error,
 };
+use crate::engine::audit;
 use crate::engine::emits::Outlet;
 use crate::engine::run::Run;
 use crate::error::RunError;
@@ -89,6 +90,14 @@ impl Jobs {
     }
 }
 
+fn audited(program: &Verified, place: Place) -> Option<(&'static str, Value)> {
+    let (tool, method) = declared(program, place)?;
+    let Type::Struct(arguments) = program.types().get(method.arguments as usize)? else {
+        return None;
+    };
+    Some(audit::tool_call(tool, &method.name, &arguments.fields))
+}
+
 /// The tool that a job changes, and the method.
 fn changed(program: &Verified, what: What) -> Option<(u32, &ToolMethod)> {
     let What::Method(place) = what else { return None };
@@ -120,8 +129,9 @@ impl<O: Outlet> Run<'_, O> {
             return Ok(Some(Resume::Value(Value::err(refused))));
         }
         let (what, waiter) = (What::Method(place), Waiter::Task);
-        self.before_host(what).await?;
-        self.start_job(Job { number: u64::MAX, parent: id, what, args, settled: 0, waiter })?;
+        let job = Job { number: u64::MAX, parent: id, what, args, settled: 0, waiter };
+        self.before(id, what).await?;
+        self.start_job(job)?;
         Ok(None)
     }
 
@@ -129,7 +139,7 @@ impl<O: Outlet> Run<'_, O> {
     pub(in crate::engine) async fn obey(&mut self, order: Order) -> Result<(), RunError> {
         match order {
             Order::Run(job) => {
-                self.before_host(job.what).await?;
+                self.before(job.parent, job.what).await?;
                 self.start_job(job)
             }
             Order::GiveUp(number) => {
@@ -145,14 +155,16 @@ impl<O: Outlet> Run<'_, O> {
         }
     }
 
-    /// What waits to be handed over comes before what the host is asked.
-    async fn before_host(&mut self, what: What) -> Result<(), RunError> {
-        match what {
-            What::Method(place) if self.engine.is_hosted(place) => {
-                self.engine.flush(self.outlet).await
-            }
-            _ => Ok(()),
+    /// Tells of the call of a method where a host asks for it. What waits to be handed over comes before what the host is asked.
+    async fn before(&mut self, caller: u64, what: What) -> Result<(), RunError> {
+        let What::Method(place) = what else { return Ok(()) };
+        let engine = self.engine;
+        if engine.shared.audit
+            && let Some((channel, told)) = audited(&engine.shared.program, place)
+        {
+            engine.send(caller, channel.to_owned(), told, self.outlet).await?;
         }
+        if engine.is_hosted(place) { engine.flush(self.outlet).await } else { Ok(()) }
     }
 
     /// Starts a job, or lets it wait for the others that change the same tool.
