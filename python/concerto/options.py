@@ -19,9 +19,6 @@ class RuntimeOptions(TypedDict, total=False):
     env: Mapping[str, str] | None
     env_allow: Collection[str] | None
     execution_timeout: float | None
-    max_cost_usd: float | None
-    max_tokens: int | None
-    max_concurrent_requests: int | None
     max_call_depth: int
     max_tasks: int
     max_cost_usd: float | None
