@@ -119,6 +119,8 @@ class Runtime:
         execution_timeout: float | None = None,
         max_call_depth: int = 10_000,
         max_tasks: int = 10_000,
+        max_store_bytes: int = 268_435_456,
+        shared_stores: bool = False,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         retry_jitter: float | None = None,
@@ -136,6 +138,9 @@ class Runtime:
         net_allow: list[str] | None = None,
         offline: bool = False,
         http_body_limit: int = 10_485_760,
+        max_tool_rounds: int = 10,
+        max_tool_result_bytes: int = 1_048_576,
+        tool_permissions: Mapping[str, bool] | None = None,
         reply_timeout: float | None = None,
         buffered: tuple[float, int] | None = None,
         max_cost_usd: float | None = None,
@@ -144,6 +149,9 @@ class Runtime:
     ) -> Self: ...
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""
+
+    def set_tool_permissions(self, permissions: Mapping[str, bool]) -> None:
+        """Raises `ConfigError` for a name that the program does not declare."""
 
     def clear_override(self, name: str | None) -> None: ...
     def connection_settings(self, name: str) -> str:
@@ -179,6 +187,9 @@ class Runtime:
 
     def on_emit(self, channel: str, token: int) -> None:
         """Requests on the channel go to `on_request` of their run: token, payload, channel, expected type. It returns the reply."""
+
+    def register_tool(self, tool: str, method: str, token: int) -> None:
+        """Calls of the method go to `on_request` of their run: token, arguments by name, `Tool.method`, type. Raises `ConfigError`."""
 
     def off(self, channel: str) -> None:
         """Requests on exactly this channel are not answered any more."""

@@ -21,9 +21,8 @@ class RuntimeOptions(TypedDict, total=False):
     execution_timeout: float | None
     max_call_depth: int
     max_tasks: int
-    max_cost_usd: float | None
-    max_tokens: int | None
-    max_concurrent_requests: int | None
+    max_store_bytes: int
+    shared_stores: bool
     proxy: str | None
     ca_bundle: str | None
     retry_jitter: float | None
@@ -41,6 +40,9 @@ class RuntimeOptions(TypedDict, total=False):
     net_allow: Collection[str] | None
     offline: bool
     http_body_limit: int
+    max_tool_rounds: int
+    max_tool_result_bytes: int
+    tool_permissions: Mapping[str, bool] | None
     emit_mode: Literal["immediate"] | Buffered
     handler_errors: Literal["raise", "log"]
     reply_timeout: float | None

@@ -24,6 +24,8 @@ EmitHandler = Callable[[Any], Any]
 ReplyHandler = Callable[[Any], Any]
 H = TypeVar("H", bound=EmitHandler)
 R = TypeVar("R", bound=ReplyHandler)
+ToolFunction = Callable[..., Any]
+F = TypeVar("F", bound=ToolFunction)
 
 
 class Emit(NamedTuple):
@@ -233,6 +235,8 @@ class RuntimeBase:
         max_concurrent_requests: How many requests may be under way at a time over all connections; others wait.
         max_call_depth: Active calls before a program panics with `StackOverflow`.
         max_tasks: Tasks that one run may have at a time before it panics with `LimitExceeded`.
+        max_store_bytes: What the stores of a run may hold together before it panics with `LimitExceeded`, in bytes.
+        shared_stores: Whether all runs use the same stores; else each begins with its own.
         proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
         ca_bundle: PEM file with trusted certificates besides Mozilla's.
         retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random; default 0.1, 0 with a virtual clock.
@@ -251,6 +255,9 @@ class RuntimeBase:
         net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
         offline: No network for `std::http`, and models only on this machine.
         http_body_limit: The longest body that `std::http` reads, in bytes.
+        max_tool_rounds: Rounds with calls of tools that one call of a model may have, 1 to 100; one more is `ToolLimit`.
+        max_tool_result_bytes: A longer result of a tool is cut before a model gets it.
+        tool_permissions: Which tools and methods may be called, as `set_tool_permissions` takes them.
         emit_mode: "immediate", or `buffered(interval_ms, size)` to hand emits over several at a time.
         handler_errors: What an exception of a handler of `on` does: "raise" ends the run, "log" writes it to the log as an error.
         reply_timeout: Seconds that a program waits for the reply of `await emit`; default: without end.
@@ -273,6 +280,8 @@ class RuntimeBase:
         max_concurrent_requests: int | None = None,
         max_call_depth: int = 10_000,
         max_tasks: int = 10_000,
+        max_store_bytes: int = 268_435_456,
+        shared_stores: bool = False,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         retry_jitter: float | None = None,
@@ -290,6 +299,9 @@ class RuntimeBase:
         net_allow: Collection[str] | None = None,
         offline: bool = False,
         http_body_limit: int = 10_485_760,
+        max_tool_rounds: int = 10,
+        max_tool_result_bytes: int = 1_048_576,
+        tool_permissions: Mapping[str, bool] | None = None,
         emit_mode: Literal["immediate"] | Buffered = "immediate",
         handler_errors: Literal["raise", "log"] = "raise",
         reply_timeout: float | None = None,
@@ -327,6 +339,8 @@ class RuntimeBase:
             max_concurrent_requests=max_concurrent_requests,
             max_call_depth=max_call_depth,
             max_tasks=max_tasks,
+            max_store_bytes=max_store_bytes,
+            shared_stores=shared_stores,
             proxy=proxy,
             ca_bundle=ca_bundle,
             retry_jitter=retry_jitter,
@@ -344,6 +358,9 @@ class RuntimeBase:
             net_allow=None if net_allow is None else list(net_allow),
             offline=offline,
             http_body_limit=http_body_limit,
+            max_tool_rounds=max_tool_rounds,
+            max_tool_result_bytes=max_tool_result_bytes,
+            tool_permissions=None if tool_permissions is None else dict(tool_permissions),
             reply_timeout=reply_timeout,
             buffered=None if emit_mode == "immediate" else (emit_mode.interval_ms, emit_mode.size),
         )
@@ -370,6 +387,16 @@ class RuntimeBase:
             raise TypeError("give a ConnectionConfig or keyword arguments, not both")
         given = fields if config is None else config
         self._open()._native.override_connection(name, fields_to_json(given))
+
+    def set_tool_permissions(self, permissions: Mapping[str, bool]) -> None:
+        """Says which tools (`"Tool"`) and methods (`"Tool.method"`) may be called from now on; what is not named may, and a method wins over its tool.
+
+        A method that may not is offered to no model, and a call of the program is a `ToolError` of kind `permission_denied`.
+
+        Raises:
+            ConfigError: The program declares no such tool or method; then nothing has changed.
+        """
+        self._open()._native.set_tool_permissions(dict(permissions))
 
     def clear_override(self, name: str) -> None:
         """Restores the program's settings of one connection."""
@@ -425,6 +452,28 @@ class RuntimeBase:
         self._tokens[channel] = self._last_token
         self._native.on_emit(channel, self._last_token)
         return handler
+
+    @overload
+    def tool(self, tool: str, method: str, fn: F) -> F: ...
+    @overload
+    def tool(self, tool: str, method: str, fn: None = None) -> Callable[[F], F]: ...
+    def tool(self, tool: str, method: str, fn: F | None = None) -> F | Callable[[F], F]:
+        """Lets `fn` stand in for a method of a tool, in place of its body if it has one; without a function it is a decorator.
+
+        `fn` gets the arguments by the names of the parameters, on the thread that called `run` or `call`, or that waits for a `Run`. What it returns
+        must be of the type of the method. Its exception is a `ToolError` in the program: a model hears of it, and the run goes on.
+
+        Raises:
+            ConfigError: The program declares no such method.
+        """
+        if fn is None:
+            return lambda function: self.tool(tool, method, function)
+        self._check_handler(fn)
+        handler: ToolFunction = fn
+        self._open()._native.register_tool(tool, method, self._last_token + 1)
+        self._last_token += 1
+        self._responders[self._last_token] = lambda arguments: handler(**arguments)
+        return fn
 
     def off(self, channel: str) -> None:
         """Removes the handlers of `on` and `on_emit` that were registered for exactly this `channel`."""
@@ -608,7 +657,7 @@ class Runtime(RuntimeBase):
         return dispatch
 
     def _answer(self, token: int, payload: Any, *_: object) -> Any:
-        """Called by the native side, for a request that a handler of `on_emit` answers."""
+        """Called by the native side, for a request that a handler of `on_emit` or `tool` answers."""
         return self._responders[token](payload)
 
 

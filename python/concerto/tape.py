@@ -106,7 +106,7 @@ def playing(store: Path, port: int = 0) -> Iterator[str]:
             found = left[question].popleft() if left.get(question) else None
         if found is None:
             handler.refuse(
-                404, f"the recording has no further answer to POST {handler.path.partition('?')[0]}"
+                400, f"the recording has no further answer to POST {handler.path.partition('?')[0]}"
             )
             return
         handler.begin(found["status"], [(name, value) for name, value in found["headers"]])

@@ -66,7 +66,7 @@ pub(crate) use runtime::Reader;
 pub use runtime::{
     Args, Blocking, EmitHandler, EndOrRequest, EntryPoint, Events, HandlerErrors, IntoArgs,
     Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, Subscription, TestCase,
-    TestFailure, TestOptions, TestReport,
+    TestFailure, TestOptions, TestReport, ToolArgs, ToolHandler,
 };
 pub use value::{
     Collection, CollectionKind, EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json,

@@ -14,6 +14,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod tools;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use serde::de::DeserializeOwned;
 use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::HostRequest;
-use crate::engine::{Argument, Engine, Shared};
+use crate::engine::{Argument, Engine, Shared, reported};
 use crate::error::{BoxError, Error, RunError};
 use crate::ir::Verified;
 use crate::ir::program::Channel;
@@ -40,6 +41,7 @@ pub use builder::RuntimeBuilder;
 pub use handlers::{EmitHandler, HandlerErrors, Subscription};
 pub use responders::RequestHandler;
 pub use testing::{TestCase, TestFailure, TestOptions, TestReport};
+pub use tools::{ToolArgs, ToolHandler};
 
 use handlers::{HandlerOutlet, Handlers};
 use responders::Responders;
@@ -267,6 +269,21 @@ impl Runtime {
         self.inner.shared.apply_limits();
     }
 
+    /// Says which tools (`Tool`) and methods (`Tool.method`) may be called from now on; what is not named may, and a method wins over its tool.
+    ///
+    /// A method that may not is offered to no model, and a call of the program is a `ToolError` of kind `permission_denied`.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownTool`] for a name that the program does not declare; then nothing has changed.
+    pub fn set_tool_permissions<N: Into<String>>(
+        &self,
+        permissions: impl IntoIterator<Item = (N, bool)>,
+    ) -> Result<(), ConfigError> {
+        let permissions: Vec<_> =
+            permissions.into_iter().map(|(name, may)| (name.into(), may)).collect();
+        self.inner.shared.tools.permit(&self.inner.shared.program, &permissions)
+    }
+
     /// Calls `handler` for each emit on `channel`, which may end in `*`, before the program goes on.
     ///
     /// All that match are called, the most specific first, then in order of registration. A handler that fails ends the run.
@@ -400,7 +417,7 @@ impl Runtime {
     }
 
     async fn entry(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
-        Ok(settled(self.raw(name, args).await?)?)
+        Ok(self.inner.settled(self.raw(name, args).await?)?)
     }
 
     async fn raw(&self, name: Option<&str>, args: Args) -> Result<Value, Error> {
@@ -448,16 +465,19 @@ impl Plan {
     }
 }
 
-/// The value of a function that may fail.
-fn settled(value: Value) -> Result<Value, RunError> {
-    match value {
-        Value::Ok(inner) => Ok((**inner).clone()),
-        Value::Err(error) => Err(RunError::uncaught((**error).clone(), Vec::new())),
-        other => Ok(other),
-    }
-}
-
 impl Inner {
+    /// The value of a function that may fail.
+    pub(crate) fn settled(&self, value: Value) -> Result<Value, RunError> {
+        match value {
+            Value::Ok(inner) => Ok((**inner).clone()),
+            Value::Err(error) => {
+                let uncaught = RunError::uncaught((**error).clone(), Vec::new());
+                Err(reported(&self.shared, uncaught))
+            }
+            other => Ok(other),
+        }
+    }
+
     /// Runs a plan to its end and gives what the function gives, an `Err` as well.
     pub(crate) async fn execute<O: Outlet>(
         &self,
@@ -484,7 +504,12 @@ impl Inner {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         // Boxed, because each future around it would else hold it twice: as what it was given, and as what it waits for.
-        let work = Box::pin(engine.run_all(plan.functions, outlet));
+        let work = Box::pin(async {
+            engine
+                .run_all(plan.functions, outlet)
+                .await
+                .map_err(|error| reported(&self.shared, error))
+        });
         let clock = &self.shared.clock;
         let limits = [(plan.timeout, "timeout"), (self.execution_timeout, "execution_timeout")];
         let given = limits.iter().filter_map(|(limit, name)| limit.map(|limit| (limit, *name)));

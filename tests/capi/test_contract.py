@@ -195,6 +195,7 @@ def test_options_are_in_force(program: Program) -> None:
         "args": ["a"], "ca_bundle": "/tmp/none.pem", "clock": "virtual", "env": {"K": "sk-1"}, "env_allow": ["K"],
         "connection_overrides": {"c": {"timeout": 7}}, "execution_timeout": 5.5, "fs_mode": "read", "fs_root": "/tmp",
         "http_body_limit": 10, "log_level": "error", "max_call_depth": 9, "max_queued_requests": 2, "max_tasks": 3,
+        "max_store_bytes": 1000, "shared_stores": True,
         "mock": {"rules": [{"reply": {"text": "scripted"}}]}, "net_allow": ["a.example"], "offline": True,
         "prices": {"m-*": {"input": 1, "output": 2}}, "program_log_level": "debug", "proxy": "none", "retry_jitter": 0.5,
         "seed": 2**64 - 1,

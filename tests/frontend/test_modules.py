@@ -593,3 +593,52 @@ def test_methods_without_pub_are_private_to_the_module_of_their_impl(project: Pr
         f"main.conc:4:20: {private}",
         f"main.conc:4:31: {private}",
     ]
+
+
+def test_declaring_a_module_is_no_edge_of_a_circle(project: Project) -> None:
+    project.write(
+        shop="mod prices;\npub const RATE: Int = 3;\npub fn total() -> Int { prices::price() }\n",
+        shop__prices="use shop::RATE;\npub fn price() -> Int { RATE * 2 }\n",
+        main='use shop::total;\nfn main() { emit("total", total()); }\n',
+    )
+    assert project.run() == [("total", 6)]
+
+
+def test_types_of_a_program_may_have_names_of_the_library(project: Project) -> None:
+    project.write(
+        shop="pub struct Usage { pub n: Int }\npub fn usage() -> Usage { Usage { n: 1 } }\n",
+        main="""
+        use shop::usage;
+        struct Task { n: Int, m: Message }
+        schema Message { words: Array<String> }
+        enum TimeoutError { A, B(Int) }
+        struct Response<T> { v: T }
+        impl Task {
+            fn go(self) -> Int { self.n }
+            fn new() -> Task { Task { n: usage().n, m: Message { words: ["a"] } } }
+        }
+        fn wrapped(t: Task) -> Response<Int> { Response { v: t.go() } }
+        fn same<Future>(x: Future) -> Future { x }
+        fn risky() -> Result<Int, TimeoutError> { Err(TimeoutError::B(2)) }
+        fn main() {
+            let t = Task::new();
+            emit("t", "${t} ${wrapped(t)} ${typeof(t)} ${same(1)}");
+            match t.m { Message { words } => emit("words", words) }
+            try { risky()?; } catch TimeoutError(e) { emit("caught", "${e}") }
+            emit("read", "${parse_schema<Message>(r#"{"words": []}"#)}");
+        }
+        """,
+    )
+    ir, found = project.compile()
+    assert [each.code for each in found] == ["W2005"] * 4
+    assert ir is not None
+    emits: list[tuple[str, object]] = []
+    Runtime(Program.from_bytes(ir)).observe(
+        None, {}, lambda emit: emits.append((emit.channel, emit.payload)), lambda _: None
+    )
+    assert emits == [
+        ("t", 'Task { n: 1, m: Message { words: ["a"] } } Response { v: 1 } Task 1'),
+        ("words", ["a"]),
+        ("caught", "B(2)"),
+        ("read", "Ok(Message { words: [] })"),
+    ]

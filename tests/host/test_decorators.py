@@ -43,6 +43,19 @@ def observed(
     return result, seen
 
 
+def test_the_time_limit_of_a_function_that_cannot_fail_ends_the_run() -> None:
+    source = """
+    @timeout(ms: 50)
+    fn slow(ms: Int) -> Int { std::time::sleep(ms); ms }
+    pub fn go(ms: Int) -> Int { slow(ms) }
+    """
+    runtime = concerto.Runtime(concerto.compile(source), clock=concerto.VirtualClock())
+    assert runtime.call("go", 10) == 10
+    with pytest.raises(concerto.ProgramError, match=r"the time limit of 0\.05 s") as caught:
+        runtime.call("go", 100)
+    assert caught.value.value.kind == "timeout"
+
+
 def test_decorators_hold_for_methods() -> None:
     source = """
     struct S { n: Int }
@@ -185,11 +198,8 @@ def test_misuse_is_found_before_anything_runs(line: str, code: str, words: str) 
 
 
 def test_a_function_that_cannot_fail_is_not_repeated() -> None:
-    for line in ("@retry", "@timeout(ms: 5)"):
-        _, found = compile_source(
-            Source("x.conc", f"{line} fn f() -> Int {{ 1 }} fn main() {{ f(); }}")
-        )
-        assert [d.code for d in found] == ["E2018"], render(found)
+    _, found = compile_source(Source("x.conc", "@retry fn f() -> Int { 1 } fn main() { f(); }"))
+    assert [d.code for d in found] == ["E2018"], render(found)
     _, found = compile_source(
         Source("x.conc", "@timeout(ms: 5) fn f() -> Result<Int, Int> { Ok(1) } fn main() { f()?; }")
     )

@@ -331,7 +331,7 @@ def test_em_14_a_payload_of_type_any_is_judged_when_it_is_sent() -> None:
         ('emit<P>("p", {});', "E3012", "`P` lacks `a`"),
         ('emit<P>("p", { "a": "x" });', "E3001", "expected `Int`, found `String`"),
         ('let m = { "a": 1 }; emit<P>("p", m);', "E3001", "expected `P`, found `Map<String, Int>`"),
-        ('emit<P>("p");', "E3032", "`emit` takes 2 arguments, found 1"),
+        ('emit<P>("p");', "E3032", "`emit` takes 2 arguments (channel, payload), found 1"),
         ('emit<fn(Int)>("p", |n: Int| {});', "E4035", "cannot be expressed as JSON"),
         ('emit("p", later());', "E4033", "a future cannot be emitted"),
         ('emit("p", [later()]);', "E4033", "a future cannot be emitted"),

@@ -213,3 +213,59 @@ def test_a_bug_of_the_runtime_is_an_internal_error(program: concerto.Program) ->
     tampered = concerto.Program.from_bytes(json.dumps(document).encode())
     with pytest.raises(concerto.InternalError, match="its compiler rules out"):
         concerto.Runtime(tampered).call("f", 1)
+
+
+OWN_ERRORS = """
+struct Bad { n: Int }
+impl Error for Bad { fn message(self) -> String { "bad ${self.n}" } }
+enum Odd { A, B(Int) }
+impl Error for Odd { fn message(self) -> String { if self == Odd::A { panic("no") } else { "odd" } } }
+struct Plain { n: Int }
+pub fn thrown() -> Result<Int, Bad> { Err(Bad { n: 1 }) }
+pub fn noted() -> Result<Int, Bad> { let r = thrown().context("first"); r.context("second") }
+pub fn variant() -> Result<Int, Odd> { let r: Result<Int, Odd> = Err(Odd::B(2)); r.context("while") }
+pub fn broken() -> Result<Int, Odd> { Err(Odd::A) }
+pub fn plain() -> Result<Int, Plain> { let r: Result<Int, Plain> = Err(Plain { n: 1 }); r.context("while") }
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("thrown", "bad 1"),
+        ("noted", "second: first: bad 1"),
+        ("variant", "while: odd"),
+        ("broken", "A"),
+        ("plain", "while: Plain { n: 1 }"),
+    ],
+)
+def test_an_uncaught_error_of_the_program_shows_its_message_and_notes(
+    name: str, message: str
+) -> None:
+    with pytest.raises(concerto.ProgramError) as caught:
+        concerto.Runtime(concerto.compile(OWN_ERRORS)).call(name)
+    assert str(caught.value) == message
+
+
+def test_errors_inside_of_what_is_sent_are_their_messages() -> None:
+    source = """
+    struct Seen { error: ParseError, all: Array<Error> }
+    pub fn go() -> Option<ParseError> {
+        let e = "x".parse_int().err().unwrap();
+        emit("seen", Seen { error: e, all: [e] });
+        emit("seen", { "e": e, "r": [Some(e)] });
+        emit("seen", e);
+        Some(e)
+    }
+    pub fn whole() -> Result<Int, ParseError> { "x".parse_int() }
+    """
+    runtime = concerto.Runtime(concerto.compile(source))
+    seen: list[object] = []
+    runtime.on("seen", seen.append)
+    text = "`x` is no Int"
+    assert runtime.call("go") == text
+    assert dict(seen[0]) == {"error": text, "all": [text]}  # type: ignore[call-overload]  # a record
+    assert seen[1:] == [{"e": text, "r": [text]}, text]
+    with pytest.raises(concerto.ProgramError) as caught:
+        runtime.call("whole")
+    assert caught.value.value.kind == "invalid"

@@ -145,6 +145,7 @@ def test_counters_distributions_and_identities(runtime: concerto.Runtime) -> Non
     }
     assert numbers == {
         "calls": 5, "attempts": 5, "retries": 0, "rounds": 5, "successes": 2, "cancelled": 0, "mocked": 0, "cached": 0, "in_flight": 0, "queued": 0, "chunks": 4,
+        "tool_calls": 0,
     }  # fmt: skip
     assert c["bytes_in"] > 0
     assert c["bytes_out"] > 0
@@ -239,10 +240,11 @@ def test_the_stable_keys_of_the_json_form(runtime: concerto.Runtime) -> None:
         "models",
         "price_table_date",
         "tool_calls",
+        "tools",
     ]
     assert sorted(found["models"]["Fast"]) == [
         "attempts", "bytes_in", "bytes_out", "cached", "calls", "cancelled", "chunks", "connection", "cost", "errors", "in_flight", "mocked", "queued", "retries",
-        "rounds", "successes", "tokens",
+        "rounds", "successes", "tokens", "tool_calls",
     ]  # fmt: skip
     extra = set(found["connections"]["c"]) - set(found["models"]["Fast"])
     times = {"queue_time_ms", "latency_ms", "attempt_ms", "time_to_first_chunk_ms"}

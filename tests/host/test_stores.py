@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,66 @@ def test_sets_reach_python_in_order() -> None:
     assert repr(found) == "{'b', 'a'}"
     assert list(pickle.loads(pickle.dumps(found))) == ["b", "a"]
     assert runtime.call("queue") == [2, 1]
+
+
+SHARED = """
+hashmap counts: HashMap<String, Int> = HashMap::new();
+hashmap texts: HashMap<String, String> = HashMap::new();
+pub fn count(key: String) -> Int {
+    counts.on_change(key, |old, new| emit("changed", "${old} ${new}"));
+    counts.update(key, 0, |n| n + 1)
+}
+pub fn fill(n: Int) -> Int {
+    for i in 0..n { texts.set("${i}", "x".repeat(100)); }
+    texts.len()
+}
+pub fn many(n: Int) { let mut all = {}; for i in 0..n { all["${i}"] = "x".repeat(100); } texts.set_many(all); }
+pub fn again(n: Int) -> Int { for _i in 0..n { texts.set("k", "x".repeat(100)); } texts.len() }
+"""
+
+
+def test_runs_share_stores_only_if_the_host_says_so() -> None:
+    program = concerto.compile(SHARED)
+    own = concerto.Runtime(program)
+    assert [own.call("count", "a") for _ in range(3)] == [1, 1, 1]
+    seen: list[str] = []
+    shared = concerto.Runtime(program, shared_stores=True)
+    shared.on("changed", seen.append)
+    assert [shared.call("count", "a") for _ in range(3)] == [1, 2, 3]
+    # Each run hears its own change, once.
+    assert seen == ["None Some(1)", "Some(1) Some(2)", "Some(2) Some(3)"]
+    assert concerto.Runtime(program, shared_stores=True).call("count", "a") == 1
+
+
+def test_shared_stores_are_kept_in_their_file(tmp_path: Path) -> None:
+    source = """
+    hashmap kept: HashMap<String, Int> = HashMap::new().with_persistence("kept.json");
+    pub fn add() -> Int { kept.update("n", 0, |n| n + 1) }
+    """
+    runtime = concerto.Runtime(concerto.compile(source), shared_stores=True, fs_root=tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(lambda _: runtime.call("add"), range(12))) == list(range(1, 13))
+    assert json.loads((tmp_path / "kept.json").read_text()) == {"n": 12}
+
+
+def test_stores_have_a_limit() -> None:
+    program = concerto.compile(SHARED)
+    small = concerto.Runtime(program, max_store_bytes=2000)
+    assert small.call("fill", 5) == 5
+    assert small.call("again", 1000) == 1
+    for name in ("fill", "many"):
+        with pytest.raises(concerto.PanicError, match="2000 bytes") as caught:
+            small.call(name, 100)
+        assert caught.value.kind == "LimitExceeded"
+    assert concerto.Runtime(program).call("fill", 100) == 100
+
+
+def test_a_file_with_more_than_the_limit_is_refused(tmp_path: Path) -> None:
+    source = """
+    hashmap kept: HashMap<String, String> = HashMap::new().with_persistence("kept.json");
+    pub fn size() -> Int { kept.len() }
+    """
+    (tmp_path / "kept.json").write_text(json.dumps({"k": "x" * 3000}))
+    runtime = concerto.Runtime(concerto.compile(source), max_store_bytes=2000, fs_root=tmp_path)
+    with pytest.raises(concerto.ProgramError, match="`kept` holds more than `max_store_bytes`"):
+        runtime.call("size")

@@ -308,3 +308,19 @@ def test_requests_of_std_http_wait_as_tasks(server: concerto.MockServer) -> None
     }"""
     assert runtime(server, source).call("go", server.url) == [200, 200]
     assert server.counts()["most_open_requests"] == 2
+
+
+def test_a_time_limit_holds_for_what_an_async_function_gives() -> None:
+    source = """
+    async fn slow() -> Int { std::time::sleep(50); 3 }
+    pub fn go() -> String {
+        let later = async || { std::time::sleep(50); 1 };
+        let all = [
+            std::task::timeout(20, async || { std::time::sleep(50); 1 }), std::task::timeout(20, slow),
+            std::task::timeout(f: slow, ms: 100), std::task::timeout(100, later), std::task::timeout(20, || 4),
+        ];
+        "${all.map(|r| r.ok())}"
+    }
+    """
+    runtime = concerto.Runtime(concerto.compile(source), clock=concerto.VirtualClock())
+    assert runtime.call("go") == "[None, None, Some(3), Some(1), Some(4)]"

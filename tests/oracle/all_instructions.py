@@ -1,6 +1,6 @@
 """The whole table of instructions."""
 
-from tests.oracle import asks, calls, library, parts, pipelines, stores, tasks, testing
+from tests.oracle import asks, calls, library, parts, pipelines, stores, tasks, testing, tools
 from tests.oracle.instructions import INSTRUCTIONS
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "stores",
     "tasks",
     "testing",
+    "tools",
 ]

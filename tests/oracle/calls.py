@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.oracle.instructions import a, instruction
 from tests.oracle.machine import Machine, broken, panic
 from tests.oracle.tasks import suspends
+from tests.oracle.tools import Asked, serve
 from tests.oracle.values import Array, Err, Model, Nothing, Ok, Some, Stream, Struct, Value
 
 
@@ -50,8 +51,13 @@ def model(m: Machine, d: int, index: int) -> None:
 
 @instruction
 def execute(m: Machine, d: int, of: int, r: int) -> None:
-    m.write(d, m.world.execute(a(Model, m.read(of)), prompt(m.read(r))))
-    suspends(m)
+    asked = (a(Model, m.read(of)), prompt(m.read(r)))
+    answer = m.world.execute(*asked)
+    if isinstance(answer, Asked):
+        serve(m, asked[0], answer, lambda: m.world.execute(*asked), d)
+    else:
+        m.write(d, answer)
+        suspends(m)
 
 
 @instruction

@@ -15,6 +15,7 @@ from tests.oracle.values import EnumType, Map, Model, StructType, Value
 if TYPE_CHECKING:
     from tests.oracle.pipelines import Runs
     from tests.oracle.tasks import Scheduler, Task
+    from tests.oracle.tools import Asked, Tools
 
 
 class World(Protocol):
@@ -24,7 +25,7 @@ class World(Protocol):
     def ask(self, channel: str, payload: Any) -> tuple[str, Any]: ...
     def print(self, text: str) -> None: ...
     def env(self, name: str) -> Value: ...
-    def execute(self, model: Model, prompt: str) -> Value: ...
+    def execute(self, model: Model, prompt: str) -> Value | Asked: ...
     def execute_with_schema(self, model: Model, schema: dict[str, Any], prompt: str) -> Value: ...
     def parse_schema(self, schema: dict[str, Any], text: str) -> Value: ...
     def request(self, name: str, *args: Value) -> Value: ...
@@ -114,6 +115,7 @@ class Machine:
     frames: list[Frame] = field(default_factory=list)
     scheduler: Scheduler = field(init=False)
     pipelines: Runs = field(init=False)
+    tools: Tools = field(init=False)
     executed: Counter[str] = field(default_factory=Counter)
     covered: set[int] = field(default_factory=set)
     answer: Value = None
@@ -133,9 +135,15 @@ class Machine:
                 self.task, action = self.scheduler.next()
                 self.task.wait = None
                 self.frames = self.task.frames
-                if action:
-                    action()
-                self.go_on()
+                try:
+                    if action:
+                        action()
+                    # What it waited for may have given it something new to wait for.
+                    if self.task.wait is None:
+                        self.go_on()
+                except Failed as failed:
+                    if not self.tools.raised(self.task, failed.error):
+                        raise
                 self.scheduler.tell_cancelled()
         except Ended as ended:
             frame = self.frames[-1]
@@ -148,7 +156,7 @@ class Machine:
         """Runs the current task up to its next suspension or its end."""
         from tests.oracle.all_instructions import INSTRUCTIONS
 
-        while self.frames:
+        while self.frames and self.task.wait is None:
             self.fuel -= 1
             if self.fuel < 0:
                 raise OutOfFuel

@@ -14,6 +14,7 @@ from tests.oracle.values import (
     INT_MAX,
     INT_MIN,
     Array,
+    Enum,
     Err,
     Map,
     Model,
@@ -512,7 +513,15 @@ def _custom(m: Machine, message: str) -> Value:
     return Struct(m.builtin_type("LlmError"), tuple(values.values()))
 
 
-plain({"error.to_map": lambda error: Map(tuple(zip(error.type.fields, error.fields, strict=True)))})
+plain(
+    {
+        "error.to_map": lambda error: (
+            Map(())
+            if isinstance(error, Enum)
+            else Map(tuple(zip(error.type.fields, error.fields, strict=True)))
+        )
+    }
+)
 
 
 # Prompts and models
@@ -555,3 +564,14 @@ plain(
         )
     }
 )
+
+
+def _with_tools(model: Model, added: Value) -> Model:
+    before = dict(model.settings).get("tools")
+    if isinstance(before, Array) and isinstance(added, Array):
+        added = Array((*before.items, *added.items))
+    return _setting("tools")(model, added)
+
+
+plain({"model.with_tools": _with_tools})
+plain({"model.without_tools": lambda model: _setting("without_tools")(model, True)})

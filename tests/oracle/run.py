@@ -24,6 +24,7 @@ from concerto.testing import run_test
 from tests.oracle.asks import listen
 from tests.oracle.machine import Broken, Ended, Failed, Machine, Panicked
 from tests.oracle.testing import WorldOfTest
+from tests.oracle.tools import make
 from tests.oracle.values import Err, Ok, Value, to_host
 from tests.oracle.values import display as written
 from tests.oracle.world import ENVIRONMENT, ScriptedWorld
@@ -84,6 +85,7 @@ def run_by_oracle(
     outcome = Outcome()
     try:
         result: Value = None
+        make(machine)
         for function in _functions(document, entry):
             result = machine.run(function, [])
         machine.scheduler.finish()
@@ -91,7 +93,7 @@ def run_by_oracle(
     except Panicked as end:
         outcome.end = f"panicked {end.kind} in {end.function}, line {end.line}: {end.message}"
     except Failed as end:
-        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error)!r}: {written(end.error)}"
+        outcome.end = f"failed in {end.function}, line {end.line}: {to_host(end.error, whole_errors=True)!r}: {written(end.error)}"
     except Broken as end:
         raise AssertionError(f"the compiler promised otherwise: {end}") from end
     except Ended:
@@ -121,6 +123,7 @@ def run_test_by_oracle(
     world.machine = machine = Machine(document, world)
     end = "passed"
     try:
+        make(machine)
         machine.run(document["tests"][index]["function"], [])
     except Panicked as panicked:
         kind = "" if panicked.kind == "Assertion" else f"{panicked.kind}: "
@@ -146,7 +149,7 @@ def _returned(result: Value) -> str:
         case Ok(inner):
             return f"returned {to_host(inner)!r}"
         case Err(error):
-            return f"failed in the result: {to_host(error)!r}: {written(error)}"
+            return f"failed in the result: {to_host(error, whole_errors=True)!r}: {written(error)}"
         case _:
             return f"returned {to_host(result)!r}"
 

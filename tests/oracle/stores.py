@@ -159,6 +159,8 @@ plain(
         "store.at": _at,
         "store.has": lambda store, key: isinstance(_get(store, key), Some),
         "store.put": _put,
+        "store.others": lambda _: 0,
+        "store.put_if": lambda store, key, value, _: Some(_put(store, key, value)),
         "store.take": _take,
         "store.put_all": lambda store, map_: Array(
             tuple(_put(store, key, value) for key, value in map_.entries)

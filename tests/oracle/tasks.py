@@ -31,6 +31,8 @@ class Task:
     wait: Group | Task | str | None = None
     is_alive: bool = True
     value: Value = None
+    #: Of a job: the task that waits for it.
+    parent: Task | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +81,8 @@ class Scheduler:
         task.is_alive, task.value = False, value
         if task.form:
             self.deliver(*task.form, task, value)
+        elif task.parent:
+            self.machine.tools.ended(task, value)
         elif task.handle:
             task.handle.state, task.handle.value = "done", value
             for waiter, answer in task.waiters:
@@ -147,6 +151,8 @@ class Scheduler:
             here = found[-1]
             if here.form:
                 found.append(here.form[0])
+            elif here.parent:
+                found.append(here.parent)
             elif here.handle and here.handle.number == 0 and here.waiters:
                 found.append(here.waiters[0][0])
             else:

@@ -10,7 +10,20 @@ from tests.oracle.decode import decode
 from tests.oracle.instructions import a, instruction
 from tests.oracle.json_text import write
 from tests.oracle.machine import Machine, panic
-from tests.oracle.values import Array, Err, Map, Model, Ok, Some, Stream, Struct, Value, display
+from tests.oracle.tools import Asked
+from tests.oracle.values import (
+    Array,
+    Err,
+    Map,
+    Model,
+    Ok,
+    Some,
+    Stream,
+    Struct,
+    Value,
+    display,
+    to_host,
+)
 from tests.oracle.world import ScriptedWorld
 
 
@@ -104,9 +117,9 @@ class WorldOfTest(ScriptedWorld):
     def assert_snapshot(self, value: Value, name: str) -> None:
         panic("Assertion", "snapshots have no place here: the host gave none")
 
-    def execute(self, model: Model, prompt: str) -> Value:
+    def execute(self, model: Model, prompt: str) -> Value | Asked:
         text = self._next(model, "execute", prompt)
-        if isinstance(text, Err):
+        if isinstance(text, Err | Asked):
             return text
         return Ok(self._record("Response", text=text, model="mock", attempts=1))
 
@@ -130,8 +143,8 @@ class WorldOfTest(ScriptedWorld):
         whole = "".join(map(str, pieces))
         return Ok(Stream(made, None, self._record("Response", text=whole, model="mock")))
 
-    def _next(self, model: Model, method: str, prompt: str, schema: str = "") -> Value:
-        """The text of the next answer, or an `Err`."""
+    def _next(self, model: Model, method: str, prompt: str, schema: str = "") -> Value | Asked:
+        """The text of the next answer, an `Err`, or what it asks for."""
         mock = self.mocks.get(model.index)
         if mock is None:
             name = model.name
@@ -151,11 +164,19 @@ class WorldOfTest(ScriptedWorld):
         fields = mock.fields
         if isinstance(said, Map):
             fields = {str(key): value for key, value in said.entries}
+            if isinstance(calls := fields.get("tool_calls"), Array):
+                return Asked(tuple(map(_call, calls.items)))
             said = fields.get("text")
         if said is not None:
             return said
         kind = fields.get("error_kind", "custom")
         return Err(self._record("LlmError", message=fields["error"], kind=kind, attempts=1))
+
+
+def _call(value: Value) -> tuple[str, Any]:
+    assert isinstance(value, Map)
+    fields = dict(value.entries)
+    return str(fields["tool"]), to_host(fields.get("args", Map(())))
 
 
 def _words(text: str) -> list[Value]:

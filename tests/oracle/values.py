@@ -467,44 +467,49 @@ def float_text(number: float) -> str:
     return f"{sign}{whole}.{rest.rstrip('0') or '0'}"
 
 
-def to_host(value: Value) -> Any:
-    """As a Python host sees it (`concerto.values`)."""
+def to_host(value: Value, *, whole_errors: bool = False) -> Any:
+    """As a Python host sees it (`concerto.values`): built-in errors are their message, unless they are wanted with their fields."""
     from concerto import values as host
+
+    def inside(value: Value) -> Any:
+        return to_host(value, whole_errors=whole_errors)
 
     match value:
         case Nothing():
             return None
         case Array(items):
-            return [to_host(item) for item in items]
+            return [inside(item) for item in items]
         case Tuple(items):
-            return tuple(to_host(item) for item in items)
+            return tuple(inside(item) for item in items)
         case Map(entries):
-            return {to_host(key): to_host(item) for key, item in entries}
+            return {inside(key): inside(item) for key, item in entries}
+        case Struct(StructType(origin="error")) if not whole_errors:
+            return display(value)
         case Struct(type_, fields):
             return host.Record(
                 declared_name(type_.name),
-                dict(zip(type_.fields, map(to_host, fields), strict=True)),
+                dict(zip(type_.fields, map(inside, fields), strict=True)),
             )
         case Enum(type_, variant, fields):
             name, form, names = type_.variants[variant]
             if form == "unit":
                 return name
-            data = tuple(map(to_host, fields))
+            data = tuple(map(inside, fields))
             return host.Variant(
                 name, data if form == "tuple" else dict(zip(names, data, strict=True))
             )
         case Some(inner):
-            return to_host(inner)
+            return inside(inner)
         case Ok(inner):
-            return host.Ok(to_host(inner))
+            return host.Ok(inside(inner))
         case Err(inner):
-            return host.Err(to_host(inner))
+            return host.Err(inside(inner))
         case Range():
             return range(value.start, value.stop)
         case Collection("Set", items):
-            return host.OrderedSet(map(to_host, items))
+            return host.OrderedSet(map(inside, items))
         case Collection(_, items):
-            return [to_host(item) for item in items]
+            return [inside(item) for item in items]
         case Function() | Model() | Stream() | Handle() | Store() | Pipeline():
             return display(value)
         case _:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.oracle.decode import decode
 from tests.oracle.machine import Machine, panic
+from tests.oracle.tools import Asked
 from tests.oracle.values import (
     Array,
     Entries,
@@ -21,7 +22,6 @@ from tests.oracle.values import (
     Stream,
     Struct,
     Value,
-    display,
     to_host,
 )
 
@@ -36,9 +36,7 @@ class ScriptedWorld:
         self.stores: list[Store] = []
 
     def emit(self, channel: str, payload: Value) -> None:
-        # An error is sent as its message.
-        is_error = isinstance(payload, Struct) and payload.type.origin == "error"
-        self.emits.append((channel, display(payload) if is_error else to_host(payload)))
+        self.emits.append((channel, to_host(payload)))
 
     def ask(self, channel: str, payload: Any) -> tuple[str, Any]:
         from tests.oracle.asks import reply
@@ -63,7 +61,7 @@ class ScriptedWorld:
         message = f"environment variable `{name}` is not set"
         return Err(self._record("EnvError", message=message, kind="missing", name=name))
 
-    def execute(self, model: Model, prompt: str) -> Value:
+    def execute(self, model: Model, prompt: str) -> Value | Asked:
         return Ok(self._record("Response", text=reply(prompt)))
 
     def execute_with_schema(self, model: Model, schema: dict[str, Any], prompt: str) -> Value:

@@ -19,22 +19,20 @@ RULES = {
     "CA": [(1, 15)],
     "SC": [(1, 25)],
     "TE": [(1, 22)],
+    "TL": [(1, 20)],
+    "LO": [(1, 14)],
     "EM": [(1, 15)],
 }
 
 #: Rules of features that the language does not have yet, or that nothing tests yet.
 WAITING = {
-    "CA-14": "tools",
-    "CA-15": "tools",
     "M-46": "memory",
-    "S-16": "tools",
     "S-17": "memory",
-    "TE-13": "tools",
 }
 
 #: `C-81`, `C-81 to C-84`, `C-81..C-84`, `test_c_81_…`.
-NAMED = re.compile(r"\b(PR|CA|SC|TE|EM|[CMSTOE])-(\d+)\b(?:(?:\.\.| to )[A-Z]*-?(\d+))?")
-IN_NAMES = re.compile(r"(?<![a-z0-9])(pr|ca|sc|te|em|[cmstoe])_?(\d+)(?![0-9a-z])")
+NAMED = re.compile(r"\b(PR|CA|SC|TE|TL|LO|EM|[CMSTOE])-(\d+)\b(?:(?:\.\.| to )[A-Z]*-?(\d+))?")
+IN_NAMES = re.compile(r"(?<![a-z0-9])(pr|ca|sc|te|tl|lo|em|[cmstoe])_?(\d+)(?![0-9a-z])")
 
 
 def named() -> set[str]:

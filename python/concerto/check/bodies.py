@@ -260,13 +260,17 @@ def conversion(body: Body, error: Type, wanted: Type, at: ast.Node) -> Use | Non
 
 
 def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
-    """All functions, then the top-level statements."""
+    """The state of all tools, all functions, then the top-level statements."""
     from concerto.check.defaults import check_computed
+    from concerto.check.tools import check_states
 
+    states = check_states(checker)
     check_computed(checker)
     for function in checker.declared_functions():
         if function.node and function.node.body:
             check_function(checker, function, function.node)
+    for state in states:
+        finish(state, None)
     if top:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}], can_await=True)
         statements(body, tuple(top))
@@ -281,7 +285,8 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     is_main = function.name == "main" and function.owner is None and not function.is_stage
     owner = function.owner
     model = owner.model if isinstance(owner, ImplInfo) else None
-    is_entry, can_await = is_test or is_main, is_test or node.is_async or model is not None
+    can_await = is_test or node.is_async or model is not None or function.is_tool
+    is_entry = is_test or is_main
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=can_await)
     body.in_test = is_test
     body.is_stage = function.is_stage

@@ -58,6 +58,7 @@ _RECORDS = (
     ("TimeError", "error", "message: String, kind: String, input: String"),
     ("FsError", "error", "message: String, kind: String, path: String"),
     ("HttpError", "error", "message: String, kind: String, url: String"),
+    ("ToolError", "error", "message: String, kind: String, tool: String, method: String"),
     ("EmitError", "error", "message: String, kind: String, channel: String"),
     ("HttpResponse", "record", "status: Int, body: String, headers: Map<String, String>"),
     ("Emit", "record", "channel: String, payload: Any"),
@@ -89,6 +90,18 @@ LLM_ERROR_KINDS = {
     "Schema": "schema",
 }
 
+#: The kinds of `ToolError` (rule TL-20).
+TOOL_ERROR_KINDS = {
+    "Custom": "custom",
+    "NotFound": "not_found",
+    "PermissionDenied": "permission_denied",
+    "InvalidArguments": "invalid_arguments",
+    "InvalidResult": "invalid_result",
+    "ExecutionFailed": "execution_failed",
+    "Timeout": "timeout",
+    "Transport": "transport",
+}
+
 #: Built-in errors whose variants are kinds, which patterns name.
 ERROR_KINDS = {
     "LlmError": LLM_ERROR_KINDS,
@@ -99,6 +112,7 @@ ERROR_KINDS = {
         "InvalidReply": "invalid_reply",
         "Closed": "closed",
     },
+    "ToolError": TOOL_ERROR_KINDS,
 }
 
 #: Groups of `LlmError` that `catch` knows by name (rule E-6), with their kinds. Together they are all kinds.
@@ -160,6 +174,7 @@ PARSE_ERROR = t.Struct("ParseError", "error")
 NONE_ERROR = t.Struct("NoneError", "error")
 TASK_ERROR = t.Struct("TaskError", "error")
 TIMEOUT_ERROR = t.Struct("TimeoutError", "error")
+TOOL_ERROR = t.Struct("ToolError", "error")
 PIPELINE_ERROR = t.Struct("PipelineError", "error")
 EMIT_ERROR = t.Struct("EmitError", "error")
 RESPONSE = t.Struct("Response", "record")
@@ -188,6 +203,22 @@ GENERIC = {
     "Task": 1,
     "PipelineRef": 2,
 }
+
+#: Types that no declaration may hide (language reference 6.1).
+_RESERVED = (
+    "Int", "Float", "Bool", "String", "Nil", "Array", "Map", "Option", "Result", "Range", "Any", "Never", "Self", "Error",
+)  # fmt: skip
+
+
+def is_reserved_type(name: str) -> bool:
+    """Whether no declaration may have this name."""
+    return name in _RESERVED
+
+
+def is_library_type(name: str) -> bool:
+    """Whether a type of the program with this name hides one of the library."""
+    return (name in TYPES or name in GENERIC) and name not in _RESERVED
+
 
 #: Types of `std::collections`, each with one argument.
 COLLECTIONS = ("Set", "Queue", "Stack")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, PipelineInfo
-from concerto.check.types import Type
+from concerto.check.checked import FunctionInfo, PipelineInfo, Raise, ToolInfo, ToolMethod
+from concerto.check.types import Steps, Type
 from concerto.syntax import ast
 
 
@@ -95,6 +95,29 @@ class CallModel:
     input: ast.Expr
     schema: Type | None
     retry_message: ast.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallWithTools:
+    """`with_tools`: the names of tools, or a value that no compiler looks into, which the call of the model refuses."""
+
+    model: ast.Expr
+    tools: tuple[str, ...] | None
+    value: ast.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """A method of a tool from outside of it; `args` are those of the parameters behind `self`, None where the default is taken.
+
+    A call that the host refuses is a `ToolError`: after `steps` the `Err` of a method that has one, else raised at `place`.
+    """
+
+    tool: ToolInfo
+    method: ToolMethod
+    args: tuple[ast.Expr | None, ...]
+    steps: Steps | None
+    place: Raise | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from concerto.check.called import (
     CallVariant,
     ParseSchema,
 )
-from concerto.check.checked import Raise
+from concerto.check.checked import Raise, ToolInfo
 from concerto.check.checker import Checker
 from concerto.check.closures import check_value_call
 from concerto.check.dynamic import any_method
@@ -35,6 +35,7 @@ from concerto.check.names import associated, of_self
 from concerto.check.pipelines import pipeline_method
 from concerto.check.places import must_be_held
 from concerto.check.tasks import check_race
+from concerto.check.tools import tool_call
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant
 from concerto.diagnostics.model import did_you_mean
@@ -113,6 +114,8 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
             check_all(body, node)
             checker.report("E3009", f"`{name}` is a type", node.callee, f"write `{name} {{ .. }}`")
             return t.UNKNOWN
+    elif len(path.names) == 2 and path.names[0].text in checker.tools:
+        return tool_call(body, node, checker.tools[path.names[0].text], path.names[1], expected)
     elif (variant := find_variant(checker, path, expected)) is not None:
         return _variant(body, node, path, variant)
     elif name in ("LlmError::new", "AgentError::new"):
@@ -259,6 +262,13 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
             return t.UNKNOWN
 
 
+def _tool(body: Body, node: ast.Expr) -> ToolInfo | None:
+    """The tool that an expression names, unless a variable hides it."""
+    if not isinstance(node, ast.PathExpr) or body.find(str(node.path)) is not None:
+        return None
+    return body.checker.tools.get(str(node.path))
+
+
 def _method(
     body: Body, node: ast.Call, object_: ast.Expr, name: ast.Name, expected: Type | None
 ) -> Type:
@@ -267,6 +277,9 @@ def _method(
     checker = body.checker
     if is_memory(checker, object_):
         return check_memory_call(body, node, name)
+    tool = _tool(body, object_)
+    if tool is not None:
+        return tool_call(body, node, tool, name, expected)
     receiver = t.resolve(check_expr(body, object_, None))
     if receiver == t.UNKNOWN:
         check_all(body, node)
@@ -349,8 +362,6 @@ def _context(body: Body, node: ast.Call, object_: ast.Expr, receiver: t.Result) 
     if isinstance(err, t.Var):
         err = t.STRING
         t.assign(err, receiver.err)
-    if err not in (t.STRING, t.ANY, t.UNKNOWN) and not t.is_error(err):
-        body.checker.not_yet(f"a note on an error of type `{t.show(err)}`", node)
     body.checker.facts.calls[id(node)] = CallContext(object_, note)
     return receiver
 

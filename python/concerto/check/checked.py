@@ -228,6 +228,8 @@ class FunctionInfo:
     direct: tuple[str, str] | None = None
     #: What its decorators put around it.
     layers: Layers | None = None
+    #: A method of a tool, which may wait.
+    is_tool: bool = False
     #: A stage of a pipeline: whatever its result is, it may fail with any error.
     is_stage: bool = False
     type_params: tuple[t.Opaque, ...] = ()
@@ -314,6 +316,37 @@ class PipelineInfo:
     output: Type
     steps: Steps = ()
     runner: FunctionInfo | None = None
+
+
+@dataclass(eq=False, slots=True)
+class ToolMethod:
+    """A method that is offered to models, as it is written and as others call it: without `self`.
+
+    `description` is that of the method alone, `documented` what `@param` says.
+    """
+
+    function: FunctionInfo
+    outside: FunctionInfo
+    description: str = ""
+    documented: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name within the tool."""
+        assert self.function.node is not None
+        return self.function.node.name.text
+
+
+@dataclass(eq=False, slots=True)
+class ToolInfo:
+    """A tool: what `self` is in its methods, how each part of its state begins, and the methods that are offered to models."""
+
+    name: str
+    node: ast.Tool
+    type: t.Struct
+    description: str = ""
+    state: dict[str, ast.Expr] = field(default_factory=dict)
+    methods: dict[str, ToolMethod] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,6 +544,7 @@ class CheckedProgram:
     connections: dict[str, ConnectionInfo]
     models: dict[str, ModelInfo]
     stores: dict[str, StoreInfo]
+    tools: dict[str, ToolInfo]
     functions: dict[str, FunctionInfo]
     constants: dict[str, tuple[Type, Any]]
     top: list[ast.Statement]

@@ -20,6 +20,7 @@ from concerto.check.checked import (
     PipelineInfo,
     StoreInfo,
     StructInfo,
+    ToolInfo,
     TraitInfo,
     Use,
 )
@@ -83,6 +84,7 @@ class Checker:
         self.opaque: dict[str, Type] = {}
         self.env: set[str] = set()
         self.hosts: set[str] = set()
+        self.tools: dict[str, ToolInfo] = {}
         #: Each `emit` to a channel that is written down.
         self.channels: list[Channel] = []
         #: Tools, MCP servers and agents: what each is called.
@@ -126,10 +128,10 @@ class Checker:
 
     def may_see(self, info: StructInfo, field: FieldInfo, at: ast.Node) -> bool:
         """Whether a field may be used at a place; reports it if not (6.8)."""
-        home = info.name.partition("<")[0].split("::")[:-1]
+        home = _home(info.name)
         if field.is_pub or info.origin != "struct" or not home or self.linked is None:
             return True
-        if self.linked.may_see(tuple(home), at.span):
+        if self.linked.may_see(home, at.span):
             return True
         related = (Label(field.span, "declared here without `pub`"),) if field.span else ()
         help_ = f"write `pub {field.name}` there"
@@ -140,7 +142,7 @@ class Checker:
     def is_foreign(self, name: str, at: ast.Node) -> bool:
         """Whether a declaration with this full name stands in another module than a place."""
         module = self.linked.module_at(at.span) if self.linked else None
-        return module is not None and module.path != tuple(name.split("::")[:-1])
+        return module is not None and module.path != _home(name)
 
     def may_call(self, function: FunctionInfo, at: ast.Node) -> None:
         """Reports a method of a type that is private to the module of its `impl` (6.10)."""
@@ -159,7 +161,8 @@ class Checker:
     def declared_functions(self) -> list[FunctionInfo]:
         """The functions of the program, of its traits and of its `impl` blocks."""
         traits = [method for trait in self.traits.values() for method in trait.methods.values()]
-        blocks = [method for impl in self.impls for method in impl.methods.values()]
+        # A tool that implements a trait has one block of its own and one for the trait.
+        blocks = dict.fromkeys(method for impl in self.impls for method in impl.methods.values())
         return [*self.functions.values(), *traits, *blocks]
 
     def circular_constant(self, name: str, message: str) -> None:
@@ -183,6 +186,11 @@ class Checker:
         """E3001."""
         message = f"expected `{t.show(expected)}`, found `{t.show(found)}`"
         self.report("E3001", message, at, help_)
+
+
+def _home(name: str) -> tuple[str, ...]:
+    """The path of the module of a declaration, by its full name."""
+    return tuple(part for part in name.partition("<")[0].split("::")[:-1] if part)
 
 
 def check(
@@ -219,6 +227,7 @@ def check(
         connections=checker.connections,
         models=checker.models,
         stores=checker.stores,
+        tools=checker.tools,
         functions=checker.functions,
         constants=checker.constants,
         top=top,

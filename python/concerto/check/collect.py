@@ -30,7 +30,6 @@ from concerto.check.impls import (
     BUILT_IN_TRAITS,
     declare_built_in,
     declare_trait,
-    is_built_in_name,
     read_impl,
     read_trait,
 )
@@ -38,12 +37,14 @@ from concerto.check.manifest import check_manifest, check_overlays
 from concerto.check.memories import KIND as MEMORY
 from concerto.check.memories import declare_memory
 from concerto.check.models import check_model
+from concerto.check.modules import hides_library
 from concerto.check.outside import KINDS, check_outside
 from concerto.check.pipelines import declare_pipeline
 from concerto.check.schemas import Owner, check_schemas, read_fields, read_struct
 from concerto.check.std_types import collection_type
 from concerto.check.stores import declare_store
 from concerto.check.testing import DECORATORS
+from concerto.check.tools import check_hooks, declare_tool
 from concerto.check.traits import is_key
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
@@ -89,6 +90,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
     for impl in checker.impls:
         if impl.model in checker.models:
             checker.models[impl.model].methods |= impl.methods
+    check_hooks(checker)
     check_declared(checker)
     check_schemas(checker)
     check_exposed(checker, named)
@@ -98,7 +100,7 @@ def collect(checker: Checker, manifest: ManifestFacts | None = None) -> list[ast
 
 def _reading_order(item: ast.Declaration) -> int:
     """What may need others to be read comes behind them."""
-    order = {ast.Enum: 0, ast.Const: 2, ast.Impl: 3}
+    order = {ast.Enum: 0, ast.Const: 2, ast.Impl: 3, ast.Tool: 3}
     return order.get(type(item), 1)
 
 
@@ -117,11 +119,11 @@ def _declare(checker: Checker, item: ast.Declaration, declared: dict[str, Span])
         return True
     short = name.text.rpartition("::")[2]
     is_trait = isinstance(item, ast.Trait) and short in BUILT_IN_TRAITS
-    if is_trait or is_built_in_name(short):
+    if is_trait or builtins.is_reserved_type(short):
         what = "trait" if is_trait else "type"
         checker.report("E2003", f"`{short}` is a built-in {what}", name, "choose another name")
         return False
-    if short in builtins.PRELUDE:
+    if short in builtins.PRELUDE or hides_library(short, item):
         help_ = "here it stands for yours; choose another name to use both"
         checker.report("W2005", f"`{short}` hides what is always there", name, help_)
     if name.text in declared:
@@ -221,6 +223,8 @@ def _signatures(checker: Checker, item: ast.Declaration) -> None:
             read_trait(checker, item)
         case ast.Impl():
             read_impl(checker, item)
+        case ast.Tool():
+            declare_tool(checker, item)
         case ast.TypeAlias():
             params = type_params(checker, item.type_params)
             checker.resolving.append(item.name.text)
@@ -248,10 +252,11 @@ def _variants(checker: Checker, item: ast.Enum, enum: EnumInfo) -> None:
             checker.report("E2004", message, name, related=related)
             continue
         first[name.text] = name.span
-        enum.variants.append(_variant(checker, variant, enum))
+        enum.variants.append(read_variant(checker, variant, enum))
 
 
-def _variant(checker: Checker, variant: ast.Variant, enum: EnumInfo) -> VariantInfo:
+def read_variant(checker: Checker, variant: ast.Variant, enum: EnumInfo) -> VariantInfo:
+    """A variant of an enum, whose types are read in the scope of its type parameters."""
     name = variant.name.text
     if variant.items is not None:
         types = [written_type(checker, item) for item in variant.items]
@@ -296,6 +301,10 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         if collection == "Set" and not is_key(checker, args[0]):
             checker.report("E3036", f"`{t.show(args[0])}` cannot be in a set", node.args[0])
         return t.Collection(collection, args[0])
+    if name in checker.tools:
+        message = f"`{name}` is a tool, no type of values"
+        checker.report("E2002", message, node.path, "call its methods by its name")
+        return t.UNKNOWN
     if name in checker.outside:
         checker.not_yet(f"{checker.outside[name]} as a type", node)
         return t.UNKNOWN

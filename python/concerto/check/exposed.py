@@ -20,7 +20,7 @@ def check_exposed(checker: Checker, items: list[ast.Declaration]) -> None:
         for item in items
         if isinstance(item, _TYPES)
         and not item.is_pub
-        and not (isinstance(item, ast.Schema) and "::" not in item.name.text)
+        and not (isinstance(item, ast.Schema) and not item.name.text.rpartition("::")[0])
     }
     if not private:
         return

@@ -81,13 +81,21 @@ def _hint(expected: Type, found: Type) -> str | None:
     return None
 
 
+def _interpolated(body: Body, values: tuple[ast.Expr, ...]) -> None:
+    for value in values:
+        found = check_expr(body, value, None)
+        _displayable(body, value, found)
+        if t.resolve(found) == t.ERROR:
+            # One of the program would show as the struct that it is.
+            body.checker.facts.steps[id(value)] = (("error_message",), t.STRING)
+
+
 def _infer(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -> Type:
     match node:
         case ast.Literal(value=value):
             return check_literal(value, expected)
         case ast.Interpolated(values=values):
-            for inner in values:
-                _displayable(body, inner, check_expr(body, inner, None))
+            _interpolated(body, values)
             return t.STRING
         case ast.PathExpr() | ast.SelfExpr():
             return check_name(body, node, expected)

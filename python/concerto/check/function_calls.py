@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concerto.check import types as t
+from concerto.check.arguments import place_arguments
 from concerto.check.bodies import Body
 from concerto.check.called import CallFunction
 from concerto.check.checked import FunctionInfo, Use
@@ -12,7 +13,6 @@ from concerto.check.literals import take_defaults
 from concerto.check.methods import Method
 from concerto.check.places import must_be_held
 from concerto.check.types import Type
-from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
 
@@ -70,48 +70,14 @@ def _state(body: Body, node: ast.Call, function: FunctionInfo, meaning: dict[str
 def _slots(
     body: Body, node: ast.Call, function: FunctionInfo, receiver: ast.Expr | None
 ) -> list[ast.Expr | None]:
-    """The argument of each parameter. Reports E3032."""
-    checker, shown = body.checker, function.name
-    slots: list[ast.Expr | None] = [None] * len(function.params)
-    names = [param.name for param in function.params]
-    first = 0
-    if receiver is not None:
-        slots[0], first = receiver, 1
-    for position, arg in enumerate(node.args, first):
-        slot = position
-        if arg.name is not None:
-            if arg.name.text not in names[first:]:
-                help_ = did_you_mean(arg.name.text, names[first:])
-                message = f"`{shown}` has no parameter `{arg.name}`"
-                checker.report("E3032", message, arg.name, help_)
-                _unused(body, arg.value)
-                continue
-            slot = names.index(arg.name.text)
-        if slot >= len(slots):
-            wanted = len(slots) - first
-            plural = "s" if wanted != 1 else ""
-            message = f"`{shown}` takes {wanted} argument{plural}, found {len(node.args)}"
-            checker.report("E3032", message, arg)
-            _unused(body, arg.value)
-            continue
-        if slots[slot] is not None:
-            checker.report("E3032", f"`{names[slot]}` is given twice", arg)
-        slots[slot] = arg.value
-    missing = [
-        param.name
-        for param, slot in zip(function.params, slots, strict=True)
-        if slot is None and not param.has_default
-    ]
-    if missing:
-        needs = ", ".join(f"`{name}`" for name in missing)
-        checker.report("E3032", f"`{shown}` needs {needs}", node)
-    return slots
-
-
-def _unused(body: Body, value: ast.Expr) -> None:
+    """The argument of each parameter."""
     from concerto.check.calls import check_argument
 
-    check_argument(body, value)
+    first = 0 if receiver is None else 1
+    placed = place_arguments(body, node, function.name, function.params[first:])
+    for value in placed.left:
+        check_argument(body, value)
+    return [receiver, *placed.slots] if first else placed.slots
 
 
 def _check(body: Body, pairs: list[tuple[ast.Expr | None, Type]], *, late: bool) -> None:

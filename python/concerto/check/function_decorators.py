@@ -67,12 +67,11 @@ def _fits(checker: Checker, function: FunctionInfo, layers: Layers) -> bool:
     result = t.resolve(function.result)
     if result == t.UNKNOWN:
         return False
-    for name in ("retry", "timeout"):
-        if name in layers.places and not isinstance(result, t.Result):
-            message = f"`@{name}` is for functions that return a `Result`"
-            help_ = f"`{function.name}` returns `{t.show(result)}`: it cannot fail"
-            checker.report("E2018", message, layers.places[name], help_)
-            return False
+    if "retry" in layers.places and not isinstance(result, t.Result):
+        message = "`@retry` is for functions that return a `Result`"
+        help_ = f"`{function.name}` returns `{t.show(result)}`: it cannot fail"
+        checker.report("E2018", message, layers.places["retry"], help_)
+        return False
     if function.changes:
         # Of an attempt that failed or was cut off, nobody could say what it has changed.
         name, place = next(iter(layers.places.items()))
@@ -80,6 +79,8 @@ def _fits(checker: Checker, function: FunctionInfo, layers: Layers) -> bool:
         help_ = "take `self` and return the changed value, or decorate what it calls"
         checker.report("E2018", message, place, help_)
         return False
+    # Of a function without a Result the limit is an uncaught error.
+    layers.late = Raise("fail")
     if "timeout" in layers.places and isinstance(result, t.Result):
         steps = t.assign(builtins.TIMEOUT_ERROR, result.err)
         if steps is None:

@@ -46,7 +46,7 @@ def type_params(checker: Checker, nodes: tuple[ast.TypeParam, ...]) -> tuple[t.O
         name = node.name.text
         if name in found or name in checker.opaque:
             checker.report("E2004", f"the type parameter `{name}` is declared twice", node.name)
-        elif name in builtins.TYPES or name in builtins.GENERIC:
+        elif builtins.is_reserved_type(name):
             checker.report(
                 "E2003", f"`{name}` is a built-in type", node.name, "choose another name"
             )

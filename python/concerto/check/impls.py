@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
-from concerto.check import builtins
 from concerto.check import types as t
-from concerto.check.checked import FunctionInfo, ImplInfo, TraitInfo
+from concerto.check.checked import EnumInfo, FunctionInfo, ImplInfo, TraitInfo
 from concerto.check.checker import Checker
 from concerto.check.decorators import check_deprecated, read_decorators
 from concerto.check.function_decorators import LAYERS
 from concerto.check.functions import signature
 from concerto.check.generics import scope, show_trait, trait_ref, type_params
 from concerto.check.model_calls import MODEL_METHODS
+from concerto.check.offered import check_told
 from concerto.check.traits import overlap
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
@@ -21,25 +21,34 @@ from concerto.syntax import ast
 
 #: Traits that are always there.
 _PRELUDE = (
-    "trait From<A> { fn from(value: A) -> Self; } trait Error { fn message(self) -> String; }"
+    "trait From<A> { fn from(value: A) -> Self; } trait Error { fn message(self) -> String; } "
+    "enum ToolErrorAction { ReportToLLM, Retry(Int), Fail }"
 )
 BUILT_IN_TRAITS = ("From", "Error", "Eq", "Ord", "Hash", "Display")
 
 
 @cache
-def _prelude() -> tuple[ast.Trait, ...]:
+def _prelude() -> tuple[ast.Trait | ast.Enum, ...]:
     from concerto.syntax.parser import parse
 
     module, _ = parse(Source("std", _PRELUDE))
-    return tuple(item for item in module.items if isinstance(item, ast.Trait))
+    return tuple(item for item in module.items if isinstance(item, ast.Trait | ast.Enum))
 
 
 def declare_built_in(checker: Checker) -> None:
-    """Files `From` and `Error`."""
-    for node in _prelude():
+    """Files `From`, `Error` and `ToolErrorAction`."""
+    from concerto.check.collect import read_variant
+
+    traits = [node for node in _prelude() if isinstance(node, ast.Trait)]
+    for node in traits:
         declare_trait(checker, node)
-    for node in _prelude():
+    for node in traits:
         read_trait(checker, node)
+    for other in _prelude():
+        if isinstance(other, ast.Enum):
+            enum = EnumInfo(other.name.text, [], other.name.span)
+            enum.variants += [read_variant(checker, each, enum) for each in other.variants]
+            checker.enums[enum.name] = enum
 
 
 def declare_trait(checker: Checker, node: ast.Trait) -> None:
@@ -59,16 +68,18 @@ def read_trait(checker: Checker, node: ast.Trait) -> None:
     for method in node.methods:
         name = method.name.text
         found = signature(checker, method, f"{info.name}::{name}", info, outer, self_type)
-        _decorators(checker, method)
+        # Tools that implement the trait are offered to models.
+        _decorators(checker, method, ("describe", "param"))
+        check_told(checker, method)
         if _is_new(checker, method, info.methods):
             info.methods[name] = found
 
 
-def _decorators(checker: Checker, method: ast.Function) -> None:
+def _decorators(checker: Checker, method: ast.Function, more: tuple[str, ...] = ()) -> None:
     """Layers are read when all signatures are known; a method without a body has nothing that they could be around."""
     layers = LAYERS if method.body is not None else ()
     for decorator in read_decorators(
-        checker, method.decorators, frozenset(("deprecated", *layers))
+        checker, method.decorators, frozenset(("deprecated", *layers, *more))
     ):
         if decorator.name.text == "deprecated":
             check_deprecated(checker, decorator)
@@ -116,7 +127,7 @@ def read_impl(checker: Checker, node: ast.Impl) -> None:
     if model is not None:
         _check_model(checker, info, model)
     elif ref is not None and ref.name in checker.traits:
-        _check_trait(checker, info, ref, checker.traits[ref.name])
+        check_trait(checker, info, ref, checker.traits[ref.name])
     elif ref is not None:
         message = f"`{ref.name}` is not for programs to implement"
         checker.report("E2010", message, node.trait or node, "types have it by themselves")
@@ -215,7 +226,7 @@ def _is_declared(checker: Checker, type_: t.Struct | t.Enum) -> bool:
     return type_.name in checker.structs or type_.name in checker.enums
 
 
-def _check_trait(checker: Checker, info: ImplInfo, ref: t.TraitRef, trait: TraitInfo) -> None:
+def check_trait(checker: Checker, info: ImplInfo, ref: t.TraitRef, trait: TraitInfo) -> None:
     """E3014, E2007, E3015, and E2004 for a second block."""
     shown, target, node = show_trait(ref), t.show(info.target), info.node
     for other in checker.impls:
@@ -308,8 +319,3 @@ def _check_signature(
 def _is_same(found: Type, wanted: Type) -> bool:
     found, wanted = t.settled(found), t.settled(wanted)
     return found == wanted or t.UNKNOWN in (found, wanted)
-
-
-def is_built_in_name(name: str) -> bool:
-    """Whether a program may not declare anything of this name."""
-    return name in builtins.TYPES or name in builtins.GENERIC or name in ("Self", "Error")

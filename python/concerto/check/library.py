@@ -12,12 +12,12 @@ from functools import cache
 from importlib.resources import files
 
 from concerto.check import types as t
+from concerto.check.arguments import place_arguments
 from concerto.check.bodies import Body, check_function
 from concerto.check.called import FORMS, CallEffect, CallJoin, CallLibrary, CallNative
 from concerto.check.checked import FunctionInfo, ParamInfo
 from concerto.check.checker import Checker
 from concerto.check.types import Type
-from concerto.diagnostics.model import did_you_mean
 from concerto.source import Source
 from concerto.syntax import ast
 
@@ -180,58 +180,15 @@ def bind_arguments(
     """The argument of each parameter, checked: functions after the others, which tell the types of their parameters."""
     from concerto.check.exprs import check_expr
 
-    slots: list[ast.Expr | None] = [None] * len(params)
-    for slot, arg in place_arguments(body, node, name, params):
-        if slot is None:
-            check_expr(body, arg.value, None)
-        else:
-            slots[slot] = arg.value
+    placed = place_arguments(body, node, name, params)
+    slots = placed.slots
+    for extra in placed.left:
+        check_expr(body, extra, None)
     for late in (False, True):
         for type_, value in zip(types, slots, strict=True):
             if value is not None and isinstance(t.resolve(type_), t.Function) is late:
                 check_expr(body, value, type_)
     return slots
-
-
-def place_arguments(
-    body: Body, node: ast.Call, name: str, params: list[ParamInfo]
-) -> list[tuple[int | None, ast.Argument]]:
-    """Which parameter each argument is for; E3032 for those that are for none, and for parameters without one."""
-    checker = body.checker
-    names = [param.name for param in params]
-    placed: list[tuple[int | None, ast.Argument]] = []
-    taken: set[int] = set()
-    for position, arg in enumerate(node.args):
-        slot: int | None = position if position < len(params) else None
-        if arg.name is not None:
-            slot = names.index(arg.name.text) if arg.name.text in names else None
-            if slot is None:
-                help_ = did_you_mean(arg.name.text, names)
-                message = f"`{name}` has no parameter `{arg.name}`"
-                checker.report("E3032", message, arg.name, help_)
-            elif slot in taken:
-                checker.report("E3032", f"`{arg.name}` is given twice", arg)
-                slot = None
-        if slot is not None:
-            taken.add(slot)
-        placed.append((slot, arg))
-    missing = [p.name for at, p in enumerate(params) if at not in taken and not p.has_default]
-    if len(node.args) > len(params) or missing:
-        _wrong_count(body, node, name, params, missing)
-    return placed
-
-
-def _wrong_count(
-    body: Body, node: ast.Call, name: str, params: list[ParamInfo], missing: list[str]
-) -> None:
-    least = sum(not param.has_default for param in params)
-    count = f"{least}" if least == len(params) else f"{least} to {len(params)}"
-    shown = ", ".join(param.name for param in params)
-    plural = "" if len(params) == 1 else "s"
-    named = f" ({shown})" if shown else ""
-    message = f"`{name}` takes {count} argument{plural}{named}, found {len(node.args)}"
-    help_ = f"it needs {' and '.join(f'`{each}`' for each in missing)}" if missing else None
-    body.checker.report("E3032", message, node, help_)
 
 
 def changes(function: FunctionInfo) -> bool:

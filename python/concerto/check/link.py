@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from concerto.check import builtins
 from concerto.check.files import Files
 from concerto.check.found import Finder, no_files
-from concerto.check.modules import Import, Module, Modules
+from concerto.check.modules import Import, Module, Modules, hides_library
 from concerto.check.paths import imported_item, is_visible
 from concerto.check.rewrite import Rewriter
 from concerto.diagnostics.model import Diagnostic, Label, did_you_mean
@@ -115,8 +115,13 @@ def _has_modules(source: Source, tree: ast.Module) -> bool:
     """Whether a file declares, imports or names a module."""
     if any(isinstance(item, ast.Use | ast.Mod) for item in tree.items):
         return True
-    declared = {getattr(item, "name", None) for item in tree.items}
-    names = {name.text for name in declared if isinstance(name, ast.Name)}
+    names: set[str] = set()
+    for item in tree.items:
+        name = getattr(item, "name", None)
+        if isinstance(item, ast.Declaration) and isinstance(name, ast.Name):
+            names.add(name.text)
+            if hides_library(name.text, item):
+                return True
     known = {*names, *builtins.TYPES, *builtins.GENERIC, "std"}
     return any(word not in known for word in _FIRST_NAMES.findall(source.text))
 

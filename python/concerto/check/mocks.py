@@ -37,7 +37,14 @@ _HINTS = {
     "kind": "error_kind",
 }
 #: Of an element of `responses`.
-_ELEMENT: dict[str, Type] = {"text": t.STRING, "error": t.STRING, "error_kind": t.STRING}
+_ELEMENT: dict[str, Type] = {
+    "text": t.STRING,
+    "error": t.STRING,
+    "error_kind": t.STRING,
+    "tool_calls": t.Array(t.ANY),
+}
+#: Of an element of `tool_calls`.
+_CALL = ("tool", "args")
 
 N = TypeVar("N", bound=ast.Node)
 
@@ -127,20 +134,49 @@ def _element(body: Body, node: ast.Expr) -> None:
         key = entry.key.value if isinstance(entry.key, ast.Literal) else None
         _typed(body, "a key", entry.key, t.STRING)
         wanted = _ELEMENT.get(key) if isinstance(key, str) else None
-        _typed(body, f"`{key}`", entry.value, wanted or t.ANY)
         seen.add(key)
-        if key == "tool_calls":
-            checker.not_yet("`tool_calls` of a mock", entry.key)
-        elif isinstance(key, str) and wanted is None:
+        if key == "tool_calls" and isinstance(entry.value, ast.ArrayLiteral):
+            for item in entry.value.items:
+                _tool_call(body, item)
+            checker.facts.types[id(entry.value)] = t.Array(t.ANY)
+            continue
+        _typed(body, f"`{key}`", entry.value, wanted or t.ANY)
+        if isinstance(key, str) and wanted is None:
             help_ = did_you_mean(key, list(_ELEMENT)) or f"it has: {', '.join(_ELEMENT)}"
             checker.report("E4055", f"an answer has no field `{key}`", entry.key, help_)
         elif key == "error_kind":
             _kind(body, entry.value)
     checker.facts.types[id(node)] = t.Map(t.STRING, t.ANY)
-    if {"text", "error"} <= seen:
-        checker.report("E4054", "an answer has `text` or `error`, not both", node, "keep one")
+    both = next((each for each in ("text", "tool_calls") if {each, "error"} <= seen), None)
+    if both:
+        checker.report("E4054", f"an answer has `{both}` or `error`, not both", node, "keep one")
     elif seen <= {"error_kind"}:
         checker.report("E4053", "the answer is empty", node, 'add `text: ".."` or `error: ".."`')
+
+
+def _tool_call(body: Body, node: ast.Expr) -> None:
+    """A map that says which method a model asks for, and with which arguments (TE-13)."""
+    from concerto.check.exprs import check_expr
+
+    checker, seen = body.checker, set[object]()
+    if not isinstance(node, ast.MapLiteral):
+        _typed(body, "a call", node, t.Map(t.STRING, t.ANY))
+        return
+    for entry in node.entries:
+        key = entry.key.value if isinstance(entry.key, ast.Literal) else None
+        _typed(body, "a key", entry.key, t.STRING)
+        seen.add(key)
+        if key == "tool":
+            _typed(body, "`tool`", entry.value, t.STRING)
+            continue
+        check_expr(body, entry.value, t.ANY)
+        if key != "args":
+            help_ = did_you_mean(str(key), list(_CALL)) or f"it has: {', '.join(_CALL)}"
+            checker.report("E4055", f"a call has no field `{key}`", entry.key, help_)
+    checker.facts.types[id(node)] = t.Map(t.STRING, t.ANY)
+    if "tool" not in seen:
+        help_ = 'add `tool: "Tool.method"`'
+        checker.report("E4056", "a call names its tool and method", node, help_)
 
 
 def _kind(body: Body, node: ast.Expr) -> None:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from concerto.check import builtins
 from concerto.check import types as t
+from concerto.check.arguments import place_arguments
 from concerto.check.bodies import Body
-from concerto.check.called import CallModel, CallNative, CallRecord, CallStream
+from concerto.check.called import (
+    CallModel,
+    CallNative,
+    CallRecord,
+    CallStream,
+    CallWithTools,
+)
 from concerto.check.checked import FunctionInfo, ModelName, Need
 from concerto.check.checker import Checker
+from concerto.check.tools import tools_argument
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -32,9 +40,10 @@ _SETTINGS: dict[str, tuple[str, Type]] = {
     "with_timeout": ("seconds", t.INT),
     "with_context": ("value", t.ANY),
 }
-_LATER = ("with_memory", "with_tools", "without_tools")
+_LATER = ("with_memory",)
+_TOOLS = ("with_tools", "without_tools")
 #: All that models and builders have.
-MODEL_METHODS = (*_ASKING, *_SETTINGS, *_LATER, "spawn", "shutdown")
+MODEL_METHODS = (*_ASKING, *_SETTINGS, *_LATER, *_TOOLS, "spawn", "shutdown")
 
 #: Methods of streams, with the instruction that does it and the result.
 _STREAM_METHODS: dict[str, tuple[str, Type]] = {
@@ -49,12 +58,16 @@ _STREAM_METHODS: dict[str, tuple[str, Type]] = {
 #: More requests for one call than anybody wants.
 _MOST_REQUESTS = 20
 
-#: Functions that make built-in records: the type, and the fields, where an empty text stands for the argument.
-RECORD_MAKERS: dict[str, tuple[Type, tuple[str | None, ...]]] = {
-    "Message::system": (builtins.MESSAGE, ("system", "")),
-    "Message::user": (builtins.MESSAGE, ("user", "")),
-    "Message::assistant": (builtins.MESSAGE, ("assistant", "")),
-    "Prompt::new": (builtins.PROMPT, ("", None, None, None)),
+#: Stands for the argument of a function that makes a record.
+_GIVEN = "$"
+
+#: Functions that make built-in records: the type, the name of their parameter, and the fields.
+RECORD_MAKERS: dict[str, tuple[Type, str, tuple[str | None, ...]]] = {
+    "Message::system": (builtins.MESSAGE, "text", ("system", _GIVEN)),
+    "Message::user": (builtins.MESSAGE, "text", ("user", _GIVEN)),
+    "Message::assistant": (builtins.MESSAGE, "text", ("assistant", _GIVEN)),
+    "Prompt::new": (builtins.PROMPT, "text", (_GIVEN, None, None, None)),
+    "ToolError::new": (builtins.TOOL_ERROR, "message", (_GIVEN, "custom", "", "")),
 }
 
 
@@ -75,6 +88,16 @@ def model_method(
         if args and args[0] is not None:
             call = CallNative(f"model.{method}", model, (args[0],), False)
             body.checker.facts.calls[id(node)] = call
+        return t.BUILDER
+    if method == "with_tools":
+        args = arguments(body, node, method, (("tools", None),), 1)
+        if args and args[0] is not None:
+            tools = tools_argument(body, args[0])
+            body.checker.facts.calls[id(node)] = CallWithTools(model, tools, args[0])
+        return t.BUILDER
+    if method == "without_tools":
+        arguments(body, node, method, (), 0)
+        body.checker.facts.calls[id(node)] = CallNative(f"model.{method}", model, (), False)
         return t.BUILDER
     if (method == "spawn" and not is_builder) or (method == "shutdown" and not is_name):
         arguments(body, node, method, (), 0)
@@ -132,31 +155,12 @@ def arguments(
     """The argument of each parameter, by position or name; None if they are wrong, which is reported. A type of None is left to the caller."""
     from concerto.check.exprs import check_expr
 
-    checker, slots = body.checker, [None] * len(params)
-    found: list[ast.Expr | None] = list(slots)
-    names = [name for name, _ in params]
-    good = True
-    for position, arg in enumerate(node.args):
-        slot = position
-        if arg.name is not None and arg.name.text in names:
-            slot = names.index(arg.name.text)
-        elif arg.name is not None:
-            help_ = did_you_mean(arg.name.text, names)
-            message = f"`{method}` has no parameter `{arg.name}`"
-            checker.report("E3032", message, arg.name, help_)
-            good = False
-            continue
-        if slot < len(params) and found[slot] is None:
-            found[slot] = arg.value
-            if params[slot][1] is not None:
-                check_expr(body, arg.value, params[slot][1])
-    if good and not (required <= len(node.args) <= len(params) and None not in found[:required]):
-        takes = f"{required}" if required == len(params) else f"{required} to {len(params)}"
-        plural = "" if takes == "1" else "s"
-        message = f"`{method}` takes {takes} argument{plural}, found {len(node.args)}"
-        checker.report("E3032", message, node)
-        good = False
-    return found if good else None
+    known = [(name, at >= required) for at, (name, _) in enumerate(params)]
+    placed = place_arguments(body, node, method, known)
+    for value, (_, type_) in zip(placed.slots, params, strict=True):
+        if value is not None and type_ is not None:
+            check_expr(body, value, type_)
+    return placed.slots if placed.is_right else None
 
 
 def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Type | None) -> Type:
@@ -242,11 +246,11 @@ def warn_of_options(body: Body, node: ast.Expr) -> None:
 
 def make_record(body: Body, node: ast.Call, name: str) -> Type:
     """`Message::user(text)` and the like."""
-    type_, fields = RECORD_MAKERS[name]
-    args = arguments(body, node, name, (("text", t.STRING),), 1)
+    type_, param, fields = RECORD_MAKERS[name]
+    args = arguments(body, node, name, ((param, t.STRING),), 1)
     if args and args[0] is not None:
         warn_of_options(body, args[0])
-        parts = tuple(args[0] if field == "" else field for field in fields)
+        parts = tuple(args[0] if field == _GIVEN else field for field in fields)
         body.checker.facts.calls[id(node)] = CallRecord(type_, parts)
     return type_
 

@@ -11,7 +11,7 @@ from concerto.check.connections import check_model_id, check_retry
 from concerto.check.fields import Block
 from concerto.check.memories import check_memory_of_model
 from concerto.check.model_decorators import read_model_decorators
-from concerto.check.outside import check_tools_of_model
+from concerto.check.tools import check_tools_of_model
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.syntax import ast
 
@@ -48,17 +48,15 @@ def check_model(checker: Checker, node: ast.Model) -> None:
     block = Block(checker, "a model", _CODES, _FIELDS, _HINTS)
     values = block.read(node.fields)
     connection = _provider(checker, node, values)
-    before = len(checker.diagnostics)
-    if "tools" in values:
-        check_tools_of_model(checker, values["tools"])
-    if "tools" in values and len(checker.diagnostics) == before:
-        checker.not_yet("`tools` of a model", block.given["tools"][0])
+    tools = check_tools_of_model(checker, values["tools"]) if "tools" in values else []
     if "memory" in values:
         check_memory_of_model(checker, block.given["memory"][0], values["memory"])
     _ranges(checker, block, values)
     fields = {
         k: v for k, v in values.items() if k not in ("provider", "memory", "tools", "retry_policy")
     }
+    if tools:
+        fields["tools"] = tools
     if "retry_policy" in values:
         fields["retry_policy"] = check_retry(
             checker, block, "retry_policy", values["retry_policy"]["object"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from concerto.check import builtins
 from concerto.check.files import Files
 from concerto.check.follow_ups import Parsed
 from concerto.check.found import Finder, Found, no_files
@@ -82,9 +83,19 @@ class Module:
         """Whether another module is this one or inside of it."""
         return other.path[: len(self.path)] == self.path
 
-    def full_name(self, name: str) -> str:
-        """The full name of a declaration."""
+    def full_name(self, name: str, node: ast.Declaration | None = None) -> str:
+        """The full name of a declaration. A path of its own tells a type of the entry file from one of the library with its name."""
+        if not self.path and hides_library(name, node):
+            return f"::{name}"
         return "::".join((*self.path, name))
+
+
+_TYPES = (ast.Struct, ast.Schema, ast.Enum, ast.TypeAlias, ast.Trait)
+
+
+def hides_library(name: str, node: ast.Declaration | None) -> bool:
+    """Whether a declaration is a type with the name of one of the library (language reference 6.1)."""
+    return isinstance(node, _TYPES) and builtins.is_library_type(name)
 
 
 _KINDS: dict[type[ast.Declaration], str] = {
@@ -136,7 +147,7 @@ class Modules:
                 case _:
                     name: ast.Name = node.name  # type: ignore[attr-defined]  # all others have one
                     kind = _KINDS.get(type(node), "value")
-                    path = (module.full_name(name.text),)
+                    path = (module.full_name(name.text, node),)
                     span = shifted(name.span, module.start)
                     item = Item(name.text, path, kind, node.is_pub, module, span, node)
                     module.items.setdefault(name.text, item)
@@ -193,9 +204,7 @@ class Modules:
                 help_ = "a program without a folder has no other files: write `mod x { .. }`"
             self.report("E2021", f"there is no file for the module `{name}`", span, help_)
             return None
-        inner = self._read(module, name, found, span)
-        module.edges.setdefault(inner.path, span)
-        return inner
+        return self._read(module, name, found, span)
 
     def child(self, module: Module, name: str, at: Span) -> Item | None:
         """A module inside of another one that stands in a file, whether it is declared or not."""

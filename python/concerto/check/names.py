@@ -20,6 +20,7 @@ from concerto.check.decorators import warn_deprecated, warn_function
 from concerto.check.generics import fresh
 from concerto.check.habits import value_hint
 from concerto.check.methods import Method
+from concerto.check.tools import no_value
 from concerto.check.traits import require
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant
@@ -63,6 +64,8 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
         return function_value(body, node, Method(checker.functions[name], {}), expected)
     if name in builtins.PRELUDE:
         return _prelude_value(body, node, name, expected)
+    if name in checker.tools:
+        return no_value(checker, name, node)
     if name in checker.outside:
         checker.not_yet(f"the use of {checker.outside[name]}", node)
         return t.UNKNOWN
@@ -215,6 +218,9 @@ def associated(body: Body, path: ast.Path) -> Method | None:
         _no_function(body, path, names[0], list(trait.methods))
         return None
     type_ = methods.named_type(checker, names[0])
+    if names[0] in checker.tools:
+        no_value(checker, names[0], path)
+        return None
     if names[0] in checker.outside:
         checker.not_yet(f"the use of {checker.outside[names[0]]}", path)
         return None

@@ -94,7 +94,7 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     if op == "+" and (left_text or t.is_error(left)) and (right_text or t.is_error(right)):
         for side, type_ in ((node.left, left), (node.right, right)):
             if t.is_error(type_):
-                body.checker.facts.steps[id(side)] = (("message",), t.STRING)
+                body.checker.facts.steps[id(side)] = (t.assign(type_, t.STRING) or (), t.STRING)
         return t.STRING
     message = f"`{op}` is not defined for `{t.show(left)}` and `{t.show(right)}`"
     help_ = (

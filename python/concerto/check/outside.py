@@ -1,4 +1,4 @@
-"""Declarations of what a program uses from outside or lends to a model: `tool`, `mcp` and `agent` blocks (rules TL-1 to TL-6, MC-1, MC-2, AG-1).
+"""Declarations of what a program uses from outside: `mcp` and `agent` blocks (rules MC-1, MC-2, AG-1).
 
 The declarations are checked; what uses them cannot be compiled yet, and says so at its place.
 """
@@ -9,18 +9,15 @@ from typing import Any
 
 from concerto.check import types as t
 from concerto.check.checker import Checker
-from concerto.check.constants import constant_value
-from concerto.check.decorators import read_decorators, text_argument
 from concerto.check.fields import Block, object_entries
-from concerto.check.schemas import inexpressible
-from concerto.check.types import Type
-from concerto.diagnostics.model import Label, did_you_mean
+from concerto.check.functions import signature
+from concerto.check.offered import check_offered
+from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
 #: What the blocks are called in messages.
 KINDS = {ast.Tool: "a tool", ast.Mcp: "an MCP server", ast.Agent: "an agent"}
 _CODES = {"duplicate": "E4004", "unknown": "E4055", "type": "E4056", "range": "E4056"}
-_METHOD = frozenset(("describe", "param", "retry", "timeout", "log"))
 _MCP_FIELDS = {
     "transport": "String",
     "command": "String",
@@ -45,112 +42,12 @@ _LONGEST = 86_400
 def check_outside(checker: Checker, item: ast.Declaration) -> None:
     """Checks one block."""
     match item:
-        case ast.Tool():
-            _tool(checker, item)
         case ast.Mcp():
             _mcp(checker, item)
         case ast.Agent():
             _agent(checker, item)
         case _:
             pass
-
-
-def _tool(checker: Checker, node: ast.Tool) -> None:
-    before = len(checker.diagnostics)
-    if node.trait is not None:
-        checker.not_yet("a tool that implements a trait", node.trait)
-    _description(checker, node)
-    names: dict[str, ast.Name] = {}
-    for method in node.methods:
-        if method.name.text in names:
-            related = (Label(names[method.name.text].span, "first here"),)
-            message = f"the method `{method.name}` is declared twice"
-            checker.report("E2004", message, method.name, related=related)
-        names.setdefault(method.name.text, method.name)
-        _method(checker, method, is_offered=method.is_pub)
-    if not any(method.is_pub for method in node.methods):
-        message = f"`{node.name}` offers nothing to a model"
-        checker.report("W4015", message, node.name, "add a `pub fn`")
-    is_sound = not any(each.is_error for each in checker.diagnostics[before:])
-    for method in node.methods:
-        body = method.body
-        if is_sound and body is not None and (body.statements or body.tail is not None):
-            checker.not_yet("the body of a method of a tool", method.name)
-            return
-    for field in node.fields:
-        if is_sound and (isinstance(field, ast.ToolState) or field.key.text != "description"):
-            checker.not_yet("state of a tool", field)
-            return
-
-
-def _description(checker: Checker, node: ast.Tool) -> None:
-    """TL-1."""
-    for field in node.fields:
-        if isinstance(field, ast.ConfigField) and field.key.text == "description":
-            if constant_value(checker, field.value, t.STRING, "E4040") == "":
-                checker.report("E4040", "the description of the tool is empty", field.value)
-            return
-    help_ = 'add `description: ".."`: a model reads it'
-    checker.report("E4040", f"the tool `{node.name}` has no description", node.name, help_)
-
-
-def _method(checker: Checker, node: ast.Function, *, is_offered: bool) -> None:
-    """What models are told about a method: its description, its parameters and their types (TL-3 to TL-5)."""
-    from concerto.check.collect import written_type
-
-    decorators = read_decorators(checker, node.decorators, _METHOD)
-    described = [each for each in decorators if each.name.text == "describe"]
-    for each in described:
-        text_argument(checker, each)
-    if is_offered and not any(each.name.text == "describe" for each in node.decorators):
-        help_ = f'write `@describe("..")` before `{node.name}`: a model reads it'
-        checker.report("E4041", f"`{node.name}` has no description", node.name, help_)
-    params = [param for param in node.params if param.name.text != "self"]
-    documented = _documented(checker, decorators, [param.name.text for param in params])
-    for param in params:
-        if param.type is None:
-            message = f"the parameter `{param.name}` has no type"
-            checker.report("E3030", message, param, f"write `{param.name}: Type`")
-            continue
-        _expressible(checker, param.type, written_type(checker, param.type))
-        if is_offered and param.name.text not in documented:
-            message = f"the parameter `{param.name}` has no `@param`"
-            help_ = f'write `@param("{param.name}", "..")`: a model reads it'
-            checker.report("W4011", message, param, help_)
-    if node.result is not None:
-        result = t.resolve(written_type(checker, node.result))
-        _expressible(checker, node.result, result.ok if isinstance(result, t.Result) else result)
-
-
-def _expressible(checker: Checker, node: ast.TypeExpr, type_: Type) -> None:
-    bad = inexpressible(checker, type_, into_schemas=True)
-    if bad is not None:
-        message = f"`{t.show(bad)}` cannot be expressed as JSON Schema"
-        checker.report("E4042", message, node, "a model can send and read what JSON can hold")
-
-
-def _documented(checker: Checker, decorators: list[ast.Decorator], names: list[str]) -> set[str]:
-    """The parameters that a `@param` describes."""
-    found: dict[str, ast.Decorator] = {}
-    for each in decorators:
-        if each.name.text != "param":
-            continue
-        if len(each.args) != 2:
-            message = f"`@param` takes 2 arguments, found {len(each.args)}"
-            checker.report("E3032", message, each)
-            continue
-        name, text = (constant_value(checker, arg.value, t.STRING, "E3032") for arg in each.args)
-        if name is None or text is None:
-            continue
-        if name not in names:
-            message = f"there is no parameter `{name}`"
-            checker.report("E4043", message, each.args[0], did_you_mean(name, names))
-        elif name in found:
-            related = (Label(found[name].span, "first here"),)
-            message = f"`@param` for `{name}` is given twice"
-            checker.report("E2019", message, each, related=related)
-        found.setdefault(name, each)
-    return set(found)
 
 
 def _mcp(checker: Checker, node: ast.Mcp) -> None:
@@ -172,7 +69,8 @@ def _mcp(checker: Checker, node: ast.Mcp) -> None:
             if param.name.text == "self":
                 message = "a function of an MCP server has no `self`"
                 checker.report("E1016", message, param, "leave it out")
-        _method(checker, method, is_offered=True)
+        function = signature(checker, method, f"{node.name}::{method.name}", self_type=t.UNKNOWN)
+        check_offered(checker, function, is_offered=True)
 
 
 def _transport(checker: Checker, node: ast.Mcp, block: Block, values: dict[str, Any]) -> None:
@@ -234,15 +132,3 @@ def _agent(checker: Checker, node: ast.Agent) -> None:
 def _connector(checker: Checker, node: ast.Expr, name: str) -> None:
     message = f"the manifest has no `[agents.{name}]`: the host must configure it"
     checker.report("W4022", message, node)
-
-
-def check_tools_of_model(checker: Checker, node: ast.Expr) -> None:
-    """E4044: what a model lists is a tool or an MCP server."""
-    items = node.items if isinstance(node, ast.ArrayLiteral) else (node,)
-    names = [name for name, kind in checker.outside.items() if kind != KINDS[ast.Agent]]
-    for item in items:
-        name = str(item.path) if isinstance(item, ast.PathExpr) else None
-        if name not in names and name not in checker.refused:
-            shown = f"`{name}`" if name else "this"
-            help_ = did_you_mean(name, names) if name else None
-            checker.report("E4044", f"{shown} is no tool or MCP server", item, help_)

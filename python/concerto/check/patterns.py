@@ -18,6 +18,7 @@ from concerto.check.checked import (
 from concerto.check.coverage import missing_forms
 from concerto.check.forms import form_of
 from concerto.check.generics import written_struct
+from concerto.check.traits import is_user_error
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant, unknown_variant
 from concerto.diagnostics.model import did_you_mean
@@ -362,7 +363,7 @@ class _Binder:
     def error_variant(
         self, pattern: ast.Pattern, error: str, path: ast.Path, type_: Type
     ) -> dict[str, Type] | None:
-        """The fields of a variant of a built-in error, which its kind tells from others (E-1, EM-9)."""
+        """The fields of a variant of a built-in error, which its kind tells from others (E-1, EM-9, TL-20)."""
         word, kinds = path.names[1].text, builtins.ERROR_KINDS[error]
         kind = kinds.get(word)
         if kind is None:
@@ -379,7 +380,8 @@ class _Binder:
     def expect(self, pattern: ast.Pattern, type_: Type, wanted: Type) -> None:
         """A value that may be of other types is tested at run time."""
         is_open = type_ == t.ANY or (isinstance(type_, t.Union) and wanted in type_.members)
-        if is_open or (type_ == t.ERROR and t.is_error(wanted)):
+        is_error = t.is_error(wanted) or is_user_error(self.checker, wanted)
+        if is_open or (type_ == t.ERROR and is_error):
             self.facts.patterns[id(pattern)] = TypePattern(wanted, None)
         elif type_ != t.UNKNOWN and not t.is_same(type_, wanted):
             self.checker.mismatch(type_, wanted, pattern)

@@ -145,7 +145,7 @@ def check_assign(body: Body, node: ast.Assign) -> Type:
     numeric = target in NUMBERS and value in NUMBERS and not (target == t.INT and value == t.FLOAT)
     text = target == t.STRING and node.op == "+"
     if text and t.is_error(value):
-        checker.facts.steps[id(node.value)] = (("message",), t.STRING)
+        checker.facts.steps[id(node.value)] = (t.assign(value, t.STRING) or (), t.STRING)
     elif not numeric and not (text and (value == t.STRING or isinstance(value, t.Literals))):
         message = f"`{node.op}=` is not defined for `{t.show(target)}` and `{t.show(value)}`"
         help_ = 'write values into a string: `"${n}"`' if text else None

@@ -59,7 +59,7 @@ class Rewriter:
         name = getattr(done, "name", None)
         if name is None or isinstance(done, ast.Connect):
             return done
-        full = self.module.full_name(name.text)
+        full = self.module.full_name(name.text, node)
         return done if full == name.text else replace(done, name=replace(name, text=full))  # type: ignore[call-arg]  # all that have a name
 
     def statements(self, nodes: list[ast.Statement]) -> list[ast.Statement]:

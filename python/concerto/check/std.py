@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from concerto.check import builtins, library
 from concerto.check import types as t
+from concerto.check.arguments import place_arguments
 from concerto.check.bodies import Body
 from concerto.check.called import CallLibrary
 from concerto.check.checked import ConstantName, FunctionInfo, FunctionName
@@ -120,9 +121,28 @@ def check_std_call(
         return check_parse_as(body, node, expected)
     else:
         forms = library.load(checker, *names)
+        if tuple(names) == ("task", "timeout") and _is_async(body, node):
+            forms = library.load(checker, "task", "_timeout_of_future")
         return _call(body, node, names[-1], forms)
     check_all(body, node)
     return t.UNKNOWN
+
+
+def _is_async(body: Body, node: ast.Call) -> bool:
+    """Whether the function that is given to `std::task::timeout` makes a future, which is what is limited then."""
+    value = node.args[-1].value if node.args else None
+    for arg in node.args:
+        value = arg.value if arg.name is not None and arg.name.text == "f" else value
+    if isinstance(value, ast.Closure):
+        return value.is_async
+    if not isinstance(value, ast.PathExpr) or len(value.path.names) != 1:
+        return False
+    name = str(value.path)
+    local = body.find(name)
+    if local is not None:
+        type_ = t.resolve(local.type)
+        return isinstance(type_, t.Function) and isinstance(t.resolve(type_.result), t.Future)
+    return name in body.checker.functions and body.checker.functions[name].is_async
 
 
 def check_own(body: Body, node: ast.Call, name: str) -> Type:
@@ -184,12 +204,14 @@ def _chosen(body: Body, node: ast.Call, name: str, forms: list[FunctionInfo]) ->
     from concerto.check.exprs import check_expr
 
     checker = body.checker
-    placed = library.place_arguments(body, node, name, forms[0].params)
-    given: list[tuple[int, ast.Expr, Type]] = []
-    for slot, arg in placed:
-        type_ = t.resolve(check_expr(body, arg.value, None))
-        if slot is not None:
-            given.append((slot, arg.value, type_))
+    placed = place_arguments(body, node, name, forms[0].params)
+    for value in placed.left:
+        check_expr(body, value, None)
+    given = [
+        (slot, value, t.resolve(check_expr(body, value, None)))
+        for slot, value in enumerate(placed.slots)
+        if value is not None
+    ]
 
     def fits(form: FunctionInfo) -> bool:
         return all(t.assign(type_, form.params[slot].type) is not None for slot, _, type_ in given)

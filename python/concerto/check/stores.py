@@ -74,10 +74,17 @@ def check_update(body: Body, node: ast.Call) -> None:
 
 def _waits(body: Body, node: ast.Node, seen: set[str]) -> ast.Node | None:
     """Where something waits that a function calls, as far as it can be seen: calls of function values cannot."""
-    from concerto.check.called import CallEffect, CallFunction, CallLibrary, CallModel, CallStream
+    from concerto.check.called import (
+        CallEffect,
+        CallFunction,
+        CallLibrary,
+        CallModel,
+        CallStream,
+        CallTool,
+    )
 
     match body.checker.facts.calls.get(id(node)):
-        case CallModel() | CallStream() | CallEffect():
+        case CallModel() | CallStream() | CallEffect() | CallTool():
             return node
         case CallLibrary(function) if function.direct is not None and _is_wait(function.direct):
             return node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
-from concerto.check.called import FORMS, CallModel, CallPipeline, CallStream
+from concerto.check.called import FORMS, CallModel, CallPipeline, CallStream, CallTool
 from concerto.check.checked import ElementInfo, FormInfo, ModelName, Raise
 from concerto.check.emits import asked, check_ask
 from concerto.check.patterns import bind, is_refutable
@@ -59,7 +59,8 @@ def _may_wait(body: Body, node: ast.Expr) -> bool:
     """Whether an expression is a call that waits, though it gives no future."""
     while isinstance(node, ast.Try):
         node = node.operand
-    return isinstance(body.checker.facts.calls.get(id(node)), CallModel | CallStream | CallPipeline)
+    waiting = CallModel | CallStream | CallPipeline | CallTool
+    return isinstance(body.checker.facts.calls.get(id(node)), waiting)
 
 
 def _item(type_: Type) -> Type:

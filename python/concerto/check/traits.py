@@ -195,6 +195,20 @@ def is_key(program: Declared, type_: Type) -> bool:
             return t.is_hashable(other)
 
 
+def is_user_error(program: Declared, type_: Type) -> bool:
+    """Whether a type is no built-in error and implements `Error`."""
+    type_ = t.settled(type_)
+    if t.is_error(type_) or type_ in (t.UNKNOWN, t.NEVER, t.ANY):
+        return False
+    return satisfies(program, type_, t.TraitRef("Error"))
+
+
+def user_errors(program: Declared) -> list[Type]:
+    """The types of the program that implement `Error`, those with type parameters left out."""
+    blocks = [impl for impl in program.impls if impl.trait and impl.trait.name == "Error"]
+    return [t.settled(impl.target) for impl in blocks if not impl.type_params]
+
+
 def check_bounds(
     checker: Checker,
     params: tuple[t.Opaque, ...],

@@ -9,7 +9,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body, Raised, TryState
 from concerto.check.checked import CatchInfo, CaughtBy, Local, Raise, TryInfo
 from concerto.check.emits import as_result, is_ask
-from concerto.check.traits import implementation
+from concerto.check.traits import is_user_error, user_errors
 from concerto.check.types import Type
 from concerto.source import Span
 from concerto.syntax import ast
@@ -101,8 +101,7 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
     for clause in node.catches:
         body.scopes.append({})
         test, type_ = _caught(body, clause, state.raised)
-        _must_be_built_in(body, clause, type_, state)
-        acts = pending.take(test, type_) or type_ == t.UNKNOWN or after_bare
+        acts = pending.take(body, test, type_) or type_ == t.UNKNOWN or after_bare
         after_bare = after_bare or clause.type is None
         if not acts and state.raised:
             message = "this clause can never match: nothing that it takes gets here"
@@ -118,17 +117,13 @@ def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: 
     return join_arms(body, types, expected, discarded)
 
 
-def _must_be_built_in(body: Body, clause: ast.Catch, type_: Type, state: TryState) -> None:
-    """`catch Error` takes built-in errors; types of the program that implement `Error` are named one by one."""
-    if type_ != t.ERROR or clause.type is None:
-        return
-    ref = t.TraitRef("Error")
-    for raised in state.raised:
-        found = t.settled(raised.type)
-        if not t.is_error(found) and implementation(body.checker, ref, found) is not None:
-            what = f"`catch Error` of a `{t.show(found)}`, which implements `Error`,"
-            body.checker.not_yet(what, clause.type)
-            return
+def _errors(body: Body, raised: list[Raised]) -> Type:
+    """What `catch Error` takes: built-in errors, and the types of the program that may come and implement `Error`."""
+    found = {t.settled(each.type) for each in raised}
+    own = [type_ for type_ in found if is_user_error(body.checker, type_)]
+    if found & {t.ANY, t.ERROR}:
+        own += user_errors(body.checker)
+    return t.union([t.ERROR, *dict.fromkeys(own)])
 
 
 def _as_result(body: Body, node: ast.TryCatch, state: TryState, expected: Type | None) -> Type:
@@ -204,7 +199,7 @@ def _caught(body: Body, clause: ast.Catch, raised: list[Raised]) -> tuple[Caught
         help_ = "name a struct, an enum, an error, `String`, `Int`, `Float`, `Bool` or `Any`"
         body.checker.report("E3001", message, written, help_)
         return None, t.UNKNOWN
-    return type_, type_
+    return _errors(body, raised) if type_ == t.ERROR else type_, type_
 
 
 @dataclass
@@ -219,7 +214,7 @@ class _Pending:
         """Those not taken."""
         return [each for at, each in enumerate(self.raised) if at not in self.taken]
 
-    def take(self, test: CaughtBy, type_: Type) -> bool:
+    def take(self, body: Body, test: CaughtBy, type_: Type) -> bool:
         """Whether a clause can match something; what it surely matches is taken."""
         matches = False
         before = set(self.kinds)
@@ -241,16 +236,20 @@ class _Pending:
                     self.taken.add(at)
                 elif found in (t.ANY, t.ERROR):
                     matches = True
-            elif _takes(type_, found):
+            elif _takes(body, type_, found):
                 matches = True
                 self.taken.add(at)
-            elif found == t.ANY or (found == t.ERROR and t.is_error(type_)):
+            elif found == t.ANY or (found == t.ERROR and _is_error(body, type_)):
                 matches = True
         return matches
 
 
-def _takes(wanted: Type, found: Type) -> bool:
+def _is_error(body: Body, type_: Type) -> bool:
+    return t.is_error(type_) or is_user_error(body.checker, type_)
+
+
+def _takes(body: Body, wanted: Type, found: Type) -> bool:
     """Whether each value of `found` matches the clause."""
     if wanted == t.ERROR:
-        return t.is_error(found)
+        return _is_error(body, found)
     return found == wanted or (wanted == t.STRING and isinstance(found, t.Literals))

@@ -21,6 +21,8 @@ RANGE, STREAM, MODEL = Simple("Range"), Simple("Stream"), Simple("ModelRef")
 ERROR = Simple("Error")
 #: A model with settings for the calls made through it.
 BUILDER = Simple("ModelBuilder")
+#: A store whose types are forgotten, to be passed around.
+HASHMAP_REF = Simple("HashMapRef")
 #: What patterns see of a reply that no type was expected of; everywhere else it is Any.
 REPLY = Simple("Any reply")
 #: Of an expression that was reported already: fits everything, so that one mistake gives one message.
@@ -28,7 +30,21 @@ UNKNOWN = Simple("?")
 
 SIMPLE = {
     t.name: t
-    for t in (ANY, NEVER, NIL, BOOL, INT, FLOAT, STRING, RANGE, STREAM, ERROR, MODEL, BUILDER)
+    for t in (
+        ANY,
+        NEVER,
+        NIL,
+        BOOL,
+        INT,
+        FLOAT,
+        STRING,
+        RANGE,
+        STREAM,
+        ERROR,
+        MODEL,
+        BUILDER,
+        HASHMAP_REF,
+    )
 }
 
 
@@ -398,6 +414,8 @@ def assign(source: Type, target: Type) -> Steps | None:
             return _inside((k, m), (a, b))
         case Collection(name, a), Collection(other, b) if name == other:
             return _inside((a, b))
+        case Store(), Simple("HashMapRef"):
+            return ()
         case Tuple(xs), Tuple(ys) if len(xs) == len(ys):
             return _inside(*zip(xs, ys, strict=True))
         # What stands for values that do not exist yet, or that others share, cannot be checked.
@@ -423,8 +441,10 @@ def assign(source: Type, target: Type) -> Steps | None:
             return ("int_to_float",)
         case Literals() | Simple("String"), Struct("Prompt", "record"):
             return ("prompt",)
-        case Struct(origin="error") | Simple("Error"), Simple("String"):
+        case Struct(origin="error"), Simple("String"):
             return ("message",)
+        case Simple("Error"), Simple("String"):
+            return ("error_message",)
         case Struct(origin="error"), Simple("Error"):
             return ()
         case (Struct(a, _, xs), Struct(b, _, ys)) | (Enum(a, xs), Enum(b, ys)) if a == b:

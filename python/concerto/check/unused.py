@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from concerto.check.checker import Checker
+from concerto.check.tools import HOOK
 from concerto.syntax import ast
 from concerto.syntax.walk import children
 
@@ -56,7 +57,7 @@ def check_unused_items(checker: Checker) -> None:
             _report(checker, kind, name, others)
         if isinstance(item, ast.Impl) and item.trait is None:
             for method in item.methods:
-                if not method.is_pub:
+                if not method.is_pub and method.name.text != HOOK:
                     callers = [u for u in users[f".{method.name}"] if u.name is not method.name]
                     _report(checker, "method", method.name, callers)
 

@@ -17,6 +17,7 @@ from concerto.check.called import (
     CallPipeline,
     CallStream,
     CallTask,
+    CallTool,
     ParseSchema,
 )
 from concerto.check.checked import FunctionInfo, FunctionName, Local, ParamInfo, StructInfo
@@ -150,6 +151,8 @@ def _asking(
             return "use `parse_schema`", node, node
         case CallModel() | CallStream():
             return "call a model", node, node
+        case CallTool():
+            return "call a tool", node, node
         case CallTask():
             return "wait", node, node
         case CallPipeline():

@@ -153,6 +153,13 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--offline", action="store_true", help="no network but models on this machine"
     )
+    parser.add_argument(
+        "--disable-tool",
+        action="append",
+        default=[],
+        metavar="NAME[.METHOD]",
+        help="a tool, or a method of one, that nobody may call",
+    )
     parser.add_argument("--read-only", action="store_true", help="`std::fs` writes nothing")
     parser.add_argument(
         "--seed", type=_seed, metavar="N", help="repeat the random numbers of another run"
@@ -184,6 +191,7 @@ def _permissions(options: argparse.Namespace, project: Project | None) -> dict[s
         "net_allow": given.get("net"),
         "env_allow": given.get("env"),
         "offline": options.offline,
+        "tool_permissions": dict.fromkeys(options.disable_tool, False),
     }
 
 

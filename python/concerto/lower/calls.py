@@ -20,8 +20,10 @@ from concerto.check.called import (
     CallStream,
     CallTask,
     CallTest,
+    CallTool,
     CallValue,
     CallVariant,
+    CallWithTools,
     ParseAs,
     ParseSchema,
 )
@@ -33,6 +35,7 @@ from concerto.lower.functions import Builder, Label
 from concerto.lower.pipelines import lower_pipeline_call
 from concerto.lower.tasks import lower_form
 from concerto.lower.testing import lower_test_call
+from concerto.lower.tools import lower_tool_call, lower_with_tools
 from concerto.syntax import ast
 
 
@@ -76,6 +79,10 @@ def lower_call(builder: Builder, node: ast.Call, target: int, *, awaited: bool =
             lower_value_call(builder, node, builder.facts.calls[id(node)], target)
         case CallModel():
             _model(builder, node, builder.facts.calls[id(node)], target)
+        case CallWithTools() as call:
+            lower_with_tools(builder, call, target)
+        case CallTool() as call:
+            lower_tool_call(builder, node, call, target)
         case CallStream(instruction, stream):
             subject = lower(builder, stream)
             if instruction == "stream_close":

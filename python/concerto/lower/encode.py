@@ -19,6 +19,8 @@ def encode(program: Program) -> bytes:
         del document["stores"]
     if program.pricing is None:
         del document["pricing"]
+    if program.tools is None:
+        del document["tools"]
     if not program.tests:
         del document["tests"]
     out: list[str] = []

@@ -22,6 +22,7 @@ from concerto.lower.branches import lower_if, lower_match
 from concerto.lower.calls import lower_call
 from concerto.lower.closures import lower_closure, lower_function_name
 from concerto.lower.coverage import cover
+from concerto.lower.errors import load_error_part
 from concerto.lower.functions import Builder, type_of
 from concerto.lower.literals import (
     load_constant,
@@ -108,6 +109,8 @@ def convert(builder: Builder, steps: Steps, wanted: Type, target: int, node: ast
                 builder.emit("none", target)
             case "message":
                 builder.emit("field", target, target, 0)
+            case "error_message":
+                load_error_part(builder, "message", target, target, node)
             case "prompt":
                 load_record(builder, builtins.PROMPT, (target, None, None, None), target)
             case "check":
@@ -207,6 +210,17 @@ def _let(builder: Builder, pattern: ast.Pattern, value: ast.Expr | None) -> None
     bind_pattern(builder, pattern, subject)
 
 
+def _field(builder: Builder, node: ast.FieldAccess, target: int) -> None:
+    of = type_of(builder, node.object)
+    if of == t.ANY or isinstance(of, t.Union):
+        lower_dynamic(builder, "any.field", (node.object, node.name.text), target, node)
+    elif of == t.ERROR:
+        load_error_part(builder, node.name.text, lower(builder, node.object), target, node)
+    else:
+        subject = lower(builder, node.object)
+        builder.emit("field", target, subject, builder.facts.fields[id(node)])
+
+
 def _value(builder: Builder, node: ast.Expr, target: int) -> None:
     match node:
         case ast.Literal(value=value):
@@ -226,12 +240,8 @@ def _value(builder: Builder, node: ast.Expr, target: int) -> None:
             lower_question(builder, node, target)
         case ast.TryCatch():
             lower_try(builder, node, target)
-        case ast.FieldAccess(object=object_):
-            if type_of(builder, object_) == t.ANY or isinstance(type_of(builder, object_), t.Union):
-                lower_dynamic(builder, "any.field", (object_, node.name.text), target, node)
-            else:
-                subject = lower(builder, object_)
-                builder.emit("field", target, subject, builder.facts.fields[id(node)])
+        case ast.FieldAccess():
+            _field(builder, node, target)
         case ast.TupleAccess(object=object_, index=index):
             if type_of(builder, object_) == t.ANY:
                 lower_dynamic(builder, "any.index", (object_, index), target, node)

@@ -9,7 +9,7 @@ FORMAT = "concerto-ir"
 VERSION = 1
 
 #: Operands of each instruction: d written, D written with the next one, r read, m consumed, x changed in place, w window (its count n, or p for pairs, follows),
-#: k constant, i number, L jump, T type, F function, M model, S schema, N native, E effect.
+#: k constant, i number, L jump, T type, F function, M model, S schema, O tool, N native, E effect.
 OPERANDS: dict[str, str] = {
     "const": "dk", "int": "di", "bool": "di", "nil": "d", "copy": "dr", "move": "dm", "drop": "m",
     "add_int": "drr", "sub_int": "drr", "mul_int": "drr", "div_int": "drr", "rem_int": "drr", "neg_int": "dr", "add_int_imm": "dri",
@@ -34,6 +34,7 @@ OPERANDS: dict[str, str] = {
     "stream_next": "drLL", "stream_take": "dr", "stream_collect": "dr", "stream_response": "dr", "stream_text": "dr", "stream_is_done": "dr",
     "stream_close": "r",
     "future": "dFwn", "join": "diwn", "join_each": "diwn", "spawn": "dm", "await": "dr", "await_result": "dr", "cancel": "r", "fan_out": "dwn", "pipeline": "dFwn",
+    "call_tool": "dOiwn",
     "mock": "Mr", "mock_calls": "dr", "mock_reply": "rr", "mock_env": "rr", "test_emits": "dr", "assert_snapshot": "rr",
 }  # fmt: skip
 
@@ -77,6 +78,8 @@ class Program:
     #: Left out of the document where there are none.
     stores: list[dict[str, Any]] | None = None
     tests: list[dict[str, Any]] = field(default_factory=list)
+    #: Left out of the document where there are none.
+    tools: list[dict[str, Any]] | None = None
     #: Left out of the document where the program names none.
     channels: list[dict[str, Any]] | None = None
     #: Left out of the document where the manifest gives no prices.

@@ -123,6 +123,10 @@ class Around:
         builder.emit("return", value)
         builder.place(expired)
         builder.emit("payload", outcome, outcome)
+        if late.to == "fail":
+            builder.emit("fail", outcome, at=self.span)
+            self.finish(builder)
+            return
         if late.wanted is not None:
             place = next(iter(self.layers.places.values()))
             convert(builder, late.steps, late.wanted, outcome, place)

@@ -12,12 +12,16 @@ from concerto.check.checked import (
     ConnectionInfo,
     FieldInfo,
     FunctionInfo,
+    ModelInfo,
     ParamInfo,
     PipelineInfo,
     StoreInfo,
+    ToolInfo,
+    ToolMethod,
     VariantFunction,
     schema_name,
 )
+from concerto.check.tools import HOOK
 from concerto.check.traits import dispatch
 from concerto.check.types import Type
 from concerto.check.values import (
@@ -28,11 +32,16 @@ from concerto.check.values import (
     plain,
 )
 from concerto.lower.coverage import Points
+from concerto.lower.errors import lower_error_parts, message_function
 from concerto.lower.functions import lower_function, lower_top
 from concerto.lower.ir import Function, Program
 from concerto.lower.pipelines import lower_pipeline
 from concerto.lower.schemas import json_schema
+from concerto.lower.tools import tool_entries
 from concerto.source import Source, Span
+
+_ERRORS = tuple(t.Struct(n, o) for n, (o, _) in builtins.records().items() if o == "error")
+"""All built-in errors."""
 
 
 class Tables:
@@ -58,6 +67,10 @@ class Tables:
         self.waiting: list[tuple[int, FunctionInfo, tuple[Type, ...]]] = []
         self.variant_functions: dict[VariantFunction, int] = {}
         self.pipelines: dict[str, int] = {}
+        #: Whether types of the program implement `Error`; the types that clauses catch; the places of the functions behind parts of an `Error`.
+        self.has_own_errors = any(i.trait and i.trait.name == "Error" for i in checked.impls)
+        self.errors: dict[Type, None] = {}
+        self.error_parts: dict[str, int] = {}
         #: Files of the library that are used, which stand behind the program's own.
         self.library_files: list[str] = []
         self.first_library_file = len(checked.files.sources) + bool(checked.manifest)
@@ -103,6 +116,12 @@ class Tables:
             place = self.pipelines[info.name] = self.reserve()
             self.hidden[place] = lower_pipeline(self, info)
         return self.first_hidden + self.pipelines[info.name]
+
+    def error_part(self, part: str) -> int:
+        """The index of the function behind a part of an `Error`, which is lowered when all errors are known."""
+        if part not in self.error_parts:
+            self.error_parts[part] = self.reserve()
+        return self.first_hidden + self.error_parts[part]
 
     def reserve(self) -> int:
         """A place for a hidden function, whose code is not known yet."""
@@ -163,18 +182,19 @@ class Tables:
             case t.Literals(values):
                 entry = ["literal", list(values)]
             case t.Union(members):
-                entry = ["union", [self.type(member) for member in members]]
+                # A union has no union inside, so that its members are looked at once.
+                flat = [e for m in members for e in (_ERRORS if m == t.ERROR else (m,))]
+                entry = ["union", [self.type(member) for member in flat]]
             case t.Opaque():
                 entry = ["any"]
             case t.Simple("ModelRef"):
                 entry = ["model"]
             case t.Simple("ModelBuilder"):
                 entry = ["builder"]
+            case t.Simple("HashMapRef"):
+                entry = ["hashmap", self.type(t.ANY), self.type(t.ANY)]
             case t.Simple("Error"):
-                errors = [
-                    t.Struct(n, o) for n, (o, _) in builtins.records().items() if o == "error"
-                ]
-                entry = ["union", [self.type(error) for error in errors]]
+                entry = ["union", [self.type(error) for error in _ERRORS]]
             case t.Simple(name):
                 entry = ["any"] if name == "?" else [name.lower()]
             case _:
@@ -196,12 +216,19 @@ class Tables:
         else:
             fields = info.fields_of(type_)
         described = [self.field(field) for field in fields]
-        entry[1] = {"name": t.show(type_), "origin": type_.origin, "fields": described}
+        origin = "struct" if type_.origin == "tool" else type_.origin
+        entry[1] = {"name": t.show(type_), "origin": origin, "fields": described}
         if info and info.strict:
             entry[1]["strict"] = True
         if info and info.validators:
             entry[1]["validators"] = [self.function(each, type_.args) for each in info.validators]
+        self._message(type_, entry)
         return index
+
+    def _message(self, type_: Type, entry: list[Any]) -> None:
+        message = message_function(self, type_)
+        if message is not None:
+            entry[1]["message"] = message
 
     def _enum(self, type_: t.Enum) -> int:
         entry: list[Any] = ["enum", {}]
@@ -216,6 +243,7 @@ class Tables:
             for number, variant in enumerate(info.variants)
         ]
         entry[1] = {"name": t.show(type_), "variants": variants}
+        self._message(type_, entry)
         return index
 
     def field(self, field: FieldInfo) -> dict[str, Any]:
@@ -232,6 +260,17 @@ class Tables:
         if field.coerce:
             entry["coerce"] = True
         return entry
+
+    def record(self, name: str, fields: list[FieldInfo]) -> int:
+        """The index of a struct that no program can name."""
+        described = [self.field(field) for field in fields]
+        return self._add(
+            ("record", name), ["struct", {"name": name, "origin": "struct", "fields": described}]
+        )
+
+    def tool_method(self, tool: ToolInfo, method: ToolMethod) -> tuple[int, int]:
+        """The number of a tool, and that of a method of it."""
+        return list(self.checked.tools).index(tool.name), list(tool.methods).index(method.name)
 
     def default(self, of: FieldInfo | ParamInfo) -> list[Any] | None:
         """A default that is constant, as it stands in the document."""
@@ -291,6 +330,18 @@ def _connection(tables: Tables, info: ConnectionInfo, profile: str | None) -> di
     return {**entry, "profile": overlay} if overlay else entry
 
 
+def _model(tables: Tables, info: ModelInfo) -> dict[str, Any]:
+    """A model as it stands in the document."""
+    entry = {
+        "name": info.name,
+        "connection": list(tables.checked.connections).index(info.connection),
+        "fields": info.fields,
+        "span": tables.place(info.span),
+    }
+    hook = info.methods.get(HOOK)
+    return entry if hook is None else {**entry, HOOK: tables.function(hook)}
+
+
 def _may_be_called(function: FunctionInfo) -> bool:
     """Whether a host may call it, if it is public."""
     return function.test is None and not function.is_generic
@@ -340,6 +391,8 @@ def lower(
     if checked.top:
         top = len(functions)
         functions.append(lower_top(tables))
+    tools = tool_entries(tables)
+    models = [_model(tables, model) for model in checked.models.values()]
     tables.lower_waiting()
     for name, info in checked.structs.items():
         if info.origin == "schema" and not info.type_params:
@@ -347,32 +400,27 @@ def lower(
     for schema in checked.schemas:
         tables.schema(schema)
     described = [_schema(tables, type_) for type_ in tables.schemas]
+    stores = [_store(tables, store) for store in checked.stores.values()]
     tables.lower_waiting()  # validators of generic schemas
+    lower_error_parts(tables)
+    tables.lower_waiting()
     functions += [function for function in tables.hidden if function is not None]
     files += [_file(library.source(file), embed_source=True) for file in tables.library_files]
     program = Program(compiler=compiler, digest=digest, files=files, functions=functions)
     program.schemas = described
-    connections = list(checked.connections)
     profile = manifest.profile if manifest else None
     program.connections = [_connection(tables, c, profile) for c in checked.connections.values()]
     if manifest and manifest.pricing:
         program.pricing = manifest.pricing
-    program.models = [
-        {
-            "name": m.name,
-            "connection": connections.index(m.connection),
-            "fields": m.fields,
-            "span": tables.place(m.span),
-        }
-        for m in checked.models.values()
-    ]
+    program.models = models
+    if tools:
+        program.tools = tools
+    program.stores = stores or None
     if checked.channels:
         program.channels = [
             {"name": name, "payloads": payloads, "replies": replies}
             for name, payloads, replies in checked.channels
         ]
-    if checked.stores:
-        program.stores = [_store(tables, store) for store in checked.stores.values()]
     program.constants = tables.constant_list()
     program.types = tables.types
     exports = [

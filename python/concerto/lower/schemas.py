@@ -25,6 +25,17 @@ def json_schema(program: CheckedProgram, type_: Type) -> str:
     return json.dumps(root, ensure_ascii=False, separators=(",", ":"))
 
 
+def parameters_schema(program: CheckedProgram, fields: list[FieldInfo]) -> str:
+    """The schema of the arguments of a function that a model may call (TL-12 to TL-15)."""
+    writer = _Writer(program)
+    root: Schema = {"type": "object", "properties": {}}
+    if fields:
+        root |= writer.fields(fields)
+    if writer.defs:
+        root["$defs"] = writer.defs
+    return json.dumps(root, ensure_ascii=False, separators=(",", ":"))
+
+
 class _Writer:
     """The definitions so far."""
 
@@ -38,12 +49,13 @@ class _Writer:
         schema: Schema = {"type": "object"}
         if info.doc:
             schema["description"] = info.doc
-        schema |= self._fields(info.fields_of(type_))
+        schema |= self.fields(info.fields_of(type_))
         if info.strict:
             schema["additionalProperties"] = False
         return schema
 
-    def _fields(self, fields: list[FieldInfo]) -> Schema:
+    def fields(self, fields: list[FieldInfo]) -> Schema:
+        """The schemas of fields by name, and which of them JSON must have."""
         required = [f.json_name for f in fields if not f.may_be_absent]
         return {
             "properties": {field.json_name: self._field(field) for field in fields},
@@ -134,7 +146,7 @@ class _Writer:
             return tag
         is_tuple = variant.form == "tuple"
         items = [field.type for field in fields]
-        data = self._tuple(items) if is_tuple else {"type": "object"} | self._fields(fields)
+        data = self._tuple(items) if is_tuple else {"type": "object"} | self.fields(fields)
         return {
             "type": "object",
             "properties": {"variant": tag, "data": data},

@@ -183,6 +183,7 @@ def _test(builder: Builder, test: CaughtBy, error: int, otherwise: Label) -> Non
     holds = builder.temporary()
     if not isinstance(test, tuple):
         assert test is not None
+        builder.tables.errors[builder.concrete(test)] = None
         builder.emit("is_type", holds, error, builder.type(test))
         builder.emit("jump_unless", holds, otherwise)
         return

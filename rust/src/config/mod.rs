@@ -225,6 +225,16 @@ pub enum ConfigError {
         /// Such as "must be 1 to 86400".
         problem: String,
     },
+    /// The program declares no such tool or method.
+    #[error("the program declares no tool or method `{name}`{}", known(.close.as_deref(), .declared))]
+    UnknownTool {
+        /// What was asked for.
+        name: String,
+        /// A declared name that is close.
+        close: Option<String>,
+        /// All declared names.
+        declared: Vec<String>,
+    },
     /// An option of a runtime that cannot be.
     #[error("the option `{option}` {problem}")]
     Option {

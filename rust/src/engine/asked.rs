@@ -113,12 +113,8 @@ fn conversation(items: &[Value]) -> Result<Vec<Message>, Refusal> {
             "system" => Message::system(text("content")),
             "user" => Message::user(text("content")),
             "assistant" => Message::assistant(text("content")),
-            "tool" => {
-                let message =
-                    "messages of role `tool` need tools, which this release does not have yet"
-                        .to_owned();
-                return Err(Refusal::Config { field: "tools", message });
-            }
+            // It belongs to no call that the server could know (ME-8).
+            "tool" => Message::user(format!("[tool] {}", text("content"))),
             other => {
                 return Err(bad(format!(
                     "message {} has the role `{other}`: it is system, user, assistant or tool",

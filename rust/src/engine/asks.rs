@@ -31,7 +31,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         let question = Question { kind, payload, expected };
         let reply = self.outlet.ask(question).map_err(RunError::handler)?;
         let wait = async move { engine.reply(&name, ty, reply).await };
-        self.suspend(id, Box::pin(wait)).await
+        self.suspend(id, Box::pin(wait), false).await
     }
 }
 

@@ -107,7 +107,8 @@ impl Engine<'_> {
         };
         let settings = &call.settings;
         let server = (&settings.name, &settings.base_url, settings.kind);
-        let asked = (server, &call.model_id, &call.messages, &call.sampling, &call.output);
+        let form = (&call.output, &call.tools);
+        let asked = (server, &call.model_id, &call.messages, &call.sampling, form);
         let question = Question { model, cache, text: format!("{asked:?}") };
         let now = self.shared.clock.now();
         let Some(value) = self.shared.answers.find(model, &question.text, now) else {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::answers::{Answer, Answered};
+use super::tools::{Caller, Rounds};
 use crate::clock::{self, Clock};
 use crate::error::RunError;
 use crate::secret::{Secret, scrub};
@@ -105,8 +106,10 @@ impl Engine<'_> {
         input: &Value,
         answer: vm::Answer,
         log: Option<Log>,
+        caller: Option<Caller>,
     ) -> Answered {
-        let value = self.asked(model, input, answer).await?;
+        let rounds = self.rounds(model.index, caller);
+        let value = self.asked(model, input, answer, rounds).await?;
         if let Some(failure) = self.shared.test.as_ref().and_then(|test| test.failure()) {
             return Ok(Resume::Panic(PanicKind::Assertion, failure).into());
         }
@@ -125,21 +128,24 @@ impl Engine<'_> {
         model: &ModelValue,
         input: &Value,
         answer: vm::Answer,
+        rounds: Rounds,
     ) -> Result<Value, RunError> {
         if let Some(test) = &self.shared.test {
             let test = Arc::clone(test);
             let is_mocked = test.answers_for(model.index, &model.name);
             if is_mocked {
-                return self.ask_mocked(test, model, input, answer).await;
+                return self.ask_mocked(test, model, input, answer, rounds).await;
             }
             if !test.live {
                 return Ok(Value::Nil);
             }
         }
         match answer {
-            vm::Answer::Response => Ok(self.execute(model, input).await),
-            vm::Answer::Schema(schema) => self.execute_with_schema(model, schema, input).await,
-            vm::Answer::Stream => Ok(self.stream(model, input).await),
+            vm::Answer::Response => self.execute(model, input, rounds).await,
+            vm::Answer::Schema(schema) => {
+                self.execute_with_schema(model, schema, input, rounds).await
+            }
+            vm::Answer::Stream => Ok(self.stream(model, input, rounds).await),
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::testing::MockSession;
-use crate::chat::{ChatResponse, Message, Usage};
+use crate::chat::{ChatResponse, Message, Role, Usage};
 use crate::clock::{self, Clock};
 use crate::config::ProviderKind;
 use crate::llm::{Answer, Call, CallSession, LlmError};
@@ -35,6 +35,7 @@ impl Mock {
 }
 
 /// What a mocked model said.
+#[derive(Debug)]
 pub(super) struct Said {
     pub(super) answer: Answer,
     /// The text of a stream.
@@ -67,16 +68,12 @@ impl Mocked {
     }
 
     /// Since the call began.
-    pub(super) fn elapsed_ms(&self) -> u64 {
+    fn elapsed_ms(&self) -> u64 {
         clock::millis(self.clock.since(self.started))
     }
 
-    pub(super) async fn sleep(&self, time: Duration) {
-        self.clock.sleep(time).await;
-    }
-
     /// The next answer. An error ends the call.
-    pub(super) async fn round(&mut self, stream: bool) -> Result<Said, LlmError> {
+    async fn round(&mut self, stream: bool) -> Result<Said, LlmError> {
         self.rounds += 1;
         let scripted = match &self.mock {
             Mock::Scripted(script) => script.answer(&self.question(stream)),
@@ -89,8 +86,10 @@ impl Mocked {
         })
     }
 
+    /// The last that the program said.
     fn prompt(&self) -> &str {
-        self.call.messages.last().map_or("", |message| &message.content)
+        let mut said = self.call.messages.iter().rev().filter(|message| message.role == Role::User);
+        said.next().map_or("", |message| &message.content)
     }
 
     fn question(&self, stream: bool) -> Question<'_> {
@@ -125,15 +124,12 @@ impl Mocked {
 
     async fn scripted(&mut self, scripted: Scripted) -> Result<Said, Failure> {
         let Scripted { latency, pause, pieces, answer } = scripted;
-        let left = self.call.deadline.map(|all| all.saturating_sub(self.clock.since(self.started)));
-        match left.filter(|left| *left < latency) {
-            None if latency.is_zero() => {}
-            None => self.clock.sleep(latency).await,
-            Some(left) => {
-                self.clock.sleep(left).await;
-                let failure = Failure::new(FailureKind::Timeout, "the call did not end in time");
-                return Err(Failure { phase: Some("call"), ..failure });
-            }
+        if !latency.is_zero() {
+            let sleep = async {
+                self.clock.sleep(latency).await;
+                Ok(())
+            };
+            in_time(&self.clock, self.started, self.call.deadline, sleep).await?;
         }
         let dialect = providers::dialect(self.call.settings.kind);
         let response = dialect.decode(&self.call.request(false), &answer)?;
@@ -155,7 +151,7 @@ impl Mocked {
         }
     }
 
-    pub(super) fn end(&mut self, end: &End) {
+    fn end(&mut self, end: &End) {
         if !std::mem::replace(&mut self.is_over, true) {
             let latency = self.clock.since(self.started).as_secs_f64() * 1000.0;
             for recorder in &self.recorders {
@@ -171,9 +167,31 @@ impl Drop for Mocked {
     }
 }
 
+/// Work within the time of a whole call.
+async fn in_time<T>(
+    clock: &Clock,
+    started: Instant,
+    deadline: Option<Duration>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(limit) = deadline else { return work.await };
+    let over = || {
+        let failure = Failure::new(FailureKind::Timeout, "the call did not end in time");
+        Failure { phase: Some("call"), ..failure }
+    };
+    clock.until(started + limit, work).await.unwrap_or_else(|| Err(over()))
+}
+
 /// A call of one or more rounds, whoever answers it.
 pub(super) enum Talk {
     Provider(CallSession),
+    /// This process.
+    Local(Local),
+}
+
+/// A call that this process answers.
+#[derive(Debug)]
+pub(super) enum Local {
     Mock(Mocked),
     /// A mock of a test.
     Test(MockSession),
@@ -182,7 +200,7 @@ pub(super) enum Talk {
 impl Talk {
     pub(super) fn begin(shared: &Shared, call: Call, recorders: Vec<Arc<Recorder>>) -> Self {
         if shared.mock.is_on() {
-            return Self::Mock(Mocked::begin(shared, call, recorders));
+            return Self::Local(Local::Mock(Mocked::begin(shared, call, recorders)));
         }
         Self::Provider(shared.client.begin(call, recorders))
     }
@@ -190,8 +208,7 @@ impl Talk {
     pub(super) fn call(&self) -> &Call {
         match self {
             Self::Provider(session) => session.call(),
-            Self::Mock(mocked) => &mocked.call,
-            Self::Test(session) => session.call(),
+            Self::Local(local) => local.call(),
         }
     }
 
@@ -199,32 +216,112 @@ impl Talk {
     pub(super) async fn round(&mut self) -> Result<Answer, LlmError> {
         match self {
             Self::Provider(session) => session.round().await,
-            Self::Mock(mocked) => Ok(mocked.round(false).await?.answer),
-            Self::Test(session) => session.round().await.map(|(answer, _)| answer),
+            Self::Local(local) => local.round(false).await.map(|said| said.answer),
         }
     }
 
     pub(super) fn say(&mut self, messages: impl IntoIterator<Item = Message>) {
         match self {
             Self::Provider(session) => session.say(messages),
-            Self::Mock(mocked) => mocked.call.messages.extend(messages),
-            Self::Test(session) => session.say(messages),
+            Self::Local(local) => local.say(messages),
+        }
+    }
+
+    /// Work between two rounds, within the time of the whole call.
+    pub(super) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        match self {
+            Self::Provider(session) => session.within(work).await,
+            Self::Local(local) => local.within(work).await,
+        }
+    }
+
+    /// Ends the call because of what was to be done between two rounds.
+    pub(super) fn broke(&mut self, failure: Failure) -> LlmError {
+        match self {
+            Self::Provider(session) => session.broke(failure),
+            Self::Local(local) => local.broke(failure),
         }
     }
 
     pub(super) fn succeed(self) {
         match self {
             Self::Provider(session) => session.succeed(),
-            Self::Mock(mut mocked) => mocked.end(&End::Success),
-            Self::Test(session) => session.succeed(),
+            Self::Local(mut local) => local.end(&End::Success),
         }
     }
 
     pub(super) fn fail(self, kind: FailureKind) {
         match self {
             Self::Provider(session) => session.fail(kind),
-            Self::Mock(mut mocked) => mocked.end(&End::Error(kind.word())),
-            Self::Test(session) => session.fail(kind),
+            Self::Local(mut local) => local.end(&End::Error(kind.word())),
+        }
+    }
+}
+
+impl Local {
+    pub(super) fn call(&self) -> &Call {
+        match self {
+            Self::Mock(mocked) => &mocked.call,
+            Self::Test(session) => session.call(),
+        }
+    }
+
+    /// Since the call began.
+    pub(super) fn elapsed_ms(&self) -> u64 {
+        match self {
+            Self::Mock(mocked) => mocked.elapsed_ms(),
+            Self::Test(session) => session.elapsed_ms(),
+        }
+    }
+
+    /// The next answer. An error ends the call.
+    pub(super) async fn round(&mut self, stream: bool) -> Result<Said, LlmError> {
+        match self {
+            Self::Mock(mocked) => mocked.round(stream).await,
+            Self::Test(session) => session.round(stream).await,
+        }
+    }
+
+    pub(super) fn say(&mut self, messages: impl IntoIterator<Item = Message>) {
+        match self {
+            Self::Mock(mocked) => mocked.call.messages.extend(messages),
+            Self::Test(session) => session.say(messages),
+        }
+    }
+
+    /// Work between two rounds, within the time of the whole call.
+    pub(super) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let (clock, started) = match self {
+            Self::Mock(mocked) => (&mocked.clock, mocked.started),
+            Self::Test(session) => session.times(),
+        };
+        in_time(clock, started, self.call().deadline, work).await
+    }
+
+    pub(super) async fn sleep(&self, time: Duration) {
+        match self {
+            Self::Mock(mocked) => mocked.clock.sleep(time).await,
+            Self::Test(session) => session.times().0.sleep(time).await,
+        }
+    }
+
+    /// Ends the call because of what was to be done between two rounds.
+    pub(super) fn broke(&mut self, failure: Failure) -> LlmError {
+        self.end(&End::Error(failure.kind.word()));
+        let latency = Duration::from_millis(self.elapsed_ms());
+        LlmError::new(self.call(), failure, 1, latency)
+    }
+
+    pub(super) fn end(&mut self, end: &End) {
+        match self {
+            Self::Mock(mocked) => mocked.end(end),
+            Self::Test(session) => session.end(end),
         }
     }
 }

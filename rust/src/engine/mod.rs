@@ -15,11 +15,13 @@ mod mocked;
 mod models;
 pub mod outside;
 mod pipelines;
+mod reported;
 pub mod requests;
 mod run;
 mod settings;
 mod streams;
 pub mod testing;
+pub mod tools;
 mod tree;
 mod typed;
 pub mod world;
@@ -42,10 +44,12 @@ pub use cached::Answers;
 use emits::{Emit, EmitMode, Outlet, Waiting};
 pub use evaluated::Cache as SettingsCache;
 pub use mocked::Mock;
-use outside::{FileAccess, NetAccess, Outside};
+use outside::{FileAccess, NetAccess, Outside, SharedStores};
+pub use reported::reported;
 use run::Run;
 use settings::RunSettings;
 use testing::Test;
+use tools::ToolOptions;
 use world::Environment;
 
 /// Instructions between two looks at the host: about a millisecond of computation.
@@ -87,6 +91,8 @@ pub struct Shared {
     pub program_log: Log,
     /// Of the generator of each run; `None` takes one from the operating system.
     pub seed: Option<u64>,
+    /// What tools may do.
+    pub tools: ToolOptions,
     /// Whether runs tell of files, variables and requests on channels `audit:*`.
     pub audit: bool,
     /// The test that this runtime is for.
@@ -103,6 +109,10 @@ pub struct Shared {
     pub max_call_depth: usize,
     /// Tasks that one run may have at a time.
     pub max_tasks: usize,
+    /// What the stores of a run may hold together, in bytes.
+    pub max_store_bytes: usize,
+    /// Stores that all runs share; `None` where each run has its own.
+    pub stores: Option<SharedStores>,
 }
 
 impl Shared {
@@ -201,6 +211,7 @@ impl<'a> Engine<'a> {
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let mut run = Run::new(self, outlet);
+        run.make_tools().await?;
         let mut value = Value::Nil;
         for (function, arguments) in functions {
             let mut args = Vec::with_capacity(arguments.len());

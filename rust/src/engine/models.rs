@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::asked::{Asked, Over, Refusal, asked};
 use super::cached::Known;
-use super::mocked::{Mocked, Talk};
+use super::mocked::{Local, Mocked, Talk};
 use super::settings::SettingsError;
+use super::tools::Rounds;
 use super::{Engine, streams};
-use crate::chat::{Message, OutputSchema, Sampling};
+use crate::chat::{Message, OutputSchema, Sampling, Tools};
 use crate::clock;
 use crate::config::{self, ProviderKind};
+use crate::error::RunError;
 use crate::ir::program::{FieldExpr, Model};
 use crate::llm::{Answer, Call, LlmError};
 use crate::metrics::{By, End, Origin};
@@ -24,37 +26,40 @@ const MODELS: usize = 1 << 32;
 const OPENAI_STOPS: usize = 4;
 
 impl Engine<'_> {
-    pub(super) async fn execute(&self, model: &ModelValue, input: &Value) -> Value {
+    pub(super) async fn execute(
+        &self,
+        model: &ModelValue,
+        input: &Value,
+        mut rounds: Rounds,
+    ) -> Result<Value, RunError> {
         let call = match self.call(model, input, None) {
             Ok(call) => call,
-            Err(error) => return result(Err(error)),
+            Err(error) => return Ok(result(Err(error))),
         };
         let question = match self.known(model.index, &call) {
-            Known::Answer(value) => return Value::ok(value),
+            Known::Answer(value) => return Ok(Value::ok(value)),
             Known::Nothing(question) => question,
         };
         let mut talk = Talk::begin(self.shared, call, self.recorders.clone());
-        let outcome = talk.round().await.map(|answer| {
+        let outcome = self.turn(&mut talk, &mut rounds).await?.map(|answer| {
             talk.succeed();
             response(&answer)
         });
         let answer = result(outcome);
         self.keep(question, &answer);
-        answer
+        Ok(answer)
     }
 
-    pub(super) async fn stream(&self, model: &ModelValue, input: &Value) -> Value {
+    pub(super) async fn stream(&self, model: &ModelValue, input: &Value, rounds: Rounds) -> Value {
         let outcome = match self.call(model, input, None) {
             Ok(call) if self.shared.mock.is_on() => {
-                let mut mocked = Mocked::begin(self.shared, call, self.recorders.clone());
-                mocked.round(true).await.map(|said| streams::from_mock(mocked, said))
+                let mocked = Mocked::begin(self.shared, call, self.recorders.clone());
+                streams::from_local(Local::Mock(mocked), rounds).await
             }
-            Ok(call) => self
-                .shared
-                .client
-                .stream(call, self.recorders.clone())
-                .await
-                .map(streams::from_response),
+            Ok(call) => {
+                let opened = self.shared.client.stream(call, self.recorders.clone()).await;
+                opened.map(|stream| streams::from_response(stream, rounds))
+            }
             Err(error) => Err(error),
         };
         result(outcome)
@@ -101,13 +106,20 @@ impl Engine<'_> {
             |field: &str, message: &str| LlmError::config(name, &model.name, "", field, message);
         let Asked { messages: said, over } =
             asked(asking, input).map_err(|refusal| refused(refusal, name, &model.name))?;
-        if self.shared.mock.is_on() {
-            let call = self.mock_call((index, model), over.base, said, output);
-            return call.map_err(|error| config(&error.field, &error.message));
-        }
-        if self.shared.test.as_ref().is_some_and(|test| test.is_mocked(index)) {
-            let call = self.tested_call((index, model), over, said, output);
-            return call.map_err(|error| config(&error.field, &error.message));
+        let Some(tools) = self.offered(model, asking) else {
+            let message = "`with_tools` takes an array of names of tools".to_owned();
+            let refusal = Refusal::Config { field: "tools", message };
+            return Err(refused(refusal, name, &model.name));
+        };
+        let is_tested = self.shared.test.as_ref().is_some_and(|test| test.is_mocked(index));
+        if self.shared.mock.is_on() || is_tested {
+            let call = if self.shared.mock.is_on() {
+                self.mock_call((index, model), over.base, said, output)
+            } else {
+                self.tested_call((index, model), over, said, output)
+            };
+            let call = call.map_err(|error| config(&error.field, &error.message))?;
+            return Ok(Call { tools, ..call });
         }
         let is_own = self.shared.client.is_answered_by_host(name);
         let settings = if is_own {
@@ -181,6 +193,7 @@ impl Engine<'_> {
                 seed: over.seed.or(declared.seed),
             },
             output,
+            tools,
             deadline: model.fields.deadline_ms.map(Duration::from_millis),
             retry: model.fields.retry_policy.clone(),
         })
@@ -211,6 +224,7 @@ impl Engine<'_> {
             messages,
             sampling: Sampling::default(),
             output,
+            tools: Tools::default(),
             deadline: model.fields.deadline_ms.map(Duration::from_millis),
             retry: model.fields.retry_policy.clone(),
         })

@@ -32,6 +32,23 @@ pub enum RequestKind {
         /// The channel.
         channel: String,
     },
+    /// A method of a tool that the host stands in for. With it goes a map of the arguments by name.
+    Tool {
+        /// The tool.
+        tool: String,
+        /// Its method.
+        method: String,
+    },
+}
+
+impl std::fmt::Display for RequestKind {
+    /// The channel, or `Tool.method`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Emit { channel } => f.write_str(channel),
+            Self::Tool { tool, method } => write!(f, "{tool}.{method}"),
+        }
+    }
 }
 
 /// Why there is no reply.
@@ -83,8 +100,8 @@ impl HostRequest {
     pub fn settle(self, reply: Replied) {
         if self.reply.send(reply).is_err() {
             self.log.write(LogLevel::Debug, || {
-                let RequestKind::Emit { channel } = &self.question.kind;
-                format!("a reply on `{channel}` came too late: the program does not wait any more")
+                let kind = &self.question.kind;
+                format!("a reply to `{kind}` came too late: the program does not wait any more")
             });
         }
     }

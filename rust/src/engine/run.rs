@@ -7,6 +7,7 @@ use super::answers::{Answer, Answered, Pending};
 use super::emits::Outlet;
 use super::outside::read_variable;
 use super::pipelines::{Pipelines, Place, Told};
+use super::tools::{Jobs, Order};
 use super::tree::{Refused, Tree};
 use super::{BUDGET, EFFECTS, Engine, audit, broken, emitted, failed, frames, panicked, streams};
 use crate::error::RunError;
@@ -17,11 +18,19 @@ use crate::vm::{Effect, PanicKind, Request, Resume, Step};
 /// What an effect comes to: an answer at once, or the task has suspended.
 pub(super) type Next = Option<Resume>;
 
+/// What a run waits for when no task can go on.
+enum Woken {
+    /// None if there is nothing to wait for.
+    Answer(Option<(u64, Answered)>),
+    Order(Order),
+}
+
 /// A run that goes on.
 pub(super) struct Run<'e, O> {
     pub engine: &'e Engine<'e>,
     pub outlet: &'e mut O,
-    tree: Tree<'e>,
+    pub(super) tree: Tree<'e>,
+    pub(super) jobs: Option<Jobs>,
     /// Answers that came while a task was computing.
     arrived: std::collections::VecDeque<(u64, Answered)>,
     /// A task to be cancelled when the one that runs, which belongs to it, suspends.
@@ -38,11 +47,22 @@ impl<'e, O: Outlet> Run<'e, O> {
             engine,
             outlet,
             tree,
+            jobs: Jobs::new(shared.program.clone()),
             arrived: std::collections::VecDeque::new(),
             doomed: None,
             effects: 0,
             pipelines: Pipelines::new(shared.clock.clone()),
         }
+    }
+
+    /// Makes the instances of all tools (TL-7).
+    pub(super) async fn make_tools(&mut self) -> Result<(), RunError> {
+        for (tool, declared) in self.engine.shared.program.tools().iter().enumerate() {
+            let Some(function) = declared.state else { continue };
+            let state = self.call(function as usize, Vec::new()).await?;
+            self.jobs.iter_mut().for_each(|jobs| jobs.set_state(tool, state.clone()));
+        }
+        Ok(())
     }
 
     /// Calls a function and drives all tasks until it has ended. If the run fails, its pipelines end with that error.
@@ -66,6 +86,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         loop {
             let (id, resume) = self.next().await?;
             self.go_on(id, resume).await?;
+            self.jobs_ended()?;
             if let Some(doomed) = self.doomed.take() {
                 self.tree.cancel(doomed);
             }
@@ -85,9 +106,19 @@ impl<'e, O: Outlet> Run<'e, O> {
                 }
                 continue;
             }
+            if let Some(order) = self.jobs.as_mut().and_then(Jobs::order) {
+                self.obey(order).await?;
+                continue;
+            }
             let answer = match self.arrived.pop_front() {
                 Some(answer) => Some(answer),
-                None => self.engine.meanwhile(self.outlet, self.tree.answers.next()).await?,
+                None => match self.woken().await? {
+                    Woken::Answer(answer) => answer,
+                    Woken::Order(order) => {
+                        self.obey(order).await?;
+                        continue;
+                    }
+                },
             };
             let Some((id, answered)) = answer else { return Err(stuck()) };
             if self.tree.answered(id) {
@@ -97,12 +128,27 @@ impl<'e, O: Outlet> Run<'e, O> {
         }
     }
 
+    /// What wakes the run: the answer to an effect, or an order of one.
+    async fn woken(&mut self) -> Result<Woken, RunError> {
+        let (jobs, answers) = (&mut self.jobs, &mut self.tree.answers);
+        let next = async {
+            let Some(jobs) = jobs else { return Woken::Answer(answers.next().await) };
+            tokio::select! {
+                biased;
+                Some(order) = jobs.next_order() => Woken::Order(order),
+                answer = answers.next() => Woken::Answer(answer),
+            }
+        };
+        self.engine.meanwhile(self.outlet, next).await
+    }
+
     /// Ends the pipelines of tasks that were cancelled.
-    async fn tell_cancelled(&mut self) -> Result<(), RunError> {
+    pub(super) async fn tell_cancelled(&mut self) -> Result<(), RunError> {
         let cancelled = self.tree.cancelled();
         if cancelled.is_empty() {
             return Ok(());
         }
+        self.jobs_cancelled(&cancelled)?;
         let told = self.pipelines.cut(|task| cancelled.contains(&task), "cancelled");
         self.tell_all(0, told).await
     }
@@ -189,6 +235,9 @@ impl<'e, O: Outlet> Run<'e, O> {
                     return self.tree.ended(id, value).map_err(|(at, why)| self.refused(at, why));
                 }
                 Step::Failed { error, trace } => {
+                    if self.job_raised(id, &error)? {
+                        return self.tell_cancelled().await;
+                    }
                     return Err(failed(error, &self.tree.trace(id, trace)));
                 }
                 Step::Panicked(mut panic) => {
@@ -217,7 +266,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         tokio::task::yield_now().await;
     }
 
-    fn refused(&self, id: u64, why: Refused) -> RunError {
+    pub(super) fn refused(&self, id: u64, why: Refused) -> RunError {
         let trace = self.tree.waiting_at(id);
         match why {
             Refused::Panic(kind, message) => {
@@ -257,6 +306,9 @@ impl<'e, O: Outlet> Run<'e, O> {
                 self.outlet.print(&line).map_err(RunError::handler)?;
                 Value::Nil
             }
+            Effect::Tool { tool, method, args } => {
+                return self.call_tool(id, (tool, method), args).await;
+            }
             Effect::Env { name } => read_variable(self.engine.shared, &name),
             Effect::ParseSchema { schema, text } => self.engine.parse_schema(schema, &text).await?,
             Effect::Ask { model, input, answer } => {
@@ -266,20 +318,25 @@ impl<'e, O: Outlet> Run<'e, O> {
                     let start = log.start(&input);
                     engine.send(id, log.channel().to_owned(), start, self.outlet).await?;
                 }
-                let call = async move { engine.ask(&model, &input, answer, log).await };
-                return self.suspend(id, Box::pin(call)).await;
+                let offers = engine.offers_tools(&model);
+                let caller = self.jobs.as_ref().filter(|_| offers).map(|jobs| jobs.caller(id));
+                let call = async move { engine.ask(&model, &input, answer, log, caller).await };
+                return self.suspend(id, Box::pin(call), offers).await;
             }
             Effect::Stream { stream, request } => {
+                let engine = self.engine;
                 if !request.reads() && streams::is_idle(&stream) {
-                    let resume = streams::answer(&stream, request).await;
+                    let resume = streams::answer(engine, &stream, request, None).await?;
                     let record = streams::record(&stream);
                     return self.tell(id, Answer { resume, record }).await.map(Some);
                 }
+                let offers = streams::offers_tools(&stream);
+                let caller = self.jobs.as_ref().filter(|_| offers).map(|jobs| jobs.caller(id));
                 let call = async move {
-                    let resume = streams::answer(&stream, request).await;
+                    let resume = streams::answer(engine, &stream, request, caller).await?;
                     Ok(Answer { resume, record: streams::record(&stream) })
                 };
-                return self.suspend(id, Box::pin(call)).await;
+                return self.suspend(id, Box::pin(call), offers).await;
             }
             Effect::Request { request: Request::TaskYield, .. } => {
                 self.tree.resume(id, Resume::Value(Value::Nil));
@@ -295,7 +352,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                 let engine = self.engine;
                 if request.waits() {
                     let wait = async move { Ok(engine.request(request, &args).await.into()) };
-                    return self.suspend(id, Box::pin(wait)).await;
+                    return self.suspend(id, Box::pin(wait), false).await;
                 }
                 match engine.request(request, &args).await {
                     Resume::Value(value) => value,
@@ -346,10 +403,15 @@ impl<'e, O: Outlet> Run<'e, O> {
         }
     }
 
-    /// Lets a task wait for an effect; where no other task is there, at once. The effect is on the heap in any case: else a run that waits would be
-    /// as large as the largest of its effects, several times over.
-    pub(super) async fn suspend(&mut self, id: u64, effect: Pending<'e>) -> Result<Next, RunError> {
-        if self.tree.is_alone() && self.arrived.is_empty() && self.doomed.is_none() {
+    /// Lets a task wait for an effect; where no other task is there, at once, unless the effect itself `orders` some. The effect is on the heap in any
+    /// case: else a run that waits would be as large as the largest of its effects, several times over.
+    pub(super) async fn suspend(
+        &mut self,
+        id: u64,
+        effect: Pending<'e>,
+        orders: bool,
+    ) -> Result<Next, RunError> {
+        if !orders && self.tree.is_alone() && self.arrived.is_empty() && self.doomed.is_none() {
             let answer = self.engine.meanwhile(self.outlet, effect).await??;
             return self.tell(id, answer).await.map(Some);
         }

@@ -8,9 +8,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::logged::Log;
-use super::mocked::{Mocked, Said};
-use super::models;
-use crate::llm::{LlmError, ResponseStream};
+use super::mocked::{Local, Said};
+use super::tools::{Caller, Rounds};
+use super::{Engine, models};
+use crate::error::RunError;
+use crate::llm::{Answer, LlmError, ResponseStream};
 use crate::metrics::End;
 use crate::value::{Foreign, Value, builtin};
 use crate::vm::{PanicKind, Resume, StreamRequest};
@@ -19,44 +21,111 @@ use crate::vm::{PanicKind, Resume, StreamRequest};
 #[derive(Debug)]
 struct Stream {
     state: Mutex<State>,
+    /// Whether reading it may run tools.
+    offers_tools: bool,
     /// Of a logged call, until its end was told.
     log: std::sync::Mutex<Option<Log>>,
 }
 
 #[derive(Debug)]
 enum State {
-    Open(Box<ResponseStream>),
+    Open(Box<Open>),
     /// A mocked answer.
     Mocked(Box<Pieces>),
     Over(Over),
 }
 
 #[derive(Debug)]
+struct Open {
+    stream: ResponseStream,
+    rounds: Rounds,
+}
+
+#[derive(Debug)]
 struct Pieces {
-    /// Until its end.
-    call: Option<Mocked>,
+    call: Local,
+    rounds: Rounds,
     left: VecDeque<String>,
     pause: Duration,
     taken: i64,
     text: String,
-    response: Value,
+    /// Of the round.
+    answer: Answer,
+}
+
+/// A chunk, or the response at the natural end.
+type Next = Result<Result<Value, Option<Value>>, LlmError>;
+
+impl Open {
+    async fn next(&mut self, engine: &Engine<'_>) -> Result<Next, RunError> {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(chunk)) => {
+                    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+                    let (index, elapsed) = (whole(chunk.index), whole(chunk.elapsed_ms));
+                    let round = i64::from(chunk.round);
+                    return Ok(Ok(Ok(builtin::stream_chunk(chunk.text, index, elapsed, round))));
+                }
+                Some(Err(error)) => return Ok(Err(error)),
+                None => {}
+            }
+            let Some(asked) = self.stream.asked() else {
+                return Ok(Ok(Err(self.stream.answer().map(models::response))));
+            };
+            let results = engine.results(self.stream.call(), &asked.response, &self.rounds);
+            let messages = match self.stream.within(results).await {
+                Ok(messages) => messages?,
+                Err(failure) => {
+                    return Ok(Err(self.rounds.explain(self.stream.broke(failure))));
+                }
+            };
+            self.rounds.count();
+            if let Err(error) = self.stream.go_on(messages).await {
+                return Ok(Err(error));
+            }
+        }
+    }
 }
 
 impl Pieces {
-    /// The next chunk; `None` at the natural end.
-    async fn next(&mut self) -> Option<Value> {
-        let Some(piece) = self.left.pop_front() else {
-            self.call.iter_mut().for_each(|call| call.end(&End::Success));
-            return None;
-        };
-        if let Some(call) = self.call.as_ref().filter(|_| self.taken > 0 && !self.pause.is_zero()) {
-            call.sleep(self.pause).await;
+    async fn next(&mut self, engine: &Engine<'_>) -> Result<Next, RunError> {
+        loop {
+            if let Some(piece) = self.left.pop_front() {
+                return Ok(Ok(Ok(self.chunk(piece).await)));
+            }
+            if !self.call.call().asks(&self.answer.response) {
+                self.call.end(&End::Success);
+                return Ok(Ok(Err(Some(models::response(&self.answer)))));
+            }
+            let results = engine.results(self.call.call(), &self.answer.response, &self.rounds);
+            let messages = match self.call.within(results).await {
+                Ok(messages) => messages?,
+                Err(failure) => return Ok(Err(self.rounds.explain(self.call.broke(failure)))),
+            };
+            self.rounds.count();
+            self.call.say(messages);
+            match self.call.round(true).await {
+                Ok(said) => self.take(said),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// The answer of the next round.
+    fn take(&mut self, said: Said) {
+        (self.left, self.pause) = (said.pieces.into(), said.pause);
+        self.answer = said.answer;
+    }
+
+    async fn chunk(&mut self, piece: String) -> Value {
+        if self.taken > 0 && !self.pause.is_zero() {
+            self.call.sleep(self.pause).await;
         }
         self.taken += 1;
         self.text.push_str(&piece);
-        let elapsed = self.call.as_ref().map_or(0, Mocked::elapsed_ms);
-        let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
-        Some(builtin::stream_chunk(piece, self.taken - 1, elapsed, 1))
+        let elapsed = i64::try_from(self.call.elapsed_ms()).unwrap_or(i64::MAX);
+        let round = i64::from(self.answer.rounds);
+        builtin::stream_chunk(piece, self.taken - 1, elapsed, round)
     }
 }
 
@@ -80,31 +149,26 @@ impl Foreign for Stream {
     }
 }
 
-fn value(state: State) -> Value {
-    Value::Foreign(Arc::new(Box::new(Stream {
-        state: Mutex::new(state),
-        log: std::sync::Mutex::default(),
-    })))
+fn value(state: State, offers_tools: bool) -> Value {
+    let (state, log) = (Mutex::new(state), std::sync::Mutex::default());
+    Value::Foreign(Arc::new(Box::new(Stream { state, offers_tools, log })))
 }
 
-pub(super) fn from_response(stream: ResponseStream) -> Value {
-    value(State::Open(Box::new(stream)))
+pub(super) fn from_response(stream: ResponseStream, rounds: Rounds) -> Value {
+    let offers_tools = !stream.call().tools.specs.is_empty();
+    value(State::Open(Box::new(Open { stream, rounds })), offers_tools)
 }
 
-/// A mocked stream gives its text in pieces, and the response at its end.
-pub(super) fn from_mock(call: Mocked, said: Said) -> Value {
-    let response = models::response(&said.answer);
-    mocked(Some(call), said.pieces, said.pause, response)
-}
-
-/// The same for a call that has ended already.
-pub(super) fn from_pieces(pieces: Vec<String>, response: Value) -> Value {
-    mocked(None, pieces, Duration::ZERO, response)
-}
-
-fn mocked(call: Option<Mocked>, pieces: Vec<String>, pause: Duration, response: Value) -> Value {
+/// Opens a stream that this process answers: it gives its text in pieces, and the response at its end.
+///
+/// # Errors
+/// That of its first round.
+pub(super) async fn from_local(mut call: Local, rounds: Rounds) -> Result<Value, LlmError> {
+    let Said { answer, pieces, pause } = call.round(true).await?;
+    let offers_tools = !call.call().tools.specs.is_empty();
     let (left, text) = (pieces.into(), String::new());
-    value(State::Mocked(Box::new(Pieces { call, left, pause, taken: 0, text, response })))
+    let pieces = Pieces { call, rounds, left, pause, taken: 0, text, answer };
+    Ok(value(State::Mocked(Box::new(pieces)), offers_tools))
 }
 
 fn stream_of(value: &Value) -> Option<&Stream> {
@@ -115,29 +179,40 @@ fn stream_of(value: &Value) -> Option<&Stream> {
     }
 }
 
-/// What a program gets that reads or closes a stream (S-7).
-pub(super) async fn answer(stream: &Value, request: StreamRequest) -> Resume {
+/// Whether reading a stream may run tools.
+pub(super) fn offers_tools(stream: &Value) -> bool {
+    stream_of(stream).is_some_and(|stream| stream.offers_tools)
+}
+
+/// What a program gets that reads or closes a stream (S-7); `caller` runs tools for the task that reads.
+pub(super) async fn answer(
+    engine: &Engine<'_>,
+    stream: &Value,
+    request: StreamRequest,
+    caller: Option<Caller>,
+) -> Result<Resume, RunError> {
     let Some(stream) = stream_of(stream) else {
-        return Resume::Panic(PanicKind::TypeMismatch, "this is no stream".to_owned());
+        return Ok(Resume::Panic(PanicKind::TypeMismatch, "this is no stream".to_owned()));
     };
     let mut state = stream.state.lock().await;
-    Resume::Value(match request {
+    state.read_by(caller);
+    Ok(Resume::Value(match request {
         StreamRequest::Chunk => {
             if let State::Over(_) = *state {
-                return consumed("the stream has ended or was closed: it can be read once");
+                return Ok(consumed("the stream has ended or was closed: it can be read once"));
             }
-            match state.next().await {
+            match state.next(engine).await? {
                 Ok(Some(chunk)) => chunk,
-                Ok(None) => return Resume::End,
-                Err(error) => return Resume::Error(models::error_value(&error)),
+                Ok(None) => return Ok(Resume::End),
+                Err(error) => return Ok(Resume::Error(models::error_value(&error))),
             }
         }
-        StreamRequest::Next => models::result(state.next().await.map(Value::option)),
-        StreamRequest::Collect => match state.rest().await {
+        StreamRequest::Next => models::result(state.next(engine).await?.map(Value::option)),
+        StreamRequest::Collect => match state.rest(engine).await? {
             Err(error) => models::result(Err(error)),
             Ok(()) => match state.response() {
                 Some(response) => Value::ok(response),
-                None => return consumed("the stream was closed or has failed before its end"),
+                None => return Ok(consumed("the stream was closed or has failed before its end")),
             },
         },
         StreamRequest::Response => Value::option(state.response()),
@@ -147,7 +222,7 @@ pub(super) async fn answer(stream: &Value, request: StreamRequest) -> Resume {
             state.end(None, None);
             Value::Nil
         }
-    })
+    }))
 }
 
 /// Gives a stream the log of its call.
@@ -189,35 +264,47 @@ fn consumed(message: &str) -> Resume {
 }
 
 impl State {
+    /// Who runs tools from now on.
+    fn read_by(&mut self, caller: Option<Caller>) {
+        match self {
+            Self::Open(open) => open.rounds.by(caller),
+            Self::Mocked(pieces) => pieces.rounds.by(caller),
+            Self::Over(_) => {}
+        }
+    }
+
     /// The next chunk; `None` when there is none any more.
-    async fn next(&mut self) -> Result<Option<Value>, LlmError> {
-        let response = match self {
-            Self::Over(_) => return Ok(None),
-            Self::Mocked(pieces) => match pieces.next().await {
-                Some(chunk) => return Ok(Some(chunk)),
-                None => Some(pieces.response.clone()),
-            },
-            Self::Open(open) => match open.next().await {
-                Some(Ok(chunk)) => {
-                    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-                    let (index, elapsed) = (whole(chunk.index), whole(chunk.elapsed_ms));
-                    return Ok(Some(builtin::stream_chunk(chunk.text, index, elapsed, 1)));
-                }
-                Some(Err(error)) => {
-                    self.end(None, Some(models::error_value(&error)));
-                    return Err(error);
-                }
-                None => open.answer().map(models::response),
-            },
+    async fn next(
+        &mut self,
+        engine: &Engine<'_>,
+    ) -> Result<Result<Option<Value>, LlmError>, RunError> {
+        let next = match self {
+            Self::Over(_) => return Ok(Ok(None)),
+            Self::Mocked(pieces) => pieces.next(engine).await?,
+            Self::Open(open) => open.next(engine).await?,
         };
-        self.end(response, None);
-        Ok(None)
+        Ok(match next {
+            Ok(Ok(chunk)) => Ok(Some(chunk)),
+            Ok(Err(response)) => {
+                self.end(response, None);
+                Ok(None)
+            }
+            Err(error) => {
+                self.end(None, Some(models::error_value(&error)));
+                Err(error)
+            }
+        })
     }
 
     /// Reads to the end.
-    async fn rest(&mut self) -> Result<(), LlmError> {
-        while self.next().await?.is_some() {}
-        Ok(())
+    async fn rest(&mut self, engine: &Engine<'_>) -> Result<Result<(), LlmError>, RunError> {
+        loop {
+            match self.next(engine).await? {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
     }
 
     fn response(&self) -> Option<Value> {
@@ -229,7 +316,7 @@ impl State {
 
     fn text(&self) -> &str {
         match self {
-            Self::Open(open) => open.text(),
+            Self::Open(open) => open.stream.text(),
             Self::Mocked(pieces) => &pieces.text,
             Self::Over(over) => &over.text,
         }

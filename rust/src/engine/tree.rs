@@ -16,6 +16,8 @@ pub(super) struct Task<'e> {
     pub fiber: Fiber,
     owner: Owner,
     wait: Wait<'e>,
+    /// Jobs of it that run.
+    jobs: Vec<u64>,
 }
 
 /// Who gets the value of a task.
@@ -24,6 +26,8 @@ enum Owner {
     Run,
     /// A form of another task.
     Form { parent: u64, index: usize },
+    /// Whoever ordered it, for another task.
+    Job { parent: u64 },
     /// Whoever asks: a spawned task, or a future that was awaited. Each waiter says whether it wants a Result.
     Handle { handle: Arc<TaskValue>, waiters: Vec<(u64, bool)> },
 }
@@ -76,6 +80,8 @@ pub(super) struct Tree<'e> {
     failed: Vec<Arc<TaskValue>>,
     /// Tasks that were cancelled, until somebody has asked.
     cancelled: Vec<u64>,
+    /// Jobs that have ended, with their values, until somebody takes them.
+    pub jobs: Vec<(u64, Value)>,
 }
 
 impl<'e> Tree<'e> {
@@ -91,6 +97,7 @@ impl<'e> Tree<'e> {
             result: None,
             failed: Vec::new(),
             cancelled: Vec::new(),
+            jobs: Vec::new(),
         }
     }
 
@@ -105,7 +112,8 @@ impl<'e> Tree<'e> {
 
     fn insert(&mut self, fiber: Fiber, owner: Owner) -> u64 {
         self.last += 1;
-        self.tasks.insert(self.last, Task { fiber, owner, wait: Wait::Nothing });
+        let (wait, jobs) = (Wait::Nothing, Vec::new());
+        self.tasks.insert(self.last, Task { fiber, owner, wait, jobs });
         self.starts.push((self.last, Resume::Continue));
         self.last
     }
@@ -125,12 +133,33 @@ impl<'e> Tree<'e> {
         if function.arity != args.len() {
             return Err(Refused::Broken);
         }
+        self.check_room()?;
+        let fiber = Fiber::of(self.program.clone(), function, args, self.depth);
+        Ok(self.insert(fiber, owner))
+    }
+
+    fn check_room(&self) -> Result<(), Refused> {
         if self.tasks.len() > self.most {
             let message = format!("more than {} tasks at a time", self.most);
             return Err(Refused::Panic(PanicKind::LimitExceeded, message));
         }
-        let fiber = Fiber::of(self.program.clone(), function, args, self.depth);
-        Ok(self.insert(fiber, owner))
+        Ok(())
+    }
+
+    /// Starts a function as a child of a task that waits for it in a way of its own.
+    pub(super) fn start_job(
+        &mut self,
+        parent: u64,
+        function: usize,
+        args: Vec<Value>,
+    ) -> Result<u64, Refused> {
+        self.check_room()?;
+        let fiber = Fiber::new(self.program.clone(), function, args, self.depth);
+        let started = self.insert(fiber, Owner::Job { parent });
+        if let Some(task) = self.tasks.get_mut(&parent) {
+            task.jobs.push(started);
+        }
+        Ok(started)
     }
 
     /// Starts a task beside `parent`, which goes on when the task suspends.
@@ -262,6 +291,12 @@ impl<'e> Tree<'e> {
         let Some(task) = self.tasks.remove(&id) else { return Ok(()) };
         match task.owner {
             Owner::Run => self.result = Some(value),
+            Owner::Job { parent } => {
+                if let Some(task) = self.tasks.get_mut(&parent) {
+                    task.jobs.retain(|job| *job != id);
+                }
+                self.jobs.push((id, value));
+            }
             Owner::Form { parent, index } => {
                 return self.deliver(parent, id, index, value).map_err(|refused| (parent, refused));
             }
@@ -340,6 +375,7 @@ impl<'e> Tree<'e> {
         while let Some(id) = pending.pop() {
             let Some(task) = self.tasks.remove(&id) else { continue };
             self.cancelled.push(id);
+            pending.extend(task.jobs);
             match task.wait {
                 Wait::Children(group) => pending.extend(group.running.into_iter().rev()),
                 Wait::For(other) => {
@@ -373,7 +409,7 @@ impl<'e> Tree<'e> {
         let mut found = vec![id];
         loop {
             id = match self.tasks.get(&id).map(|task| &task.owner) {
-                Some(Owner::Form { parent, .. }) => *parent,
+                Some(Owner::Form { parent, .. } | Owner::Job { parent }) => *parent,
                 Some(Owner::Handle { handle, waiters }) if handle.is_future() => {
                     match waiters.first() {
                         Some((waiter, _)) => *waiter,
@@ -401,7 +437,7 @@ impl<'e> Tree<'e> {
                 return true;
             }
             match self.tasks.get(&id).map(|task| &task.owner) {
-                Some(Owner::Form { parent, .. }) => id = *parent,
+                Some(Owner::Form { parent, .. } | Owner::Job { parent }) => id = *parent,
                 Some(Owner::Handle { handle, waiters }) if handle.is_future() => {
                     match waiters[..] {
                         [(only, _)] => id = only,

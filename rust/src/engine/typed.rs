@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::cached::Known;
 use super::mocked::Talk;
 use super::models::result;
+use super::tools::Rounds;
 use super::{BUDGET, Engine, broken, failed, panicked};
 use crate::chat::{Message, OutputSchema};
 use crate::config::ProviderKind;
@@ -33,6 +34,7 @@ impl Engine<'_> {
         model: &ModelValue,
         index: u32,
         input: &Value,
+        rounds: Rounds,
     ) -> Result<Value, RunError> {
         let Some((wanted, output)) = self.wanted(index) else { return Ok(Value::Nil) };
         let call = match self.call(model, input, Some(output)) {
@@ -44,7 +46,7 @@ impl Engine<'_> {
             Known::Nothing(question) => question,
         };
         let talk = Talk::begin(self.shared, call, self.recorders.clone());
-        let answer = result(self.typed(talk, &wanted, retry_message(model)).await?);
+        let answer = result(self.typed(talk, &wanted, retry_message(model), rounds).await?);
         self.keep(question, &answer);
         Ok(answer)
     }
@@ -79,12 +81,13 @@ impl Engine<'_> {
         mut session: Talk,
         wanted: &Schema,
         retry_message: &str,
+        mut rounds: Rounds,
     ) -> Outcome {
         let policy = session.call().retry.as_ref().and_then(|policy| policy.max_attempts);
         let most = policy.unwrap_or(ROUNDS).max(1);
         let mut round = 1;
         loop {
-            let answer = match session.round().await {
+            let answer = match self.turn(&mut session, &mut rounds).await? {
                 Ok(answer) => answer,
                 Err(error) => return Ok(Err(error)),
             };
@@ -99,7 +102,8 @@ impl Engine<'_> {
             // Under the same limit the next answer would be cut off as well, and paid as well.
             let truncated = answer.response.finish_reason == "length";
             if truncated || round >= most {
-                let error = rejection(session.call(), &wanted.name, &answer, violations, truncated);
+                let rejected = (wanted.name.as_str(), u32::try_from(round).unwrap_or(u32::MAX));
+                let error = rejection(session.call(), rejected, &answer, violations, truncated);
                 session.fail(FailureKind::Schema);
                 return Ok(Err(error));
             }
@@ -145,7 +149,11 @@ impl Engine<'_> {
     }
 
     /// Runs one validator as a fiber of its own; gives what it has against the value.
-    async fn validate(&self, function: u32, value: Value) -> Result<Option<String>, RunError> {
+    pub(super) async fn validate(
+        &self,
+        function: u32,
+        value: Value,
+    ) -> Result<Option<String>, RunError> {
         let program = self.shared.program.clone();
         let depth = self.shared.max_call_depth;
         let mut fiber = Fiber::new(program, function as usize, vec![value], depth);
@@ -186,7 +194,7 @@ pub(super) fn retry_message(model: &ModelValue) -> &str {
 /// The error for the last answer of a call.
 fn rejection(
     call: &Call,
-    name: &str,
+    (name, rounds): (&str, u32),
     answer: &Answer,
     violations: Vec<Violation>,
     truncated: bool,
@@ -201,7 +209,7 @@ fn rejection(
         None => format!("the limit of `{}` itself", call.model_id),
     });
     let raw = &answer.response.text;
-    let rejected = Rejected { name, raw, rounds: answer.rounds, limit };
+    let rejected = Rejected { name, raw, rounds, limit };
     rejected.fill(&mut error, violations, &call.settings.secrets());
     error
 }

@@ -137,7 +137,8 @@ mod tests {
             }
             _ => Value::from(*name),
         });
-        let value = Value::Struct(Arc::new(StructValue { ty, fields: fields.collect() }));
+        let value =
+            Value::Struct(Arc::new(StructValue { ty, fields: fields.collect(), note: None }));
         let error = LlmError::from_value(&value).unwrap();
         let kept = serde_json::to_value(&error).unwrap();
         let Value::Struct(held) = &value else { unreachable!() };

@@ -19,7 +19,7 @@ use regex::Regex;
 use crate::value::{EnumType, FunctionValue, Key, ModelValue, StructType, TaskValue, Text, Value};
 use ops::Instr;
 use program::{
-    Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Type,
+    Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Tool, Type,
     VERSION,
 };
 
@@ -310,6 +310,32 @@ impl Verified {
         &self.0.document.types
     }
 
+    /// The function that says what an error of the program is, if its type implements `Error`.
+    #[must_use]
+    pub fn message_of(&self, error: &Value) -> Option<u32> {
+        let same = |at: Option<usize>| self.0.document.types.get(at?);
+        let ty = match error {
+            Value::Struct(held) => same(
+                self.0
+                    .structs
+                    .iter()
+                    .position(|ty| matches!(ty, Some(ty) if Arc::ptr_eq(ty, &held.ty))),
+            ),
+            Value::Enum(held) => same(
+                self.0
+                    .enums
+                    .iter()
+                    .position(|ty| matches!(ty, Some(ty) if Arc::ptr_eq(ty, &held.ty))),
+            ),
+            _ => None,
+        };
+        match ty? {
+            Type::Struct(inner) => inner.message,
+            Type::Enum(inner) => inner.message,
+            _ => None,
+        }
+    }
+
     /// The run-time type of a struct type.
     #[must_use]
     pub fn struct_type(&self, index: u32) -> Option<&Arc<StructType>> {
@@ -362,6 +388,12 @@ impl Verified {
     #[must_use]
     pub fn models(&self) -> &[Model] {
         &self.0.document.models
+    }
+
+    /// Declared tools.
+    #[must_use]
+    pub fn tools(&self) -> &[Tool] {
+        &self.0.document.tools
     }
 
     /// Declared schemas.

@@ -35,6 +35,8 @@ pub enum Kind {
     Model,
     /// An index into the schemas.
     Schema,
+    /// An index into the tools.
+    Tool,
     /// The name of a native function.
     Native,
     /// The name of a request to the world.
@@ -177,6 +179,7 @@ instructions! {
     Cancel "cancel" [Reg];
     FanOut "fan_out" [Reg Window Count];
     Pipeline "pipeline" [Reg Function Window Count];
+    CallTool "call_tool" [Reg Tool Imm Window Count];
     Mock "mock" [Model Reg];
     MockCalls "mock_calls" [Reg Reg];
     MockReply "mock_reply" [Reg Reg];

@@ -42,6 +42,13 @@ fn header(out: &mut String, program: &Verified) -> std::fmt::Result {
     for schema in &document.schemas {
         writeln!(out, "schema {} {}", schema.name, schema.json)?;
     }
+    for tool in &document.tools {
+        for method in &tool.methods {
+            let external = if method.function.is_none() { " external" } else { "" };
+            let (name, own) = (&tool.name, &method.name);
+            writeln!(out, "tool {name}.{own} as {}{external} {}", method.wire, method.parameters)?;
+        }
+    }
     for test in &document.tests {
         let name = program.function(test.function).map_or("?", |f| &f.name);
         let expected = match &test.expect_fail {
@@ -146,6 +153,7 @@ fn show(program: &Verified, kind: Kind, operand: &Operand) -> String {
         Kind::Function => document.functions.get(index).map_or("?", |f| &f.name).to_owned(),
         Kind::Model => document.models.get(index).map_or("?", |m| &m.name).to_owned(),
         Kind::Schema => document.schemas.get(index).map_or("?", |s| &s.name).to_owned(),
+        Kind::Tool => document.tools.get(index).map_or("?", |tool| &tool.name).to_owned(),
         Kind::Native | Kind::Effect => "?".to_owned(),
     }
 }

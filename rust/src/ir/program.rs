@@ -52,6 +52,9 @@ pub struct Document {
     /// Functions that only `concerto test` runs; none are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tests: Vec<Test>,
+    /// Declared tools; none are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
     /// Type table.
     pub types: Vec<Type>,
     /// [`VERSION`].
@@ -215,6 +218,9 @@ pub enum Type {
 pub struct Struct {
     /// Its fields in declared order.
     pub fields: Vec<Field>,
+    /// `message` of a type of the program that implements `Error`: a function of one parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<u32>,
     /// Its name.
     pub name: String,
     /// Where it comes from.
@@ -277,6 +283,9 @@ pub struct Checks {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Enum {
+    /// As of a struct.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<u32>,
     /// Its name.
     pub name: String,
     /// Its variants in declared order.
@@ -405,6 +414,9 @@ pub struct Model {
     pub fields: ModelFields,
     /// Its name.
     pub name: String,
+    /// Index of the function that says what becomes of an error of a tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_tool_error: Option<u32>,
     /// Where it is declared.
     pub span: Place,
 }
@@ -482,6 +494,57 @@ pub struct Store {
     pub span: Place,
     /// Index of the type of its values.
     pub value: u32,
+}
+
+/// A declared tool.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// What a model may call.
+    pub methods: Vec<ToolMethod>,
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub span: Place,
+    /// Index of the function that makes the instance of a run; a tool without state has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<u32>,
+}
+
+/// A method of a tool that a model may call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolMethod {
+    /// Index of a struct type, whose fields are the parameters without `self`.
+    pub arguments: u32,
+    /// Whether the function gives the changed instance, in a pair with its value if it has one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub changes: bool,
+    /// Parameters whose defaults are computed, in order: the position among the arguments, and the function of the instance, if the method takes it, and
+    /// of the arguments before. Such an argument is an `Option`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub computed: Vec<(u32, u32)>,
+    /// For the model.
+    pub description: String,
+    /// Whether its value is a `Result`, of which `result` is the type of the `Ok`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fails: bool,
+    /// Index of its function; without one a host has to stand in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<u32>,
+    /// Its name.
+    pub name: String,
+    /// JSON Schema of the arguments, as text.
+    pub parameters: String,
+    /// Index of the type of its value.
+    pub result: u32,
+    /// Where it is declared.
+    pub span: Place,
+    /// Whether the instance is its first argument.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub takes_self: bool,
+    /// The name under which a model knows it.
+    pub wire: String,
 }
 
 /// A function.

@@ -3,7 +3,7 @@
 use super::IrError;
 use super::ops::{Instr, Kind, Op, Operand, Raw};
 use super::program::{
-    ConnectionFields, Constant, Document, FORMAT, FieldExpr, Function, Type, VERSION,
+    ConnectionFields, Constant, Document, FORMAT, FieldExpr, Function, ToolMethod, Type, VERSION,
 };
 use crate::value::{Origin, builtin};
 use crate::vm::{Form, natives, request};
@@ -12,6 +12,8 @@ use crate::vm::{Form, natives, request};
 const MAX_REGISTERS: u32 = 65_535;
 /// What `join_each` takes: a function, an array, and how many run at a time.
 const JOIN_EACH: usize = 3;
+/// What the hook of a model for errors of tools takes: the model, the name of the tool, and the error.
+const HOOK_PARAMETERS: usize = 3;
 /// Nesting of a field expression.
 const MAX_DEPTH: usize = 64;
 
@@ -25,6 +27,7 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
     types(document)?;
     entry(document)?;
     tests(document)?;
+    tools(document)?;
     for schema in &document.schemas {
         index("schema type", schema.ty, document.types.len())?;
         if serde_json::from_str::<serde::de::IgnoredAny>(&schema.json).is_err() {
@@ -55,6 +58,17 @@ pub(super) fn document(document: &Document) -> Result<(), IrError> {
     for model in &document.models {
         place(document, model.span)?;
         index("connection", model.connection, document.connections.len())?;
+        if let Some(hook) = model.on_tool_error {
+            let hook = document.functions.get(hook as usize);
+            if hook.is_none_or(|hook| hook.params.len() != HOOK_PARAMETERS) {
+                return bad(format!("model `{}` has a wrong hook", model.name));
+            }
+        }
+        for name in model.fields.tools.iter().flatten() {
+            if document.tools.iter().all(|tool| tool.name != *name) {
+                return bad(format!("model `{}` has an unknown tool", model.name));
+            }
+        }
         let fields = &model.fields;
         let single = [
             &fields.base,
@@ -137,6 +151,7 @@ fn types(document: &Document) -> Result<(), IrError> {
                 one(result)?;
             }
             Type::Struct(inner) => {
+                message(document, inner.message)?;
                 inner.fields.iter().try_for_each(|field| one(&field.ty))?;
                 for validator in &inner.validators {
                     let function = index("validator", *validator, document.functions.len())?;
@@ -149,12 +164,22 @@ fn types(document: &Document) -> Result<(), IrError> {
                 }
             }
             Type::Enum(inner) => {
+                message(document, inner.message)?;
                 inner.variants.iter().flat_map(|v| &v.fields).try_for_each(|f| one(&f.ty))?;
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+fn message(document: &Document, function: Option<u32>) -> Result<(), IrError> {
+    let Some(function) = function else { return Ok(()) };
+    let function = index("message", function, document.functions.len())?;
+    match document.functions.get(function) {
+        Some(found) if found.params.len() == 1 => Ok(()),
+        _ => bad("the message of an error has one parameter"),
+    }
 }
 
 /// A built-in record in the type table must be the runtime's own, or field numbers would disagree.
@@ -213,12 +238,83 @@ fn tests(document: &Document) -> Result<(), IrError> {
             _ => None,
         }
     });
+    let methods = document.tools.iter().flat_map(|tool| &tool.methods);
+    let of_tools = document
+        .tools
+        .iter()
+        .filter_map(|tool| tool.state)
+        .chain(methods.clone().flat_map(|method| method.computed.iter().map(|(_, f)| *f)))
+        .chain(methods.filter_map(|method| method.function))
+        .chain(document.models.iter().filter_map(|model| model.on_tool_error));
     let mut reached = (entry.top.into_iter().chain(entry.main))
+        .chain(of_tools.map(|function| function as usize))
         .chain(entry.exports.iter().map(|export| export.function))
         .chain(validators.flatten().map(|function| *function as usize))
         .chain(called);
     let leads = reached.any(|function| is_test.get(function).copied().unwrap_or(false));
     if leads { bad("the program leads to a test") } else { Ok(()) }
+}
+
+/// The methods of tools are functions of the instance and their arguments, and no two have one name for a model.
+fn tools(document: &Document) -> Result<(), IrError> {
+    let mut names = std::collections::HashSet::new();
+    for tool in &document.tools {
+        place(document, tool.span)?;
+        if let Some(state) = tool.state {
+            let function = index("state", state, document.functions.len())?;
+            if document.functions.get(function).is_some_and(|f| !f.params.is_empty()) {
+                return bad("a state has parameters");
+            }
+        }
+        for method in &tool.methods {
+            place(document, method.span)?;
+            index("result type", method.result, document.types.len())?;
+            let wrong = |what: &str| bad(format!("tool `{}.{}`: {what}", tool.name, method.name));
+            let Some(count) = parameters(document, method) else {
+                return wrong("no arguments");
+            };
+            if let Some(function) = method.function {
+                let wanted = count + usize::from(method.takes_self);
+                let callee = document.functions.get(function as usize);
+                if callee.is_none_or(|callee| callee.params.len() != wanted) {
+                    return wrong("wrong number of arguments");
+                }
+            }
+            let mut last = None;
+            for (position, function) in &method.computed {
+                let wanted = *position as usize + usize::from(method.takes_self);
+                let callee = document.functions.get(*function as usize);
+                let is_next = last.is_none_or(|last| last < *position);
+                if *position as usize >= count
+                    || !is_next
+                    || callee.is_none_or(|callee| callee.params.len() != wanted)
+                {
+                    return wrong("a default that cannot be computed");
+                }
+                last = Some(*position);
+            }
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+            let length = method.wire.len();
+            if !(1..=64).contains(&length)
+                || !method.wire.chars().all(is_plain)
+                || !names.insert(&method.wire)
+            {
+                return wrong("bad name for a model");
+            }
+            if serde_json::from_str::<serde::de::IgnoredAny>(&method.parameters).is_err() {
+                return wrong("its parameters are no JSON");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many parameters a method has besides `self`.
+fn parameters(document: &Document, method: &ToolMethod) -> Option<usize> {
+    match document.types.get(method.arguments as usize) {
+        Some(Type::Struct(arguments)) => Some(arguments.fields.len()),
+        _ => None,
+    }
 }
 
 fn field_expr(expr: &FieldExpr, depth: usize) -> Result<(), IrError> {
@@ -366,6 +462,7 @@ fn operand_bits(
         Kind::Function => document.functions.len(),
         Kind::Model => document.models.len(),
         Kind::Schema => document.schemas.len(),
+        Kind::Tool => document.tools.len(),
         _ => MAX_REGISTERS as usize + 1,
     };
     ((number as usize) < limit).then_some(number)
@@ -393,6 +490,13 @@ fn arity(document: &Document, instr: Instr, raw: &Raw) -> Result<(), String> {
             let callee = document.functions.get(instr.x as usize);
             if callee.is_none_or(|callee| callee.params.len() != 1) || count == 0 {
                 return Err("no function of a pipeline".to_owned());
+            }
+        }
+        Op::CallTool => {
+            let tool = document.tools.get(instr.x as usize);
+            let method = tool.and_then(|tool| tool.methods.get(instr.y as usize));
+            if method.and_then(|method| parameters(document, method)) != Some(instr.c as usize) {
+                return Err("wrong number of arguments".to_owned());
             }
         }
         Op::Future => {

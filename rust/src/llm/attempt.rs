@@ -14,7 +14,7 @@ use super::pools::Pool;
 use super::traffic::Traffic;
 use super::transport::{self, Deadline};
 use super::{Call, Shared};
-use crate::chat::{ChatRequest, ChatResponse, Tools, Usage, estimate_prompt};
+use crate::chat::{ChatRequest, ChatResponse, Usage, estimate_prompt};
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::providers::{Dialect, Failure, FailureKind, Quirks, server_limits};
 use crate::secret::Secret;
@@ -250,6 +250,12 @@ fn encode(
 }
 
 impl Call {
+    /// Whether an answer asks for calls, of a model that was offered some.
+    #[must_use]
+    pub fn asks(&self, response: &ChatResponse) -> bool {
+        !response.tool_calls.is_empty() && !self.tools.specs.is_empty()
+    }
+
     /// The request of its next round.
     #[must_use]
     pub fn request(&self, stream: bool) -> ChatRequest {
@@ -258,7 +264,7 @@ impl Call {
             messages: self.messages.clone(),
             sampling: self.sampling.clone(),
             output: self.output.clone(),
-            tools: Tools::default(),
+            tools: self.tools.clone(),
             stream,
         }
     }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::chat::{ChatResponse, Message, OutputSchema, Sampling, Usage};
+use crate::chat::{ChatResponse, Message, OutputSchema, Sampling, Tools, Usage};
 use crate::clock::Clock;
 use crate::config::{ConnectionSettings, RateLimitConfig, RetryConfig};
 use crate::log::Log;
@@ -47,6 +47,7 @@ use transport::Deadline;
 pub use error::LlmError;
 pub use fetch::{Fetch, FetchFailure, Fetched};
 pub use host::{Chunk, Provider, ProviderError, Providers};
+use stream::Flow;
 pub use stream::ResponseStream;
 pub use tape::Tape;
 pub use transport::TransportOptions;
@@ -66,6 +67,8 @@ pub struct Call {
     pub sampling: Sampling,
     /// For typed answers.
     pub output: Option<OutputSchema>,
+    /// What the model may call.
+    pub tools: Tools,
     /// Of one attempt.
     pub timeout: Duration,
     /// Of the whole call: queueing, all rounds, attempts and delays.
@@ -301,15 +304,20 @@ impl CallSession {
     /// # Errors
     /// [`LlmError`]: everything that goes wrong before the first text.
     pub async fn stream(mut self) -> Result<ResponseStream, LlmError> {
-        let (opened, permit) = match self.attempts(true).await {
-            Ok(opened) => opened,
-            Err(failure) => return Err(self.meter.fail(&self.call, failure)),
-        };
+        match self.open().await {
+            Ok(opened) => Ok(ResponseStream::new(self, opened)),
+            Err(failure) => Err(self.meter.fail(&self.call, failure)),
+        }
+    }
+
+    /// Opens a round whose answer comes in pieces.
+    async fn open(&mut self) -> Result<Flow, Failure> {
+        let (opened, permit) = self.attempts(true).await?;
         let (feed, request_id) = match opened {
             Opened::Stream(feed, request_id) => (feed, request_id),
             Opened::Whole(response) => (Feed::whole(*response, &self.shared.options.clock), None),
         };
-        Ok(ResponseStream::new(self, feed, permit, request_id))
+        Ok(Flow { feed, permit: Some(permit), request_id, text: String::new() })
     }
 
     /// Ends the call: its last answer is good.
@@ -320,6 +328,22 @@ impl CallSession {
     /// Ends the call for a reason that lies in its answers, such as a schema that they do not fit.
     pub fn fail(mut self, kind: FailureKind) {
         self.meter.end(&End::Error(kind.word()));
+    }
+
+    /// Ends the call because of what was to be done between two rounds.
+    pub fn broke(&mut self, failure: Failure) -> LlmError {
+        self.meter.fail(&self.call, failure)
+    }
+
+    /// Work between two rounds, within the time of the whole call.
+    ///
+    /// # Errors
+    /// That of the work; [`FailureKind::Timeout`].
+    pub async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        transport::within(self.until.as_ref(), work).await
     }
 
     /// One round: as many attempts as the policy allows, each when the limits let it start. Gives the answer and the slot that it holds.

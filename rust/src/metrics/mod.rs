@@ -103,6 +103,7 @@ pub struct Counters {
     pub chunks: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    pub tool_calls: u64,
     pub tokens: TokenUsage,
     pub cost: CostEstimate,
 }
@@ -126,6 +127,19 @@ struct State {
     /// By connection and by what is limited: the last that its server said, and when.
     server_limits: BTreeMap<String, BTreeMap<&'static str, (ServerLimit, Instant)>>,
     emits: u64,
+    /// By tool and method.
+    tools: BTreeMap<(String, String), ToolCounters>,
+}
+
+/// What is counted for one method of a tool, or for all that one model called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ToolCounters {
+    /// Calls that ran.
+    pub calls: u64,
+    /// Those that ended with an error.
+    pub errors: u64,
+    /// How long all of them took.
+    pub duration_ms: f64,
 }
 
 impl State {
@@ -271,6 +285,18 @@ impl Recorder {
     /// An emit was sent.
     pub fn emitted(&self) {
         self.locked(|state| state.emits += 1);
+    }
+
+    /// A model has called a method of a tool.
+    pub fn tool_called(&self, origin: &Origin, method: (&str, &str), is_error: bool, ms: f64) {
+        self.locked(|state| {
+            state.change(origin, |counters| counters.tool_calls += 1, |_| {});
+            let key = (method.0.to_owned(), method.1.to_owned());
+            let counters = state.tools.entry(key).or_default();
+            counters.calls += 1;
+            counters.errors += u64::from(is_error);
+            counters.duration_ms += ms;
+        });
     }
 
     /// A call begins.
@@ -499,10 +525,16 @@ impl Metrics {
         self.state.connections.values().map(|(c, _)| c.calls).sum()
     }
 
-    /// Calls of tools: none, since this release runs none.
+    /// Calls of tools that models asked for and that ran.
     #[must_use]
     pub fn tool_calls(&self) -> u64 {
-        0
+        self.state.tools.values().map(|counters| counters.calls).sum()
+    }
+
+    /// The same by tool and method; those that were never called are left out.
+    pub fn tools(&self) -> impl Iterator<Item = (&str, &str, ToolCounters)> {
+        let tools = self.state.tools.iter();
+        tools.map(|((tool, method), counters)| (tool.as_str(), method.as_str(), *counters))
     }
 
     /// Emits.
@@ -555,9 +587,17 @@ impl Metrics {
             "bases": self.state.bases,
             "emit_count": self.state.emits,
             "tool_calls": self.tool_calls(),
+            "tools": self.tools_json(),
             "execution_time_ms": self.elapsed_ms,
             "price_table_date": price_table_date(),
         })
+    }
+
+    fn tools_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let tools = self.tools().map(|(tool, method, counters)| {
+            (format!("{tool}.{method}"), serde_json::to_value(counters).unwrap_or_default())
+        });
+        tools.collect()
     }
 
     fn limits_json(&self, connection: &str) -> serde_json::Value {

@@ -12,7 +12,7 @@ use crate::wire::ServerLimit;
 type Column = (&'static str, &'static str, fn(&Counters) -> f64);
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only")]
-const COUNTERS: [Column; 17] = [
+const COUNTERS: [Column; 18] = [
     ("calls", "Model calls.", |c| c.calls as f64),
     ("attempts", "HTTP requests.", |c| c.attempts as f64),
     ("retries", "Repeated HTTP requests.", |c| c.retries as f64),
@@ -27,6 +27,7 @@ const COUNTERS: [Column; 17] = [
     ("tokens_in", "Tokens of prompts.", |c| c.tokens.tokens_in as f64),
     ("tokens_out", "Tokens of answers.", |c| c.tokens.tokens_out as f64),
     ("tokens_cached", "Tokens of prompts from a cache.", |c| c.tokens.tokens_cached as f64),
+    ("tool_calls", "Calls of tools.", |c| c.tool_calls as f64),
     ("cost_usd", "Estimated cost of the tokens whose price is known.", |c| c.cost.usd),
     ("unpriced_tokens", "Tokens of unknown price.", |c| c.cost.unpriced_tokens as f64),
     ("estimated_tokens", "Tokens whose number is an estimate.", |c| c.cost.estimated_tokens as f64),

@@ -13,7 +13,7 @@ pub use super::hand_over::{EndOrRequest, Events};
 use super::hand_over::{HandOver, Outcome};
 use super::responders::Responders;
 use super::threads::io_runtime;
-use super::{Inner, Plan, settled};
+use super::{Inner, Plan};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::{Question, Reply};
 use crate::error::{BoxError, Error, RunError};
@@ -91,7 +91,7 @@ impl Run {
         let mut queue = Queue { hand_over: Arc::clone(&hand_over), responders, is_heard };
         let task = io_runtime().spawn(async move {
             let outcome = inner.execute(plan, id, counted, &mut queue).await;
-            queue.hand_over.end(outcome.and_then(settled));
+            queue.hand_over.end(outcome.and_then(|value| inner.settled(value)));
         });
         let (task, process) = (task.abort_handle(), std::process::id());
         Self { id, hand_over, task, recorder, process }

@@ -13,8 +13,9 @@ use super::{Inner, Program, Runtime};
 use crate::clock::Clock;
 use crate::config::{self, ConfigError, Overrides, PriceConfig};
 use crate::engine::emits::EmitMode;
-use crate::engine::outside::{FileAccess, FileMode, NetAccess};
+use crate::engine::outside::{FileAccess, FileMode, NetAccess, SharedStores};
 use crate::engine::testing::Test;
+use crate::engine::tools::ToolOptions;
 use crate::engine::world::Environment;
 use crate::engine::{Answers, Mock, SettingsCache, Shared};
 use crate::error::Error;
@@ -43,6 +44,8 @@ pub struct RuntimeBuilder {
     handler_errors: HandlerErrors,
     max_call_depth: usize,
     max_tasks: usize,
+    max_store_bytes: usize,
+    shared_stores: bool,
     files: FileAccess,
     net: NetAccess,
     http_body_limit: usize,
@@ -52,6 +55,8 @@ pub struct RuntimeBuilder {
     program_log_level: LogLevel,
     mock: Mock,
     prices: Vec<(String, PriceConfig)>,
+    tools: ToolOptions,
+    tool_permissions: Vec<(String, bool)>,
     connection_overrides: Vec<(String, Map<String, Json>)>,
     pub(super) test: Option<Arc<Test>>,
 }
@@ -77,6 +82,8 @@ impl RuntimeBuilder {
             handler_errors: HandlerErrors::Raise,
             max_call_depth: 10_000,
             max_tasks: 10_000,
+            max_store_bytes: 256 << 20,
+            shared_stores: false,
             files: FileAccess::default(),
             net: NetAccess::default(),
             http_body_limit: 10 << 20,
@@ -86,9 +93,32 @@ impl RuntimeBuilder {
             program_log_level: LogLevel::Info,
             mock: Mock::Off,
             prices: Vec::new(),
+            tools: ToolOptions::default(),
+            tool_permissions: Vec::new(),
             connection_overrides: Vec::new(),
             test: None,
         }
+    }
+
+    /// Rounds with calls of tools that one call of a model may have, 1 to 100; without it 10. One more is `LlmError::ToolLimit`.
+    pub fn max_tool_rounds(mut self, rounds: u32) -> Self {
+        self.tools.max_rounds = rounds;
+        self
+    }
+
+    /// The longest result of a tool that a model gets, in bytes; without it 1 MiB. A longer one is cut, and says so.
+    pub fn max_tool_result_bytes(mut self, bytes: usize) -> Self {
+        self.tools.max_result_bytes = bytes;
+        self
+    }
+
+    /// Whether tools (`Tool`) or single methods (`Tool.method`) may be called; see [`Runtime::set_tool_permissions`].
+    pub fn tool_permissions(
+        mut self,
+        permissions: impl IntoIterator<Item = (String, bool)>,
+    ) -> Self {
+        self.tool_permissions = permissions.into_iter().collect();
+        self
     }
 
     /// Variables laid over the process environment for `env(..)`.
@@ -183,6 +213,18 @@ impl RuntimeBuilder {
     /// Tasks that one run may have at a time before it panics with `LimitExceeded`; 10,000 by default.
     pub fn max_tasks(mut self, most: usize) -> Self {
         self.max_tasks = most;
+        self
+    }
+
+    /// What the stores of a run may hold together, in bytes, before it panics with `LimitExceeded`; 256 MiB by default.
+    pub fn max_store_bytes(mut self, most: usize) -> Self {
+        self.max_store_bytes = most;
+        self
+    }
+
+    /// Whether all runs of the runtime use the same stores; by default each run begins with its own. Callbacks hear the changes of their own run only.
+    pub fn shared_stores(mut self, shared: bool) -> Self {
+        self.shared_stores = shared;
         self
     }
 
@@ -398,10 +440,13 @@ impl RuntimeBuilder {
             test: self.test,
             max_cost_usd: self.max_cost_usd,
             max_tokens: self.max_tokens,
+            tools: self.tools,
             reply_timeout: self.reply_timeout,
             emit_mode: self.emit_mode,
             max_call_depth: self.max_call_depth,
             max_tasks: self.max_tasks,
+            max_store_bytes: self.max_store_bytes,
+            stores: self.shared_stores.then(SharedStores::default),
         };
         let inner = Inner {
             responders: Responders::new(shared.client.log().clone()),
@@ -413,6 +458,8 @@ impl RuntimeBuilder {
             overrides,
         };
         let runtime = Runtime { inner: Arc::new(inner) };
+        let shared = &runtime.inner.shared;
+        shared.tools.permit(&shared.program, &self.tool_permissions)?;
         for (name, fields) in self.connection_overrides {
             runtime.override_connection_json(&name, &fields, false)?;
         }
@@ -440,6 +487,9 @@ impl RuntimeBuilder {
         }
         if self.max_concurrent_requests == Some(0) {
             return wrong("max_concurrent_requests", "must be at least 1");
+        }
+        if !(1..=100).contains(&self.tools.max_rounds) {
+            return wrong("max_tool_rounds", "must be 1 to 100");
         }
         if self.reply_timeout.is_some_and(|limit| limit.is_zero()) {
             return wrong("reply_timeout", "must be positive seconds");

@@ -209,6 +209,7 @@ impl HandOver {
     }
 
     /// From now on one more reader, or one less, takes emits.
+    #[cfg(any(feature = "python", test))]
     pub(super) fn count_reader(&self, is_there: bool) {
         let mut state = self.locked();
         if is_there {

@@ -13,7 +13,7 @@ use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 31] = [
+const OPTIONS: [(&str, Set); 33] = [
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
@@ -61,6 +61,7 @@ const OPTIONS: [(&str, Set); 31] = [
         None => must_be("US dollars, 0 or more"),
     }),
     ("max_queued_requests", |b, v| Ok(b.max_queued_requests(count(v)?))),
+    ("max_store_bytes", |b, v| Ok(b.max_store_bytes(count(v)?))),
     ("max_tasks", |b, v| Ok(b.max_tasks(count(v)?))),
     ("max_tokens", |b, v| match v.as_u64() {
         Some(most) => Ok(b.max_tokens(most)),
@@ -93,6 +94,7 @@ const OPTIONS: [(&str, Set); 31] = [
         Some(seed) => Ok(b.seed(seed)),
         None => must_be("a whole number from 0 to 2^64 - 1"),
     }),
+    ("shared_stores", |b, v| Ok(b.shared_stores(truth(v)?))),
 ];
 
 impl RuntimeBuilder {

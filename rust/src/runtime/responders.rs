@@ -1,5 +1,6 @@
 //! Who answers the requests of programs: handlers of a Rust host, or a host in another language by itself.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,6 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::handlers::{breadth, matches, panicked};
+use super::tools::StandIn;
 use crate::engine::requests::{HostRequest, Question, Refusal, Replied, Reply, RequestKind};
 use crate::error::BoxError;
 use crate::futures::BoxFuture;
@@ -48,12 +50,14 @@ struct Responder {
 #[derive(Clone)]
 pub(super) struct Responders {
     list: Arc<Mutex<Vec<Responder>>>,
+    /// Those that stand in for methods of tools, by tool and method.
+    stand_ins: Arc<Mutex<HashMap<(String, String), StandIn>>>,
     log: Log,
 }
 
 impl Responders {
     pub(super) fn new(log: Log) -> Self {
-        Self { list: Arc::default(), log }
+        Self { list: Arc::default(), stand_ins: Arc::default(), log }
     }
 
     pub(super) fn set(&self, pattern: &str, handler: impl RequestHandler) {
@@ -91,7 +95,13 @@ impl Responders {
         question: Question,
         deliver: impl FnOnce(HostRequest) -> Result<(), BoxError>,
     ) -> Result<Option<Reply>, BoxError> {
-        let RequestKind::Emit { channel } = &question.kind;
+        let channel = match &question.kind {
+            RequestKind::Emit { channel } => channel,
+            RequestKind::Tool { tool, method } => {
+                let stand_in = self.stand_in(tool, method);
+                return stand_in.map(|it| it.ask(question, self.log.clone(), deliver)).transpose();
+            }
+        };
         let found = self.locked(|list| {
             let entry = list.iter().find(|entry| matches(&entry.pattern, channel))?;
             Some((entry.answers.clone(), entry.shut.subscribe()))
@@ -114,6 +124,16 @@ impl Responders {
             }
         };
         Ok(Some(Box::pin(unless_shut(reply, shut))))
+    }
+
+    pub(super) fn set_tool(&self, tool: &str, method: &str, stand_in: StandIn) {
+        let mut stand_ins = self.stand_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        stand_ins.insert((tool.to_owned(), method.to_owned()), stand_in);
+    }
+
+    fn stand_in(&self, tool: &str, method: &str) -> Option<StandIn> {
+        let stand_ins = self.stand_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        stand_ins.get(&(tool.to_owned(), method.to_owned())).cloned()
     }
 
     fn locked<T>(&self, work: impl FnOnce(&mut Vec<Responder>) -> T) -> T {

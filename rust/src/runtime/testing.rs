@@ -160,9 +160,11 @@ impl Observer for Capture<'_> {
     }
 
     fn request(&mut self, request: HostRequest) -> Result<(), BoxError> {
-        let RequestKind::Emit { channel } = &request.question.kind;
-        let reply = self.test.reply(channel).unwrap_or(Err(Refusal::NoListener));
-        request.settle(reply);
+        let reply = match &request.question.kind {
+            RequestKind::Emit { channel } => self.test.reply(channel),
+            RequestKind::Tool { .. } => None,
+        };
+        request.settle(reply.unwrap_or(Err(Refusal::NoListener)));
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use super::responders::Responders;
-use super::{Inner, Observer, Plan, settled};
+use super::{Inner, Observer, Plan};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::{Question, Reply};
 use crate::error::{BoxError, Error, RunError};
@@ -158,7 +158,7 @@ pub(super) fn observe(
             }
         }
     })?;
-    Ok(settled(outcome?)?)
+    Ok(inner.settled(outcome?)?)
 }
 
 struct ObserverOutlet<'a, 'b> {

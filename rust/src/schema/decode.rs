@@ -221,7 +221,7 @@ impl<'a> Decoder<'a> {
         let known = !inner.strict || self.has_no_others(inner, entries);
         let fields = fields.filter(|_| known)?;
         let ty = Arc::clone(self.program.struct_type(ty)?);
-        let value = Value::Struct(Arc::new(StructValue { ty, fields }));
+        let value = Value::Struct(Arc::new(StructValue { ty, fields, note: None }));
         for function in &inner.validators {
             let (path, value) = (self.pointer(), value.clone());
             self.pending.push(Pending { path, function: *function, value });
@@ -304,7 +304,7 @@ impl<'a> Decoder<'a> {
         let fields = self.data(variant, json)?;
         let ty = Arc::clone(self.program.enum_type(ty)?);
         let variant = u32::try_from(index).ok()?;
-        Some(Value::Enum(Arc::new(EnumValue { ty, variant, fields })))
+        Some(Value::Enum(Arc::new(EnumValue { ty, variant, fields, note: None })))
     }
 
     fn data(&mut self, variant: &Variant, json: &Json) -> Option<Vec<Value>> {

@@ -64,7 +64,13 @@ impl Violation {
 
     /// The same with the place in any case.
     fn line(&self) -> String {
-        let place = if self.path.is_empty() { "the answer" } else { &decode::short(&self.path) };
+        self.told("the answer")
+    }
+
+    /// The same, where `whole` is what the value as a whole is called.
+    #[must_use]
+    pub fn told(&self, whole: &str) -> String {
+        let place = if self.path.is_empty() { whole } else { &decode::short(&self.path) };
         match self.reason {
             "validator" => format!("{place}: {}", self.actual),
             _ => format!("{place}: expected {}, got {}", self.expected, self.actual),

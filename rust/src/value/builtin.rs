@@ -143,6 +143,10 @@ pub static RECORDS: &[Record] = &[
     error("TimeError", &[("message", "String"), ("kind", "String"), ("input", "String")]),
     error("FsError", &[("message", "String"), ("kind", "String"), ("path", "String")]),
     error("HttpError", &[("message", "String"), ("kind", "String"), ("url", "String")]),
+    error(
+        "ToolError",
+        &[("message", "String"), ("kind", "String"), ("tool", "String"), ("method", "String")],
+    ),
     error("EmitError", &[("message", "String"), ("kind", "String"), ("channel", "String")]),
     record(
         "HttpResponse",
@@ -205,7 +209,7 @@ fn named(name: &str, fields: Vec<Value>) -> Value {
 fn make(index: usize, fields: Vec<Value>) -> Value {
     TYPES.get(index).map_or(Value::Nil, |ty| {
         debug_assert_eq!(ty.fields.len(), fields.len(), "{}", ty.name);
-        Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields }))
+        Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields, note: None }))
     })
 }
 
@@ -254,6 +258,12 @@ pub fn custom_error(message: &str) -> Value {
 #[must_use]
 pub fn env_error(message: &str, kind: &str, name: &str) -> Value {
     make(6, [message, kind, name].map(Value::from).to_vec())
+}
+
+/// `ToolError`.
+#[must_use]
+pub fn tool_error(message: &str, kind: &str, tool: &str, method: &str) -> Value {
+    named("ToolError", [message, kind, tool, method].map(Value::from).to_vec())
 }
 
 /// `Emit`.

@@ -27,7 +27,7 @@ pub use json::{from_json, to_json};
 pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
-pub use store::Store;
+pub use store::{Full, Room, Store};
 pub use task::{Progress, TaskValue};
 pub use text::Text;
 
@@ -199,6 +199,8 @@ pub struct StructValue {
     pub ty: Arc<StructType>,
     /// One value per field of the type.
     pub fields: Vec<Value>,
+    /// What `Result.context` said of it, for reports; no part of the value.
+    pub note: Option<Text>,
 }
 
 impl StructValue {
@@ -240,6 +242,8 @@ pub struct EnumValue {
     pub variant: u32,
     /// Its data in declared order.
     pub fields: Vec<Value>,
+    /// What `Result.context` said of it, for reports; no part of the value.
+    pub note: Option<Text>,
 }
 
 /// A pipeline as a value.
@@ -353,6 +357,16 @@ impl Value {
         self.to_string()
     }
 
+    /// What `Result.context` said of an error of the program.
+    #[must_use]
+    pub fn note(&self) -> Option<&Text> {
+        match self {
+            Self::Struct(held) => held.note.as_ref(),
+            Self::Enum(held) => held.note.as_ref(),
+            _ => None,
+        }
+    }
+
     /// This value as a map key; `None` if its type cannot be one.
     #[must_use]
     pub fn to_key(&self) -> Option<Key> {
@@ -398,6 +412,7 @@ impl Key {
                 ty: Arc::clone(ty),
                 variant: *variant,
                 fields: Vec::new(),
+                note: None,
             })),
             Self::Tuple(items) => Value::tuple(items.iter().map(Self::to_value).collect()),
         }

@@ -33,6 +33,8 @@ pub enum Setting {
     Timeout,
     Context,
     RetryMessage,
+    Tools,
+    WithoutTools,
 }
 
 impl ModelValue {

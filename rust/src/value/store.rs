@@ -1,6 +1,7 @@
 //! `hashmap` stores: references, so that every copy names the same entries. A scope is a view of the entries whose keys begin with its prefix.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Foreign, Key, MapValue, Text, Value};
@@ -13,6 +14,8 @@ const DEEPEST: usize = 16;
 pub struct Store {
     name: Arc<str>,
     entries: Arc<Mutex<Entries>>,
+    hearing: Arc<Mutex<Hearing>>,
+    room: Arc<Room>,
     /// Ends in `:` unless it is empty.
     prefix: String,
 }
@@ -20,10 +23,81 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Entries {
     map: MapValue,
-    listeners: Vec<Listener>,
-    depth: usize,
     /// Counts changes, for whoever saves them.
     version: u64,
+}
+
+/// Who wants to know of the changes that one run makes.
+#[derive(Debug, Default)]
+struct Hearing {
+    listeners: Vec<Listener>,
+    depth: usize,
+    /// Changes that the run itself has made, or that were there before it.
+    own: u64,
+}
+
+/// How much the stores of a run hold together, in bytes, and how much they may.
+#[derive(Debug)]
+pub struct Room {
+    used: AtomicUsize,
+    most: usize,
+}
+
+/// A change for which there is no room; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// What the stores may hold together, in bytes.
+    pub most: usize,
+}
+
+impl Room {
+    /// Room for so many bytes.
+    #[must_use]
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), most })
+    }
+
+    fn change(&self, added: usize, removed: usize) -> Result<(), Full> {
+        let after = self.used.fetch_add(added, Ordering::Relaxed).saturating_add(added);
+        let fits = after.saturating_sub(removed) <= self.most;
+        self.used.fetch_sub(if fits { removed } else { added }, Ordering::Relaxed);
+        if fits { Ok(()) } else { Err(Full { most: self.most }) }
+    }
+}
+
+/// About how many bytes an entry takes.
+fn entry_size(key: &Key, value: &Value) -> usize {
+    size(&key.to_value(), 0) + size(value, 0)
+}
+
+/// About how many bytes a value takes; parts that it shares count each time. `depth` counts the collections around it.
+fn size(value: &Value, depth: usize) -> usize {
+    const DEEPEST: usize = 64;
+    let (mut bytes, mut pending) = (0_usize, vec![value]);
+    while let Some(value) = pending.pop() {
+        bytes = bytes.saturating_add(size_of::<Value>());
+        match value {
+            Value::Str(text) => bytes = bytes.saturating_add(text.len()),
+            Value::Array(items) | Value::Tuple(items) => pending.extend(items.iter()),
+            Value::Struct(held) => pending.extend(&held.fields),
+            Value::Enum(held) => pending.extend(&held.fields),
+            Value::Some(inner) | Value::Ok(inner) | Value::Err(inner) => pending.push(inner),
+            Value::Map(map) => {
+                let keys = map.keys().map(|key| match key {
+                    Key::Str(text) => text.len() + size_of::<Key>(),
+                    _ => size_of::<Key>(),
+                });
+                bytes = bytes.saturating_add(keys.sum());
+                pending.extend(map.values());
+            }
+            Value::Collection(items) if depth < DEEPEST => {
+                let inside = items.values();
+                bytes = bytes.saturating_add(inside.iter().map(|item| size(item, depth + 1)).sum());
+            }
+            _ => {}
+        }
+    }
+    bytes
 }
 
 /// A function of key, old and new value that wants to know of changes.
@@ -37,10 +111,54 @@ struct Listener {
 
 impl Store {
     /// A store with these entries.
-    #[must_use]
-    pub fn new(name: &str, map: MapValue) -> Self {
+    ///
+    /// # Errors
+    /// [`Full`] if there is no room for them.
+    pub fn new(name: &str, map: MapValue, room: &Arc<Room>) -> Result<Self, Full> {
+        room.change(map.iter().map(|(key, value)| entry_size(key, value)).sum(), 0)?;
         let entries = Entries { map, ..Entries::default() };
-        Self { name: name.into(), entries: Arc::new(Mutex::new(entries)), prefix: String::new() }
+        Ok(Self {
+            name: name.into(),
+            entries: Arc::new(Mutex::new(entries)),
+            hearing: Arc::default(),
+            room: Arc::clone(room),
+            prefix: String::new(),
+        })
+    }
+
+    /// The same entries for another run, which hears of its own changes only.
+    #[must_use]
+    pub fn for_run(&self) -> Self {
+        Self { hearing: Arc::default(), ..self.clone() }
+    }
+
+    fn changed(&self, entries: &mut Entries) {
+        entries.version += 1;
+        self.hearing().own += 1;
+    }
+
+    /// Counts the changes that other runs have made.
+    #[must_use]
+    pub fn others(&self) -> u64 {
+        let entries = self.lock();
+        entries.version - self.hearing().own
+    }
+
+    /// Sets a value if no other run has changed anything since there were so many changes of `others`; gives the old one.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn put_if(
+        &self,
+        key: Key,
+        value: Value,
+        others: u64,
+    ) -> Result<Option<Option<Value>>, Full> {
+        let mut entries = self.lock();
+        if entries.version - self.hearing().own != others {
+            return Ok(None);
+        }
+        self.insert(&mut entries, key, value).map(Some)
     }
 
     /// The store as a value of the program.
@@ -63,6 +181,10 @@ impl Store {
     #[must_use]
     pub fn scope(&self, name: &str) -> Self {
         Self { prefix: format!("{}{name}:", self.prefix), ..self.clone() }
+    }
+
+    fn hearing(&self) -> MutexGuard<'_, Hearing> {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -97,28 +219,53 @@ impl Store {
     }
 
     /// Sets a value; gives the old one.
-    #[must_use]
-    pub fn put(&self, key: Key, value: Value) -> Option<Value> {
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn put(&self, key: Key, value: Value) -> Result<Option<Value>, Full> {
         let mut entries = self.lock();
-        entries.version += 1;
-        entries.map.insert(self.full(key), value)
+        self.insert(&mut entries, key, value)
+    }
+
+    fn insert(&self, entries: &mut Entries, key: Key, value: Value) -> Result<Option<Value>, Full> {
+        let key = self.full(key);
+        let old = entries.map.get(&key).map_or(0, |old| entry_size(&key, old));
+        self.room.change(entry_size(&key, &value), old)?;
+        self.changed(entries);
+        Ok(entries.map.insert(key, value))
     }
 
     /// Removes a key; gives its value.
     #[must_use]
     pub fn take(&self, key: Key) -> Option<Value> {
-        let mut entries = self.lock();
-        let taken = entries.map.shift_remove(&self.full(key));
-        entries.version += u64::from(taken.is_some());
-        taken
+        let (key, mut entries) = (self.full(key), self.lock());
+        let taken = entries.map.shift_remove(&key)?;
+        self.changed(&mut entries);
+        self.freed(entry_size(&key, &taken));
+        Some(taken)
+    }
+
+    fn freed(&self, bytes: usize) {
+        // Less always fits.
+        self.room.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Sets several values at once; gives the old ones.
-    #[must_use]
-    pub fn put_all(&self, map: &MapValue) -> Vec<Option<Value>> {
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn put_all(&self, map: &MapValue) -> Result<Vec<Option<Value>>, Full> {
         let mut entries = self.lock();
-        entries.version += 1;
-        map.iter().map(|(k, v)| entries.map.insert(self.full(k.clone()), v.clone())).collect()
+        let (mut added, mut removed) = (0, 0);
+        for (key, value) in map.iter() {
+            let key = self.full(key.clone());
+            added += entry_size(&key, value);
+            removed += entries.map.get(&key).map_or(0, |old| entry_size(&key, old));
+        }
+        self.room.change(added, removed)?;
+        self.changed(&mut entries);
+        let pairs = map.iter();
+        Ok(pairs.map(|(k, v)| entries.map.insert(self.full(k.clone()), v.clone())).collect())
     }
 
     /// The values of several keys at one moment.
@@ -137,13 +284,24 @@ impl Store {
         own.filter_map(|(key, value)| Some((self.own(key)?, value.clone()))).collect()
     }
 
+    /// How many entries the view shows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let entries = self.lock();
+        match &*self.prefix {
+            "" => entries.map.len(),
+            _ => entries.map.keys().filter(|key| self.own(key).is_some()).count(),
+        }
+    }
+
     /// Removes what the view shows; gives it.
     #[must_use]
     pub fn clear(&self) -> MapValue {
         let removed = self.snapshot();
         let mut entries = self.lock();
         entries.map.retain(|key, _| self.own(key).is_none());
-        entries.version += 1;
+        self.changed(&mut entries);
+        self.freed(removed.iter().map(|(k, v)| entry_size(&self.full(k.clone()), v)).sum());
         removed
     }
 
@@ -151,15 +309,15 @@ impl Store {
     pub fn listen(&self, key: Option<Key>, function: Value) {
         let key = key.map(|key| self.full(key));
         let prefix = self.prefix.clone();
-        self.lock().listeners.push(Listener { key, prefix, function });
+        self.hearing().listeners.push(Listener { key, prefix, function });
     }
 
     /// Who wants to know of a change of a key, in order: the function, and the key as it knows it.
     #[must_use]
     pub fn listeners(&self, key: Key) -> Vec<(Value, Key)> {
         let key = self.full(key);
-        let entries = self.lock();
-        let heard = entries.listeners.iter().filter_map(|listener| {
+        let hearing = self.hearing();
+        let heard = hearing.listeners.iter().filter_map(|listener| {
             let view = Self { prefix: listener.prefix.clone(), ..self.clone() };
             let is_meant = listener.key.as_ref().is_none_or(|own| *own == key);
             let own = view.own(&key).filter(|_| is_meant)?;
@@ -171,15 +329,15 @@ impl Store {
     /// Begins to call listeners; false if too many changes are inside of one another.
     #[must_use]
     pub fn enter(&self) -> bool {
-        let mut entries = self.lock();
-        entries.depth += 1;
-        entries.depth <= DEEPEST
+        let mut hearing = self.hearing();
+        hearing.depth += 1;
+        hearing.depth <= DEEPEST
     }
 
     /// Has called the listeners.
     pub fn leave(&self) {
-        let mut entries = self.lock();
-        entries.depth = entries.depth.saturating_sub(1);
+        let mut hearing = self.hearing();
+        hearing.depth = hearing.depth.saturating_sub(1);
     }
 
     /// How many changes there were.
@@ -219,10 +377,10 @@ mod tests {
 
     #[test]
     fn a_scope_sees_and_clears_its_own_keys_only() {
-        let store = Store::new("h", MapValue::default());
+        let store = Store::new("h", MapValue::default(), &Room::new(usize::MAX)).unwrap();
         let inner = store.scope("a").scope("b");
-        assert!(store.put(key("x"), 1.into()).is_none());
-        assert!(inner.put(key("k"), 2.into()).is_none());
+        assert_eq!(store.put(key("x"), 1.into()).unwrap().map(|_| ()), None);
+        assert_eq!(inner.put(key("k"), 2.into()).unwrap().map(|_| ()), None);
         assert_eq!(Value::Map(store.snapshot().into()).to_string(), r#"{"x": 1, "a:b:k": 2}"#);
         assert_eq!(Value::Map(inner.snapshot().into()).to_string(), r#"{"k": 2}"#);
         inner.listen(None, "in".into());
@@ -234,5 +392,44 @@ mod tests {
         assert_eq!(inner.clear().len(), 1);
         assert_eq!(store.snapshot().len(), 1);
         assert!(store.is_same(&store) && !store.is_same(&inner));
+        assert_eq!((store.len(), inner.len()), (1, 0));
+    }
+
+    #[test]
+    fn stores_share_their_room_and_give_it_back() {
+        let room = Room::new(1000);
+        let (one, two) = (
+            Store::new("one", MapValue::default(), &room).unwrap(),
+            Store::new("two", MapValue::default(), &room).unwrap(),
+        );
+        let text = || Value::text("x".repeat(600));
+        assert!(one.put(key("k"), text()).is_ok());
+        assert!(one.put(key("k"), text()).is_ok(), "it takes the place of the old one");
+        assert_eq!(two.put(key("k"), text()).unwrap_err(), Full { most: 1000 });
+        assert_eq!(
+            two.put_all(&std::iter::once((key("k"), text())).collect()).unwrap_err().most,
+            1000
+        );
+        assert_eq!(two.len(), 0);
+        assert!(one.take(key("k")).is_some());
+        assert!(two.put(key("k"), text()).is_ok());
+        assert_eq!(two.clear().len(), 1);
+        assert_eq!(room.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn another_run_shares_entries_and_hears_nothing() {
+        let store = Store::new("h", MapValue::default(), &Room::new(usize::MAX)).unwrap();
+        store.listen(None, "f".into());
+        let other = store.for_run();
+        assert!(other.put(key("k"), 1.into()).is_ok());
+        assert_eq!((store.len(), other.listeners(key("k")).len()), (1, 0));
+        assert_eq!(store.listeners(key("k")).len(), 1);
+        let seen = store.others();
+        assert!(store.put(key("k"), 2.into()).is_ok());
+        assert!(store.put_if(key("k"), 3.into(), seen).unwrap().is_some(), "its own change");
+        assert!(other.put(key("j"), 1.into()).is_ok());
+        assert!(store.put_if(key("k"), 4.into(), seen).unwrap().is_none());
+        assert!(store.put_if(key("k"), 4.into(), store.others()).unwrap().is_some());
     }
 }

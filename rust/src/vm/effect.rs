@@ -53,6 +53,16 @@ pub enum Effect {
         /// What is wanted.
         answer: Answer,
     },
+    /// Call a method of a tool on the instance of the run. Answer: a Result of its value; the `Err` is a `ToolError` that says why the
+    /// method did not run.
+    Tool {
+        /// Index of the tool.
+        tool: u32,
+        /// Index of the method in it.
+        method: u32,
+        /// In the order of the parameters.
+        args: Vec<Value>,
+    },
     /// Judge a text as the answer of a model would be. Answer: `Result<T, LlmError>`.
     ParseSchema {
         /// Index of the schema.

@@ -462,12 +462,13 @@ impl Fiber {
                 Op::Struct => {
                     let Some(ty) = program.struct_type(i.x) else { stop!(Stop::Broken) };
                     let fields = window(regs, i.b as usize, i.y as usize);
-                    reg!(i.a) = Value::Struct(Arc::new(StructValue { ty: Arc::clone(ty), fields }));
+                    let value = StructValue { ty: Arc::clone(ty), fields, note: None };
+                    reg!(i.a) = Value::Struct(Arc::new(value));
                 }
                 Op::Variant => {
                     let Some(ty) = program.enum_type(i.x) else { stop!(Stop::Broken) };
                     let fields = window(regs, i.b as usize, i.c as usize);
-                    let value = EnumValue { ty: Arc::clone(ty), variant: i.y, fields };
+                    let value = EnumValue { ty: Arc::clone(ty), variant: i.y, fields, note: None };
                     reg!(i.a) = Value::Enum(Arc::new(value));
                 }
                 Op::Range | Op::RangeInclusive => {
@@ -919,6 +920,11 @@ impl Fiber {
                     let models = window(regs, i.b as usize, i.x as usize);
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::FanOut { models })
+                }
+                Op::CallTool => {
+                    let args = window(regs, i.b as usize, i.c as usize);
+                    let pending = Pending::Store { register: base + i.a as usize };
+                    needs!(pending, Effect::Tool { tool: i.x, method: i.y, args })
                 }
                 Op::Mock => {
                     let request = TestRequest::Mock { model: i.x, fields: reg!(i.a).clone() };

@@ -8,7 +8,7 @@ use super::border::owned_text;
 use super::error::Stop;
 use super::gate::Gate;
 use super::reply::{concerto_reply, keep};
-use crate::{BoxError, Emit, EmitHandler, HostRequest, RequestKind, to_json};
+use crate::{BoxError, Emit, EmitHandler, HostRequest, to_json};
 
 /// Takes one emit: the channel, and the payload as JSON of `len` bytes with a NUL behind them. Both live until it returns. Non-zero cancels the run.
 pub type concerto_emit_fn = Option<
@@ -91,8 +91,7 @@ pub(super) struct OnRequest {
 
 impl OnRequest {
     pub(super) fn ask(&self, gate: &Gate, request: HostRequest) -> Result<(), BoxError> {
-        let RequestKind::Emit { channel } = &request.question.kind;
-        let channel = owned_text(channel.clone());
+        let channel = owned_text(request.question.kind.to_string());
         let json = owned_text(to_json(&request.question.payload).to_string());
         let called = gate.pass(|| {
             // SAFETY: the host promised that the function takes these arguments; they outlive the call.

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::values::value_to_py;
+use super::values::error_to_py;
 use crate::{Error, RunError, TraceFrame, Value};
 
 /// The exception for an error. A handler's own exception comes back as itself.
@@ -68,7 +68,7 @@ fn uncaught(
     value: &Value,
     trace: &[TraceFrame],
 ) -> PyResult<PyErr> {
-    make(py, class, (message, value_to_py(py, value)?, frames(py, trace)?))
+    make(py, class, (message, error_to_py(py, value)?, frames(py, trace)?))
 }
 
 fn make<'py>(

@@ -125,7 +125,7 @@ fn level(option: &str, word: &str) -> PyResult<LogLevel> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None, max_cost_usd = None, max_tokens = None, max_concurrent_requests = None))]
+    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, max_store_bytes = 268_435_456, shared_stores = false, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None, max_cost_usd = None, max_tokens = None, max_concurrent_requests = None, max_tool_rounds = 10, max_tool_result_bytes = 1_048_576, tool_permissions = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         py: Python<'_>,
@@ -137,6 +137,8 @@ impl Runtime {
         execution_timeout: Option<f64>,
         max_call_depth: usize,
         max_tasks: usize,
+        max_store_bytes: usize,
+        shared_stores: bool,
         proxy: Option<String>,
         ca_bundle: Option<String>,
         retry_jitter: Option<f64>,
@@ -159,11 +161,16 @@ impl Runtime {
         max_cost_usd: Option<f64>,
         max_tokens: Option<u64>,
         max_concurrent_requests: Option<usize>,
+        max_tool_rounds: u32,
+        max_tool_result_bytes: usize,
+        tool_permissions: Option<HashMap<String, bool>>,
     ) -> PyResult<Self> {
         let mut builder = crate::Runtime::builder(program.get().inner.clone())
             .mock(mock)
             .max_call_depth(max_call_depth)
             .max_tasks(max_tasks)
+            .max_store_bytes(max_store_bytes)
+            .shared_stores(shared_stores)
             .log_level(level("log_level", log_level)?)
             .program_log_level(level("program_log_level", program_log_level)?)
             .args(args.unwrap_or_default())
@@ -174,6 +181,9 @@ impl Runtime {
             .offline(offline)
             .audit(audit)
             .http_body_limit(http_body_limit)
+            .max_tool_rounds(max_tool_rounds)
+            .max_tool_result_bytes(max_tool_result_bytes)
+            .tool_permissions(tool_permissions.unwrap_or_default())
             .env(env.unwrap_or_default());
         if let Some(text) = mock_script {
             builder = scripted(builder, text)?;
@@ -254,6 +264,15 @@ impl Runtime {
         set.map_err(|error| to_py(py, Error::from(error)))
     }
 
+    fn set_tool_permissions(
+        &self,
+        py: Python<'_>,
+        permissions: HashMap<String, bool>,
+    ) -> PyResult<()> {
+        let set = self.inner.set_tool_permissions(permissions);
+        set.map_err(|error| to_py(py, Error::from(error)))
+    }
+
     fn clear_override(&self, name: Option<&str>) {
         match name {
             Some(name) => self.inner.clear_override(name),
@@ -318,6 +337,12 @@ impl Runtime {
     /// Requests on the channel go, with this token, to the `on_request` of the run.
     fn on_emit(&self, channel: &str, token: u64) {
         self.inner.on_emit_by_host(channel, token);
+    }
+
+    /// Calls of the method go, with this token, to the `on_request` of the run.
+    fn register_tool(&self, py: Python<'_>, tool: &str, method: &str, token: u64) -> PyResult<()> {
+        let registered = self.inner.register_tool_by_host(tool, method, token);
+        registered.map_err(|error| to_py(py, error))
     }
 
     fn off(&self, channel: &str) {

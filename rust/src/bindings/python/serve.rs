@@ -6,8 +6,8 @@ use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 
 use super::values::{py_to_json, value_to_py};
+use crate::HostRequest;
 use crate::value::from_json;
-use crate::{HostRequest, RequestKind};
 
 /// Answers one by `callback(token, payload, channel, expected)`. An exception is the error of the reply; one that is no `Exception`, such as
 /// `KeyboardInterrupt`, is the caller's.
@@ -15,10 +15,10 @@ pub(super) fn serve(py: Python<'_>, callback: &Py<PyAny>, request: HostRequest) 
     if request.is_withdrawn() {
         return Ok(());
     }
-    let RequestKind::Emit { channel } = &request.question.kind;
+    let name = request.question.kind.to_string();
     let replied = value_to_py(py, &request.question.payload).and_then(|payload| {
         let expected = request.question.expected.as_str();
-        callback.call1(py, (request.token, payload, channel.as_str(), expected))
+        callback.call1(py, (request.token, payload, name.as_str(), expected))
     });
     settle(py, request, replied.map(|reply| reply.into_bound(py)))
 }

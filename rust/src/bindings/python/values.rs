@@ -30,18 +30,28 @@ static OK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ERR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ENUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
-/// A value as Python has it.
+/// A value as Python has it. Built-in errors are their message, as in JSON.
 pub(super) fn value_to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
-    value_at(py, value, 0)
+    value_at(py, value, 0, false)
 }
 
-fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+/// An uncaught error as Python has it: with the fields of built-in errors, also of those inside.
+pub(super) fn error_to_py<'py>(py: Python<'py>, error: &Value) -> PyResult<Bound<'py, PyAny>> {
+    value_at(py, error, 0, true)
+}
+
+fn value_at<'py>(
+    py: Python<'py>,
+    value: &Value,
+    depth: usize,
+    whole_errors: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     /// What Python itself can show and compare.
     const DEEPEST: usize = 256;
     if depth > DEEPEST {
         return Err(PyRecursionError::new_err("the value is nested deeper than 256 levels"));
     }
-    let inside = |value: &Value| value_at(py, value, depth + 1);
+    let inside = |value: &Value| value_at(py, value, depth + 1, whole_errors);
     let all = |items: &[Value]| -> PyResult<Vec<Bound<'py, PyAny>>> {
         items.iter().map(inside).collect()
     };
@@ -59,6 +69,9 @@ fn value_at<'py>(py: Python<'py>, value: &Value, depth: usize) -> PyResult<Bound
                 dict.set_item(inside(&key.to_value())?, inside(item)?)?;
             }
             dict.into_any()
+        }
+        Value::Struct(held) if held.ty.is_error && !whole_errors => {
+            PyString::new(py, &value.to_string()).into_any()
         }
         Value::Struct(held) => {
             let fields = PyDict::new(py);

@@ -7,13 +7,15 @@ mod random;
 mod stores;
 mod web;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use files::{FileAccess, FileMode};
 pub use web::NetAccess;
+
+pub use stores::SharedStores;
 
 use stores::Stores;
 
@@ -28,13 +30,16 @@ use crate::vm::{PanicKind, Request, Resume};
 pub(super) struct Outside {
     random: Mutex<fastrand::Rng>,
     start: Instant,
-    stores: Stores,
+    stores: Arc<Stores>,
+    /// The stores as values of the run.
+    store_values: Vec<Value>,
 }
 
 impl Outside {
     pub(super) fn new(seed: Option<u64>, clock: &Clock) -> Self {
         let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Self { random: Mutex::new(random), start: clock.now(), stores: Stores::default() }
+        let (stores, store_values) = (Arc::default(), Vec::new());
+        Self { random: Mutex::new(random), start: clock.now(), stores, store_values }
     }
 
     /// Opens the stores of the program, before anything of it runs.
@@ -42,7 +47,12 @@ impl Outside {
     /// # Errors
     /// What is wrong with a file of a store.
     pub(super) fn open_stores(&mut self, shared: &Shared) -> Result<(), String> {
-        self.stores = Stores::open(&shared.program, &shared.files)?;
+        let open = || Stores::open(&shared.program, &shared.files, shared.max_store_bytes);
+        self.stores = match &shared.stores {
+            Some(stores) => stores.open(open)?,
+            None => Arc::new(open()?),
+        };
+        self.store_values = self.stores.values();
         Ok(())
     }
 
@@ -98,7 +108,8 @@ pub(super) async fn answer(
             [Value::Int(retry), Value::Str(backoff), Value::Int(first), Value::Int(longest)],
         ) => Ok(retry_delay(shared, *retry, backoff, [*first, *longest]).into()),
         (Request::StoreOpen, [Value::Int(index)]) => {
-            let store = usize::try_from(*index).ok().and_then(|index| outside.stores.value(index));
+            let index = usize::try_from(*index).unwrap_or(usize::MAX);
+            let store = outside.store_values.get(index).cloned();
             store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
         }
         (Request::TestCover, [Value::Int(point)]) => covered(shared, *point),

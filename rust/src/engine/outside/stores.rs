@@ -1,7 +1,6 @@
 //! The stores of a run: empty when it begins, or read from their files, which are written again after changes and at the end.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -10,14 +9,41 @@ use super::files::{FileAccess, FileMode, real_place, replace};
 use crate::ir::Verified;
 use crate::ir::program;
 use crate::schema;
-use crate::value::{Key, MapValue, Store, Text, Value, to_json};
+use crate::value::{Key, MapValue, Room, Store, Text, Value, to_json};
 
 /// Changes are gathered for so long before they are saved.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// All stores of a run, in the order of their declarations.
+/// All stores of a run, in the order of their declarations; or of all runs of a runtime that share them.
 #[derive(Default)]
-pub(super) struct Stores(Vec<Open>);
+pub(super) struct Stores {
+    open: Vec<Open>,
+    /// Held while files are written, so that of two runs the later one writes the newer entries.
+    saving: tokio::sync::Mutex<()>,
+}
+
+/// Stores that all runs of a runtime share, opened by the first.
+#[derive(Default)]
+pub struct SharedStores(Mutex<Option<Arc<Stores>>>);
+
+impl SharedStores {
+    /// The stores, opened if they are not open yet.
+    ///
+    /// # Errors
+    /// As for [`Stores::open`].
+    pub(super) fn open(
+        &self,
+        open: impl FnOnce() -> Result<Stores, String>,
+    ) -> Result<Arc<Stores>, String> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stores) = &*kept {
+            return Ok(Arc::clone(stores));
+        }
+        let stores = Arc::new(open()?);
+        *kept = Some(Arc::clone(&stores));
+        Ok(stores)
+    }
+}
 
 struct Open {
     store: Store,
@@ -31,7 +57,12 @@ impl Stores {
     ///
     /// # Errors
     /// What is wrong with a file, or that the program may not use it.
-    pub(super) fn open(program: &Verified, access: &FileAccess) -> Result<Self, String> {
+    pub(super) fn open(
+        program: &Verified,
+        access: &FileAccess,
+        max_bytes: usize,
+    ) -> Result<Self, String> {
+        let room = Room::new(max_bytes);
         let declared = &program.document().stores;
         let open = declared.iter().map(|declared| {
             let map = match &declared.path {
@@ -40,20 +71,26 @@ impl Stores {
                     format!("the hashmap `{}` cannot use `{path}`: {what}", declared.name)
                 })?,
             };
-            let store = Store::new(&declared.name, map);
+            let store = Store::new(&declared.name, map, &room).map_err(|full| {
+                format!(
+                    "the hashmap `{}` holds more than `max_store_bytes` allows: {} bytes",
+                    declared.name, full.most
+                )
+            })?;
             Ok(Open { saved: Mutex::new(store.version()), path: declared.path.clone(), store })
         });
-        open.collect::<Result<_, String>>().map(Self)
+        let open = open.collect::<Result<_, String>>()?;
+        Ok(Self { open, saving: tokio::sync::Mutex::default() })
     }
 
-    /// A store as a value.
-    pub(super) fn value(&self, index: usize) -> Option<Value> {
-        self.0.get(index).map(|open| open.store.to_value())
+    /// The stores as values of one run.
+    pub(super) fn values(&self) -> Vec<Value> {
+        self.open.iter().map(|open| open.store.for_run().to_value()).collect()
     }
 
     /// Saves changes from time to time, and never ends.
     pub(super) async fn keep_saved(&self, access: &FileAccess) -> String {
-        if self.0.iter().all(|open| open.path.is_none()) {
+        if self.open.iter().all(|open| open.path.is_none()) {
             return std::future::pending().await;
         }
         loop {
@@ -69,7 +106,8 @@ impl Stores {
     /// # Errors
     /// What went wrong with a file.
     pub(super) async fn save(&self, access: &FileAccess) -> Result<(), String> {
-        for open in &self.0 {
+        let _saving = self.saving.lock().await;
+        for open in &self.open {
             let Some(path) = open.path.clone() else { continue };
             let version = open.store.version();
             if *open.saved.lock().unwrap_or_else(PoisonError::into_inner) == version {

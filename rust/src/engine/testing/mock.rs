@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::providers::FailureKind;
-use crate::value::{Key, MapValue, Text, Value};
+use crate::value::{Key, MapValue, Text, Value, to_json};
 
 /// The answers of one model.
 #[derive(Debug)]
@@ -17,8 +17,22 @@ pub(in crate::engine) struct Mock {
     latency: Duration,
 }
 
-/// A text, or an error of a kind.
-type Said = Result<String, (FailureKind, String)>;
+/// An answer, or an error of a kind.
+type Said = Result<Spoken, (FailureKind, String)>;
+
+/// What a model says: a text, and the calls that it asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct Spoken {
+    pub text: String,
+    /// Methods as `Tool.method`, with their arguments as JSON.
+    pub calls: Vec<(String, String)>,
+}
+
+impl From<&str> for Spoken {
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), calls: Vec::new() }
+    }
+}
 
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +57,7 @@ impl Mock {
             Some(word) => kind(word)?,
             None => FailureKind::Custom,
         };
-        let response = text(fields, "response")?.map(|text| Ok(text.to_owned()));
+        let response = text(fields, "response")?.map(|text| Ok(text.into()));
         let error = text(fields, "error")?.map(|text| Err((error_kind, text.to_owned())));
         let (answers, repeats) = match (response.or(error), get(fields, "responses")) {
             (Some(said), None) => (vec![said], true),
@@ -66,8 +80,9 @@ impl Mock {
         self.given += 1;
         let Some(said) = self.answers.get(position).cloned() else { return Err(self.given) };
         let pieces = match (&said, &self.chunks) {
-            (Ok(_), Some(chunks)) => chunks.clone(),
-            (Ok(text), None) => text.split_inclusive(' ').map(str::to_owned).collect(),
+            // The pieces are those of the answer, not of what is said between calls.
+            (Ok(said), Some(chunks)) if said.calls.is_empty() => chunks.clone(),
+            (Ok(said), _) => said.text.split_inclusive(' ').map(str::to_owned).collect(),
             (Err(_), _) => Vec::new(),
         };
         Ok(Reply { said, pieces, tokens: self.tokens, latency: self.latency })
@@ -115,7 +130,7 @@ fn kind(word: &str) -> Result<FailureKind, String> {
 /// An element of `responses`.
 fn element(value: &Value) -> Result<Said, String> {
     let fields = match value {
-        Value::Str(text) => return Ok(Ok(text.to_string())),
+        Value::Str(text) => return Ok(Ok((&**text).into())),
         Value::Map(fields) => fields,
         other => {
             return Err(format!("an answer is a `String` or a map, found `{}`", other.type_name()));
@@ -123,21 +138,45 @@ fn element(value: &Value) -> Result<Said, String> {
     };
     for (key, _) in fields.iter() {
         match key {
-            Key::Str(name) if ["text", "error", "error_kind"].contains(&&**name) => {}
-            Key::Str(name) if &**name == "tool_calls" => {
-                return Err(
-                    "`tool_calls` need tools, which this release does not have yet".to_owned()
-                );
-            }
+            Key::Str(name) if ["text", "error", "error_kind", "tool_calls"].contains(&&**name) => {}
             other => return Err(format!("an answer has no field `{}`", other.to_value())),
         }
     }
+    let calls = calls(fields)?;
     match (text(fields, "text")?, text(fields, "error")?, text(fields, "error_kind")?) {
-        (Some(text), None, None) => Ok(Ok(text.to_owned())),
-        (None, Some(error), word) => {
+        (Some(text), None, None) => Ok(Ok(Spoken { text: text.to_owned(), calls })),
+        (None, None, None) if !calls.is_empty() => Ok(Ok(Spoken { text: String::new(), calls })),
+        (None, Some(error), word) if calls.is_empty() => {
             Ok(Err((word.map_or(Ok(FailureKind::Custom), kind)?, error.to_owned())))
         }
         _ => Err("an answer has `text` or `error`, which may have an `error_kind`".to_owned()),
+    }
+}
+
+/// The calls that an answer asks for (TE-13).
+fn calls(fields: &MapValue) -> Result<Vec<(String, String)>, String> {
+    let wrong = || "`tool_calls` are maps with `tool` and `args`".to_owned();
+    match get(fields, "tool_calls") {
+        None => Ok(Vec::new()),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| {
+                let Value::Map(call) = item else { return Err(wrong()) };
+                let is_known = |key: &Key| matches!(key, Key::Str(name) if ["tool", "args"].contains(&&**name));
+                if !call.iter().all(|(key, _)| is_known(key)) {
+                    return Err(wrong());
+                }
+                let tool = text(call, "tool")?.ok_or_else(wrong)?.to_owned();
+                // Text is sent as it is: it may be broken JSON.
+                let args = match get(call, "args") {
+                    None => "{}".to_owned(),
+                    Some(Value::Str(text)) => text.to_string(),
+                    Some(other) => to_json(other).to_string(),
+                };
+                Ok((tool, args))
+            })
+            .collect(),
+        Some(_) => Err(wrong()),
     }
 }
 
@@ -160,12 +199,12 @@ mod tests {
             let reply = one.next().unwrap();
             assert_eq!(
                 (reply.said, reply.pieces),
-                (Ok("a b".into()), vec!["a ".into(), "b".into()])
+                (Ok(Spoken::from("a b")), vec!["a ".into(), "b".into()])
             );
         }
         let mut two = Mock::read(&map(&[("responses", texts(&["a", "b"]))])).unwrap();
-        assert_eq!(two.next().unwrap().said, Ok("a".to_owned()));
-        assert_eq!(two.next().unwrap().said, Ok("b".to_owned()));
+        assert_eq!(two.next().unwrap().said, Ok(Spoken::from("a")));
+        assert_eq!(two.next().unwrap().said, Ok(Spoken::from("b")));
         assert_eq!(two.next(), Err(3));
     }
 
@@ -191,10 +230,7 @@ mod tests {
                 vec![("text", "a".into()), ("error", "b".into())],
                 "an answer has `text` or `error`, which may have an `error_kind`",
             ),
-            (
-                vec![("tool_calls", Value::Nil)],
-                "`tool_calls` need tools, which this release does not have yet",
-            ),
+            (vec![("tool_calls", Value::Nil)], "`tool_calls` are maps with `tool` and `args`"),
         ] {
             assert_eq!(answer(&fields), Err(problem.to_owned()));
         }

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cached::Known;
 use super::emits::Emit;
-use super::mocked::Talk;
+use super::mocked::{Local, Talk};
 use super::models::{response, result};
 use super::requests::{Refusal, Replied};
+use super::tools::Rounds;
 use super::typed::retry_message;
 use super::{Engine, streams};
 use crate::error::RunError;
-use crate::llm::LlmError;
 use crate::value::{ModelValue, Value, builtin};
 use crate::vm::{Answer, PanicKind, Resume, TestRequest};
 
@@ -175,16 +175,6 @@ impl Test {
     }
 }
 
-async fn one_answer(mut session: MockSession, as_stream: bool) -> Result<Value, LlmError> {
-    let (mut answer, pieces) = session.round().await?;
-    session.succeed();
-    if !as_stream {
-        return Ok(response(&answer));
-    }
-    answer.response.text = pieces.concat();
-    Ok(streams::from_pieces(pieces, response(&answer)))
-}
-
 /// The method that the program called.
 fn method(input: &Value, answer: Answer) -> &'static str {
     match (matches!(input, Value::Array(_)), answer) {
@@ -209,6 +199,7 @@ impl Engine<'_> {
         model: &ModelValue,
         input: &Value,
         answer: Answer,
+        mut rounds: Rounds,
     ) -> Result<Value, RunError> {
         let wanted = match answer {
             Answer::Schema(index) => self.wanted(index),
@@ -234,14 +225,32 @@ impl Engine<'_> {
         let system = call.messages.len().saturating_sub(said);
         let asking = (model.index, method(input, answer));
         let (recorders, clock) = (self.recorders.clone(), self.shared.clock.clone());
-        let session = MockSession::begin(test, asking, (call, system), recorders, clock);
-        let outcome = match schema {
-            Some(schema) => self.typed(Talk::Test(session), &schema, retry_message(model)).await?,
-            None => one_answer(session, answer == Answer::Stream).await,
+        let tools = self.written_tools();
+        let session = MockSession::begin(test, asking, (call, system), tools, recorders, clock);
+        let local = Local::Test(session);
+        let outcome = match (schema, answer) {
+            (None, Answer::Stream) => streams::from_local(local, rounds).await,
+            (Some(schema), _) => {
+                self.typed(Talk::Local(local), &schema, retry_message(model), rounds).await?
+            }
+            (None, _) => {
+                let mut talk = Talk::Local(local);
+                self.turn(&mut talk, &mut rounds).await?.map(|answer| {
+                    talk.succeed();
+                    response(&answer)
+                })
+            }
         };
         let value = result(outcome);
         self.keep(question, &value);
         Ok(value)
+    }
+
+    /// The methods of all tools, as tests write them and as models know them.
+    fn written_tools(&self) -> Vec<(String, String)> {
+        let tools = self.shared.program.tools().iter();
+        let methods = tools.flat_map(|tool| tool.methods.iter().map(move |method| (tool, method)));
+        methods.map(|(tool, m)| (format!("{}.{}", tool.name, m.name), m.wire.clone())).collect()
     }
 
     /// What only tests may do. `None` outside of one: no compiler writes that.

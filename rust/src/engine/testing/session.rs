@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::mock::Spoken;
 use super::{Reply, Test};
-use crate::chat::{ChatResponse, Message, Role, Usage};
+use crate::chat::{ChatResponse, Message, Role, ToolCall, Usage};
 use crate::clock::{self, Clock};
+use crate::engine::mocked::Said;
 use crate::llm::{Answer, Call, LlmError};
 use crate::metrics::{By, End, Recorder};
 use crate::providers::FailureKind;
@@ -24,11 +28,21 @@ pub(in crate::engine) struct MockSession {
     call: Call,
     /// How many of the messages are the system prompt: one or none.
     system: usize,
+    /// The methods of all tools, as tests write them and as models know them.
+    tools: Vec<(String, String)>,
     recorders: Vec<Arc<Recorder>>,
     clock: Clock,
+    started: Instant,
     rounds: u32,
+    usage: Usage,
     latency: Duration,
     has_ended: bool,
+}
+
+impl std::fmt::Debug for MockSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MockSession").field("rounds", &self.rounds).finish_non_exhaustive()
+    }
 }
 
 impl MockSession {
@@ -37,15 +51,28 @@ impl MockSession {
         test: Arc<Test>,
         (model, method): (u32, &'static str),
         (call, system): (Call, usize),
+        tools: Vec<(String, String)>,
         recorders: Vec<Arc<Recorder>>,
         clock: Clock,
     ) -> Self {
         for recorder in &recorders {
             recorder.call_started(&call.origin);
         }
-        let (rounds, latency) = (0, Duration::ZERO);
-        let has_ended = false;
-        Self { test, model, method, call, system, recorders, clock, rounds, latency, has_ended }
+        Self {
+            test,
+            model,
+            method,
+            call,
+            system,
+            tools,
+            recorders,
+            started: clock.now(),
+            clock,
+            rounds: 0,
+            usage: Usage::default(),
+            latency: Duration::ZERO,
+            has_ended: false,
+        }
     }
 
     /// What is asked, with the messages of the rounds so far.
@@ -58,11 +85,21 @@ impl MockSession {
         self.call.messages.extend(messages);
     }
 
-    /// The next answer of the mock, and the pieces in which a stream delivers it. Without one the test has failed, and the call goes no further.
+    /// Since the call began, as the mock says it.
+    pub fn elapsed_ms(&self) -> u64 {
+        clock::millis(self.latency)
+    }
+
+    /// Its clock, and when it began.
+    pub fn times(&self) -> (&Clock, Instant) {
+        (&self.clock, self.started)
+    }
+
+    /// The next answer of the mock. Without one the test has failed, and the call goes no further.
     ///
     /// # Errors
     /// The error of the mock, which ends the call.
-    pub async fn round(&mut self) -> Result<(Answer, Vec<String>), LlmError> {
+    pub async fn round(&mut self, stream: bool) -> Result<Said, LlmError> {
         let reply = self.test.next(self.model, &self.call.origin.model, self.record());
         let Some(reply) = reply else {
             return Err(self.error(FailureKind::Custom, String::new()));
@@ -72,7 +109,13 @@ impl MockSession {
         self.latency += reply.latency;
         let Reply { said, pieces, tokens, .. } = reply;
         match said {
-            Ok(text) => Ok((self.answer(text, tokens), pieces)),
+            Ok(spoken) => {
+                let mut answer = self.answer(spoken, tokens);
+                if stream {
+                    answer.response.text = pieces.concat();
+                }
+                Ok(Said { answer, pieces, pause: Duration::ZERO })
+            }
             Err((kind, message)) => {
                 self.end(&End::Error(kind.word()));
                 Err(self.error(kind, message))
@@ -80,17 +123,8 @@ impl MockSession {
         }
     }
 
-    /// Ends the call: its last answer is good.
-    pub fn succeed(mut self) {
-        self.end(&End::Success);
-    }
-
-    /// Ends the call for a reason that lies in its answers.
-    pub fn fail(mut self, kind: FailureKind) {
-        self.end(&End::Error(kind.word()));
-    }
-
-    fn end(&mut self, end: &End) {
+    /// Ends the call.
+    pub fn end(&mut self, end: &End) {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
@@ -99,19 +133,45 @@ impl MockSession {
         }
     }
 
-    fn answer(&self, text: String, (tokens_in, tokens_out): (u64, u64)) -> Answer {
-        let response =
-            ChatResponse { text, finish_reason: "stop".to_owned(), ..ChatResponse::default() };
+    fn answer(&mut self, spoken: Spoken, (tokens_in, tokens_out): (u64, u64)) -> Answer {
+        let reason = if spoken.calls.is_empty() { "stop" } else { "tool_calls" };
+        let calls = spoken.calls.into_iter().enumerate();
+        let tool_calls = calls.map(|(number, (method, arguments))| ToolCall {
+            id: format!("mock_{}_{number}", self.rounds),
+            is_own_id: false,
+            name: self.wire_name(method),
+            arguments,
+        });
+        let response = ChatResponse {
+            text: spoken.text,
+            tool_calls: tool_calls.collect(),
+            finish_reason: reason.to_owned(),
+            ..ChatResponse::default()
+        };
+        self.usage.add(&Usage { tokens_in, tokens_out, ..Usage::default() });
         Answer {
             connection: self.call.origin.connection.clone(),
             response,
-            usage: Usage { tokens_in, tokens_out, ..Usage::default() },
+            usage: self.usage,
             model: MODEL.to_owned(),
             cost: None,
             attempts: 1,
             rounds: self.rounds,
             latency_ms: clock::millis(self.latency),
         }
+    }
+
+    /// The name under which a model knows a method; a name of no method stays what it is (LO-5).
+    fn wire_name(&self, method: String) -> String {
+        let known = self.tools.iter().find(|(name, _)| *name == method);
+        known.map_or(method, |(_, wire)| wire.clone())
+    }
+
+    /// The methods that a call offers, as tests write them.
+    fn offered(&self) -> Value {
+        let written = |wire: &str| self.tools.iter().find(|(_, own)| own == wire);
+        let names = self.call.tools.specs.iter().filter_map(|spec| written(&spec.name));
+        Value::array(names.map(|(name, _)| name.as_str().into()).collect())
     }
 
     /// TE-10: a full error, whose message is exactly the one of the mock.
@@ -141,7 +201,7 @@ impl MockSession {
             Value::array(messages.iter().map(message_value).collect()),
             content(system.first()),
             schema.into(),
-            Value::array(Vec::new()),
+            self.offered(),
             self.call.model_id.as_str().into(),
         ])
     }

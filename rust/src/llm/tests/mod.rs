@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Call, CallOptions, Client, TransportOptions};
-use crate::chat::{Message, Sampling};
+use crate::chat::{Message, Sampling, Tools};
 use crate::config::{ConnectionSettings, Layer, ProviderKind, merge};
 use crate::metrics::{Origin, Recorder};
 
@@ -43,6 +43,7 @@ fn call_with(settings: ConnectionSettings) -> Call {
         messages: vec![user("Hello")],
         sampling: Sampling::default(),
         output: None,
+        tools: Tools::default(),
         deadline: None,
         retry: None,
     }

@@ -220,7 +220,7 @@ fn a_host_answers_now_or_later_from_any_thread_or_never() {
     let late = late.unwrap();
     assert!(late.is_withdrawn());
     late.reply(Ok(Value::Nil));
-    let said = ["concerto debug: a reply on `x` came too late: the program does not wait any more"];
+    let said = ["concerto debug: a reply to `x` came too late: the program does not wait any more"];
     assert_eq!(*records.lock().unwrap(), said);
 }
 

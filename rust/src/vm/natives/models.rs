@@ -23,6 +23,17 @@ pub(super) static TABLE: Table = &[
     setting!("with_timeout", Timeout),
     setting!("with_context", Context),
     setting!("with_retry_message", RetryMessage),
+    ("model.with_tools", Function::Pure(2, with_tools)),
+    (
+        "model.without_tools",
+        Function::Pure(1, |a| match take(a, 0)? {
+            Value::Model(mut model) => {
+                Arc::make_mut(&mut model).set(Setting::WithoutTools, Value::Bool(true));
+                Ok(Value::Model(model))
+            }
+            _ => Err(Failure::Broken),
+        }),
+    ),
     (
         "model.spawn",
         Function::Pure(1, |a| match take(a, 0)? {
@@ -42,6 +53,22 @@ pub(super) static TABLE: Table = &[
         }),
     ),
 ];
+
+/// Names of tools; repeated uses add up. What is no array of names stays what it is, for the call to refuse (CA-14).
+fn with_tools(args: &mut [Value]) -> Outcome {
+    let (Value::Model(mut model), new) = (take(args, 0)?, take(args, 1)?) else {
+        return Err(Failure::Broken);
+    };
+    let all = match (model.setting(Setting::Tools), new) {
+        (Some(Value::Array(old)), Value::Array(new)) => {
+            Value::array(old.iter().chain(new.iter()).cloned().collect())
+        }
+        (None | Some(Value::Array(_)), new) => new,
+        (Some(refused), _) => refused.clone(),
+    };
+    Arc::make_mut(&mut model).set(Setting::Tools, all);
+    Ok(Value::Model(model))
+}
 
 fn set(args: &mut [Value], setting: Setting) -> Outcome {
     let (Value::Model(mut model), value) = (take(args, 0)?, take(args, 1)?) else {

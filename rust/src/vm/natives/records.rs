@@ -35,6 +35,8 @@ pub(super) static TABLE: Table = &[
                 let map: MapValue = names.zip(error.fields.iter().cloned()).collect();
                 Ok(Value::Map(map.into()))
             }
+            // Of the program, as an `Error`.
+            Value::Enum(_) => Ok(Value::Map(MapValue::default().into())),
             _ => Err(Failure::Broken),
         }),
     ),

@@ -1,7 +1,7 @@
 //! `hashmap` stores. Callbacks are called by the library, which is told here whom and with what.
 
-use super::{Failure, Function, Table, length, panic, take, text};
-use crate::value::{Key, MapValue, Store, Value};
+use super::{Failure, Function, Outcome, Table, length, panic, take, text};
+use crate::value::{Full, Key, MapValue, Store, Value};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -25,7 +25,22 @@ pub(super) static TABLE: Table = &[
         "store.put",
         Function::Pure(3, |a| {
             let (key, value) = (key(a, 1)?, take(a, 2)?);
-            Ok(Value::option(store(a)?.put(key, value)))
+            store(a)?.put(key, value).map(Value::option).or_else(full)
+        }),
+    ),
+    (
+        "store.others",
+        Function::Pure(1, |a| {
+            Ok(Value::Int(i64::try_from(store(a)?.others()).unwrap_or(i64::MAX)))
+        }),
+    ),
+    (
+        "store.put_if",
+        Function::Pure(4, |a| {
+            let (key, value) = (key(a, 1)?, take(a, 2)?);
+            let Some(Value::Int(others)) = a.get(3) else { return Err(Failure::Broken) };
+            let old = store(a)?.put_if(key, value, u64::try_from(*others).unwrap_or(0));
+            old.map(|old| Value::option(old.map(Value::option))).or_else(full)
         }),
     ),
     ("store.take", Function::Pure(2, |a| Ok(Value::option(store(a)?.take(key(a, 1)?))))),
@@ -34,7 +49,8 @@ pub(super) static TABLE: Table = &[
         Function::Pure(2, |a| match take(a, 1)? {
             Value::Map(map) => {
                 let old = store(a)?.put_all(&map);
-                Ok(Value::array(old.into_iter().map(Value::option).collect()))
+                let options = |old: Vec<_>| old.into_iter().map(Value::option).collect();
+                old.map(|old| Value::array(options(old))).or_else(full)
             }
             _ => Err(Failure::Broken),
         }),
@@ -53,7 +69,7 @@ pub(super) static TABLE: Table = &[
         }),
     ),
     ("store.to_map", Function::Pure(1, |a| Ok(Value::Map(store(a)?.snapshot().into())))),
-    ("store.len", Function::Pure(1, |a| Ok(length(store(a)?.snapshot().len())))),
+    ("store.len", Function::Pure(1, |a| Ok(length(store(a)?.len())))),
     ("store.clear", Function::Pure(1, |a| Ok(Value::Map(store(a)?.clear().into())))),
     (
         "store.scope",
@@ -102,6 +118,11 @@ pub(super) static TABLE: Table = &[
         }),
     ),
 ];
+
+fn full(full: Full) -> Outcome {
+    let message = format!("the stores hold {} bytes, which `max_store_bytes` allows", full.most);
+    panic(PanicKind::LimitExceeded, message)
+}
 
 fn store(args: &[Value]) -> Result<&Store, Failure> {
     args.first().and_then(Store::of).ok_or(Failure::Broken)

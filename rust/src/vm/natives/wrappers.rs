@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Failure, Function, Outcome, Table, panic, take, text};
-use crate::value::{Value, declared_name, equal, line_difference};
+use crate::value::{Text, Value, declared_name, equal, line_difference};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -112,7 +112,7 @@ pub(super) static TABLE: Table = &[
     ),
 ];
 
-/// An error with a note in front of its message; other values stay as they are.
+/// An error with a note in front of its message; one of the program keeps it beside its value.
 fn noted(error: &Value, note: &str) -> Value {
     match error {
         Value::Str(message) => format!("{note}: {message}").into(),
@@ -124,7 +124,26 @@ fn noted(error: &Value, note: &str) -> Value {
             }
             Value::Struct(held)
         }
+        Value::Struct(held) => {
+            let mut held = Arc::clone(held);
+            let own = Arc::make_mut(&mut held);
+            own.note = Some(before(note, own.note.as_ref()));
+            Value::Struct(held)
+        }
+        Value::Enum(held) => {
+            let mut held = Arc::clone(held);
+            let own = Arc::make_mut(&mut held);
+            own.note = Some(before(note, own.note.as_ref()));
+            Value::Enum(held)
+        }
         other => other.clone(),
+    }
+}
+
+fn before(note: &str, older: Option<&Text>) -> Text {
+    match older {
+        Some(older) => Text::new(format!("{note}: {older}")),
+        None => Text::new(note),
     }
 }
 
