@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from concerto._native import VirtualClock
     from concerto.connection import ConnectionConfig
-    from concerto.runtime import Buffered
+
+
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """Emits are handed to handlers several at a time, in order: when `size` of them wait, or the first has waited `interval_ms` milliseconds.
+
+    What waits is handed over also before a request and at the end of the run; the program waits while it is.
+    """
+
+    interval_ms: float = 50
+    size: int = 10_000
+
+
+def buffered(interval_ms: float = 50, size: int = 10_000) -> Buffered:
+    """The option `emit_mode` of a `Runtime` that hands emits over several at a time."""
+    return Buffered(interval_ms, size)
 
 
 class RuntimeOptions(TypedDict, total=False):
@@ -19,6 +35,9 @@ class RuntimeOptions(TypedDict, total=False):
     env: Mapping[str, str] | None
     env_allow: Collection[str] | None
     execution_timeout: float | None
+    max_cost_usd: float | None
+    max_tokens: int | None
+    max_concurrent_requests: int | None
     max_call_depth: int
     max_tasks: int
     max_store_bytes: int

@@ -1,4 +1,4 @@
-"""The host API: load a program, adjust its connections, run it, read its metrics.
+"""The host API: make a runtime of a program, adjust its connections, run it, read its metrics.
 
 This is the typed face of `concerto._native`, which does the work: it decides nothing.
 """
@@ -9,16 +9,17 @@ import inspect
 import json
 import os
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Literal, Self, TypeVar, Unpack, overload
 
 from concerto import _native
 from concerto.connection import ConnectionConfig, fields_to_json
 from concerto.errors import ConfigError
+from concerto.execution import Emit, Request, Run
 from concerto.metrics import Metrics
-from concerto.options import RuntimeOptions
+from concerto.options import Buffered, RuntimeOptions
+from concerto.program import Program
 
 EmitHandler = Callable[[Any], Any]
 ReplyHandler = Callable[[Any], Any]
@@ -26,199 +27,6 @@ H = TypeVar("H", bound=EmitHandler)
 R = TypeVar("R", bound=ReplyHandler)
 ToolFunction = Callable[..., Any]
 F = TypeVar("F", bound=ToolFunction)
-
-
-class Emit(NamedTuple):
-    """One value that a program sent.
-
-    `time` is seconds since the Unix epoch, `run_id` the `Run.id` of its run, `task_id` the number of its task there (1 for the run's own, 0 for the
-    runtime itself), `sequence` counts from 0 within the run.
-    """
-
-    channel: str
-    payload: Any
-    time: float
-    run_id: str
-    task_id: int
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a program asks with `await emit`; `expected` is the type of the reply, as the language writes it (`Any` takes everything)."""
-
-    channel: str
-    payload: Any
-    expected: str
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A channel that a program names: the types of what it sends there, and of the replies that it expects, as the language writes them.
-
-    Without `replies` nothing is asked there.
-    """
-
-    name: str
-    payloads: tuple[str, ...]
-    replies: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Buffered:
-    """Emits are handed to handlers several at a time, in order: when `size` of them wait, or the first has waited `interval_ms` milliseconds.
-
-    What waits is handed over also before a request and at the end of the run; the program waits while it is.
-    """
-
-    interval_ms: float = 50
-    size: int = 10_000
-
-
-def buffered(interval_ms: float = 50, size: int = 10_000) -> Buffered:
-    """The option `emit_mode` of a `Runtime` that hands emits over several at a time."""
-    return Buffered(interval_ms, size)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a function that a host may call; `type` as the language writes it."""
-
-    name: str
-    type: str
-    has_default: bool
-
-
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
-    """A `pub fn` of the program's entry file."""
-
-    name: str
-    parameters: tuple[Parameter, ...]
-    result: str
-
-
-class Program:
-    """A verified program: immutable, cheap to share between threads and runtimes; pickles."""
-
-    __slots__ = ("_native",)
-
-    def __init__(self, native: _native.Program) -> None:
-        self._native = native
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Program:
-        """Reads a `.conc-ir` file. Raises `IrError` if it is no such file or of another version."""
-        return cls.from_bytes(Path(path).read_bytes())
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Program:
-        """Loads compiled bytes. Raises `IrError`."""
-        return cls(_native.Program.from_bytes(data))
-
-    def to_bytes(self) -> bytes:
-        """The compiled form, as `concerto build` writes it."""
-        return self._native.to_bytes()
-
-    def listing(self) -> str:
-        """A readable listing of the compiled program."""
-        return self._native.listing()
-
-    @property
-    def has_main(self) -> bool:
-        """Whether the program has `main` or top-level statements to run."""
-        return self._native.has_main()
-
-    @property
-    def entry_points(self) -> tuple[EntryPoint, ...]:
-        """The functions that `Runtime.call` accepts."""
-        return tuple(
-            EntryPoint(name, tuple(Parameter(*p) for p in parameters), result)
-            for name, parameters, result in self._native.entry_points()
-        )
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """The channels that the program names, by name."""
-        found = self._native.channels()
-        return tuple(Channel(name, tuple(sent), tuple(asked)) for name, sent, asked in found)
-
-    @property
-    def connections(self) -> tuple[str, ...]:
-        """Names of the declared connections."""
-        return tuple(self._native.connections())
-
-    @property
-    def permissions(self) -> tuple[list[str], list[str]]:
-        """Environment variables and hosts that the program may ask for."""
-        return self._native.permissions()
-
-    def schema(self, name: str) -> dict[str, Any]:
-        """The JSON Schema of a schema of the program. Raises `KeyError` for an unknown name."""
-        text = self._native.schema(name)
-        if text is None:
-            raise KeyError(name)
-        schema: dict[str, Any] = json.loads(text)
-        return schema
-
-    def __reduce__(self) -> tuple[Callable[[bytes], Program], tuple[bytes]]:
-        return (Program.from_bytes, (self.to_bytes(),))
-
-
-class RunBase:
-    """What runs of both kinds of runtime have in common."""
-
-    def __init__(self, native: _native.Run) -> None:
-        self._native = native
-        self._pid = os.getpid()
-
-    @property
-    def id(self) -> str:
-        """Unique within the process."""
-        return self._native.id
-
-    @property
-    def done(self) -> bool:
-        """Whether the run has ended."""
-        return self._native.done()
-
-    @property
-    def metrics(self) -> Metrics:
-        """What this run alone used so far."""
-        return Metrics(self._native.metrics())
-
-    def cancel(self) -> None:
-        """Stops the run; requests in flight are dropped. No effect on one that has ended."""
-        self._here().cancel()
-
-    def _here(self) -> _native.Run:
-        if self._pid != os.getpid():
-            raise RuntimeError("this run belongs to the parent process: it does not go on here")
-        return self._native
-
-
-class Run(RunBase):
-    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended."""
-
-    def __iter__(self) -> Iterator[Emit]:
-        native = self._here()
-        _reader = native.read()  # dropped with this iterator
-        while (batch := native.emits(1.0)) is not None:
-            yield from map(Emit._make, batch)
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Waits for the end and gives the value, or raises what `Runtime.call` would.
-
-        What the program asks is answered by handlers of `on_emit` meanwhile, on this thread. Emits that nobody takes are kept up to 1,024 and let go
-        beyond. `TimeoutError` after `timeout` seconds leaves the run as it is.
-        """
-        return self._here().result(timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.cancel()
 
 
 class RuntimeBase:
