@@ -9,16 +9,15 @@ import inspect
 import json
 import os
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
 
 from concerto import _native
 from concerto.connection import ConnectionConfig, fields_to_json
-from concerto.errors import ConfigError
 from concerto.execution import Emit, Request, Run
 from concerto.metrics import Metrics
-from concerto.options import Buffered, RuntimeOptions
+from concerto.options import RuntimeOptions, options_to_json
 from concerto.program import Program
 
 EmitHandler = Callable[[Any], Any]
@@ -34,148 +33,32 @@ class RuntimeBase:
 
     Args:
         program: A `Program`, or the path of a `.conc` or `.conc-ir` file.
-        mock: Answer every model call locally, without network and keys; a script (a mapping, or JSON text, as `docs/mock.md` describes) says what.
-        env: Laid over the process environment for `env(..)`.
-        env_allow: If given, other variables count as not set.
-        execution_timeout: Limit of one run in seconds.
-        max_cost_usd: The most that one run may cost, in US dollars; beyond that it ends with `LimitError`. What has no price costs nothing.
-        max_tokens: The same for the tokens of prompts and answers together.
-        max_concurrent_requests: How many requests may be under way at a time over all connections; others wait.
-        max_call_depth: Active calls before a program panics with `StackOverflow`.
-        max_tasks: Tasks that one run may have at a time before it panics with `LimitExceeded`.
-        max_store_bytes: What the stores of a run may hold together before it panics with `LimitExceeded`, in bytes.
-        shared_stores: Whether all runs use the same stores; else each begins with its own.
-        proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
-        ca_bundle: PEM file with trusted certificates besides Mozilla's.
-        retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random; default 0.1, 0 with a virtual clock.
-        max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
-        clock: A `VirtualClock` for tests: delays of retries, rate limits and time limits follow it; default: the machine's clock.
-        log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
-        program_log_level: The same for what the program writes with `std::log`.
-        args: What the program's `std::env::args` gives.
-        seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
-        audit: Tell what the program reaches before it does, on the channels `audit:file_access`, `audit:env_access` and `audit:http`: names only, nothing secret.
-        record: A file that the traffic of all model calls is written to: one JSON object a line, without keys.
-        replay: A file that was recorded: it answers all model calls, each exchange once, by the end of the path and the body
-            of the request. No server is asked.
-        fs_root: The folder that `std::fs` is kept in; default: the working directory.
-        fs_mode: What `std::fs` may do: `none`, `read` or `write`.
-        net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
-        offline: No network for `std::http`, and models only on this machine.
-        http_body_limit: The longest body that `std::http` reads, in bytes.
-        max_tool_rounds: Rounds with calls of tools that one call of a model may have, 1 to 100; one more is `ToolLimit`.
-        max_tool_result_bytes: A longer result of a tool is cut before a model gets it.
-        tool_permissions: Which tools and methods may be called, as `set_tool_permissions` takes them.
-        emit_mode: "immediate", or `buffered(interval_ms, size)` to hand emits over several at a time.
-        handler_errors: What an exception of a handler of `on` does: "raise" ends the run, "log" writes it to the log as an error.
-        reply_timeout: Seconds that a program waits for the reply of `await emit`; default: without end.
-        prices: US dollars per million tokens by model id, as `set_price` takes them.
-        connection_overrides: Settings by connection, as `override_connection` takes them.
+        options: See `RuntimeOptions`.
+
+    Raises:
+        ConfigError: An option that is unknown or cannot be; its text names the option.
     """
 
     _takes_coroutines: ClassVar[bool] = False
 
     def __init__(
-        self,
-        program: Program | str | os.PathLike[str],
-        *,
-        mock: bool | str | Mapping[str, Any] = False,
-        env: Mapping[str, str] | None = None,
-        env_allow: Collection[str] | None = None,
-        execution_timeout: float | None = None,
-        max_cost_usd: float | None = None,
-        max_tokens: int | None = None,
-        max_concurrent_requests: int | None = None,
-        max_call_depth: int = 10_000,
-        max_tasks: int = 10_000,
-        max_store_bytes: int = 268_435_456,
-        shared_stores: bool = False,
-        proxy: str | None = None,
-        ca_bundle: str | None = None,
-        retry_jitter: float | None = None,
-        max_queued_requests: int | None = None,
-        clock: _native.VirtualClock | None = None,
-        log_level: str = "warn",
-        program_log_level: str = "info",
-        args: Sequence[str] = (),
-        seed: int | None = None,
-        audit: bool = False,
-        record: str | os.PathLike[str] | None = None,
-        replay: str | os.PathLike[str] | None = None,
-        fs_root: str | os.PathLike[str] | None = None,
-        fs_mode: str = "write",
-        net_allow: Collection[str] | None = None,
-        offline: bool = False,
-        http_body_limit: int = 10_485_760,
-        max_tool_rounds: int = 10,
-        max_tool_result_bytes: int = 1_048_576,
-        tool_permissions: Mapping[str, bool] | None = None,
-        emit_mode: Literal["immediate"] | Buffered = "immediate",
-        handler_errors: Literal["raise", "log"] = "raise",
-        reply_timeout: float | None = None,
-        prices: Mapping[str, Mapping[str, float]] | None = None,
-        connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
+        self, program: Program | str | os.PathLike[str], **options: Unpack[RuntimeOptions]
     ) -> None:
-        if (record, replay) != (None, None) and (None not in (record, replay) or mock is not False):
-            raise ConfigError("give one of `mock`, `record` and `replay`")
         if not isinstance(program, Program):
             program = _load(Path(program))
         self.program = program
-        if emit_mode != "immediate" and not isinstance(emit_mode, Buffered):
-            raise ConfigError(f'`emit_mode` is "immediate" or `buffered(..)`, not {emit_mode!r}')
-        if handler_errors not in ("raise", "log"):
-            raise ConfigError(f'`handler_errors` is "raise" or "log", not {handler_errors!r}')
         self._handlers: list[tuple[str, EmitHandler]] = []
         self._heard_by: dict[str, tuple[EmitHandler, ...]] = {}
         self._runs: weakref.WeakSet[_native.Run] = weakref.WeakSet()
-        self._logs_errors = handler_errors == "log"
+        self._logs_errors = options.get("handler_errors") == "log"
         #: Handlers of requests by the number under which the native side knows them, and the numbers by channel.
         self._responders: dict[int, ReplyHandler] = {}
         self._tokens: dict[str, int] = {}
         self._last_token = 0
         self._closed = False
         self._pid = os.getpid()
-        self._native = _native.Runtime(
-            program._native,
-            mock=mock is not False,
-            mock_script=_script(mock),
-            env=None if env is None else dict(env),
-            env_allow=None if env_allow is None else list(env_allow),
-            execution_timeout=execution_timeout,
-            max_cost_usd=max_cost_usd,
-            max_tokens=max_tokens,
-            max_concurrent_requests=max_concurrent_requests,
-            max_call_depth=max_call_depth,
-            max_tasks=max_tasks,
-            max_store_bytes=max_store_bytes,
-            shared_stores=shared_stores,
-            proxy=proxy,
-            ca_bundle=ca_bundle,
-            retry_jitter=retry_jitter,
-            max_queued_requests=max_queued_requests,
-            clock=clock,
-            log_level=log_level,
-            program_log_level=program_log_level,
-            args=list(args),
-            seed=seed,
-            audit=audit,
-            record=None if record is None else os.fspath(record),
-            replay=None if replay is None else os.fspath(replay),
-            fs_root=None if fs_root is None else os.fspath(fs_root),
-            fs_mode=fs_mode,
-            net_allow=None if net_allow is None else list(net_allow),
-            offline=offline,
-            http_body_limit=http_body_limit,
-            max_tool_rounds=max_tool_rounds,
-            max_tool_result_bytes=max_tool_result_bytes,
-            tool_permissions=None if tool_permissions is None else dict(tool_permissions),
-            reply_timeout=reply_timeout,
-            buffered=None if emit_mode == "immediate" else (emit_mode.interval_ms, emit_mode.size),
-        )
-        for pattern, price in (prices or {}).items():
-            self._set_price(pattern, price)
-        for name, config in (connection_overrides or {}).items():
-            self._native.override_connection(name, fields_to_json(config))
+        clock = options.pop("clock", None)
+        self._native = _native.Runtime(program._native, options_to_json(options), clock)
 
     def override_connection(
         self, name: str, config: ConnectionConfig | None = None, /, **fields: Any
@@ -307,16 +190,6 @@ class RuntimeBase:
         A `pattern` that ends in `*` means all ids with that beginning. It wins over the prices of the manifest and the built-in ones.
         """
         self._open()._native.set_price(pattern, input, output, cached)
-
-    def _set_price(self, pattern: str, price: Mapping[str, float]) -> None:
-        names = ("input", "output", "cached")
-        unknown = [name for name in price if name not in names]
-        if unknown or not {"input", "output"} <= set(price):
-            found = ", ".join(price) or "nothing"
-            raise ConfigError(
-                f"the price of `{pattern}` has `input`, `output` and perhaps `cached`, found {found}"
-            )
-        self._native.set_price(pattern, price["input"], price["output"], price.get("cached"))
 
     def reset_metrics(self) -> None:
         """Sets all counters to zero; calls in flight count in the new period when they end."""
@@ -488,10 +361,3 @@ def arguments_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | d
     if args and kwargs:
         return {"": list(args), **kwargs}
     return kwargs if kwargs else list(args)
-
-
-def _script(mock: bool | str | Mapping[str, Any]) -> str | None:
-    """The script of the option `mock`, as JSON text."""
-    if isinstance(mock, bool):
-        return None
-    return mock if isinstance(mock, str) else json.dumps(mock)
