@@ -34,21 +34,11 @@ if TYPE_CHECKING:
         ProgramError,
         RunCancelled,
     )
+    from concerto.execution import Emit, Request, Run
     from concerto.metrics import CostEstimate, Metrics, TokenUsage
-    from concerto.options import RuntimeOptions
-    from concerto.runtime import (
-        Buffered,
-        Channel,
-        Emit,
-        EntryPoint,
-        Parameter,
-        Program,
-        Request,
-        Run,
-        Runtime,
-        buffered,
-        run_file,
-    )
+    from concerto.options import Buffered, RuntimeOptions, buffered
+    from concerto.program import Channel, EntryPoint, Parameter, Program
+    from concerto.runtime import Runtime, run_file
     from concerto.values import Err, Ok, OrderedSet, Record, Variant
 
 __version__ = "0.1.0"
@@ -63,11 +53,11 @@ _HOMES = {
         "CompileError", "ConcertoError", "ConfigError", "HandlerError", "InternalError", "IrError", "LimitError", "LlmError", "PanicError", "ProgramError",
         "RunCancelled",
     ),
+    "concerto.execution": ("Emit", "Request", "Run"),
     "concerto.metrics": ("CostEstimate", "Metrics", "TokenUsage"),
-    "concerto.options": ("RuntimeOptions",),
-    "concerto.runtime": (
-        "Buffered", "Channel", "Emit", "EntryPoint", "Parameter", "Program", "Request", "Run", "Runtime", "buffered", "run_file",
-    ),
+    "concerto.options": ("Buffered", "RuntimeOptions", "buffered"),
+    "concerto.program": ("Channel", "EntryPoint", "Parameter", "Program"),
+    "concerto.runtime": ("Runtime", "run_file"),
     "concerto.values": ("Err", "Ok", "OrderedSet", "Record", "Variant"),
 }  # fmt: skip
 

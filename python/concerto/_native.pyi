@@ -108,45 +108,9 @@ class Program:
 class Runtime:
     """A program with its settings, connection pools and metrics."""
 
-    def __new__(
-        cls,
-        program: Program,
-        *,
-        mock: bool = False,
-        mock_script: str | None = None,
-        env: Mapping[str, str] | None = None,
-        env_allow: list[str] | None = None,
-        execution_timeout: float | None = None,
-        max_call_depth: int = 10_000,
-        max_tasks: int = 10_000,
-        max_store_bytes: int = 268_435_456,
-        shared_stores: bool = False,
-        proxy: str | None = None,
-        ca_bundle: str | None = None,
-        retry_jitter: float | None = None,
-        max_queued_requests: int | None = None,
-        clock: VirtualClock | None = None,
-        log_level: str = "warn",
-        program_log_level: str = "info",
-        args: list[str] | None = None,
-        seed: int | None = None,
-        audit: bool = False,
-        record: str | None = None,
-        replay: str | None = None,
-        fs_root: str | None = None,
-        fs_mode: str = "write",
-        net_allow: list[str] | None = None,
-        offline: bool = False,
-        http_body_limit: int = 10_485_760,
-        max_tool_rounds: int = 10,
-        max_tool_result_bytes: int = 1_048_576,
-        tool_permissions: Mapping[str, bool] | None = None,
-        reply_timeout: float | None = None,
-        buffered: tuple[float, int] | None = None,
-        max_cost_usd: float | None = None,
-        max_tokens: int | None = None,
-        max_concurrent_requests: int | None = None,
-    ) -> Self: ...
+    def __new__(cls, program: Program, options: str, clock: VirtualClock | None = None) -> Self:
+        """`options` is a JSON object. Raises `ConfigError`."""
+
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""
 

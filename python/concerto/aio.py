@@ -16,8 +16,10 @@ from inspect import isawaitable
 from typing import Any, ClassVar, Self, Unpack
 
 from concerto import _native
+from concerto.execution import Emit, RunBase
 from concerto.options import RuntimeOptions
-from concerto.runtime import Emit, Program, RunBase, RuntimeBase, arguments_of
+from concerto.program import Program
+from concerto.runtime import RuntimeBase, arguments_of
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -17,8 +17,8 @@ from concerto.source import Source, Span
 if TYPE_CHECKING:
     from concerto.check.checked import CheckedProgram
     from concerto.lower.coverage import Point
+    from concerto.program import Program
     from concerto.project.manifest import Project
-    from concerto.runtime import Program
 
 #: Calls inside one another that a compilation may need: a chain of operators is a tree as deep as it is long.
 _DEPTH = 12_000
@@ -158,7 +158,7 @@ def compile_file(
 
 
 def _program(ir: bytes | None, diagnostics: list[Diagnostic]) -> Program:
-    from concerto.runtime import Program
+    from concerto.program import Program
 
     if ir is None:
         errors = [diagnostic for diagnostic in diagnostics if diagnostic.is_error]

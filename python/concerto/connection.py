@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -60,10 +61,15 @@ class ConnectionConfig:
 
 
 def fields_to_json(given: ConnectionConfig | Mapping[str, Any]) -> str:
-    """The fields that are set, as JSON. What has no JSON form is passed on as something that the runtime refuses by name."""
+    """The fields that are set, as JSON."""
+    return json.dumps(plain_fields(given))
+
+
+def plain_fields(given: ConnectionConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are set, as `plain` values."""
     values = _set_fields(given) if isinstance(given, ConnectionConfig) else given
-    plain = {name: _plain(value) for name, value in values.items()}
-    return json.dumps({name: value for name, value in plain.items() if value not in (None, [])})
+    made = {name: plain(value) for name, value in values.items()}
+    return {name: value for name, value in made.items() if value not in (None, [])}
 
 
 def _set_fields(config: ConnectionConfig | RetryConfig | RateLimitConfig) -> dict[str, Any]:
@@ -71,17 +77,22 @@ def _set_fields(config: ConnectionConfig | RetryConfig | RateLimitConfig) -> dic
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A setting as JSON has it. What has no JSON form is passed on as something that the runtime refuses by name."""
     match value:
         case RetryConfig() | RateLimitConfig():
-            return _plain(_set_fields(value))
+            return plain(_set_fields(value))
         case Mapping():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_plain(item) for item in value]
+            return {str(key): plain(item) for key, item in value.items()}
         case float() if not math.isfinite(value):
             return str(value)
+        case str() if any("\ud800" <= character <= "\udfff" for character in value):
+            return {"text that is no Unicode": None}
         case None | bool() | int() | float() | str():
             return value
+        case os.PathLike():
+            return plain(os.fspath(value))
+        case Collection():
+            return [plain(item) for item in value]
         case _:
             return {type(value).__name__: None}

@@ -1,4 +1,4 @@
-"""The host API: load a program, adjust its connections, run it, read its metrics.
+"""The host API: make a runtime of a program, adjust its connections, run it, read its metrics.
 
 This is the typed face of `concerto._native`, which does the work: it decides nothing.
 """
@@ -9,16 +9,16 @@ import inspect
 import json
 import os
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
 
 from concerto import _native
 from concerto.connection import ConnectionConfig, fields_to_json
-from concerto.errors import ConfigError
+from concerto.execution import Emit, Request, Run
 from concerto.metrics import Metrics
-from concerto.options import RuntimeOptions
+from concerto.options import RuntimeOptions, options_to_json
+from concerto.program import Program
 
 EmitHandler = Callable[[Any], Any]
 ReplyHandler = Callable[[Any], Any]
@@ -28,347 +28,37 @@ ToolFunction = Callable[..., Any]
 F = TypeVar("F", bound=ToolFunction)
 
 
-class Emit(NamedTuple):
-    """One value that a program sent.
-
-    `time` is seconds since the Unix epoch, `run_id` the `Run.id` of its run, `task_id` the number of its task there (1 for the run's own, 0 for the
-    runtime itself), `sequence` counts from 0 within the run.
-    """
-
-    channel: str
-    payload: Any
-    time: float
-    run_id: str
-    task_id: int
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a program asks with `await emit`; `expected` is the type of the reply, as the language writes it (`Any` takes everything)."""
-
-    channel: str
-    payload: Any
-    expected: str
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A channel that a program names: the types of what it sends there, and of the replies that it expects, as the language writes them.
-
-    Without `replies` nothing is asked there.
-    """
-
-    name: str
-    payloads: tuple[str, ...]
-    replies: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Buffered:
-    """Emits are handed to handlers several at a time, in order: when `size` of them wait, or the first has waited `interval_ms` milliseconds.
-
-    What waits is handed over also before a request and at the end of the run; the program waits while it is.
-    """
-
-    interval_ms: float = 50
-    size: int = 10_000
-
-
-def buffered(interval_ms: float = 50, size: int = 10_000) -> Buffered:
-    """The option `emit_mode` of a `Runtime` that hands emits over several at a time."""
-    return Buffered(interval_ms, size)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a function that a host may call; `type` as the language writes it."""
-
-    name: str
-    type: str
-    has_default: bool
-
-
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
-    """A `pub fn` of the program's entry file."""
-
-    name: str
-    parameters: tuple[Parameter, ...]
-    result: str
-
-
-class Program:
-    """A verified program: immutable, cheap to share between threads and runtimes; pickles."""
-
-    __slots__ = ("_native",)
-
-    def __init__(self, native: _native.Program) -> None:
-        self._native = native
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Program:
-        """Reads a `.conc-ir` file. Raises `IrError` if it is no such file or of another version."""
-        return cls.from_bytes(Path(path).read_bytes())
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Program:
-        """Loads compiled bytes. Raises `IrError`."""
-        return cls(_native.Program.from_bytes(data))
-
-    def to_bytes(self) -> bytes:
-        """The compiled form, as `concerto build` writes it."""
-        return self._native.to_bytes()
-
-    def listing(self) -> str:
-        """A readable listing of the compiled program."""
-        return self._native.listing()
-
-    @property
-    def has_main(self) -> bool:
-        """Whether the program has `main` or top-level statements to run."""
-        return self._native.has_main()
-
-    @property
-    def entry_points(self) -> tuple[EntryPoint, ...]:
-        """The functions that `Runtime.call` accepts."""
-        return tuple(
-            EntryPoint(name, tuple(Parameter(*p) for p in parameters), result)
-            for name, parameters, result in self._native.entry_points()
-        )
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """The channels that the program names, by name."""
-        found = self._native.channels()
-        return tuple(Channel(name, tuple(sent), tuple(asked)) for name, sent, asked in found)
-
-    @property
-    def connections(self) -> tuple[str, ...]:
-        """Names of the declared connections."""
-        return tuple(self._native.connections())
-
-    @property
-    def permissions(self) -> tuple[list[str], list[str]]:
-        """Environment variables and hosts that the program may ask for."""
-        return self._native.permissions()
-
-    def schema(self, name: str) -> dict[str, Any]:
-        """The JSON Schema of a schema of the program. Raises `KeyError` for an unknown name."""
-        text = self._native.schema(name)
-        if text is None:
-            raise KeyError(name)
-        schema: dict[str, Any] = json.loads(text)
-        return schema
-
-    def __reduce__(self) -> tuple[Callable[[bytes], Program], tuple[bytes]]:
-        return (Program.from_bytes, (self.to_bytes(),))
-
-
-class RunBase:
-    """What runs of both kinds of runtime have in common."""
-
-    def __init__(self, native: _native.Run) -> None:
-        self._native = native
-        self._pid = os.getpid()
-
-    @property
-    def id(self) -> str:
-        """Unique within the process."""
-        return self._native.id
-
-    @property
-    def done(self) -> bool:
-        """Whether the run has ended."""
-        return self._native.done()
-
-    @property
-    def metrics(self) -> Metrics:
-        """What this run alone used so far."""
-        return Metrics(self._native.metrics())
-
-    def cancel(self) -> None:
-        """Stops the run; requests in flight are dropped. No effect on one that has ended."""
-        self._here().cancel()
-
-    def _here(self) -> _native.Run:
-        if self._pid != os.getpid():
-            raise RuntimeError("this run belongs to the parent process: it does not go on here")
-        return self._native
-
-
-class Run(RunBase):
-    """One execution in the background. Iterate it for the emits; leaving a `with` block cancels it if it has not ended."""
-
-    def __iter__(self) -> Iterator[Emit]:
-        native = self._here()
-        _reader = native.read()  # dropped with this iterator
-        while (batch := native.emits(1.0)) is not None:
-            yield from map(Emit._make, batch)
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Waits for the end and gives the value, or raises what `Runtime.call` would.
-
-        What the program asks is answered by handlers of `on_emit` meanwhile, on this thread. Emits that nobody takes are kept up to 1,024 and let go
-        beyond. `TimeoutError` after `timeout` seconds leaves the run as it is.
-        """
-        return self._here().result(timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.cancel()
-
-
 class RuntimeBase:
     """What `Runtime` and `AsyncRuntime` have in common.
 
     Args:
         program: A `Program`, or the path of a `.conc` or `.conc-ir` file.
-        mock: Answer every model call locally, without network and keys; a script (a mapping, or JSON text, as `docs/mock.md` describes) says what.
-        env: Laid over the process environment for `env(..)`.
-        env_allow: If given, other variables count as not set.
-        execution_timeout: Limit of one run in seconds.
-        max_cost_usd: The most that one run may cost, in US dollars; beyond that it ends with `LimitError`. What has no price costs nothing.
-        max_tokens: The same for the tokens of prompts and answers together.
-        max_concurrent_requests: How many requests may be under way at a time over all connections; others wait.
-        max_call_depth: Active calls before a program panics with `StackOverflow`.
-        max_tasks: Tasks that one run may have at a time before it panics with `LimitExceeded`.
-        max_store_bytes: What the stores of a run may hold together before it panics with `LimitExceeded`, in bytes.
-        shared_stores: Whether all runs use the same stores; else each begins with its own.
-        proxy: URL of an HTTP proxy, or "none"; default: `HTTPS_PROXY` and its like.
-        ca_bundle: PEM file with trusted certificates besides Mozilla's.
-        retry_jitter: The share of a retry's delay, 0 to 1, that may be added to it at random; default 0.1, 0 with a virtual clock.
-        max_queued_requests: How many requests may wait for the rate limits of one connection; one more fails as `rate_limit`.
-        clock: A `VirtualClock` for tests: delays of retries, rate limits and time limits follow it; default: the machine's clock.
-        log_level: Of the runtime's own log on standard error: `error`, `warn`, `info`, `debug`, `trace`.
-        program_log_level: The same for what the program writes with `std::log`.
-        args: What the program's `std::env::args` gives.
-        seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1.
-        audit: Tell what the program reaches before it does, on the channels `audit:file_access`, `audit:env_access`, `audit:http` and
-            `audit:tool_call`: names only, nothing secret.
-        record: A file that the traffic of all model calls is written to: one JSON object a line, without keys.
-        replay: A file that was recorded: it answers all model calls, each exchange once, by the end of the path and the body
-            of the request. No server is asked.
-        fs_root: The folder that `std::fs` is kept in; default: the working directory.
-        fs_mode: What `std::fs` may do: `none`, `read` or `write`.
-        net_allow: Hosts that `std::http` may reach: names, `name:port`, or `*.name` for all below it; default: all.
-        offline: No network for `std::http`, and models only on this machine.
-        http_body_limit: The longest body that `std::http` reads, in bytes.
-        max_tool_rounds: Rounds with calls of tools that one call of a model may have, 1 to 100; one more is `ToolLimit`.
-        max_tool_result_bytes: A longer result of a tool is cut before a model gets it.
-        tool_permissions: Which tools and methods may be called, as `set_tool_permissions` takes them.
-        emit_mode: "immediate", or `buffered(interval_ms, size)` to hand emits over several at a time.
-        handler_errors: What an exception of a handler of `on` does: "raise" ends the run, "log" writes it to the log as an error.
-        reply_timeout: Seconds that a program waits for the reply of `await emit`; default: without end.
-        prices: US dollars per million tokens by model id, as `set_price` takes them.
-        connection_overrides: Settings by connection, as `override_connection` takes them.
+        options: See `RuntimeOptions`.
+
+    Raises:
+        ConfigError: An option that is unknown or cannot be; its text names the option.
     """
 
     _takes_coroutines: ClassVar[bool] = False
 
     def __init__(
-        self,
-        program: Program | str | os.PathLike[str],
-        *,
-        mock: bool | str | Mapping[str, Any] = False,
-        env: Mapping[str, str] | None = None,
-        env_allow: Collection[str] | None = None,
-        execution_timeout: float | None = None,
-        max_cost_usd: float | None = None,
-        max_tokens: int | None = None,
-        max_concurrent_requests: int | None = None,
-        max_call_depth: int = 10_000,
-        max_tasks: int = 10_000,
-        max_store_bytes: int = 268_435_456,
-        shared_stores: bool = False,
-        proxy: str | None = None,
-        ca_bundle: str | None = None,
-        retry_jitter: float | None = None,
-        max_queued_requests: int | None = None,
-        clock: _native.VirtualClock | None = None,
-        log_level: str = "warn",
-        program_log_level: str = "info",
-        args: Sequence[str] = (),
-        seed: int | None = None,
-        audit: bool = False,
-        record: str | os.PathLike[str] | None = None,
-        replay: str | os.PathLike[str] | None = None,
-        fs_root: str | os.PathLike[str] | None = None,
-        fs_mode: str = "write",
-        net_allow: Collection[str] | None = None,
-        offline: bool = False,
-        http_body_limit: int = 10_485_760,
-        max_tool_rounds: int = 10,
-        max_tool_result_bytes: int = 1_048_576,
-        tool_permissions: Mapping[str, bool] | None = None,
-        emit_mode: Literal["immediate"] | Buffered = "immediate",
-        handler_errors: Literal["raise", "log"] = "raise",
-        reply_timeout: float | None = None,
-        prices: Mapping[str, Mapping[str, float]] | None = None,
-        connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None = None,
+        self, program: Program | str | os.PathLike[str], **options: Unpack[RuntimeOptions]
     ) -> None:
-        if (record, replay) != (None, None) and (None not in (record, replay) or mock is not False):
-            raise ConfigError("give one of `mock`, `record` and `replay`")
         if not isinstance(program, Program):
             program = _load(Path(program))
         self.program = program
-        if emit_mode != "immediate" and not isinstance(emit_mode, Buffered):
-            raise ConfigError(f'`emit_mode` is "immediate" or `buffered(..)`, not {emit_mode!r}')
-        if handler_errors not in ("raise", "log"):
-            raise ConfigError(f'`handler_errors` is "raise" or "log", not {handler_errors!r}')
         self._handlers: list[tuple[str, EmitHandler]] = []
         self._heard_by: dict[str, tuple[EmitHandler, ...]] = {}
         self._runs: weakref.WeakSet[_native.Run] = weakref.WeakSet()
-        self._logs_errors = handler_errors == "log"
+        self._logs_errors = options.get("handler_errors") == "log"
         #: Handlers of requests by the number under which the native side knows them, and the numbers by channel.
         self._responders: dict[int, ReplyHandler] = {}
         self._tokens: dict[str, int] = {}
         self._last_token = 0
         self._closed = False
         self._pid = os.getpid()
-        self._native = _native.Runtime(
-            program._native,
-            mock=mock is not False,
-            mock_script=_script(mock),
-            env=None if env is None else dict(env),
-            env_allow=None if env_allow is None else list(env_allow),
-            execution_timeout=execution_timeout,
-            max_cost_usd=max_cost_usd,
-            max_tokens=max_tokens,
-            max_concurrent_requests=max_concurrent_requests,
-            max_call_depth=max_call_depth,
-            max_tasks=max_tasks,
-            max_store_bytes=max_store_bytes,
-            shared_stores=shared_stores,
-            proxy=proxy,
-            ca_bundle=ca_bundle,
-            retry_jitter=retry_jitter,
-            max_queued_requests=max_queued_requests,
-            clock=clock,
-            log_level=log_level,
-            program_log_level=program_log_level,
-            args=list(args),
-            seed=seed,
-            audit=audit,
-            record=None if record is None else os.fspath(record),
-            replay=None if replay is None else os.fspath(replay),
-            fs_root=None if fs_root is None else os.fspath(fs_root),
-            fs_mode=fs_mode,
-            net_allow=None if net_allow is None else list(net_allow),
-            offline=offline,
-            http_body_limit=http_body_limit,
-            max_tool_rounds=max_tool_rounds,
-            max_tool_result_bytes=max_tool_result_bytes,
-            tool_permissions=None if tool_permissions is None else dict(tool_permissions),
-            reply_timeout=reply_timeout,
-            buffered=None if emit_mode == "immediate" else (emit_mode.interval_ms, emit_mode.size),
-        )
-        for pattern, price in (prices or {}).items():
-            self._set_price(pattern, price)
-        for name, config in (connection_overrides or {}).items():
-            self._native.override_connection(name, fields_to_json(config))
+        clock = options.pop("clock", None)
+        self._native = _native.Runtime(program._native, options_to_json(options), clock)
 
     def override_connection(
         self, name: str, config: ConnectionConfig | None = None, /, **fields: Any
@@ -500,16 +190,6 @@ class RuntimeBase:
         A `pattern` that ends in `*` means all ids with that beginning. It wins over the prices of the manifest and the built-in ones.
         """
         self._open()._native.set_price(pattern, input, output, cached)
-
-    def _set_price(self, pattern: str, price: Mapping[str, float]) -> None:
-        names = ("input", "output", "cached")
-        unknown = [name for name in price if name not in names]
-        if unknown or not {"input", "output"} <= set(price):
-            found = ", ".join(price) or "nothing"
-            raise ConfigError(
-                f"the price of `{pattern}` has `input`, `output` and perhaps `cached`, found {found}"
-            )
-        self._native.set_price(pattern, price["input"], price["output"], price.get("cached"))
 
     def reset_metrics(self) -> None:
         """Sets all counters to zero; calls in flight count in the new period when they end."""
@@ -681,10 +361,3 @@ def arguments_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | d
     if args and kwargs:
         return {"": list(args), **kwargs}
     return kwargs if kwargs else list(args)
-
-
-def _script(mock: bool | str | Mapping[str, Any]) -> str | None:
-    """The script of the option `mock`, as JSON text."""
-    if isinstance(mock, bool):
-        return None
-    return mock if isinstance(mock, str) else json.dumps(mock)

@@ -11,7 +11,7 @@ from typing import Any
 from concerto import _native
 from concerto.errors import TraceFrame
 from concerto.metrics import Metrics
-from concerto.runtime import Program
+from concerto.program import Program
 
 TIMEOUT = 60.0
 """Seconds that a test may take where nothing else is said."""

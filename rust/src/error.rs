@@ -1,6 +1,7 @@
 //! What can go wrong, as hosts see it.
 
 mod json;
+mod kind;
 mod llm;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use crate::config::ConfigError;
 use crate::ir::IrError;
 use crate::value::Value;
 
+pub use kind::ErrorKind;
 pub use llm::{LlmError, Violation};
 
 /// Any error of a host's own code.
@@ -211,17 +213,17 @@ impl RunError {
         }
     }
 
-    /// As [`Error::code`].
+    /// As [`Error::kind`].
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Program { .. } => "program",
-            Self::Llm { .. } => "llm",
-            Self::Panic { .. } => "panic",
-            Self::Handler { .. } => "handler",
-            Self::Cancelled => "cancelled",
-            Self::Limit { .. } => "limit",
-            Self::Internal { .. } => "internal",
+            Self::Program { .. } => ErrorKind::Program,
+            Self::Llm { .. } => ErrorKind::Llm,
+            Self::Panic { .. } => ErrorKind::Panic,
+            Self::Handler { .. } => ErrorKind::Handler,
+            Self::Cancelled => ErrorKind::Cancelled,
+            Self::Limit { .. } => ErrorKind::Limit,
+            Self::Internal { .. } => ErrorKind::Internal,
         }
     }
 
@@ -249,18 +251,18 @@ impl Error {
         }
     }
 
-    /// A short word for the kind of error, equal in all hosts.
+    /// What kind of error it is: the same in all hosts, whose statuses and exceptions follow from it.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { .. } => "io",
-            Self::Ir(_) => "ir",
-            Self::Config(_) | Self::Settings(_) | Self::NothingToRun => "config",
-            Self::Arguments { .. } => "arguments",
-            Self::Decode { .. } => "decode",
-            Self::InsideAsync => "inside_async",
-            Self::Nested => "nested",
-            Self::Run(error) => error.code(),
+            Self::Io { .. } => ErrorKind::Io,
+            Self::Ir(_) => ErrorKind::Ir,
+            Self::Config(_) | Self::Settings(_) | Self::NothingToRun => ErrorKind::Config,
+            Self::Arguments { .. } => ErrorKind::Arguments,
+            Self::Decode { .. } => ErrorKind::Decode,
+            Self::InsideAsync => ErrorKind::InsideAsync,
+            Self::Nested => ErrorKind::Nested,
+            Self::Run(error) => error.kind(),
         }
     }
 

@@ -53,7 +53,7 @@ pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, Re
 pub use engine::emits::{Emit, EmitMode, USUAL_BUFFER};
 pub use engine::outside::FileMode;
 pub use engine::requests::{HostRequest, Question, Refusal, Replied, RequestKind};
-pub use error::{BoxError, Error, LlmError, RunError, TraceFrame, Violation};
+pub use error::{BoxError, Error, ErrorKind, LlmError, RunError, TraceFrame, Violation};
 pub use futures::{BoxFuture, BoxStream};
 pub use ir::IrError;
 pub use ir::program::Channel;

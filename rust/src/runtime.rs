@@ -556,6 +556,14 @@ impl Blocking<'_> {
         threads::block_on(self.runtime.call_raw(name, args))?
     }
 
+    /// As [`Runtime::start`], which waits for nothing; [`Run::emits_blocking`] and its like wait for the run.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`].
+    pub fn start(&self, name: Option<&str>, args: impl IntoArgs) -> Result<Run, Error> {
+        self.runtime.start(name, args)
+    }
+
     /// Runs `main` (None) or a `pub fn` on this thread and hands everything it sends to `observer` instead of the handlers.
     ///
     /// # Errors

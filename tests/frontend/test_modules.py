@@ -11,7 +11,8 @@ from concerto.compiler import compile_source
 from concerto.diagnostics.model import Diagnostic
 from concerto.diagnostics.render import render_short
 from concerto.folder import Folder
-from concerto.runtime import Program, Runtime
+from concerto.program import Program
+from concerto.runtime import Runtime
 from concerto.source import Source
 
 

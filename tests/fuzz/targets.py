@@ -11,7 +11,8 @@ from typing import Any
 import concerto
 from concerto.compiler import compile_source
 from concerto.diagnostics.render import render
-from concerto.runtime import Program, Runtime
+from concerto.program import Program
+from concerto.runtime import Runtime
 from concerto.source import Source
 from concerto.syntax.format import format_module
 from concerto.syntax.parser import parse

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from concerto.compiler import compile_source
 from concerto.lower.coverage import Point
-from concerto.runtime import Program
+from concerto.program import Program
 from concerto.source import Source
 from concerto.testing import run_test
 

@@ -130,7 +130,7 @@ def test_a_host_may_forbid_writing_or_all(program: concerto.Program, root: Path)
     nothing = concerto.Runtime(program, fs_root=root, fs_mode="none")
     assert kind(nothing, "read", "f") == "denied"
     assert nothing.call("look", "f") == [False, False, False]
-    with pytest.raises(ValueError, match="`fs_mode` is one of none, read, write, not all"):
+    with pytest.raises(concerto.ConfigError, match='`fs_mode` must be "none", "read" or "write"'):
         concerto.Runtime(program, fs_mode="all")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import concerto
 import pytest
 from concerto.cli.display import display
-from concerto.runtime import Emit
+from concerto.execution import Emit
 
 from tests.conftest import ROOT
 from tests.oracle.asks import listen

@@ -122,9 +122,12 @@ def test_sources_of_prices(program: concerto.Program, server: concerto.MockServe
     assert other.call("own", "priced") == pytest.approx(0.001)
     other.call("fast", "priced")
     assert other.get_metrics().estimated_cost("c") == pytest.approx(0.001 + 0.003)
-    wrong: list[dict[str, float]] = [{"input": 1}, {"input": 1, "output": 2, "cahced": 3}]
-    for price in wrong:
-        with pytest.raises(concerto.ConfigError, match="`input`, `output` and perhaps `cached`"):
+    wrong: list[tuple[dict[str, float], str]] = [
+        ({"input": 1}, "wrong price of `m`: missing field `output`"),
+        ({"input": 1, "output": 2, "cahced": 3}, "unknown field `cahced`, expected one of"),
+    ]
+    for price, words in wrong:
+        with pytest.raises(concerto.ConfigError, match=words):
             concerto.Runtime(program, prices={"m": price})
     with pytest.raises(concerto.ConfigError, match="`input` must be 0 to 1000000"):
         runtime.set_price("m", input=-1, output=0)

@@ -34,6 +34,18 @@ def program() -> concerto.Program:
         ({"max_concurrent_requests": 0}, "`max_concurrent_requests` must be at least 1"),
         ({"max_tasks": 0}, "`max_tasks` must be at least 1"),
         ({"proxy": "no url"}, '`proxy` must be a URL or "none"'),
+        ({"proxy": "http://\udcff"}, "`proxy` must be a text"),
+        ({"max_task": 3}, "no option `max_task`; did you mean `max_tasks`"),
+        ({"max_tasks": 2.5}, "`max_tasks` must be a whole number from 0 on"),
+        ({"seed": 2**64}, "`seed` must be a whole number"),
+        ({"env_allow": "HOME"}, "`env_allow` must be an array of texts"),
+        ({"env": {"A": 1}}, "`env` must be an object of texts"),
+        ({"fs_root": 3}, "`fs_root` must be a text"),
+        ({"net_allow": object()}, "`net_allow` must be an array of texts"),
+        ({"log_level": "loud"}, '`log_level` must be "error", "warn", "info"'),
+        ({"emit_mode": "later"}, '`emit_mode` must be "immediate" or'),
+        ({"tool_permissions": {"T": 1}}, "`tool_permissions` must be an object of truth values"),
+        ({"mock": True, "replay": "t"}, "`mock` must be the only one of `mock`, `record` and"),
     ],
 )
 def test_wrong_options_are_refused_at_once(
@@ -41,6 +53,22 @@ def test_wrong_options_are_refused_at_once(
 ) -> None:
     with pytest.raises(concerto.ConfigError, match=words):
         concerto.Runtime(program, **options)
+
+
+def test_options_take_what_python_has_for_them(program: concerto.Program, tmp_path: Path) -> None:
+    runtime = concerto.Runtime(
+        program,
+        mock={"rules": []},
+        seed=2**64 - 1,
+        env_allow={"URL": 1}.keys(),
+        args=("a", "b"),
+        fs_root=tmp_path,
+        emit_mode=concerto.buffered(interval_ms=0.5),
+        connection_overrides={"far": concerto.ConnectionConfig(timeout=7, remove=("retry",))},
+        execution_timeout=None,
+    )
+    assert runtime.connection_settings("far")["timeout"]["value"] == 7
+    assert runtime.call("ask") == "[mock response to: hello]"
 
 
 def test_limits_of_a_run(program: concerto.Program) -> None:

@@ -101,8 +101,8 @@ def test_wrong_files_and_options_are_said_at_once(folder: Path) -> None:
             "the option `replay` cannot read `bad.jsonl`: line 1: missing field",
         ),
         (["--record", "no/such/folder"], "the option `record` cannot write `no/such/folder`: "),
-        (["--record", "a", "--replay", "b"], "give one of `mock`, `record` and `replay`"),
-        (["--mock", "--record", "a"], "give one of `mock`, `record` and `replay`"),
+        (["--record", "a", "--replay", "b"], "only one of `mock`, `record` and `replay`"),
+        (["--mock", "--record", "a"], "only one of `mock`, `record` and `replay`"),
     ):
         done = run("run", *options, cwd=folder)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr

@@ -163,7 +163,7 @@ async fn take(runtime: &Runtime, step: Arc<Step>) -> Json {
 fn shown(error: &Error) -> Json {
     match error {
         Error::Run(error) => shown_run(error),
-        other => form(other.code(), "", &other.to_string(), other.trace()),
+        other => form(other.kind().as_str(), "", &other.to_string(), other.trace()),
     }
 }
 
@@ -174,7 +174,7 @@ fn shown_run(error: &RunError) -> Json {
         RunError::Limit { limit } => limit,
         _ => "",
     };
-    form(error.code(), code, &error.to_string(), error.trace())
+    form(error.kind().as_str(), code, &error.to_string(), error.trace())
 }
 
 fn form(kind: &str, code: &str, message: &str, trace: &[TraceFrame]) -> Json {

@@ -13,10 +13,11 @@ from concerto.check.checker import check
 from concerto.check.found import Finder, no_files
 from concerto.cli.display import display
 from concerto.diagnostics.render import render
+from concerto.execution import Emit
 from concerto.lower import functions
 from concerto.lower.encode import encode
 from concerto.lower.program import lower
-from concerto.runtime import Emit, Program
+from concerto.program import Program
 from concerto.source import Source
 from concerto.syntax.parser import parse
 from concerto.testing import run_test

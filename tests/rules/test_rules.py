@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import os
 import re
@@ -52,7 +51,7 @@ MAY_USE = {
         "project",
         "folder",
         "errors",
-        "runtime",
+        "program",
         "",
     },
     "cache": {"compiler", "diagnostics", "folder", "project", "source", ""},
@@ -61,9 +60,20 @@ MAY_USE = {
     "text": set(),
     "connection": set(),
     "metrics": {"_native", "diagnostics"},
-    "options": {"_native", "connection", "runtime"},  # for types alone
-    "runtime": {"_native", "connection", "errors", "metrics", "options", "compiler"},
-    "aio": {"_native", "options", "runtime"},
+    "program": {"_native"},
+    "execution": {"_native", "metrics"},
+    "options": {"_native", "connection"},  # `_native` for a type alone
+    "runtime": {
+        "_native",
+        "connection",
+        "errors",
+        "execution",
+        "metrics",
+        "options",
+        "program",
+        "compiler",
+    },
+    "aio": {"_native", "execution", "options", "program", "runtime"},
     "local": set(),
     "tape": set(),
 }
@@ -230,12 +240,12 @@ def test_the_stub_describes_the_native_module() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_options_have_one_type_and_one_signature() -> None:
-    signature = inspect.signature(concerto.Runtime)
-    options = {
-        name for name, each in signature.parameters.items() if each.kind is each.KEYWORD_ONLY
-    }
+def test_options_of_python_are_those_of_the_runtime_and_described() -> None:
+    source = (RUST / "runtime" / "options.rs").read_text(encoding="utf-8")
+    options = set(re.findall(r'^    \("(\w+)", \|', source, re.MULTILINE))
     assert options == set(concerto.RuntimeOptions.__annotations__)
+    described = re.findall(r"^ {4,8}(\w+): ", concerto.RuntimeOptions.__doc__ or "", re.MULTILINE)
+    assert sorted(described) == sorted(options)
 
 
 def test_the_readme_example_checks() -> None:

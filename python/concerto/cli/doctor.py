@@ -16,7 +16,8 @@ from concerto import __version__, _native
 from concerto.cli.app import FAILED, OK, Exit, command_parser
 from concerto.cli.sources import compile_path, default_file, open_project
 from concerto.errors import ConcertoError
-from concerto.runtime import Program, Runtime
+from concerto.program import Program
+from concerto.runtime import Runtime
 
 if TYPE_CHECKING:
     from concerto.cache import Compiled

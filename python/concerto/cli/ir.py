@@ -9,7 +9,7 @@ import sys
 
 from concerto.cli.app import FAILED, OK, command_parser
 from concerto.cli.sources import default_file, load_program
-from concerto.runtime import Program
+from concerto.program import Program
 
 
 def main(args: list[str]) -> int:

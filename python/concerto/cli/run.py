@@ -16,7 +16,9 @@ from concerto.cli.mock import read_script
 from concerto.cli.sources import default_file, load_program
 from concerto.cli.traces import source_line
 from concerto.errors import ConfigError, LimitError, LlmError, PanicError, ProgramError, TraceFrame
-from concerto.runtime import Emit, EntryPoint, Program, Request, Runtime
+from concerto.execution import Emit, Request
+from concerto.program import EntryPoint, Program
+from concerto.runtime import Runtime
 
 if TYPE_CHECKING:
     from concerto.project.manifest import Project

@@ -14,8 +14,8 @@ from concerto.source import Source
 if TYPE_CHECKING:
     from concerto.cache import Compiled
     from concerto.lower.coverage import Point
+    from concerto.program import Program
     from concerto.project.manifest import Project
-    from concerto.runtime import Program
 
 _DEFAULTS = ("main.conc", "src/main.conc")
 
@@ -161,7 +161,7 @@ def load_program(
 ) -> tuple[Program, Project | None]:
     """Loads IR, or compiles a source and prints what is wrong with it; with its manifest, if it was compiled here. Raises `Exit`."""
     from concerto.errors import IrError
-    from concerto.runtime import Program
+    from concerto.program import Program
 
     try:
         if path != "-" and not path.endswith(".conc"):

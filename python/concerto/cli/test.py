@@ -23,7 +23,7 @@ from concerto.cli.sources import (
 )
 from concerto.cli.test_output import Ended, printer
 from concerto.errors import ConfigError
-from concerto.runtime import Program
+from concerto.program import Program
 from concerto.testing import TIMEOUT, TestCase, run_test, snapshots_of, tests_of
 
 if TYPE_CHECKING:

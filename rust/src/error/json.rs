@@ -6,13 +6,15 @@ use super::{Error, RunError, TraceFrame};
 use crate::value::to_json;
 
 impl Error {
-    /// The error as an object: `kind` (as [`Error::code`]), `message`, `trace` (innermost call first) and, where the kind has them, `code` (which panic, limit or
+    /// The error as an object: `kind` (the word of [`Error::kind`]), `message`, `trace` (innermost call first) and, where the kind has them, `code` (which panic, limit or
     /// failure of a model call), `value` (of the program) and `fields` (of a failed model call).
     #[must_use]
     pub fn to_json(&self) -> Json {
         match self {
             Self::Run(error) => error.to_json(),
-            other => json!({"kind": other.code(), "message": other.to_string(), "trace": []}),
+            other => {
+                json!({"kind": other.kind().as_str(), "message": other.to_string(), "trace": []})
+            }
         }
     }
 }
@@ -24,7 +26,7 @@ impl RunError {
         let message = self.to_string();
         let trace: Vec<Json> = self.trace().iter().map(TraceFrame::to_json).collect();
         let mut object = Map::new();
-        object.insert("kind".to_owned(), self.code().into());
+        object.insert("kind".to_owned(), self.kind().as_str().into());
         object.insert("message".to_owned(), message.into());
         match self {
             Self::Llm { error, .. } => {

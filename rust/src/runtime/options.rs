@@ -68,10 +68,9 @@ const OPTIONS: [(&str, Set); 36] = [
         None => must_be("a whole number from 0 on"),
     }),
     ("max_tool_result_bytes", |b, v| Ok(b.max_tool_result_bytes(count(v)?))),
-    ("max_tool_rounds", |b, v| {
-        // What is no such number is refused by `build`, like zero.
-        let rounds = v.as_u64().and_then(|rounds| u32::try_from(rounds).ok());
-        Ok(b.max_tool_rounds(rounds.unwrap_or(0)))
+    ("max_tool_rounds", |b, v| match u32::try_from(count(v)?) {
+        Ok(rounds) => Ok(b.max_tool_rounds(rounds)),
+        Err(_) => must_be("1 to 100"),
     }),
     ("mock", |b, v| match v {
         Json::Bool(on) => Ok(b.mock(*on)),
@@ -111,7 +110,7 @@ const OPTIONS: [(&str, Set); 36] = [
 ];
 
 impl RuntimeBuilder {
-    /// Sets options by name, with the values that Python's `Runtime` takes: times in seconds, `clock` as "system" or "virtual", `mock` as a truth value or a script,
+    /// Sets options by name, with the values that Python's `Runtime` takes: times in seconds, `clock` as "system" or "virtual", `mock` as a truth value or a script (an object, or its text),
     /// `connection_overrides` and `prices` as objects. Null leaves an option as it is.
     ///
     /// ```
@@ -125,6 +124,7 @@ impl RuntimeBuilder {
     /// # Errors
     /// [`ConfigError::UnknownOption`], [`ConfigError::Option`].
     pub fn options(mut self, options: &Map<String, Json>) -> Result<Self, ConfigError> {
+        only_one_answers(options)?;
         for (name, value) in options.iter().filter(|(_, value)| !value.is_null()) {
             let Some((option, set)) = OPTIONS.iter().find(|(known, _)| known == name) else {
                 let close = closest(name, OPTIONS.iter().map(|(known, _)| *known));
@@ -133,6 +133,20 @@ impl RuntimeBuilder {
             self = set(self, value).map_err(|problem| ConfigError::Option { option, problem })?;
         }
         Ok(self)
+    }
+}
+
+/// A tape and a mock would both answer the calls; and a file that is recorded is begun anew, so this comes first.
+fn only_one_answers(options: &Map<String, Json>) -> Result<(), ConfigError> {
+    let is_given = |option: &&str| {
+        options.get(*option).is_some_and(|value| !matches!(value, Json::Null | Json::Bool(false)))
+    };
+    match *["mock", "record", "replay"].into_iter().filter(is_given).collect::<Vec<_>>() {
+        [option, _, ..] => {
+            let problem = "must be the only one of `mock`, `record` and `replay`".to_owned();
+            Err(ConfigError::Option { option, problem })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -185,9 +199,10 @@ fn buffered(value: &Json) -> Result<EmitMode, String> {
     if fields.keys().any(|name| name != "interval_ms" && name != "size") {
         return Err(wrong());
     }
-    let interval = fields.get("interval_ms").and_then(Json::as_u64).ok_or_else(wrong)?;
+    let interval_ms = fields.get("interval_ms").and_then(Json::as_f64).ok_or_else(wrong)?;
+    let interval = Duration::try_from_secs_f64(interval_ms / 1000.0).map_err(|_| wrong())?;
     let size = fields.get("size").map_or(Ok(USUAL_BUFFER), count)?;
-    Ok(EmitMode::Buffered { interval: Duration::from_millis(interval), size })
+    Ok(EmitMode::Buffered { interval, size })
 }
 
 fn level(value: &Json) -> Result<crate::log::LogLevel, String> {
@@ -197,7 +212,8 @@ fn level(value: &Json) -> Result<crate::log::LogLevel, String> {
 
 #[cfg(feature = "mock")]
 fn scripted(builder: RuntimeBuilder, script: &Json) -> Result<RuntimeBuilder, String> {
-    let script = crate::mock::LocalScript::parse(&script.to_string());
+    let text = script.as_str().map_or_else(|| script.to_string(), str::to_owned);
+    let script = crate::mock::LocalScript::parse(&text);
     Ok(builder.mock_script(script.map_err(|wrong| format!("is no script: {wrong}"))?))
 }
 

@@ -11,7 +11,7 @@ use super::{
     CONCERTO_INVALID_ARGUMENT, CONCERTO_IO, CONCERTO_IR, CONCERTO_LIMIT, CONCERTO_LLM, CONCERTO_OK,
     CONCERTO_PANIC, CONCERTO_PROGRAM, concerto_status,
 };
-use crate::{Error, RunError};
+use crate::{Error, ErrorKind, RunError};
 
 /// What went wrong in one call.
 #[derive(Debug)]
@@ -81,43 +81,44 @@ impl From<Stop> for concerto_error {
 
 impl From<Error> for concerto_error {
     fn from(error: Error) -> Self {
-        let kind = match &error {
-            Error::Io { .. } => CONCERTO_IO,
-            Error::Ir(_) => CONCERTO_IR,
-            Error::Config(_) | Error::Settings(_) | Error::NothingToRun => CONCERTO_CONFIG,
-            Error::Arguments { .. } | Error::Decode { .. } => CONCERTO_INVALID_ARGUMENT,
-            Error::InsideAsync | Error::Nested => CONCERTO_BUSY,
-            Error::Run(run) => return Self::from(run),
-        };
-        Self::of_error(kind, &error.to_json(), &error)
+        match &error {
+            Error::Run(run) => Self::from(run),
+            other => Self::of_error(other.kind(), &other.to_json(), other),
+        }
     }
 }
 
 impl From<&RunError> for concerto_error {
     fn from(error: &RunError) -> Self {
-        let kind = match error {
-            RunError::Program { .. } => CONCERTO_PROGRAM,
-            RunError::Llm { .. } => CONCERTO_LLM,
-            RunError::Panic { .. } => CONCERTO_PANIC,
-            RunError::Handler { cause, .. } => match cause.downcast_ref::<Stop>() {
-                Some(Stop::Cancelled) => return Stop::Cancelled.into(),
-                Some(Stop::Busy) => return Stop::Busy.into(),
-                None => CONCERTO_HANDLER,
-            },
-            RunError::Cancelled => CONCERTO_CANCELLED,
-            RunError::Limit { .. } => CONCERTO_LIMIT,
-            RunError::Internal { .. } => CONCERTO_INTERNAL,
-        };
-        Self::of_error(kind, &error.to_json(), error)
+        match error {
+            RunError::Handler { cause, .. } if let Some(stop) = cause.downcast_ref::<Stop>() => {
+                Self::from(*stop)
+            }
+            other => Self::of_error(other.kind(), &other.to_json(), other),
+        }
+    }
+}
+
+fn status(kind: ErrorKind) -> concerto_status {
+    match kind {
+        ErrorKind::Io => CONCERTO_IO,
+        ErrorKind::Ir => CONCERTO_IR,
+        ErrorKind::Config => CONCERTO_CONFIG,
+        ErrorKind::Arguments | ErrorKind::Decode => CONCERTO_INVALID_ARGUMENT,
+        ErrorKind::InsideAsync | ErrorKind::Nested => CONCERTO_BUSY,
+        ErrorKind::Program => CONCERTO_PROGRAM,
+        ErrorKind::Llm => CONCERTO_LLM,
+        ErrorKind::Panic => CONCERTO_PANIC,
+        ErrorKind::Handler => CONCERTO_HANDLER,
+        ErrorKind::Cancelled => CONCERTO_CANCELLED,
+        ErrorKind::Limit => CONCERTO_LIMIT,
+        ErrorKind::Internal => CONCERTO_INTERNAL,
     }
 }
 
 impl concerto_error {
-    fn of_error(
-        kind: concerto_status,
-        json: &serde_json::Value,
-        error: &dyn std::error::Error,
-    ) -> Self {
+    fn of_error(kind: ErrorKind, json: &serde_json::Value, error: &dyn std::error::Error) -> Self {
+        let kind = status(kind);
         Self { kind, message: owned_text(error.to_string()), json: owned_text(json.to_string()) }
     }
 }

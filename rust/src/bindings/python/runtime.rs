@@ -6,6 +6,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
+use serde_json::{Map, Value as Json};
 
 use super::attach;
 use super::clock::VirtualClock;
@@ -15,10 +16,7 @@ use super::program::Program;
 use super::run::Run;
 use super::serve::serve;
 use super::values::{dict_to_json, emit_to_py, py_to_json, run_name, value_to_py};
-use crate::{
-    Args, BoxError, Emit, EmitMode, Error, HostRequest, LogLevel, Observer, PriceConfig,
-    RuntimeBuilder,
-};
+use crate::{Args, BoxError, Emit, Error, HostRequest, Observer, PriceConfig};
 
 #[pyclass(frozen, module = "concerto._native")]
 pub(super) struct Runtime {
@@ -86,7 +84,7 @@ fn arguments(args: &Bound<'_, PyAny>) -> PyResult<Args> {
         .map_err(|_| PyTypeError::new_err("arguments are a list or a dictionary"))?;
     let mut named = dict_to_json(dict, 0)?;
     let positional = match named.shift_remove("") {
-        Some(serde_json::Value::Array(items)) => items,
+        Some(Json::Array(items)) => items,
         _ => Vec::new(),
     };
     Ok(Args { positional, named })
@@ -103,148 +101,29 @@ fn time_limit(seconds: Option<f64>) -> PyResult<Option<Duration>> {
     }
 }
 
-#[cfg(feature = "mock")]
-fn scripted(builder: RuntimeBuilder, text: &str) -> PyResult<RuntimeBuilder> {
-    let script = crate::mock::LocalScript::parse(text);
-    let script = script.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(builder.mock_script(script))
-}
-
-#[cfg(not(feature = "mock"))]
-fn scripted(_: RuntimeBuilder, _: &str) -> PyResult<RuntimeBuilder> {
-    Err(PyValueError::new_err("this build has no scripts: it was made without the feature `mock`"))
-}
-
-fn level(option: &str, word: &str) -> PyResult<LogLevel> {
-    word.parse().map_err(|()| {
-        let message = format!("`{option}` is one of error, warn, info, debug, trace, not {word}");
-        PyValueError::new_err(message)
-    })
+/// The text of a JSON object.
+fn object(what: &str, text: &str) -> PyResult<Map<String, Json>> {
+    let wrong = |error| PyValueError::new_err(format!("the {what} are no JSON object: {error}"));
+    serde_json::from_str(text).map_err(wrong)
 }
 
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, *, mock = false, mock_script = None, env = None, env_allow = None, execution_timeout = None, max_call_depth = 10_000, max_tasks = 10_000, max_store_bytes = 268_435_456, shared_stores = false, proxy = None, ca_bundle = None, retry_jitter = None, max_queued_requests = None, clock = None, log_level = "warn", program_log_level = "info", args = None, seed = None, audit = false, record = None, replay = None, fs_root = None, fs_mode = "write", net_allow = None, offline = false, http_body_limit = 10_485_760, reply_timeout = None, buffered = None, max_cost_usd = None, max_tokens = None, max_concurrent_requests = None, max_tool_rounds = 10, max_tool_result_bytes = 1_048_576, tool_permissions = None))]
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
+    #[pyo3(signature = (program, options, clock = None))]
     fn new(
         py: Python<'_>,
         program: &Bound<'_, Program>,
-        mock: bool,
-        mock_script: Option<&str>,
-        env: Option<HashMap<String, String>>,
-        env_allow: Option<Vec<String>>,
-        execution_timeout: Option<f64>,
-        max_call_depth: usize,
-        max_tasks: usize,
-        max_store_bytes: usize,
-        shared_stores: bool,
-        proxy: Option<String>,
-        ca_bundle: Option<String>,
-        retry_jitter: Option<f64>,
-        max_queued_requests: Option<usize>,
+        options: &str,
         clock: Option<&Bound<'_, VirtualClock>>,
-        log_level: &str,
-        program_log_level: &str,
-        args: Option<Vec<String>>,
-        seed: Option<u64>,
-        audit: bool,
-        record: Option<std::path::PathBuf>,
-        replay: Option<std::path::PathBuf>,
-        fs_root: Option<std::path::PathBuf>,
-        fs_mode: &str,
-        net_allow: Option<Vec<String>>,
-        offline: bool,
-        http_body_limit: usize,
-        reply_timeout: Option<f64>,
-        buffered: Option<(f64, usize)>,
-        max_cost_usd: Option<f64>,
-        max_tokens: Option<u64>,
-        max_concurrent_requests: Option<usize>,
-        max_tool_rounds: u32,
-        max_tool_result_bytes: usize,
-        tool_permissions: Option<HashMap<String, bool>>,
     ) -> PyResult<Self> {
-        let mut builder = crate::Runtime::builder(program.get().inner.clone())
-            .mock(mock)
-            .max_call_depth(max_call_depth)
-            .max_tasks(max_tasks)
-            .max_store_bytes(max_store_bytes)
-            .shared_stores(shared_stores)
-            .log_level(level("log_level", log_level)?)
-            .program_log_level(level("program_log_level", program_log_level)?)
-            .args(args.unwrap_or_default())
-            .fs_mode(fs_mode.parse().map_err(|()| {
-                let message = format!("`fs_mode` is one of none, read, write, not {fs_mode}");
-                PyValueError::new_err(message)
-            })?)
-            .offline(offline)
-            .audit(audit)
-            .http_body_limit(http_body_limit)
-            .max_tool_rounds(max_tool_rounds)
-            .max_tool_result_bytes(max_tool_result_bytes)
-            .tool_permissions(tool_permissions.unwrap_or_default())
-            .env(env.unwrap_or_default());
-        if let Some(text) = mock_script {
-            builder = scripted(builder, text)?;
-        }
-        if let Some(path) = record {
-            builder = builder.record(path).map_err(|error| to_py(py, error.into()))?;
-        }
-        if let Some(path) = replay {
-            builder = builder.replay(path).map_err(|error| to_py(py, error.into()))?;
-        }
-        if let Some(names) = env_allow {
-            builder = builder.env_allow(names);
-        }
-        if let Some(seconds) = execution_timeout {
-            // What is no duration is refused like zero.
-            let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
-            builder = builder.execution_timeout(limit);
-        }
-        if let Some(seconds) = reply_timeout {
-            let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
-            builder = builder.reply_timeout(limit);
-        }
-        if let Some(most) = max_cost_usd {
-            builder = builder.max_cost_usd(most);
-        }
-        if let Some(most) = max_tokens {
-            builder = builder.max_tokens(most);
-        }
-        if let Some(most) = max_concurrent_requests {
-            builder = builder.max_concurrent_requests(most);
-        }
-        if let Some((interval_ms, size)) = buffered {
-            let interval = Duration::try_from_secs_f64(interval_ms / 1000.0).map_err(|_| {
-                PyValueError::new_err("the interval of `emit_mode` must be milliseconds, 0 or more")
-            })?;
-            builder = builder.emit_mode(EmitMode::Buffered { interval, size });
-        }
-        if let Some(root) = fs_root {
-            builder = builder.fs_root(root);
-        }
-        if let Some(hosts) = net_allow {
-            builder = builder.net_allow(hosts);
-        }
-        if let Some(seed) = seed {
-            builder = builder.seed(seed);
-        }
-        if let Some(most) = max_queued_requests {
-            builder = builder.max_queued_requests(most);
-        }
-        if let Some(share) = retry_jitter {
-            builder = builder.retry_jitter(share);
-        }
-        if let Some(clock) = clock {
-            builder = builder.clock(clock.get().inner.clone());
-        }
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(proxy);
-        }
-        if let Some(path) = ca_bundle {
-            builder = builder.ca_bundle(path);
-        }
+        let options = object("options", options)?;
+        let builder = crate::Runtime::builder(program.get().inner.clone());
+        let builder = builder.options(&options).map_err(|error| to_py(py, error.into()))?;
+        let builder = match clock {
+            Some(clock) => builder.clock(clock.get().inner.clone()),
+            None => builder,
+        };
         builder.build().map(|inner| Self { inner }).map_err(|error| to_py(py, error))
     }
 
@@ -256,10 +135,7 @@ impl Runtime {
         fields: &str,
         command_line: bool,
     ) -> PyResult<()> {
-        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(fields)
-            .map_err(|error| {
-                PyValueError::new_err(format!("the fields are no JSON object: {error}"))
-            })?;
+        let fields = object("fields", fields)?;
         let set = self.inner.override_connection_json(name, &fields, command_line);
         set.map_err(|error| to_py(py, Error::from(error)))
     }

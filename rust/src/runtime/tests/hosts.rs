@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::chat::{ChatRequest, ChatResponse, Usage};
+use crate::error::ErrorKind;
 use crate::futures::{BoxFuture, BoxStream};
 use crate::llm::{Chunk, Provider, ProviderError};
 use crate::providers::FailureKind;
@@ -61,7 +62,7 @@ async fn arguments_are_tuples_maps_structs_or_none() {
         ((1, 2).into_args().unwrap(), "`echo`: takes 1 arguments, found 2"),
     ] {
         let error = runtime.call::<Value>("echo", args).await.unwrap_err();
-        assert_eq!((error.code(), error.to_string().as_str()), ("arguments", message));
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Arguments, message));
     }
 }
 
@@ -74,7 +75,7 @@ async fn call_raw_gives_the_result_itself() {
     assert!(matches!(&error, Error::Run(RunError::Program { value, .. }) if *value == "no".into()));
     assert_eq!(runtime.call_raw("echo", (1,)).await.unwrap(), 1.into());
     let error = runtime.call_raw("crash", ()).await.unwrap_err();
-    assert_eq!((error.code(), error.to_string().as_str()), ("panic", "Panic: on purpose"));
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Panic, "Panic: on purpose"));
     assert_eq!(error.trace().first().unwrap().function, "crash");
     let area = runtime.call::<Value>("area", (value!({"variant": "Other", "data": ["x"]}),)).await;
     assert_eq!(to_json(&area.unwrap())["variant"], "Other");
@@ -123,7 +124,7 @@ async fn dropping_a_run_or_a_call_cancels_it() {
     let run = runtime.start(Some("ask"), ("x",)).unwrap();
     begun.wait_for(|times| *times == 2).await.unwrap();
     run.cancel();
-    assert_eq!(run.await.unwrap_err().code(), "cancelled");
+    assert_eq!(run.await.unwrap_err().kind(), ErrorKind::Cancelled);
 }
 
 #[test]

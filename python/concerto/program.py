@@ -1,0 +1,109 @@
+"""Compiled programs: loading one, and what a host can learn about it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from concerto import _native
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel that a program names: the types of what it sends there, and of the replies that it expects, as the language writes them.
+
+    Without `replies` nothing is asked there.
+    """
+
+    name: str
+    payloads: tuple[str, ...]
+    replies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a function that a host may call; `type` as the language writes it."""
+
+    name: str
+    type: str
+    has_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPoint:
+    """A `pub fn` of the program's entry file."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    result: str
+
+
+class Program:
+    """A verified program: immutable, cheap to share between threads and runtimes; pickles."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Program) -> None:
+        self._native = native
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Program:
+        """Reads a `.conc-ir` file. Raises `IrError` if it is no such file or of another version."""
+        return cls.from_bytes(Path(path).read_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Program:
+        """Loads compiled bytes. Raises `IrError`."""
+        return cls(_native.Program.from_bytes(data))
+
+    def to_bytes(self) -> bytes:
+        """The compiled form, as `concerto build` writes it."""
+        return self._native.to_bytes()
+
+    def listing(self) -> str:
+        """A readable listing of the compiled program."""
+        return self._native.listing()
+
+    @property
+    def has_main(self) -> bool:
+        """Whether the program has `main` or top-level statements to run."""
+        return self._native.has_main()
+
+    @property
+    def entry_points(self) -> tuple[EntryPoint, ...]:
+        """The functions that `Runtime.call` accepts."""
+        return tuple(
+            EntryPoint(name, tuple(Parameter(*p) for p in parameters), result)
+            for name, parameters, result in self._native.entry_points()
+        )
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that the program names, by name."""
+        found = self._native.channels()
+        return tuple(Channel(name, tuple(sent), tuple(asked)) for name, sent, asked in found)
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """Names of the declared connections."""
+        return tuple(self._native.connections())
+
+    @property
+    def permissions(self) -> tuple[list[str], list[str]]:
+        """Environment variables and hosts that the program may ask for."""
+        return self._native.permissions()
+
+    def schema(self, name: str) -> dict[str, Any]:
+        """The JSON Schema of a schema of the program. Raises `KeyError` for an unknown name."""
+        text = self._native.schema(name)
+        if text is None:
+            raise KeyError(name)
+        schema: dict[str, Any] = json.loads(text)
+        return schema
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Program], tuple[bytes]]:
+        return (Program.from_bytes, (self.to_bytes(),))
