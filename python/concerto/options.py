@@ -54,7 +54,8 @@ class RuntimeOptions(TypedDict, total=False):
         program_log_level: The same for what the program writes with `std::log`; default `info`.
         args: What the program's `std::env::args` gives.
         seed: Makes the random numbers of `std::math` the same in each run; 0 to 2**64 - 1; default: they differ.
-        audit: Tell what the program reaches, before it does, on `audit:file_access`, `audit:env_access`, `audit:http` and `audit:tool_call`: names only, nothing secret; default: no.
+        audit: Tell what the program reaches, before it does, on `audit:file_access`, `audit:env_access`, `audit:http` and `audit:tool_call`: names only,
+            nothing secret; default: no.
         record: A file that the traffic of all model calls is written to: one JSON object a line, without keys.
         replay: A file that was recorded: it answers all model calls, each exchange once, by the end of the path and the body
             of the request. No server is asked.

@@ -70,8 +70,9 @@ def test_tokens_stay_and_formatting_twice_changes_nothing(path: Path) -> None:
         assert format_source(source)[0] is None
         return
     found = formatted(source.text)
-    assert spelt(found) == spelt(source.text)
-    assert commented(found) == commented(source.text)
+    with_lines = source.text.replace("\r\n", "\n")
+    assert spelt(found) == spelt(with_lines)
+    assert commented(found) == commented(with_lines)
     assert (
         not re.search(r"[ \t]+$|\n\n\n", found.replace('"""', ""), re.MULTILINE) or '"""' in found
     )

@@ -1,7 +1,9 @@
 """The language reference, one behaviour in each program of `tests/conformance`, with what is expected at the lines that give rise to it.
 
 `// reports: CODE ..` what the compiler says of the line, and nothing else; `// expect: CHANNEL VALUE` and `// expect-output: LINE` in the order of
-the text; `// panics: KIND WORDS` and `// fails: WORDS` the end of the run. The VM and the oracle must agree. A folder with a `main.conc` is one program.
+the text, without the events of pipelines; `// panics: KIND WORDS` and `// fails: WORDS` the end of the run. The VM and the oracle must agree. A folder
+with a `main.conc` is one program.
+A program with tests and no `main` is held by these, in their virtual time: for what only a mock, a clock or the machine can answer.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import re
 from pathlib import Path
 
 import pytest
+from concerto import testing
 from concerto.compiler import compile_source, read_source
 from concerto.diagnostics.render import render
 from concerto.folder import Folder
@@ -72,10 +75,15 @@ def test_programs_conform(path: Path) -> None:
     if ir is None:
         return
     program, document = compiled(source.text, Folder.of(path).find)
+    for index, case in enumerate(testing.tests_of(program)):
+        report = testing.run_test(program, index)
+        assert report.failure is None, (case.name, report.failure)
+    if not program.has_main:
+        return
     outcome = run_by_vm(program, None)
     assert outcome == run_by_oracle(document, None)
     emits = [text for file in files(path) for _, text in marked(file, "expect")]
-    assert outcome.shown == emits
+    assert [text for text in outcome.shown if not text.startswith("pipeline:")] == emits
     assert outcome.printed.splitlines() == [
         text for file in files(path) for _, text in marked(file, "expect-output")
     ]
@@ -85,4 +93,5 @@ def test_programs_conform(path: Path) -> None:
 def test_each_program_expects_something() -> None:
     words = ("reports", "expect", "expect-output", "panics", "fails")
     for path in PROGRAMS:
-        assert any(marked(file, word) for file in files(path) for word in words), path
+        has_tests = "@test fn" in path.read_text(encoding="utf-8")
+        assert has_tests or any(marked(file, word) for file in files(path) for word in words), path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.oracle.values import (
@@ -54,7 +55,7 @@ def written(types: Types, index: int) -> str:
         case ["union", items]:
             return all_of(items, " | ")
         case ["struct" | "enum", inner]:
-            return str(inner["name"])
+            return re.sub(r"(?<![\w>])::", "", str(inner["name"]))
         case ["model"]:
             return "ModelRef"
         case ["builder"]:

@@ -350,7 +350,7 @@ def type_name(value: Value) -> str:
         case str():
             return "String"
         case Struct() | Enum():
-            return value.type.name
+            return value.type.name.removeprefix("::")
         case Nothing() | Some():
             return "Option"
         case Pipeline():

@@ -315,7 +315,8 @@ def _function_body(body: Body, function: FunctionInfo, node: ast.Function) -> No
         return
     body.tail = node.body.tail
     found = check_expr(body, node.body, result, is_body=True)
-    if node.body.tail is None and found != t.NEVER and t.resolve(found) != t.UNKNOWN:
+    is_told = t.UNKNOWN in (t.resolve(found), result)
+    if node.body.tail is None and found != t.NEVER and not is_told:
         end = Span(node.body.span.end - 1, node.body.span.end)
         message = f"`{function.name}` can end without a value: expected `{t.show(result)}`"
         help_ = "end it with an expression without `;`, or with `return`"

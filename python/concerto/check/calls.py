@@ -26,6 +26,7 @@ from concerto.check.habits import function_hint, method_hint
 from concerto.check.memories import check_memory_call, is_memory
 from concerto.check.methods import Method
 from concerto.check.model_calls import (
+    MODEL_METHODS,
     RECORD_MAKERS,
     make_record,
     model_method,
@@ -298,6 +299,11 @@ def _method(
     if own is not None and own.function.is_method:
         return call_function(body, node, own, expected, object_)
     if receiver in (t.MODEL, t.BUILDER):
+        found = None
+        if name.text not in MODEL_METHODS:
+            found = methods.find(checker, receiver, name.text, name, called=True)
+        if found is not None:
+            return call_function(body, node, found, expected, object_)
         return model_method(body, node, object_, name, expected)
     if receiver == t.STREAM:
         return stream_method(body, node, object_, name)

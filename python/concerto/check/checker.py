@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,9 @@ class Checker:
         """Adds a diagnostic."""
         span = at.span if isinstance(at, ast.Node) else at
         label = Label(span, note)
-        self.diagnostics.append(Diagnostic(code, message, self.source, label, related, help_))
+        shown = _as_written(message)
+        told = help_ and _as_written(help_)
+        self.diagnostics.append(Diagnostic(code, shown, self.source, label, related, told))
 
     def hint(self, name: str, candidates: Iterable[str], at: ast.Node) -> str | None:
         """The help line for an unknown name: close ones that are visible at a place, as they are written there."""
@@ -186,6 +189,14 @@ class Checker:
         """E3001."""
         message = f"expected `{t.show(expected)}`, found `{t.show(found)}`"
         self.report("E3001", message, at, help_)
+
+
+def _as_written(text: str) -> str:
+    """A text with types that hide one of the library as `Task` instead of `::Task`, except where it names the library's, too."""
+    for name in set(re.findall(r"(?<!\w)::(\w+)", text)):
+        if not re.search(rf"(?<![\w:]){name}\b", text):
+            text = re.sub(rf"(?<!\w)::(?={name}\b)", "", text)
+    return text
 
 
 def _home(name: str) -> tuple[str, ...]:

@@ -110,6 +110,9 @@ def model_method(
     hint = builtins.METHOD_HINTS.get(method)
     names = [*MODEL_METHODS, *_own_methods(body, model)]
     help_ = f"did you mean `{hint}`?" if hint else did_you_mean(method, names)
+    owners = [each for each, info in body.checker.models.items() if method in info.methods]
+    if owners:
+        help_ = f"`{method}` belongs to `{owners[0]}`: call it as `{owners[0]}.{method}(..)`"
     if method == "shutdown":
         help_ = "shut down what `.spawn()` gave"
     body.checker.report("E3011", f"a model has no method `{name}`", name, help_)

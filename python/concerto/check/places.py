@@ -65,6 +65,8 @@ def must_be_mutable(body: Body, node: ast.Expr, what: str) -> None:
             help_ = f"declare it with `let mut {local.name}`"
         message = f"`{local.name}` cannot be {what}: it is immutable"
         body.checker.report("E2006", message, node, help_, related_declaration(local))
+        # Said once: one `mut` mends all places.
+        local.is_mut = True
 
 
 def must_be_held(body: Body, receiver: ast.Expr, method: str) -> None:

@@ -91,7 +91,8 @@ def check_maker(
         return t.UNKNOWN
     for arg in node.args:
         check_expr(body, arg.value, t.Array(item))
-    if kind == "Set" and not is_key(checker, item):
+    # Of a written type it is said there.
+    if kind == "Set" and not is_same and not is_key(checker, item):
         checker.report("E3036", f"`{t.show(item)}` cannot be in a set", node)
     args = tuple(arg.value for arg in node.args)
     checker.facts.calls[id(node)] = CallNative(f"{kind.lower()}.{rest[0]}", None, args, False)

@@ -303,7 +303,9 @@ def _ask(request: Request) -> Any:
 
 def _failure(message: str, trace: tuple[TraceFrame, ...], debug: bool) -> None:
     print(message, file=sys.stderr)
-    for frame in trace if debug else trace[:1]:
+    # What fails within the library is placed where the program calls it, too.
+    own = next((at for at, frame in enumerate(trace) if frame.path != "std"), 0)
+    for frame in trace if debug else trace[: own + 1]:
         print(f"  at {frame}", file=sys.stderr)
         for line in source_line(frame):
             print(f"  {line}", file=sys.stderr)

@@ -11,6 +11,7 @@ from concerto.syntax.tokens import CLOSERS, DESCRIPTIONS, OPENERS
 from concerto.syntax.unexpected import Place
 
 _COMPARISONS = frozenset(["EQ", "NE", "LT", "GT", "LE", "GE"])
+_RANGES = frozenset(["DOTDOT", "DOTDOTEQ", "DOTDOT_OPEN"])
 _STARTS_STATEMENT = frozenset(
     [
         "LET",
@@ -72,7 +73,7 @@ class UnexpectedTokenError(Exception):
 def explain(source: Source, tokens: list[Any], at: int, error: UnexpectedTokenError) -> Diagnostic:
     """The diagnostic for the token at a place; the first rule that knows the mistake words it."""
     place = Place(source, tokens, at, error.token, error.expected)
-    for rule in (_comparison, _incomplete, foreign, _separator, _misplaced):
+    for rule in (_comparison, _range, _incomplete, foreign, _separator, _misplaced):
         found = rule(place)
         if found is not None:
             return found
@@ -94,6 +95,15 @@ def _comparison(place: Place) -> Diagnostic | None:
             message = "type arguments cannot stand here"
             return place.says("E1014", message, "write them behind a name: `f<Int>(1)`", opening)
     return place.says("E1004", "comparisons cannot be chained", "write `a < b && b < c`")
+
+
+def _range(place: Place) -> Diagnostic | None:
+    """A range of ranges."""
+    if not (
+        place.kind in _RANGES and place.kind in place.table and place.table[place.kind] is None
+    ):
+        return None
+    return place.says("E1004", "ranges cannot be chained", "write one range: `a..b`")
 
 
 def _incomplete(place: Place) -> Diagnostic | None:

@@ -230,7 +230,12 @@ fn enum_type(ty: &Type) -> Option<Arc<EnumType>> {
     Some(Arc::new(EnumType { name: inner.name.clone(), variants }))
 }
 
-/// A type as the language writes it, cut off where it gets absurdly long.
+/// Whether no name ends here.
+fn ends_outside_name(text: &str) -> bool {
+    !text.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '>')
+}
+
+/// A type with its full names, cut off where it gets absurdly long.
 fn type_name(types: &[Type], index: u32) -> String {
     let mut out = String::new();
     write_type(types, index, &mut out);
@@ -414,7 +419,14 @@ impl Verified {
     /// A type as the language writes it.
     #[must_use]
     pub fn type_name(&self, index: u32) -> String {
-        type_name(&self.0.document.types, index)
+        let full = type_name(&self.0.document.types, index);
+        let mut written = String::with_capacity(full.len());
+        for part in full.split_inclusive("::") {
+            // A type of the entry file that hides one of the library, as its program writes it.
+            let is_root = part == "::" || part.strip_suffix("::").is_some_and(ends_outside_name);
+            written.push_str(if is_root { part.trim_end_matches("::") } else { part });
+        }
+        written
     }
 
     /// Where a run starts.
