@@ -99,7 +99,7 @@ def prepare(rows: Sequence[Row]) -> Path:
         _environment(home, HERE / "requirements" / f"{home}.txt")
     if any(row.home == "baml" for row in rows):
         sh(BUILT / "baml" / "bin" / "baml-cli", "generate", "--from", HERE / "baml_src")
-    sh(BIN / "python", "-m", "concerto", "-q", "build", HERE / "programs/bench.conc", "-o", PROGRAM)
+    sh(BIN / "python", "-m", "concerto", "build", "-q", HERE / "programs/bench.conc", "-o", PROGRAM)
     if any(row.home == "concerto" for row in rows):
         _environment("concerto", HERE / "requirements" / "concerto.txt")
         wheels = BUILT / "wheel"

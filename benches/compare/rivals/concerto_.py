@@ -7,13 +7,17 @@ from typing import Any
 
 import concerto
 
-from rivals.shared import QUESTION, WHO
+from rivals.shared import KEY, QUESTION, WHO
 
 PROGRAM = Path(os.environ.get("BENCH_PROGRAM", "target/compare/bench.conc-ir"))
 
 
+def environment(url: str) -> dict[str, str]:
+    return {"BENCH_URL": url, "BENCH_KEY": KEY}
+
+
 def connect(url: str) -> concerto.Runtime:
-    return concerto.Runtime(concerto.Program.load(PROGRAM), env={"BENCH_URL": url})
+    return concerto.Runtime(concerto.Program.load(PROGRAM), env=environment(url))
 
 
 def ask(client: concerto.Runtime) -> str:
@@ -26,7 +30,7 @@ def typed(client: concerto.Runtime) -> Any:
 
 
 async def connect_async(url: str) -> concerto.AsyncRuntime:
-    return concerto.AsyncRuntime(concerto.Program.load(PROGRAM), env={"BENCH_URL": url})
+    return concerto.AsyncRuntime(concerto.Program.load(PROGRAM), env=environment(url))
 
 
 async def ask_async(client: concerto.AsyncRuntime) -> str:

@@ -4,12 +4,12 @@ import asyncio
 
 import concerto
 
-from rivals.concerto_ import PROGRAM
+from rivals.concerto_ import PROGRAM, environment
 
 
 class Client:
     def __init__(self, url: str) -> None:
-        self.runtime = concerto.AsyncRuntime(concerto.Program.load(PROGRAM), env={"BENCH_URL": url})
+        self.runtime = concerto.AsyncRuntime(concerto.Program.load(PROGRAM), env=environment(url))
         self.count = 0
         self.runtime.on("text", self._take)
 

@@ -2,12 +2,12 @@
 
 import concerto
 
-from rivals.concerto_ import PROGRAM
+from rivals.concerto_ import PROGRAM, environment
 from rivals.shared import QUESTION, WHO
 
 
 def connect(url: str) -> concerto.Runtime:
-    return concerto.Runtime(concerto.Program.load(PROGRAM), env={"BENCH_URL": url})
+    return concerto.Runtime(concerto.Program.load(PROGRAM), env=environment(url))
 
 
 def ask_many(client: concerto.Runtime, count: int) -> None:
