@@ -68,9 +68,9 @@ const OPTIONS: [(&str, Set); 36] = [
         None => must_be("a whole number from 0 on"),
     }),
     ("max_tool_result_bytes", |b, v| Ok(b.max_tool_result_bytes(count(v)?))),
-    ("max_tool_rounds", |b, v| match u32::try_from(count(v)?) {
-        Ok(rounds) => Ok(b.max_tool_rounds(rounds)),
-        Err(_) => must_be("1 to 100"),
+    ("max_tool_rounds", |b, v| match v.as_u64().and_then(|rounds| rounds.try_into().ok()) {
+        Some(rounds) => Ok(b.max_tool_rounds(rounds)),
+        None => must_be("1 to 100"),
     }),
     ("mock", |b, v| match v {
         Json::Bool(on) => Ok(b.mock(*on)),
