@@ -57,7 +57,7 @@ def check_end(path: Path, outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=name)
-def test_programs_conform(path: Path) -> None:
+def test_programs_conform(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, problems = read_source(path)
     assert source is not None, render(problems)
     ir, diagnostics = compile_source(source, folder=Folder.of(path))
@@ -76,6 +76,9 @@ def test_programs_conform(path: Path) -> None:
         return
     program, document = compiled(source.text, Folder.of(path).find)
     for index, case in enumerate(testing.tests_of(program)):
+        root = tmp_path / case.name
+        root.mkdir()
+        monkeypatch.chdir(root)
         report = testing.run_test(program, index)
         assert report.failure is None, (case.name, report.failure)
     if not program.has_main:
