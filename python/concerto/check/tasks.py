@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
+from concerto.check.branches import result_of
 from concerto.check.called import FORMS, CallModel, CallPipeline, CallStream, CallTool
 from concerto.check.checked import ElementInfo, FormInfo, ModelName, Raise
 from concerto.check.emits import asked, check_ask
@@ -218,7 +219,9 @@ def _element(
         check_expr(inner, node, None, discarded=True)
         found: Type = t.NIL
     else:
-        found = _item(infer_operand(inner, node, wanted))
+        # The future that an `async` function gives is awaited here, so that it is no value of the place.
+        hint = None if _starts(inner, result_of(node)) else wanted
+        found = _item(infer_operand(inner, node, hint))
     check_unused(inner)
     steps: t.Steps = ()
     if wanted is not None and not discarded:
@@ -231,6 +234,15 @@ def _element(
         node, tuple(inner.captures), found, steps, place,
         pattern=of[0] if of else None, is_discarded=discarded,
     )  # fmt: skip
+
+
+def _starts(body: Body, node: ast.Expr) -> bool:
+    """Whether an expression is the call of an `async` function by its name."""
+    if not isinstance(node, ast.Call) or not isinstance(node.callee, ast.PathExpr):
+        return False
+    name = str(node.callee.path)
+    function = None if body.find(name) else body.checker.functions.get(name)
+    return function is not None and function.is_async
 
 
 def _enter(
