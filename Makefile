@@ -80,10 +80,12 @@ asan: native ## The C interface under AddressSanitizer, library and all (needs t
 	CYCLE_SANITIZED=1 target/asan/cycle target/asan/triage.conc-ir 200
 	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 CONCERTO_C_LIBRARY=$(CURDIR)/$(ASAN)/libconcerto.so $(BIN)/pytest tests/capi/test_contract.py
 
-bench: .venv/.dev ## Run the benchmarks (release build); see benches/README.md
+PARTS ?=
+
+bench: .venv/.dev ## Run the benchmarks (release build), or PARTS of them; see benches/README.md
 	$(BIN)/maturin develop --locked --release
 	@rm -f .venv/.native
-	$(BIN)/python benches/run.py
+	$(BIN)/python -m benches.run $(PARTS)
 
 hosts: .venv/.dev ## The Python host under load (release build): waiting runs, event loops, exits, leaks
 	$(BIN)/maturin develop --locked --release

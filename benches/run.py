@@ -1,7 +1,4 @@
-"""The benchmarks of the README's claims: `make bench` runs them all and prints one table.
-
-Ways to do the same work take turns, round by round, so that a change of the machine's speed meets them all alike. See README.md.
-"""
+"""The benchmarks of the README's claims: `make bench` runs them all; `make bench PARTS="machine front_end"` some of them. See README.md."""
 
 from __future__ import annotations
 
@@ -13,56 +10,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import concerto
-
-ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ROOT / "benches" / "programs"
-COMMAND = [str(Path(sys.executable).with_name("concerto"))]
-ROUNDS = 20
-VM_ROUNDS = 7
-"""Rounds of work that takes a second."""
-
-Work = Callable[[], object]
-
-
-def interleaved(works: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each round of each work; a first round warms up and is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            if number > 0:
-                times[name].append(time.perf_counter() - start)
-    return times
-
-
-def report(name: str, times: list[float], against: list[float] | None = None) -> None:
-    """One row: median and 95th percentile, and the ratio to the median of what it is compared with."""
-    median = statistics.median(times)
-    high = sorted(times)[int(0.95 * (len(times) - 1))]
-    ratio = "" if against is None else f"{statistics.median(against) / median:8.2f}x"
-    print(f"{name:<44} {_time(median)} {_time(high)} {ratio}", flush=True)
-
-
-def _time(seconds: float) -> str:
-    unit, factor = (
-        ("s ", 1.0) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("\u00b5s", 1e6)
-    )
-    return f"{seconds * factor:9.1f} {unit}"
-
-
-def heading(title: str, ratio: str = "") -> None:
-    print(f"\n{title:<44} {'median':>12} {'p95':>12} {ratio:>9}")
-
-
-def run(*command: str, cwd: Path | None = None) -> None:
-    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL)
+from benches.front_end import front_end
+from benches.machine import NAMES, against_python, machine
+from benches.timing import COMMAND, PROGRAMS, ROOT, Work, heading, interleaved, report, run
 
 
 def start_up() -> None:
@@ -88,7 +43,7 @@ def start_up() -> None:
             "concerto run, until the first request": lambda: first_request(compiled),
         }
         heading("Start-up")
-        for work, times in interleaved(works, ROUNDS).items():
+        for work, times in interleaved(works).items():
             report(work, times)
 
 
@@ -106,50 +61,6 @@ def first_request(compiled: str) -> None:
             connection, _ = listener.accept()
             process.kill()
             connection.close()
-
-
-def fib(n: int) -> int:
-    return n if n < 2 else fib(n - 1) + fib(n - 2)
-
-
-def count(n: int) -> int:
-    total = 0
-    i = 0
-    while i < n:
-        total += i % 7
-        i += 1
-    return total
-
-
-def machine() -> None:
-    """How fast is the virtual machine, against CPython on the same algorithm?"""
-    program = concerto.compile((PROGRAMS / "numbers.conc").read_text(encoding="utf-8"))
-    runtime = concerto.Runtime(program)
-    assert runtime.call("fib", 20) == fib(20)
-    assert runtime.call("count", 1000) == count(1000)
-    version = ".".join(str(part) for part in sys.version_info[:3])
-    heading(f"Virtual machine against CPython {version}", "faster")
-    pairs: list[tuple[str, Work, Work]] = [
-        ("fib(27)", lambda: runtime.call("fib", 27), lambda: fib(27)),
-        (
-            "a loop of 5,000,000 steps",
-            lambda: runtime.call("count", 5_000_000),
-            lambda: count(5_000_000),
-        ),
-    ]
-    for name, ours, theirs in pairs:
-        times = interleaved({"ours": ours, "theirs": theirs}, VM_ROUNDS)
-        report(f"{name}, CPython", times["theirs"])
-        report(f"{name}, Concerto", times["ours"], times["theirs"])
-    works: dict[str, Work] = {
-        f"text += chunk, {n:,} times": lambda n=n: runtime.call("concatenate", n)  # type: ignore[misc]  # binds the loop's value
-        for n in (100_000, 1_000_000)
-    }
-    times = interleaved(works, VM_ROUNDS)
-    for work in works:
-        report(work, times[work])
-    short, long = (statistics.median(each) for each in times.values())
-    print(f"  ten times the chunks take {long / short:.1f} times as long (10 is linear)")
 
 
 def crate(bench: str) -> str:
@@ -172,7 +83,7 @@ def calls() -> None:
     """What does a model call cost on top of HTTP? (benches/calls.rs)"""
     found: dict[str, list[float]] = json.loads(crate("calls"))
     bare = found.pop("bare reqwest")
-    heading("One call through the mock server", "over bare")
+    heading("One call through the mock server")
     report("bare reqwest", [each / 1e6 for each in bare])
     for way, micros in found.items():
         median = statistics.median(micros)
@@ -218,12 +129,26 @@ def over(ours: dict[str, Any], bare: dict[str, Any], figure: str) -> float:
     return 100 * (middle(ours[figure]) / max(middle(bare[figure]), 1e-9) - 1)
 
 
-def main() -> None:
-    start_up()
-    machine()
-    calls()
-    load()
+PARTS: dict[str, Callable[[], None]] = {
+    "start_up": start_up,
+    "machine": machine,
+    "front_end": front_end,
+    "calls": calls,
+    "load": load,
+}
+
+
+def main(names: list[str]) -> int:
+    """Runs parts, all of them if none is named; an algorithm of the virtual machine can be named alone."""
+    rows = {name: partial(against_python, name) for name in NAMES}
+    for name in names or PARTS:
+        part = PARTS.get(name) or rows.get(name)
+        if part is None:
+            print(f"there is no part `{name}`: {', '.join([*PARTS, *rows])}", file=sys.stderr)
+            return 2
+        part()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -11,6 +11,7 @@ from concerto.diagnostics.model import Diagnostic, Label
 from concerto.diagnostics.render import render
 from concerto.errors import CompileError, ConfigError
 from concerto.folder import Folder, decode
+from concerto.garbage import collector_paused
 from concerto.source import Source, Span
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ def compile_source(
     if sys.getrecursionlimit() < _DEPTH:
         sys.setrecursionlimit(_DEPTH)
     try:
-        checked, diagnostics = _checked(source, project, folder)
-        if checked is None:
-            return None, diagnostics
-        return _written(checked, embed_source, strip, coverage), diagnostics
+        with collector_paused():
+            checked, diagnostics = _checked(source, project, folder)
+            if checked is None:
+                return None, diagnostics
+            return _written(checked, embed_source, strip, coverage), diagnostics
     except RecursionError:
         message = "an expression has more parts in a row than the compiler can follow"
         help_ = "give parts of it names of their own, or put them into an array"

@@ -108,6 +108,14 @@ def test_angles_are_types_or_comparisons() -> None:
     assert "LANGLE" not in kinds("let a = i < len(xs) && j > 0;")
     assert "LANGLE" not in kinds("f(a < b, c > d);")
     assert "LANGLE" in kinds("f(a < b, c > (d));")
+    assert kinds("f(a<b<c>, d<e>());").count("LANGLE") == 2
+    assert kinds("let a: A<B<(C, D)>> = b;").count("RANGLE") == 2
+    assert "LANGLE" not in kinds("f(a<(b>c));")
+
+
+def test_angles_that_nothing_closes_take_linear_time() -> None:
+    assert set(kinds("a<" * 100_000)) == {"IDENT", "LT"}
+    assert "LANGLE" not in kinds("a<" * 50_000 + ">b" * 50_000)
 
 
 def test_soft_keywords_are_names() -> None:

@@ -11,7 +11,7 @@ import concerto
 import pytest
 
 from tests.conftest import ROOT
-from tests.host.test_tools import Service
+from tests.host.test_tool_rounds import Service
 
 PROGRAM = """
 connect openai { base_url: env("URL"), api_key: "k", provider: "openai", default_model: "gpt-4o-mini" }

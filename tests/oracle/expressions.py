@@ -374,9 +374,8 @@ def method(g: Generator, wanted: Type, depth: int) -> str:
         receivers += [t.Option(wanted), t.Result(wanted, t.INT), t.Result(t.INT, wanted)]
     match wanted:
         case t.Array(inner):
-            receivers += (
-                [wanted, wanted, t.Map(inner, t.INT)] if t.is_hashable(inner) else [wanted, wanted]
-            )
+            keys = inner in (t.STRING, t.INT, t.BOOL)
+            receivers += [wanted, wanted, t.Map(inner, t.INT)] if keys else [wanted, wanted]
         case t.Option(inner):
             receivers += [t.Array(inner), t.Array(inner), t.Result(inner, t.STRING)]
         case t.Map():

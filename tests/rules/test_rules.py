@@ -33,8 +33,9 @@ RUST = ROOT / "rust" / "src"
 #: Which part of the front end may use which others, besides itself.
 MAY_USE = {
     "source": set(),
+    "garbage": set(),
     "diagnostics": {"source"},
-    "syntax": {"source", "diagnostics"},
+    "syntax": {"source", "diagnostics", "garbage"},
     # `_native` for patterns of schemas: only the engine that searches them later knows which are good.
     "check": {"syntax", "source", "diagnostics", "text", "_native"},
     "lower": {"check", "syntax", "source"},
@@ -42,6 +43,7 @@ MAY_USE = {
     "folder": {"source", "diagnostics", "check"},
     "compiler": {
         "source",
+        "garbage",
         "diagnostics",
         "syntax",
         "check",
@@ -169,7 +171,7 @@ def test_only_one_file_uses_the_http_library_and_one_folder_python() -> None:
 
 
 def test_files_are_of_readable_size() -> None:
-    exempt = {"machine.rs", "_tables.py", "exprs.py"}
+    exempt = {"execute.rs", "_tables.py", "exprs.py"}
     for path in [*PYTHON.rglob("*.py"), *RUST.rglob("*.rs")]:
         lines = len(path.read_text(encoding="utf-8").splitlines())
         assert lines <= 720 or path.name in exempt, f"{path} has {lines} lines"

@@ -22,6 +22,8 @@ class LoopState:
 
     label: str | None
     takes_value: bool
+    expected: Type | None = None
+    """What the place of a `loop` asks for."""
     value: Type = t.NEVER
     breaks: bool = False
     values: list[ast.Expr] = field(default_factory=list)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from concerto.check import builtins, library, methods, std, testing
 from concerto.check import types as t
 from concerto.check.bodies import Body
@@ -41,6 +43,7 @@ from concerto.check.variants import Variant, find_variant
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
+_CLOSES = re.compile(r"\s*\)")
 #: Methods of tasks that the engine answers, with their instructions.
 _TASK_METHODS = {"cancel": "cancel", "result": "await_result"}
 
@@ -65,7 +68,7 @@ def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
 
 def _in_parentheses(body: Body, node: ast.Expr) -> bool:
     """Whether a callee is written as `(x.f)`: that is a field which holds a function, no method (6.10)."""
-    return body.checker.source.text[node.span.end :].lstrip().startswith(")")
+    return _CLOSES.match(body.checker.source.text, node.span.end) is not None
 
 
 def check_all(body: Body, node: ast.Call) -> None:

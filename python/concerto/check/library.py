@@ -17,6 +17,7 @@ from concerto.check.bodies import Body, check_function
 from concerto.check.called import FORMS, CallEffect, CallJoin, CallLibrary, CallNative
 from concerto.check.checked import FunctionInfo, ParamInfo
 from concerto.check.checker import Checker
+from concerto.check.traits import is_key
 from concerto.check.types import Type
 from concerto.source import Source
 from concerto.syntax import ast
@@ -233,7 +234,7 @@ def _method(
     if function.name == "hashmap_update":
         check_update(body, node)
     for key in _keys(result):
-        if not t.is_hashable(key):
+        if not is_key(body.checker, key):
             body.checker.report("E3036", f"`{t.show(key)}` cannot be a map key", node.callee)
     call = CallLibrary(function, (receiver, *slots), changes(function), has_value)
     body.checker.facts.calls[id(node)] = call

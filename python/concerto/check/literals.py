@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concerto.check import methods
 from concerto.check import types as t
-from concerto.check.bodies import Body
+from concerto.check.bodies import Body, Bound
 from concerto.check.checked import (
     FieldInfo,
     FunctionInfo,
@@ -16,6 +16,7 @@ from concerto.check.checked import (
 from concerto.check.decorators import warn_deprecated
 from concerto.check.generics import written_struct
 from concerto.check.lints import check_keys
+from concerto.check.traits import is_key
 from concerto.check.types import Type
 from concerto.check.variants import Variant, find_variant, unknown_variant
 from concerto.diagnostics.model import did_you_mean
@@ -224,10 +225,12 @@ def check_map(body: Body, node: ast.MapLiteral, expected: Type | None) -> Type:
     value: Type = inside or t.Var()
     if not node.entries and wanted != t.ANY:
         body.note_empty(node, value)
+        # What its keys are, later statements say.
+        body.demands.bounds.append(Bound(key, t.TraitRef("Hash"), node, "Map"))
     for entry in node.entries:
         found_key = check_expr(body, entry.key, None)
         joined = t.join(key, found_key)
-        if joined is None or not t.is_hashable(joined):
+        if joined is None or not is_key(body.checker, joined):
             message = f"`{t.show(found_key)}` cannot be a key of this map"
             body.checker.report("E3036", message, entry.key)
             joined = t.UNKNOWN

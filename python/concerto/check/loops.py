@@ -25,7 +25,8 @@ def check_loop(
 
         return check_parallel(body, node, expected, discarded)
     label = node.label.text if node.label else None
-    state = LoopState(label, isinstance(node, ast.Loop))
+    wanted = None if discarded else expected
+    state = LoopState(label, isinstance(node, ast.Loop), wanted)
     body.scopes.append({})
     match node:
         case ast.While():
@@ -175,7 +176,11 @@ def _leave_loop(body: Body, node: ast.Break | ast.Continue) -> None:
         )
         check_expr(body, node.value, None)
         return
-    value = check_expr(body, node.value, None) if node.value is not None else t.NIL
+    value: Type = t.NIL
+    if node.value is not None:
+        value = check_expr(body, node.value, loop.expected)
+        if loop.expected is not None and t.resolve(value) not in (t.NEVER, t.UNKNOWN):
+            value = loop.expected
     joined = t.join(loop.value, value) if loop.breaks else value
     if joined is None:
         message = f"the values of the loop are `{t.show(loop.value)}` and `{t.show(value)}`"

@@ -7,6 +7,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.called import CallNative, ParseAs
 from concerto.check.checker import Checker
+from concerto.check.traits import is_key
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -90,7 +91,7 @@ def check_maker(
         return t.UNKNOWN
     for arg in node.args:
         check_expr(body, arg.value, t.Array(item))
-    if kind == "Set" and not t.is_hashable(t.resolve(item)):
+    if kind == "Set" and not is_key(checker, item):
         checker.report("E3036", f"`{t.show(item)}` cannot be in a set", node)
     args = tuple(arg.value for arg in node.args)
     checker.facts.calls[id(node)] = CallNative(f"{kind.lower()}.{rest[0]}", None, args, False)

@@ -191,8 +191,10 @@ def is_key(program: Declared, type_: Type) -> bool:
             return all(variant.form == "unit" for variant in program.enums[name].variants)
         case t.Opaque() as opaque:
             return _has_bound(opaque, t.TraitRef("Hash"))
+        case t.Var() | t.Literals():
+            return True
         case other:
-            return t.is_hashable(other)
+            return other in (t.STRING, t.INT, t.BOOL, t.UNKNOWN)
 
 
 def is_user_error(program: Declared, type_: Type) -> bool:

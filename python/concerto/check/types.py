@@ -365,17 +365,6 @@ def is_error(type_: Type) -> bool:
     return type_ == ERROR or (isinstance(type_, Struct) and type_.origin == "error")
 
 
-def is_hashable(type_: Type) -> bool:
-    """Whether values can be map keys."""
-    match resolve(type_):
-        case Tuple(items):
-            return all(is_hashable(item) for item in items)
-        case Enum() | Var() | Literals() | Opaque():
-            return True
-        case other:
-            return other in (STRING, INT, BOOL, UNKNOWN)
-
-
 #: Steps that turn a value of one type into one of another, in order: `int_to_float`, `some`, `none`, `message`, `prompt`, or `check`.
 Steps: TypeAlias = tuple[str, ...]
 

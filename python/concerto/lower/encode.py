@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import fields
 from decimal import Decimal
+from json.encoder import JSONEncoder, encode_basestring
 from typing import Any
 
-from concerto.lower.ir import FORMAT, VERSION, Program
+from concerto.lower.ir import FORMAT, VERSION, Function, Program
+
+_compact = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_WORDS = {None: "null", True: "true", False: "false"}
+
+
+class _Written(str):
+    """JSON already."""
+
+    __slots__ = ()
 
 
 def encode(program: Program) -> bytes:
     """UTF-8, keys sorted, no white space, floats in the form that the runtime writes."""
-    document = {"format": FORMAT, "version": VERSION, "features": [], **asdict(program)}
+    document = {"format": FORMAT, "version": VERSION, "features": [], **_fields(program)}
     if program.channels is None:
         del document["channels"]
     if program.stores is None:
@@ -28,25 +37,42 @@ def encode(program: Program) -> bytes:
     return "".join(out).encode("utf-8")
 
 
+def _fields(record: Program | Function) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
 def _write(value: Any, out: list[str]) -> None:
     match value:
-        case dict():
-            out.append("{")
-            for position, key in enumerate(sorted(value)):
-                out.append("," if position else "")
-                out.append(json.dumps(key, ensure_ascii=False) + ":")
-                _write(value[key], out)
-            out.append("}")
-        case list() | tuple():
-            out.append("[")
-            for position, item in enumerate(value):
-                out.append("," if position else "")
-                _write(item, out)
-            out.append("]")
+        case _Written():
+            out.append(value)
+        case str():
+            out.append(encode_basestring(value))
+        case bool() | None:
+            out.append(_WORDS[value])
+        case int():
+            out.append(str(value))
         case float():
             out.append(float_text(value))
+        case list() | tuple():
+            separator = "["
+            for item in value:
+                out.append(separator)
+                _write(item, out)
+                separator = ","
+            out.append("]" if value else "[]")
+        case dict():
+            separator = "{"
+            for key in sorted(value):
+                out.append(f"{separator}{encode_basestring(key)}:")
+                _write(value[key], out)
+                separator = ","
+            out.append("}" if value else "{}")
+        case Function():
+            # Code is most of a program; it holds whole numbers and names only.
+            code, spans = _Written(_compact(value.code)), _Written(_compact(value.spans))
+            _write({**_fields(value), "code": code, "spans": spans}, out)
         case _:
-            out.append(json.dumps(value, ensure_ascii=False))
+            raise AssertionError(value)
 
 
 def float_text(number: float) -> str:

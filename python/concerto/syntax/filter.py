@@ -71,6 +71,7 @@ _AFTER_TYPE_LIST = frozenset(
         "$end",
     ]
 )
+_ANGLES = {"LT": "LANGLE", "GT": "RANGLE"}
 _NAMES_TYPE_PARAMS = frozenset(["FN", "STRUCT", "ENUM", "TRAIT", "SCHEMA", "TYPE"])
 _BEFORE_EMPTY_MAP = frozenset(
     ["ASSIGN", "ADDEQ", "LPAREN", "COMMA", "LBRACKET", "COLON", "RETURN", "BREAK", "QQ"]
@@ -196,51 +197,66 @@ def _is_promoted(word: str, previous: str, kinds: list[str], values: list[Any], 
 def _classify_angles(tokens: list[Any]) -> None:
     """F3: which `<` and `>` belong to a list of types."""
     kinds = [t.type for t in tokens] + ["$end"] * 3
-    for at, token in enumerate(tokens):
-        if token.type != "LT" or at == 0:
-            continue
-        before = tokens[at - 1].type
-        declares = before == "IMPL" or (
-            before == "IDENT" and at > 1 and tokens[at - 2].type in _NAMES_TYPE_PARAMS
+    closing = _matching_angles(kinds)
+    for at, end in sorted(closing.items()):
+        if kinds[at] != "LT":
+            continue  # within a list that was found before
+        follows = kinds[end + 1] in _AFTER_TYPE_LIST or (
+            kinds[end + 1] in ("IDENT", "STRING")
+            and (kinds[end + 2] == "COLON" or kinds[end + 2 : end + 4] == ["QUEST", "COLON"])
         )
-        if not declares and before != "IDENT":
-            continue
-        brackets = _matching_angles(tokens, at, declares)
-        if brackets is None:
-            continue
-        after = brackets[-1] + 1
-        follows = kinds[after] in _AFTER_TYPE_LIST or (
-            kinds[after] in ("IDENT", "STRING")
-            and (kinds[after + 1] == "COLON" or kinds[after + 1 : after + 3] == ["QUEST", "COLON"])
-        )
-        if declares or follows:
-            for bracket in brackets:
-                tokens[bracket].type = "LANGLE" if tokens[bracket].type == "LT" else "RANGLE"
-                kinds[bracket] = tokens[bracket].type
+        if follows or _declares(kinds, at):
+            for inner in range(at, end + 1):
+                if kinds[inner] in _ANGLES:
+                    kinds[inner] = tokens[inner].type = _ANGLES[kinds[inner]]
 
 
-def _matching_angles(tokens: list[Any], start: int, declares: bool) -> list[int] | None:
-    """Places of all angle brackets up to the one that closes the first, if only types stand between."""
-    found, depth, parens = [start], 1, 0
-    for at in range(start + 1, len(tokens)):
-        kind = tokens[at].type
+def _declares(kinds: list[str], at: int) -> bool:
+    """Whether a `<` here begins type parameters, which may have bounds."""
+    before = kinds[at - 1]
+    return before == "IMPL" or (before == "IDENT" and kinds[at - 2] in _NAMES_TYPE_PARAMS)
+
+
+@dataclass(slots=True)
+class _Angle:
+    """A `<` that has not been closed: how many parentheses are open there, the least since, and whether bounds stand behind it."""
+
+    at: int
+    parens: int
+    least: int
+    has_bounds: bool = False
+
+
+def _matching_angles(kinds: list[str]) -> dict[int, int]:
+    """Of each `<` behind a name: the `>` that closes it, if only types stand between."""
+    closing: dict[int, int] = {}
+    open_: list[_Angle] = []
+    parens = 0
+    for at, kind in enumerate(kinds):
         if kind == "LT":
-            if tokens[at - 1].type != "IDENT":
-                return None
-            depth += 1
-            found.append(at)
+            if at > 0 and kinds[at - 1] != "IDENT":
+                open_.clear()
+            if at > 0 and kinds[at - 1] in ("IDENT", "IMPL"):
+                open_.append(_Angle(at, parens, parens))
+        elif not open_:
+            continue
         elif kind == "GT":
-            depth -= 1
-            found.append(at)
-            if depth == 0:
-                return found if parens == 0 else None
+            angle = open_.pop()
+            if parens == angle.parens == angle.least and (
+                not angle.has_bounds or _declares(kinds, angle.at)
+            ):
+                closing[angle.at] = at
+            if open_:
+                open_[-1].least = min(open_[-1].least, angle.least)
+                open_[-1].has_bounds |= angle.has_bounds
         elif kind in _TYPE_LIST:
             parens += (kind == "LPAREN") - (kind == "RPAREN")
-            if parens < 0:
-                return None
-        elif not (declares and kind in ("COLON", "PLUS")):
-            return None
-    return None
+            open_[-1].least = min(open_[-1].least, parens)
+        elif kind in ("COLON", "PLUS"):
+            open_[-1].has_bounds = True
+        else:
+            open_.clear()
+    return closing
 
 
 @dataclass

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from concerto.diagnostics.model import Diagnostic
+from concerto.garbage import collector_paused
 from concerto.source import Source
 from concerto.syntax import ast
 from concerto.syntax.format import WIDTH, module_doc
@@ -68,6 +69,7 @@ class _Text:
         return self.text.count("\n", start, end)
 
 
+@collector_paused()
 def format_source(source: Source, width: int = WIDTH) -> tuple[str | None, list[Diagnostic]]:
     """The canonical text, or None with what is wrong with the source. Raises `CannotFormat`."""
     module, diagnostics = parse(source)

@@ -20,6 +20,8 @@ _TYPES = (
 )  # fmt: skip
 _VALUES = (ast.Function, ast.Param, ast.Stage, ast.Mod, ast.Store)
 _CONSTANTS = (ast.Const, ast.LocalConst)
+_NAMED = frozenset({*_TYPES, *_VALUES, *_CONSTANTS, ast.PathPattern, ast.BindPattern})
+_HOLDERS = frozenset({ast.If, ast.While, ast.Match, ast.Let, ast.Return, ast.Argument})
 
 
 def lint_tree(source: Source, module: ast.Module, notes: Notes, docs: Docs) -> list[Diagnostic]:
@@ -28,8 +30,12 @@ def lint_tree(source: Source, module: ast.Module, notes: Notes, docs: Docs) -> l
     pending: list[ast.Node] = [module]
     while pending:
         node = pending.pop()
-        found += [*_name(node), *_parentheses(node, notes)]
-        pending.extend(children(node))
+        kind = type(node)
+        if kind in _NAMED:
+            found += _name(node)
+        elif kind in _HOLDERS:
+            found += _parentheses(node, notes)
+        pending += children(node)
     return [
         Diagnostic(code, message, source, Label(span), help=help_)
         for code, message, span, help_ in sorted(found, key=lambda each: each[2])

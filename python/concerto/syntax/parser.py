@@ -1,6 +1,6 @@
 """Tokens to tree. Never raises for a bad program: it gives what it could read and what is wrong with the rest.
 
-The parser class is made once, on first use, from the generated tables (`_tables.py`); without fresh tables SLY builds them, which takes about a second.
+SLY's grammar is made once, on first use, with the generated tables (`_tables.py`); `driver.py` reads the tokens by them.
 After a syntax error the tokens of the statement, field or declaration around it are left out and the rest is read again, so one mistake
 gives one diagnostic and everything else is still checked.
 """
@@ -8,7 +8,7 @@ gives one diagnostic and everything else is still checked.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
 from concerto.syntax import ast
 from concerto.syntax.checks import check_tree
+from concerto.syntax.driver import Reduction, drive, reductions
 from concerto.syntax.filter import close_brackets, filter_tokens
 from concerto.syntax.grammar import decl, expr, pattern, stmt, type_expr
 from concerto.syntax.grammar.rules import RULES, Notes
@@ -88,15 +89,9 @@ def build_parser_class(table_class: Any) -> Any:
     namespace["tokens"] = set(TOKENS)
     namespace["precedence"] = PRECEDENCE
     namespace["start"] = "program"
-    namespace["track_positions"] = True
     for number, (productions, action) in enumerate(RULES):
         action.rules = list(productions)[::-1]  # type: ignore[attr-defined]  # SLY's protocol
         namespace[f"rule_{number}"] = action
-
-    def error(self: Any, token: Any) -> None:
-        raise UnexpectedTokenError(token, self._lrtable.lr_action[self.state])
-
-    namespace["error"] = error
     real, silent = sly.yacc.LRTable, sly.yacc.SlyLogger(_Nowhere())
     sly.yacc.LRTable = table_class
     try:
@@ -129,9 +124,24 @@ class _LoadedTables:
             raise AssertionError("the parser tables are stale: run `make tables`")
 
 
+@dataclass(slots=True)
+class _Reading:
+    """What the actions of the grammar know besides the parts of their productions."""
+
+    docs: Docs
+    length: int
+    text: str
+    notes: Notes = field(default_factory=Notes)
+
+
 @cache
-def _parser_class() -> Any:
-    return build_parser_class(_LoadedTables)
+def _tables() -> tuple[Any, list[Reduction]]:
+    made = build_parser_class(_LoadedTables)
+    return made._lrtable, reductions(made._grammar.Productions)
+
+
+def _read(reading: _Reading, tokens: list[Any]) -> Any:
+    return drive(reading, tokens, *_tables())
 
 
 def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
@@ -145,16 +155,16 @@ def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
         cut_off = any(d.code in ("E0003", "E0007", "E0010") for d in diagnostics)
         extra = [] if cut_off else [_inside(source, words, docs, each) for each in unbalanced]
         return empty, [*diagnostics, *extra, *([too_deep] if too_deep else [])]
-    parser = _parser(source, docs)
+    reading = _Reading(docs, len(source.text), source.text)
     module = empty
     removed: set[int] = set()
     lost: set[str] = set()
     damaged: list[Span] = []
     bad_lines = {source.position(d.primary.span.start)[0] for d in diagnostics}
     for _ in range(MAX_ERRORS):
-        parser.notes = Notes()
+        reading.notes = Notes()
         try:
-            module = parser.parse(iter(tokens))
+            module = _read(reading, tokens)
             break
         except UnexpectedTokenError as error:
             at = _index_of(tokens, error.token)
@@ -171,20 +181,13 @@ def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
             del tokens[start:end]
             removed = {start, start - 1}
     else:
-        parser.notes = Notes()
-    grouped = frozenset(parser.notes.parenthesised)
+        reading.notes = Notes()
+    grouped = frozenset(reading.notes.parenthesised)
     module = replace(module, lost=frozenset(lost), damaged=tuple(damaged), grouped=grouped)
-    diagnostics += check_tree(source, module, parser.notes)
+    diagnostics += check_tree(source, module, reading.notes)
     if not diagnostics:
-        diagnostics = lint_tree(source, module, parser.notes, docs)
+        diagnostics = lint_tree(source, module, reading.notes, docs)
     return module, diagnostics
-
-
-def _parser(source: Source, docs: Docs) -> Any:
-    parser = _parser_class()()
-    parser.docs, parser.length, parser.text = docs, len(source.text), source.text
-    parser.notes = Notes()
-    return parser
 
 
 def _inside(source: Source, words: list[Any], docs: Docs, unbalanced: Diagnostic) -> Diagnostic:
@@ -194,7 +197,7 @@ def _inside(source: Source, words: list[Any], docs: Docs, unbalanced: Diagnostic
         return unbalanced
     tokens = close_brackets(words)
     try:
-        _parser(source, docs).parse(iter(tokens))
+        _read(_Reading(docs, len(source.text), source.text), tokens)
     except UnexpectedTokenError as error:
         if error.token is not None and opening.end <= error.token.index < error.token.end:
             found = explain(source, tokens, _index_of(tokens, error.token), error)

@@ -3,11 +3,11 @@
 //! [`load`] turns bytes into a [`Verified`] program or says what is wrong with them; no bytes whatever can do harm. After that, every index in
 //! the code is in bounds. Knows nothing of time, threads or the network.
 
-mod fuse;
 pub mod ops;
 mod patterns;
 mod print;
 pub mod program;
+mod tune;
 mod types;
 mod verify;
 
@@ -17,11 +17,13 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::value::{EnumType, FunctionValue, Key, ModelValue, StructType, TaskValue, Text, Value};
-use ops::Instr;
+use ops::{Instr, Op};
 use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Tool, Type,
     VERSION,
 };
+
+use tune::{Facts, Tuned, owning, tune};
 
 pub use patterns::pattern;
 pub use print::print;
@@ -66,9 +68,15 @@ pub struct Verified(Arc<Content>);
 
 /// What executes: the code of a function and the size of its frame.
 #[derive(Debug)]
-struct Body {
-    code: Vec<Instr>,
-    registers: usize,
+pub struct Body {
+    /// Its instructions.
+    pub code: Vec<Instr>,
+    /// How many registers it uses.
+    pub registers: usize,
+    /// Registers that may hold more than a plain value.
+    pub owning: Box<[u16]>,
+    /// Of each instruction: where it stands in the document.
+    origins: Vec<u32>,
     name: Arc<str>,
     arity: usize,
 }
@@ -108,20 +116,7 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
     let document: Document = serde_json::from_slice(bytes)
         .map_err(|error| IrError::Malformed { what: error.to_string() })?;
     verify::document(&document)?;
-    let bodies = document
-        .functions
-        .iter()
-        .map(|function| {
-            let mut code = verify::function(&document, function)?;
-            fuse::fuse(&mut code);
-            Ok(Body {
-                code,
-                registers: function.registers as usize,
-                name: function.name.as_str().into(),
-                arity: function.params.len(),
-            })
-        })
-        .collect::<Result<_, IrError>>()?;
+    let bodies = bodies(&document)?;
     let constants = document.constants.iter().map(constant_value).collect();
     let structs = document.types.iter().map(struct_type).collect();
     let enums = document.types.iter().map(enum_type).collect();
@@ -130,6 +125,56 @@ pub fn load(bytes: &[u8]) -> Result<Verified, IrError> {
     let patterns = patterns::patterns(&document)?;
     let content = Content { document, bodies, constants, structs, enums, models, patterns };
     Ok(Verified(Arc::new(content)))
+}
+
+/// The code of all functions, ready to execute.
+fn bodies(document: &Document) -> Result<Vec<Body>, IrError> {
+    let verified = document.functions.iter().map(|function| verify::function(document, function));
+    let codes: Vec<Vec<Instr>> = verified.collect::<Result<_, _>>()?;
+    let captured = captured(&codes);
+    let is_plain_type = |ty: u32| {
+        let ty = document.types.get(ty as usize);
+        matches!(ty, Some(Type::Int | Type::Float | Type::Bool | Type::Nil))
+    };
+    let is_plain_constant = |index: u32| {
+        let constant = document.constants.get(index as usize);
+        use Constant::{Bool, Float, Int, Nil};
+        matches!(constant, Some(Nil | Bool(_) | Int(_) | Float(_)))
+    };
+    let is_plain_result = |function: u32| {
+        document.functions.get(function as usize).is_some_and(|found| is_plain_type(found.result))
+    };
+    let bodies =
+        document.functions.iter().zip(codes).zip(captured).map(|((function, code), captured)| {
+            let Tuned { code, origins } = tune(code);
+            let arity = function.params.len();
+            let params = function.params.iter().map(|param| param.ty).enumerate();
+            let first = params.filter(|(_, ty)| !is_plain_type(*ty)).map(|(register, _)| register);
+            let first = first.chain(arity..arity + captured).collect();
+            let owning = owning(
+                &code,
+                &Facts {
+                    registers: function.registers as usize,
+                    first,
+                    is_plain_constant: &is_plain_constant,
+                    is_plain_result: &is_plain_result,
+                },
+            );
+            let registers = function.registers as usize;
+            Body { code, registers, owning, origins, name: function.name.as_str().into(), arity }
+        });
+    Ok(bodies.collect())
+}
+
+/// Of each function: how many values the closures capture that are made of it.
+fn captured(codes: &[Vec<Instr>]) -> Vec<usize> {
+    let mut most = vec![0; codes.len()];
+    for i in codes.iter().flatten().filter(|i| i.op == Op::Closure) {
+        if let Some(most) = most.get_mut(i.x as usize) {
+            *most = (i.y as usize).max(*most);
+        }
+    }
+    most
 }
 
 /// Another version may have another shape, so the version is read before the rest is expected to fit.
@@ -264,10 +309,16 @@ impl Verified {
         serde_json::to_vec(&self.0.document).unwrap_or_default()
     }
 
-    /// Executable code of a function, and how many registers it uses.
+    /// What executes of each function.
     #[must_use]
-    pub fn body(&self, function: usize) -> (&[Instr], usize) {
-        self.0.bodies.get(function).map_or((&[], 0), |body| (&body.code, body.registers))
+    pub fn bodies(&self) -> &[Body] {
+        &self.0.bodies
+    }
+
+    /// Where an instruction of the executed code stands in the document.
+    #[must_use]
+    pub fn origin(&self, function: usize, pc: usize) -> Option<usize> {
+        Some(*self.0.bodies.get(function)?.origins.get(pc)? as usize)
     }
 
     /// A function as a value.

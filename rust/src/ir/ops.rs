@@ -52,12 +52,12 @@ impl Kind {
 }
 
 macro_rules! instructions {
-    ($($variant:ident $name:literal [$($kind:ident)*];)*) => {
+    (tuned { $($tuned:ident)* } $($variant:ident $name:literal [$($kind:ident)*];)*) => {
         /// An operation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         #[allow(missing_docs, reason = "docs/ir.md describes each")]
-        pub enum Op { $($variant),* }
+        pub enum Op { $($variant,)* $($tuned),* }
 
         /// Operation, name and operands of each instruction.
         pub static TABLE: &[(Op, &str, &[Kind])] =
@@ -66,6 +66,18 @@ macro_rules! instructions {
 }
 
 instructions! {
+    // What `tune` makes of those below; no document holds them, `tune/mod.rs` describes them.
+    tuned {
+        Skip
+        MulIntImm DivIntImm RemIntImm
+        IfEqInt IfLtInt IfLeInt
+        IfEqIntImm IfLtIntImm IfLeIntImm IfGtIntImm IfGeIntImm
+        AddFloatConst MulFloatConst
+        IfEqFloat IfLtFloat IfLeFloat IfLtFloatConst IfGtFloatConst
+        IfEq IfEqConst IfVariant IfSome IfOk
+        ArrayPush ArrayPopOr MapGetOr MapHas AppendConst AppendParts
+    }
+
     Const "const" [Reg Const];
     Int "int" [Reg Imm];
     Bool "bool" [Reg Imm];
@@ -271,8 +283,7 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
-/// An instruction ready to execute: registers in `a`, `b`, `c` in order of appearance, everything else in `x`, `y` and then `c`. Comparisons of
-/// Int may hold a jump besides (`fuse.rs`).
+/// An instruction ready to execute: registers in `a`, `b`, `c` in order of appearance, everything else in `x`, `y` and then `c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instr {
     /// The operation.
@@ -287,6 +298,22 @@ pub struct Instr {
     pub x: u32,
     /// Second operand that is no register.
     pub y: u32,
+}
+
+impl Instr {
+    /// A number in the place of `b` and `c`.
+    #[inline(always)]
+    #[must_use]
+    pub fn wide(self) -> u32 {
+        u32::from(self.b) | u32::from(self.c) << 16
+    }
+
+    /// With a number in the place of `b` and `c`.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of the number")]
+    pub fn with_wide(self, number: u32) -> Self {
+        Self { b: number as u16, c: (number >> 16) as u16, ..self }
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
 use super::nested::release;
@@ -11,12 +12,15 @@ use super::{Key, List, Value, equal};
 #[derive(Clone, Debug)]
 pub enum Collection {
     /// Each value once, in order of insertion.
-    Set(IndexSet<Key>),
+    Set(Keys),
     /// Taken from the front, added at the back.
     Queue(VecDeque<Value>),
     /// Taken from the end, added there.
     Stack(List),
 }
+
+/// The values of a set.
+pub type Keys = IndexSet<Key, RandomState>;
 
 /// Which collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -99,8 +99,9 @@ impl<T: Into<Self>> FromIterator<T> for Value {
 impl<K: Into<String>, V: Into<Self>> FromIterator<(K, V)> for Value {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let entries = entries.into_iter();
-        let map: MapValue =
-            entries.map(|(key, value)| (Key::Str(Text::new(key)), value.into())).collect();
+        let map: MapValue = entries
+            .map(|(key, value)| (Key::Str(Text::new(Into::<String>::into(key))), value.into()))
+            .collect();
         Self::Map(Arc::new(map))
     }
 }

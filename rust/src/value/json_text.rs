@@ -1,6 +1,10 @@
 //! JSON text to values, as `std::json::parse` has it: RFC 8259, and an error says line and column, in characters, from 1.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::{Key, MapValue, Text, Value};
 
@@ -26,7 +30,7 @@ pub struct JsonProblem {
 /// [`JsonProblem`] for the first mistake.
 pub fn parse_json(text: &str) -> Result<Value, JsonProblem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader { text, at: 0, names: HashMap::default() };
     let result = reader.whole();
     result.map_err(|(kind, what)| {
         let before = text.get(..reader.at).unwrap_or(text);
@@ -47,6 +51,8 @@ fn wrong<T>(what: &'static str) -> Read<T> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Names of entries: records have the same ones again and again.
+    names: HashMap<Cow<'a, str>, Text, RandomState>,
 }
 
 impl<'a> Reader<'a> {
@@ -75,22 +81,25 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, depth: usize) -> Read<Value> {
         self.blanks();
-        let rest = self.text.get(self.at..).unwrap_or("");
-        for (word, value) in [("null", Value::Nil), ("true", true.into()), ("false", false.into())]
-        {
-            if rest.starts_with(word) {
-                self.at += word.len();
-                return Ok(value);
-            }
-        }
         match self.peek() {
             Some(b'"') => self.string().map(Value::text),
+            Some(b'n') => self.word("null", Value::Nil),
+            Some(b't') => self.word("true", true.into()),
+            Some(b'f') => self.word("false", false.into()),
             Some(b'[' | b'{') if depth == DEEPEST => Err(("depth", "nested deeper than 128")),
             Some(b'[') => self.array(depth + 1),
             Some(b'{') => self.object(depth + 1),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => wrong("expected a value"),
         }
+    }
+
+    fn word(&mut self, word: &str, value: Value) -> Read<Value> {
+        if !self.text.get(self.at..).unwrap_or("").starts_with(word) {
+            return wrong("expected a value");
+        }
+        self.at += word.len();
+        Ok(value)
     }
 
     fn array(&mut self, depth: usize) -> Read<Value> {
@@ -124,7 +133,7 @@ impl<'a> Reader<'a> {
             if self.peek() != Some(b'"') {
                 return wrong("expected a name in quotes");
             }
-            let key = Key::Str(Text::new(self.string()?));
+            let key = Key::Str(self.name()?);
             self.blanks();
             if !self.eat(b':') {
                 return wrong("expected `:`");
@@ -139,6 +148,16 @@ impl<'a> Reader<'a> {
                 return wrong("expected `,` or `}`");
             }
         }
+    }
+
+    fn name(&mut self) -> Read<Text> {
+        let name = self.string()?;
+        if let Some(known) = self.names.get(&*name) {
+            return Ok(known.clone());
+        }
+        let text = Text::new(&*name);
+        self.names.insert(name, text.clone());
+        Ok(text)
     }
 
     fn digits(&mut self) -> Read<()> {
@@ -180,25 +199,35 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn string(&mut self) -> Read<String> {
+    /// A string; as it stands in the text if nothing in it is escaped.
+    fn string(&mut self) -> Read<Cow<'a, str>> {
         self.at += 1;
-        let mut content = String::new();
+        let plain = self.plain();
+        if self.eat(b'"') {
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut content = plain.to_owned();
         loop {
-            let start = self.at;
-            while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..=0x1f)) {
-                self.at += 1;
-            }
-            content.push_str(self.text.get(start..self.at).unwrap_or(""));
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(content);
+                    return Ok(Cow::Owned(content));
                 }
                 Some(b'\\') => content.push(self.escape()?),
                 Some(_) => return wrong("a control character in a string must be escaped"),
                 None => return wrong("the string does not end"),
             }
+            content.push_str(self.plain());
         }
+    }
+
+    /// The part of a string up to a quote, an escape, or what cannot stand there.
+    fn plain(&mut self) -> &'a str {
+        let rest = self.text.get(self.at..).unwrap_or("");
+        let end = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        let plain = rest.get(..end.unwrap_or(rest.len())).unwrap_or("");
+        self.at += plain.len();
+        plain
     }
 
     fn escape(&mut self) -> Read<char> {

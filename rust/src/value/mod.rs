@@ -18,12 +18,15 @@ mod task;
 mod text;
 
 use std::any::Any;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-pub use collection::{Collection, CollectionKind};
+use indexmap::Equivalent;
+
+pub use collection::{Collection, CollectionKind, Keys};
 pub use compare::{equal, order};
 pub use difference::line_difference;
-pub use json::{from_json, to_json};
+pub use json::{from_json, to_json, to_json_text};
 pub use json_text::{JsonProblem, parse_json};
 pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
@@ -43,6 +46,8 @@ pub enum Value {
     Int(i64),
     /// An IEEE 754 double.
     Float(f64),
+    /// `None`.
+    None,
     /// Text.
     Str(Text),
     /// `Array<T>`.
@@ -55,8 +60,6 @@ pub enum Value {
     Struct(Arc<StructValue>),
     /// An enum value.
     Enum(Arc<EnumValue>),
-    /// `None`.
-    None,
     /// `Some(v)`.
     Some(Arc<Held>),
     /// `Ok(v)`.
@@ -96,7 +99,7 @@ pub trait Foreign: Any + Send + Sync + std::fmt::Debug {
 }
 
 /// A value that can be a map key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Text.
     Str(Text),
@@ -273,7 +276,7 @@ pub struct FunctionValue {
 impl Value {
     /// Text.
     #[must_use]
-    pub fn text(text: impl Into<String>) -> Self {
+    pub fn text(text: impl AsRef<str> + Into<String>) -> Self {
         Self::Str(Text::new(text))
     }
 
@@ -400,6 +403,31 @@ impl Value {
     }
 }
 
+impl Hash for Key {
+    /// A text and a number hash as they do alone, so that they find their entry without being made a key.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Str(text) => text.hash(state),
+            Self::Int(number) => number.hash(state),
+            Self::Bool(truth) => truth.hash(state),
+            Self::Unit(ty, variant) => (&ty.name, variant).hash(state),
+            Self::Tuple(items) => items.hash(state),
+        }
+    }
+}
+
+impl Equivalent<Key> for Text {
+    fn equivalent(&self, key: &Key) -> bool {
+        matches!(key, Key::Str(text) if text == self)
+    }
+}
+
+impl Equivalent<Key> for i64 {
+    fn equivalent(&self, key: &Key) -> bool {
+        matches!(key, Key::Int(number) if number == self)
+    }
+}
+
 impl Key {
     /// The key as a value.
     #[must_use]
@@ -422,12 +450,6 @@ impl Key {
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         equal(self, other)
-    }
-}
-
-impl serde::Serialize for Value {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        to_json(self).serialize(serializer)
     }
 }
 

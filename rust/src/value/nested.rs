@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::{EnumValue, FunctionValue, Key, StructValue, TaskValue, Value};
@@ -94,13 +95,43 @@ impl Drop for Held {
 
 /// The content of a map, in order of insertion.
 #[derive(Clone, Debug, Default)]
-pub struct MapValue(IndexMap<Key, Value>);
+pub struct MapValue(Entries);
+
+/// Keys come from models and users too: the hash differs from run to run.
+pub type Entries = IndexMap<Key, Value, RandomState>;
 
 impl MapValue {
     /// An empty map with room.
     #[must_use]
     pub fn with_capacity(entries: usize) -> Self {
-        Self(IndexMap::with_capacity(entries))
+        Self(IndexMap::with_capacity_and_hasher(entries, RandomState::default()))
+    }
+
+    /// Sets the value of a key; false for what can be none.
+    pub fn put(&mut self, key: &Value, value: Value) -> bool {
+        let slot = match key {
+            Value::Str(text) => self.0.get_mut(text),
+            Value::Int(number) => self.0.get_mut(number),
+            _ => None,
+        };
+        if let Some(slot) = slot {
+            *slot = value;
+            return true;
+        }
+        let key = key.to_key();
+        let is_key = key.is_some();
+        self.0.extend(key.map(|key| (key, value)));
+        is_key
+    }
+
+    /// The value of a key; nothing for what can be none.
+    #[must_use]
+    pub fn find(&self, key: &Value) -> Option<&Value> {
+        match key {
+            Value::Str(text) => self.0.get(text),
+            Value::Int(number) => self.0.get(number),
+            other => self.0.get(&other.to_key()?),
+        }
     }
 }
 
@@ -120,15 +151,15 @@ impl IntoIterator for MapValue {
 }
 
 impl Deref for MapValue {
-    type Target = IndexMap<Key, Value>;
+    type Target = Entries;
 
-    fn deref(&self) -> &IndexMap<Key, Value> {
+    fn deref(&self) -> &Entries {
         &self.0
     }
 }
 
 impl DerefMut for MapValue {
-    fn deref_mut(&mut self) -> &mut IndexMap<Key, Value> {
+    fn deref_mut(&mut self) -> &mut Entries {
         &mut self.0
     }
 }

@@ -4,8 +4,10 @@
 //! [`Effect`] it wants; the engine answers with [`Resume`]. Dropping a fiber cancels it.
 
 mod effect;
+mod execute;
 mod machine;
 pub mod natives;
+mod operate;
 pub mod request;
 mod tasks;
 

@@ -323,7 +323,7 @@ def config_field(parser: Any, p: Any) -> ast.ConfigField:
     doc_of(parser, span_of(p))
     key = name_at(p, 0)
     # A quoted key is plain if nothing in it was an escape.
-    quoted = p._slice[0].type == "STRING"
+    quoted = parser.text[key.span.end - 1] in '"#'
     plain = not quoted or "\\" not in parser.text[key.span.start : key.span.end]
     return ast.ConfigField(span=span_of(p), key=key, value=p.expr, is_plain=plain)
 

@@ -63,7 +63,7 @@ def open_start(_parser: Any, p: Any) -> ast.OpenRange:
 def unary(_parser: Any, p: Any) -> ast.Expr:
     operand = p.expr
     is_number = isinstance(operand, ast.Literal) and type(operand.value) in (int, float)
-    if p[0] == "-" and is_number and operand.span.start == p._slice[0].end:
+    if p[0] == "-" and is_number and operand.span.start == p.ends[0]:
         return ast.Literal(span=span_of(p), value=-operand.value)
     return ast.Unary(span=span_of(p), op=p[0], operand=operand)
 
@@ -165,7 +165,7 @@ def closure(_parser: Any, p: Any) -> ast.Closure:
 @rule("expr : ASYNC_CLOSURE closure_head expr %prec LOWEST")
 def async_closure(_parser: Any, p: Any) -> ast.Closure:
     params, _ = p.closure_head
-    start = p._slice[0].index
+    start = p.starts[0]
     return ast.Closure(
         span=Span(start, p.expr.span.end), params=params, result=None, body=p.expr, is_async=True
     )
@@ -173,7 +173,7 @@ def async_closure(_parser: Any, p: Any) -> ast.Closure:
 
 @rule("closure_head : BAR closure_params BAR", "closure_head : OROR")
 def closure_head(_parser: Any, p: Any) -> tuple[tuple[ast.ClosureParam, ...], int]:
-    return tuple(p[1]) if len(p) == 3 else (), p._slice[0].index
+    return tuple(p[1]) if len(p) == 3 else (), p.starts[0]
 
 
 @rule(
@@ -215,7 +215,7 @@ def interpolated(_parser: Any, p: Any) -> ast.Interpolated:
 def istring(_parser: Any, p: Any) -> ast.Interpolated:
     pieces = (p.ISTART, *(text for text, _ in p.istring_parts), p.IEND)
     values = (p.expr, *(value for _, value in p.istring_parts))
-    span = Span(p._slice[0].index, p._slice[3].end)
+    span = Span(p.starts[0], p.ends[3])
     return ast.Interpolated(span=span, pieces=pieces, values=values)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from concerto.source import Span
-from concerto.syntax.ast import Name, Node
+from concerto.syntax.ast import Name
 
 Action = Callable[[Any, Any], Any]
 A = TypeVar("A", bound=Action)
@@ -86,39 +86,20 @@ def optional(name: str, production: str, take: int | None = 0) -> None:
 
 
 def span_of(p: Any) -> Span:
-    """From the first to the last symbol of a production that has a place."""
-    start = end = None
-    for symbol in p._slice:
-        here = _place(symbol)
-        if here is not None:
-            start = here.start if start is None else start
-            end = here.end
-    if start is None or end is None:
-        raise AssertionError(
-            "an empty production has no place: take it from the delimiters around it"
-        )
+    """From the first to the last symbol of a production that has a place; an empty production has none."""
+    start, end = p.starts[0], p.ends[-1]
+    if start is None:
+        start = next(at for at in p.starts if at is not None)
+    if end is None:
+        end = next(at for at in reversed(p.ends) if at is not None)
     return Span(start, end)
 
 
 def place(p: Any, index: int) -> Span:
     """The place of one symbol."""
-    here = _place(p._slice[index])
-    assert here is not None
-    return here
+    return Span(p.starts[index], p.ends[index])
 
 
 def name_at(p: Any, index: int) -> Name:
     """A token as a name."""
     return Name(span=place(p, index), text=p[index])
-
-
-def _place(symbol: Any) -> Span | None:
-    value = symbol.value
-    # SLY places a symbol by its first and last part, and an empty part has no place: a node knows better.
-    if isinstance(value, Node):
-        return value.span
-    if isinstance(value, list | tuple) and value and all(isinstance(item, Node) for item in value):
-        return Span(value[0].span.start, max(value[-1].span.end, symbol.end or 0))
-    if symbol.index is None or symbol.end is None:
-        return None
-    return Span(symbol.index, symbol.end)

@@ -49,7 +49,7 @@ def statement(_parser: Any, p: Any) -> ast.Statement | None:
 
 @rule("base_stmt : SEMI")
 def empty(parser: Any, p: Any) -> None:
-    if p._slice[0].value == ";":
+    if p[0] == ";":
         parser.notes.semicolons.append(place(p, 0))
 
 

@@ -53,7 +53,7 @@ pub(super) static TABLE: Table = &[
         "array.sorted",
         Function::Pure(1, |a| {
             let mut items = owned(a, 0)?;
-            items.sort_by(sort_order);
+            sort(&mut items);
             Ok(Value::array(items))
         }),
     ),
@@ -220,7 +220,7 @@ pub(super) static TABLE: Table = &[
     (
         "array.sort",
         Function::Mutating(0, |r, _| {
-            items(r)?.sort_by(sort_order);
+            sort(items(r)?);
             Ok(Value::Nil)
         }),
     ),
@@ -281,6 +281,56 @@ pub(crate) fn out_of_bounds<T>(index: i64, len: usize) -> Result<T, Failure> {
     )
 }
 
+/// Sorts by [`sort_order`]; equal elements keep their order. Numbers, texts, and tuples that begin with a number are mostly compared by what stands beside them.
+fn sort(items: &mut [Value]) {
+    let number = |item: &Value| match item {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    };
+    let first = |item: &Value| match item {
+        Value::Tuple(parts) => parts.first().and_then(number),
+        _ => None,
+    };
+    let pair = |item: &Value| match item {
+        Value::Tuple(parts) => parts.first().and_then(number).zip(parts.get(1).and_then(number)),
+        _ => None,
+    };
+    let prefix = |item: &Value| match item {
+        Value::Str(text) => Some(prefix(text)),
+        _ => None,
+    };
+    if items.iter().all(|item| number(item).is_some()) {
+        items.sort_unstable_by_key(number);
+    } else if items.iter().all(|item| pair(item).is_some()) {
+        sort_by_key(items, pair);
+    } else if items.iter().all(|item| first(item).is_some()) {
+        sort_by_key(items, first);
+    } else if items.iter().all(|item| prefix(item).is_some()) {
+        sort_by_key(items, prefix);
+    } else {
+        items.sort_by(sort_order);
+    }
+}
+
+/// Sorts by a key that decides most comparisons, kept beside each element.
+fn sort_by_key<K: Ord>(items: &mut [Value], key: impl Fn(&Value) -> K) {
+    let mut keyed: Vec<_> =
+        items.iter_mut().map(|item| (key(item), std::mem::take(item))).collect();
+    keyed.sort_by(|(a, left), (b, right)| a.cmp(b).then_with(|| sort_order(left, right)));
+    for (slot, (_, item)) in items.iter_mut().zip(keyed) {
+        *slot = item;
+    }
+}
+
+/// The first bytes of a text as a number, which is in the order of texts.
+fn prefix(text: &str) -> u64 {
+    let mut first = [0; 8];
+    for (slot, byte) in first.iter_mut().zip(text.bytes()) {
+        *slot = byte;
+    }
+    u64::from_be_bytes(first)
+}
+
 /// A total order for sorting, also inside of elements: NaN comes after all other numbers. The sort of the standard library may panic without one.
 fn sort_order(left: &Value, right: &Value) -> Ordering {
     sort_order_at(left, right, 0)
@@ -338,5 +388,23 @@ mod tests {
         items.sort_by(sort_order);
         let shown = Value::array(items).to_string();
         assert_eq!(shown, "[(0.5, 3), (1.0, 2), (NaN, 0), (NaN, 1)]");
+    }
+
+    #[test]
+    fn keys_beside_elements_give_the_same_order() {
+        let texts = ["b", "abcdefgh2", "", "a\0", "abcdefgh1", "a", "é", "abcdefgh"];
+        let cases: [Vec<Value>; 5] = [
+            [3, -1, i64::MIN, i64::MAX, 0].map(Value::Int).to_vec(),
+            texts.map(Value::from).to_vec(),
+            [(2, 1), (-1, 3), (2, -1)].map(|(m, n): (i64, i64)| pair(m.into(), n.into())).to_vec(),
+            [(2, "x"), (-1, "z"), (2, "a")].map(|(n, t)| pair(n.into(), t.into())).to_vec(),
+            vec![Value::Int(2), Value::Float(1.5), Value::Int(1)],
+        ];
+        for items in cases {
+            let (mut found, mut expected) = (items.clone(), items);
+            sort(&mut found);
+            expected.sort_by(sort_order);
+            assert_eq!(found, expected);
+        }
     }
 }

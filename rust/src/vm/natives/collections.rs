@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use indexmap::IndexSet;
-
 use super::{Failure, Function, Outcome, Table, length, take};
-use crate::value::{Collection, CollectionKind, Key, List, Value};
+use crate::value::{Collection, CollectionKind, Key, Keys, List, Value};
 
 macro_rules! common {
     ($new:literal, $from:literal, $len:literal, $is_empty:literal, $to_array:literal, $clear:literal, $kind:ident) => {
@@ -149,7 +147,7 @@ fn collection(receiver: &mut Value) -> Result<&mut Collection, Failure> {
     }
 }
 
-fn set(args: &[Value], index: usize) -> Result<&IndexSet<Key>, Failure> {
+fn set(args: &[Value], index: usize) -> Result<&Keys, Failure> {
     match of(args, index)? {
         Collection::Set(keys) => Ok(keys),
         _ => Err(Failure::Broken),
@@ -174,7 +172,7 @@ fn key(value: &Value) -> Result<Key, Failure> {
     value.to_key().ok_or(Failure::Broken)
 }
 
-fn combined(args: &[Value], how: fn(&IndexSet<Key>, &IndexSet<Key>) -> IndexSet<Key>) -> Outcome {
+fn combined(args: &[Value], how: fn(&Keys, &Keys) -> Keys) -> Outcome {
     let keys = how(set(args, 0)?, set(args, 1)?);
     Ok(Value::Collection(Arc::new(Collection::Set(keys))))
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::{Failure, Function, Outcome, Table, int, panic, take, text};
-use crate::value::{Value, builtin, parse_json, to_json};
+use crate::value::{Value, builtin, parse_json, to_json_text};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -19,12 +19,12 @@ pub(super) static TABLE: Table = &[
     ),
     ("json.schema_error", Function::Pure(1, |a| schema_error(take(a, 0)?))),
     ("json.is_valid", Function::Pure(1, |a| Ok(parse_json(text(a, 0)?).is_ok().into()))),
-    ("json.stringify", Function::Pure(1, |a| Ok(to_json(&take(a, 0)?).to_string().into()))),
+    ("json.stringify", Function::Pure(1, |a| Ok(to_json_text(&take(a, 0)?).into()))),
     ("json.stringify_pretty", Function::Pure(2, pretty)),
 ];
 
 fn pretty(args: &mut [Value]) -> Outcome {
-    let value = to_json(&take(args, 0)?);
+    let value = take(args, 0)?;
     let Ok(indent @ 0..=8) = usize::try_from(int(args, 1)?) else {
         return panic(PanicKind::InvalidArgument, "`indent` must be 0 to 8");
     };

@@ -1,7 +1,7 @@
 //! Methods of String. Positions and lengths count Unicode scalar values.
 
 use super::texts::unreadable;
-use super::{Function, Outcome, Table, clamped, int, length, panic, text};
+use super::{Failure, Function, Outcome, Table, clamped, int, length, panic, take, text};
 use crate::value::{Text, Value};
 use crate::vm::PanicKind;
 
@@ -47,8 +47,8 @@ pub(super) static TABLE: Table = &[
         "string.replace",
         Function::Pure(3, |a| Ok(text(a, 0)?.replace(&**text(a, 1)?, text(a, 2)?).into())),
     ),
-    ("string.to_upper", Function::Pure(1, |a| Ok(text(a, 0)?.to_uppercase().into()))),
-    ("string.to_lower", Function::Pure(1, |a| Ok(text(a, 0)?.to_lowercase().into()))),
+    ("string.to_upper", Function::Pure(1, |a| Ok(Value::Str(taken(a)?.into_uppercase())))),
+    ("string.to_lower", Function::Pure(1, |a| Ok(Value::Str(taken(a)?.into_lowercase())))),
     ("string.repeat", Function::Pure(2, repeat)),
     (
         "string.substring",
@@ -60,6 +60,14 @@ pub(super) static TABLE: Table = &[
     ("string.parse_int", Function::Pure(1, parse_int)),
     ("string.parse_float", Function::Pure(1, parse_float)),
 ];
+
+/// The receiver itself.
+fn taken(args: &mut [Value]) -> Result<Text, Failure> {
+    match take(args, 0)? {
+        Value::Str(text) => Ok(text),
+        _ => Err(Failure::Broken),
+    }
+}
 
 fn texts<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
     Value::array(parts.map(Value::from).collect())

@@ -1,0 +1,7 @@
+"""Recursion: calls and little else."""
+
+SIZE = 27
+
+
+def run(n: int) -> int:
+    return n if n < 2 else run(n - 1) + run(n - 2)

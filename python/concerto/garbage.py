@@ -1,0 +1,19 @@
+"""Python's collector of cycles, kept out of the way. A leaf."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Trees and tables are many small objects without cycles: the collector would walk them again and again, which is a quarter of a compilation."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,353 @@
+//! Instructions that belong together become one: comparisons with the jump behind them, constants with their only use, methods with what they read.
+
+use std::sync::LazyLock;
+
+use super::draft::Draft;
+use super::effects::{Targets, effects, targets};
+use super::live::Live;
+use crate::ir::ops::{Instr, Op};
+use crate::vm::natives;
+
+/// How many instructions may stand between a constant and its only use.
+const FAR: usize = 6;
+
+/// Numbers of the native functions that have instructions of their own.
+struct Natives {
+    push: Option<u32>,
+    pop: Option<u32>,
+    get: Option<u32>,
+    has: Option<u32>,
+    lengths: [Option<u32>; 3],
+}
+
+static NATIVES: LazyLock<Natives> = LazyLock::new(|| Natives {
+    push: natives::find("array.push"),
+    pop: natives::find("array.pop"),
+    get: natives::find("map.get"),
+    has: natives::find("map.has"),
+    lengths: ["string.len", "array.len", "map.len"].map(natives::find),
+});
+
+pub(super) fn join(draft: &mut Draft, live: &mut Live) {
+    for at in 0..draft.code.len() {
+        let i = draft.at(at);
+        match i.op {
+            Op::Native => native(draft, live, at, i),
+            Op::NativeMut => native_mut(draft, live, at, i),
+            Op::Concat => concat(draft, live, at, i),
+            _ => branch(draft, live, at, i),
+        }
+    }
+    for at in 0..draft.code.len() {
+        let i = draft.at(at);
+        if matches!(i.op, Op::Int | Op::Const) {
+            constant(draft, live, at, i);
+        }
+    }
+}
+
+/// A text that is joined to be appended. Of a text that is appended to itself the parts are read before.
+fn concat(draft: &mut Draft, live: &Live, at: usize, i: Instr) {
+    let Some(next) = draft.next(at) else { return };
+    let append = draft.at(next);
+    let is_joined = append.op == Op::AppendString && append.b == i.a && append.a != i.a;
+    let window = u32::from(i.b)..u32::from(i.b) + i.x;
+    if is_joined && !window.contains(&append.a.into()) && !live.is_live_after(draft, next, i.a) {
+        draft.put(at, Instr { op: Op::AppendParts, a: append.a, ..i });
+        draft.skip(next);
+    }
+}
+
+/// A comparison and the jump that tests it.
+fn branch(draft: &mut Draft, live: &Live, at: usize, i: Instr) {
+    let test = match i.op {
+        Op::EqInt => Instr { op: Op::IfEqInt, a: i.b, b: i.c, ..i },
+        Op::LtInt => Instr { op: Op::IfLtInt, a: i.b, b: i.c, ..i },
+        Op::LeInt => Instr { op: Op::IfLeInt, a: i.b, b: i.c, ..i },
+        Op::EqFloat => Instr { op: Op::IfEqFloat, a: i.b, b: i.c, ..i },
+        Op::LtFloat => Instr { op: Op::IfLtFloat, a: i.b, b: i.c, ..i },
+        Op::LeFloat => Instr { op: Op::IfLeFloat, a: i.b, b: i.c, ..i },
+        Op::Eq => Instr { op: Op::IfEq, a: i.b, b: i.c, ..i },
+        Op::IsVariant => Instr { op: Op::IfVariant, a: i.b, ..i }.with_wide(i.x),
+        Op::IsSome => Instr { op: Op::IfSome, a: i.b, ..i },
+        Op::IsOk => Instr { op: Op::IfOk, a: i.b, ..i },
+        _ => return,
+    };
+    let Some(mut next) = draft.next(at) else { return };
+    let is_not = |n: Instr| n.op == Op::Not && (n.a, n.b) == (i.a, i.a);
+    let negation = is_not(draft.at(next)).then_some(next);
+    if negation.is_some() {
+        let Some(behind) = draft.next(next) else { return };
+        next = behind;
+    }
+    let jump = draft.at(next);
+    let is_test = matches!(jump.op, Op::JumpIf | Op::JumpUnless) && jump.a == i.a;
+    if !is_test || live.is_live_after(draft, next, i.a) {
+        return;
+    }
+    let Ok(behind) = u32::try_from(next + 1) else { return };
+    let (x, y) = if (jump.op == Op::JumpIf) == negation.is_none() {
+        (jump.x, behind)
+    } else {
+        (behind, jump.x)
+    };
+    draft.put(at, Instr { x, y, ..test });
+    draft.skip(next);
+    if let Some(negation) = negation {
+        draft.skip(negation);
+    }
+}
+
+/// A constant and its only use.
+fn constant(draft: &mut Draft, live: &Live, at: usize, i: Instr) {
+    let mut here = at;
+    for _ in 0..FAR {
+        let Some(next) = draft.next(here) else { return };
+        here = next;
+        let user = draft.at(here);
+        let Some(found) = effects(&user) else { return };
+        if found.touches(&user, i.a) {
+            let better =
+                if i.op == Op::Int { with_number(user, i) } else { with_constant(user, i) };
+            let is_last =
+                found.written(&user) == Some(i.a) || !live.is_live_after(draft, here, i.a);
+            if let Some(better) = better.filter(|_| is_last) {
+                draft.put(here, better);
+                draft.skip(at);
+            }
+            return;
+        }
+        if !matches!(targets(&user), Targets::Next) {
+            return;
+        }
+    }
+}
+
+/// An instruction with the number that the register of `int` would give it.
+fn with_number(user: Instr, int: Instr) -> Option<Instr> {
+    let number = int.x.cast_signed();
+    let (left, right) = (user.b == int.a, user.c == int.a);
+    let arithmetic = |op, b, number: i32| {
+        Some(Instr { op, a: user.a, b, c: 0, x: number.cast_unsigned(), y: 0 })
+    };
+    let test = |op, a| Some(Instr { op, a, ..user }.with_wide(int.x));
+    let other = if right { user.b } else { user.c };
+    match user.op {
+        Op::AddInt | Op::MulInt | Op::SubInt | Op::DivInt | Op::RemInt if left == right => None,
+        Op::AddInt => arithmetic(Op::AddIntImm, other, number),
+        Op::MulInt => arithmetic(Op::MulIntImm, other, number),
+        Op::SubInt if right => arithmetic(Op::AddIntImm, other, number.checked_neg()?),
+        Op::DivInt if right && number != 0 => arithmetic(Op::DivIntImm, other, number),
+        Op::RemInt if right && number != 0 => arithmetic(Op::RemIntImm, other, number),
+        Op::IfEqInt | Op::IfLtInt | Op::IfLeInt if user.a == user.b => None,
+        Op::IfEqInt if user.a == int.a => test(Op::IfEqIntImm, user.b),
+        Op::IfEqInt => test(Op::IfEqIntImm, user.a),
+        Op::IfLtInt if user.a == int.a => test(Op::IfGtIntImm, user.b),
+        Op::IfLtInt => test(Op::IfLtIntImm, user.a),
+        Op::IfLeInt if user.a == int.a => test(Op::IfGeIntImm, user.b),
+        Op::IfLeInt => test(Op::IfLeIntImm, user.a),
+        _ => None,
+    }
+}
+
+/// An instruction with the constant that the register of `constant` would give it.
+fn with_constant(user: Instr, constant: Instr) -> Option<Instr> {
+    let own = constant.a;
+    let arithmetic = |op| {
+        let b = if user.b == own { user.c } else { user.b };
+        (user.b != user.c).then_some(Instr { op, a: user.a, b, c: 0, x: constant.x, y: 0 })
+    };
+    let test = |op| {
+        let a = if user.a == own { user.b } else { user.a };
+        (user.a != user.b).then_some(Instr { op, a, ..user }.with_wide(constant.x))
+    };
+    let is_read = user.b == own || user.c == own;
+    match user.op {
+        Op::AddFloat if is_read => arithmetic(Op::AddFloatConst),
+        Op::MulFloat if is_read => arithmetic(Op::MulFloatConst),
+        Op::IfEq => test(Op::IfEqConst),
+        Op::IfLtFloat if user.a == own => test(Op::IfGtFloatConst),
+        Op::IfLtFloat => test(Op::IfLtFloatConst),
+        Op::AppendString if user.b == own && user.a != own => {
+            Some(Instr { op: Op::AppendConst, ..user }.with_wide(constant.x))
+        }
+        _ => None,
+    }
+}
+
+/// Methods that only read their arguments read them where they are.
+fn native(draft: &mut Draft, live: &mut Live, at: usize, i: Instr) {
+    let function = Some(i.x);
+    let known = &*NATIVES;
+    let is_length = known.lengths.contains(&function);
+    if !is_length && function != known.get && function != known.has {
+        return;
+    }
+    let Some(args) = arguments(draft, live, at, i) else { return };
+    let (b, c) = match args[..] {
+        [(_, only)] => (only, 0),
+        [(_, first), (_, second)] => (first, second),
+        _ => return,
+    };
+    let place = if is_length {
+        draft.put(at, Instr { op: Op::Len, b, c, x: 0, y: 0, ..i });
+        at
+    } else if function == known.has {
+        draft.put(at, Instr { op: Op::MapHas, b, c, x: 0, y: 0, ..i });
+        at
+    } else {
+        let Some((next, unwrap)) = unwrapped(draft, live, at, i.a) else { return };
+        draft.put(at, Instr { op: Op::MapGetOr, a: unwrap.a, b, c, x: unwrap.x, y: 0 });
+        draft.skip(next);
+        at
+    };
+    for (copy, source) in args {
+        draft.skip(copy);
+        live.extend(source, copy, place);
+    }
+}
+
+/// The copies that make the arguments of a native function, and their sources, which nothing changes meanwhile.
+fn arguments(draft: &Draft, live: &Live, at: usize, i: Instr) -> Option<Vec<(usize, u16)>> {
+    let mut found = Vec::new();
+    let mut behind = at;
+    for position in (0..i.y).rev() {
+        let copy = (0..behind).rev().find(|place| draft.at(*place).op != Op::Skip)?;
+        // Control comes from the copy only.
+        if draft.next(copy) != Some(behind) {
+            return None;
+        }
+        let instr = draft.at(copy);
+        let is_copy = matches!(instr.op, Op::Copy | Op::Move)
+            && u32::from(instr.a) == u32::from(i.b) + position;
+        // A move leaves nil behind, which somebody may read.
+        let window = u32::from(i.b)..u32::from(i.b) + i.y;
+        if !is_copy
+            || window.contains(&instr.b.into())
+            || live.is_live_after(draft, at, instr.a)
+            || (instr.op == Op::Move && live.is_live_after(draft, copy, instr.b))
+        {
+            return None;
+        }
+        found.push((copy, instr.b));
+        behind = copy;
+    }
+    found.reverse();
+    Some(found)
+}
+
+/// The `unwrap_or_jump` that alone uses the result of an instruction.
+fn unwrapped(draft: &Draft, live: &Live, at: usize, result: u16) -> Option<(usize, Instr)> {
+    let next = draft.next(at)?;
+    let unwrap = draft.at(next);
+    let is_only = unwrap.op == Op::UnwrapOrJump
+        && unwrap.b == result
+        && (unwrap.a == result || !live.is_live_after(draft, next, result));
+    // Where it jumps to, the register would hold None.
+    let is_read = live.is_read_at(unwrap.x as usize, result);
+    (is_only && !is_read).then_some((next, unwrap))
+}
+
+/// Methods that change an array.
+fn native_mut(draft: &mut Draft, live: &Live, at: usize, i: Instr) {
+    let function = Some(i.x);
+    if function == NATIVES.push && !live.is_live_after(draft, at, i.a) {
+        draft.put(at, Instr { op: Op::ArrayPush, a: i.b, b: i.c, c: 0, x: 0, y: 0 });
+    } else if function == NATIVES.pop
+        && let Some((next, unwrap)) = unwrapped(draft, live, at, i.a)
+    {
+        draft.put(at, Instr { op: Op::ArrayPopOr, a: unwrap.a, b: i.b, c: 0, x: unwrap.x, y: 0 });
+        draft.skip(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::tune::tune;
+
+    fn instr(op: Op, a: u16, b: u16, c: u16) -> Instr {
+        Instr { op, a, b, c, x: 0, y: 0 }
+    }
+
+    fn x(x: u32, instr: Instr) -> Instr {
+        Instr { x, ..instr }
+    }
+
+    /// The operations of code that ends with the return of register 0.
+    fn tuned(code: &[Instr]) -> Vec<Op> {
+        let code = [code, &[instr(Op::Return, 0, 0, 0)]].concat();
+        tune(code).code.iter().map(|i| i.op).collect()
+    }
+
+    #[test]
+    fn a_comparison_takes_over_the_jump_behind_it_and_a_constant() {
+        let number = x(7, instr(Op::Int, 2, 0, 0));
+        let test = |op| [number, instr(op, 3, 1, 2), x(4, instr(Op::JumpUnless, 3, 0, 0))];
+        let after = |mut first: Vec<Instr>| {
+            first.push(instr(Op::Nil, 0, 0, 0));
+            tuned(&first)
+        };
+        let found = after(test(Op::LtInt).to_vec());
+        assert_eq!(found, [Op::IfLtIntImm, Op::Nil, Op::Return]);
+        let [_, _, jump] = test(Op::LtInt);
+        let turned = vec![number, instr(Op::LtInt, 3, 2, 1), jump];
+        assert_eq!(after(turned)[0], Op::IfGtIntImm);
+        let negated = [instr(Op::Eq, 3, 1, 2), instr(Op::Not, 3, 3, 0), jump];
+        let found =
+            tune([&negated[..], &[instr(Op::Nil, 0, 0, 0), instr(Op::Return, 0, 0, 0)]].concat());
+        let first = found.code[0];
+        assert_eq!((first.op, first.x, first.y), (Op::IfEq, 2, 1));
+        // The outcome is read again.
+        let kept = [instr(Op::LtInt, 0, 1, 2), x(3, instr(Op::JumpUnless, 0, 0, 0)), number];
+        assert_eq!(tuned(&kept)[..2], [Op::LtInt, Op::JumpUnless]);
+    }
+
+    #[test]
+    fn constants_go_into_arithmetic_where_they_may_stand() {
+        let with = |op, left: u16, right: u16, number: u32| {
+            tuned(&[x(number, instr(Op::Int, 2, 0, 0)), instr(op, 0, left, right)])
+        };
+        assert_eq!(with(Op::SubInt, 1, 2, 5), [Op::AddIntImm, Op::Return]);
+        assert_eq!(with(Op::RemInt, 1, 2, 5), [Op::RemIntImm, Op::Return]);
+        assert_eq!(with(Op::RemInt, 1, 2, 0), [Op::Int, Op::RemInt, Op::Return]);
+        assert_eq!(with(Op::SubInt, 2, 1, 5), [Op::Int, Op::SubInt, Op::Return]);
+        assert_eq!(with(Op::MulInt, 2, 2, 5), [Op::Int, Op::MulInt, Op::Return]);
+        // Less than the smallest number of an instruction.
+        assert_eq!(with(Op::SubInt, 1, 2, 1 << 31), [Op::Int, Op::SubInt, Op::Return]);
+        let scaled = [x(3, instr(Op::Const, 2, 0, 0)), instr(Op::MulFloat, 0, 2, 1)];
+        assert_eq!(tuned(&scaled), [Op::MulFloatConst, Op::Return]);
+    }
+
+    #[test]
+    fn methods_read_and_change_where_things_are() {
+        let native = |name, a, b, y| {
+            x(natives::find(name).unwrap(), Instr { y, ..instr(Op::Native, a, b, 0) })
+        };
+        let change = |name, a, b, c, y| {
+            x(natives::find(name).unwrap(), Instr { y, ..instr(Op::NativeMut, a, b, c) })
+        };
+        let get = [
+            instr(Op::Copy, 4, 1, 0),
+            instr(Op::Copy, 5, 2, 0),
+            native("map.get", 3, 4, 2),
+            x(4, instr(Op::UnwrapOrJump, 0, 3, 0)),
+        ];
+        assert_eq!(tuned(&get), [Op::MapGetOr, Op::Return]);
+        let len = [instr(Op::Copy, 4, 1, 0), native("array.len", 0, 4, 1)];
+        assert_eq!(tuned(&len), [Op::Len, Op::Return]);
+        // What is not copied is consumed.
+        assert_eq!(tuned(&len[1..]), [Op::Native, Op::Return]);
+        assert_eq!(tuned(&[change("array.push", 3, 1, 4, 1)]), [Op::ArrayPush, Op::Return]);
+        let pop = [change("array.pop", 3, 1, 4, 0), x(2, instr(Op::UnwrapOrJump, 0, 3, 0))];
+        assert_eq!(tuned(&pop), [Op::ArrayPopOr, Op::Return]);
+    }
+
+    #[test]
+    fn what_is_joined_to_be_appended_is_appended_at_once() {
+        let join = x(2, instr(Op::Concat, 3, 4, 0));
+        let append = instr(Op::AppendString, 0, 3, 0);
+        assert_eq!(tuned(&[join, append]), [Op::AppendParts, Op::Return]);
+        assert_eq!(tuned(&[join, append, instr(Op::Copy, 0, 3, 0)])[0], Op::Concat);
+    }
+}

@@ -1,0 +1,61 @@
+//! Faster code of the same meaning. The document and its listing stay as the compiler wrote them; the oracle executes the document, so a
+//! comparison of both tests what is done here.
+//!
+//! The steps, each a file: values go straight where they are moved to (`moves.rs`), instructions join with what surrounds them (`joins.rs`), what is put back
+//! changed is taken out (`takes.rs`), jumps go where they end up (`jumps.rs`). Operations that stand in no document (`d` is `a`, the others follow):
+//!
+//! | Operation | Effect |
+//! |---|---|
+//! | `MulIntImm d r`, `DivIntImm`, `RemIntImm` | with the number `x` |
+//! | `AddFloatConst d r`, `MulFloatConst` | with the constant `x` |
+//! | `IfEqInt r r`, `IfLtInt`, `IfLeInt`, `IfEqFloat`, `IfLtFloat`, `IfLeFloat`, `IfEq` | go on at `x` if it holds, else at `y` |
+//! | `IfEqIntImm r`, `IfLtIntImm`, `IfLeIntImm`, `IfGtIntImm`, `IfGeIntImm` | likewise with the wide number |
+//! | `IfEqConst r`, `IfLtFloatConst`, `IfGtFloatConst` | likewise with the constant of the wide number |
+//! | `IfVariant r`, `IfSome r`, `IfOk r` | likewise; the first with the wide number |
+//! | `ArrayPush x m` | `array.push` |
+//! | `ArrayPopOr d x`, `MapGetOr d r r` | `array.pop`, `map.get`: the value itself, or on at `x` without one |
+//! | `MapHas d r r` | `map.has` |
+//! | `AppendConst x` | `append_string` of the constant of the wide number |
+//! | `AppendParts x w` | `append_string` of the display forms of a window, whose count is `x` |
+//!
+//! `range_next`, `array_next` and `map_next` go on at `y` with a value.
+
+mod draft;
+mod effects;
+mod joins;
+mod jumps;
+mod live;
+mod moves;
+mod owning;
+mod takes;
+
+use super::ops::Instr;
+use draft::Draft;
+use live::Live;
+
+pub(super) use owning::{Facts, owning};
+
+/// Code ready to execute.
+#[derive(Debug)]
+pub(super) struct Tuned {
+    pub(super) code: Vec<Instr>,
+    /// Of each instruction: where it stands in the document.
+    pub(super) origins: Vec<u32>,
+}
+
+/// Rewrites verified code. Every register and index of the outcome stands in the code that was given.
+pub(super) fn tune(code: Vec<Instr>) -> Tuned {
+    let mut draft = Draft::new(code);
+    jumps::thread(&mut draft);
+    // Of a function that is too large for the analysis the code stays as it is written.
+    if let Some(live) = Live::of(&draft) {
+        moves::results(&mut draft, &live);
+    }
+    if let Some(mut live) = Live::of(&draft) {
+        moves::sources(&mut draft, &mut live);
+        joins::join(&mut draft, &mut live);
+        takes::take(&mut draft);
+    }
+    jumps::shorten(&mut draft);
+    draft.finish()
+}

@@ -1,0 +1,141 @@
+//! Values go straight to where they are moved, and are read where they came from.
+
+use super::draft::Draft;
+use super::effects::{Role, Targets, effects, targets};
+use super::live::Live;
+use crate::ir::ops::{Instr, Op};
+
+/// How many instructions may stand between a copy and its only use.
+const FAR: usize = 6;
+
+/// An instruction whose result the next one moves elsewhere writes it there.
+pub(super) fn results(draft: &mut Draft, live: &Live) {
+    for at in 0..draft.code.len() {
+        while let Some((better, next)) = result(draft, live, at) {
+            draft.put(at, better);
+            draft.skip(next);
+        }
+    }
+}
+
+fn result(draft: &Draft, live: &Live, at: usize) -> Option<(Instr, usize)> {
+    let i = draft.at(at);
+    let result = effects(&i).filter(|found| !found.is_pair)?.written(&i)?;
+    let next = behind(draft, at)?;
+    let to = draft.at(next);
+    let is_moved = matches!(to.op, Op::Move | Op::Copy) && to.b == result && to.a != result;
+    (is_moved && !live.is_live_after(draft, next, result)).then_some((Instr { a: to.a, ..i }, next))
+}
+
+/// The instruction that follows, if control comes there from nowhere else.
+fn behind(draft: &Draft, at: usize) -> Option<usize> {
+    let follows = match targets(&draft.at(at)) {
+        Targets::Both(_, y) => y == at + 1,
+        other => other.falls_through(),
+    };
+    follows.then(|| draft.next(at)).flatten()
+}
+
+/// A copy that is read once, nearby, falls away: its source is read instead.
+pub(super) fn sources(draft: &mut Draft, live: &mut Live) {
+    for at in 0..draft.code.len() {
+        let i = draft.at(at);
+        let is_move = i.op == Op::Move;
+        if !(is_move || i.op == Op::Copy) || i.a == i.b {
+            continue;
+        }
+        // A move leaves nil behind, which somebody may read.
+        if is_move && live.is_live_after(draft, at, i.b) {
+            continue;
+        }
+        let mut here = at;
+        for _ in 0..FAR {
+            let Some(next) = draft.next(here) else { break };
+            here = next;
+            let user = draft.at(here);
+            let Some(found) = effects(&user) else { break };
+            if found.in_window(i.a) || found.in_window(i.b) {
+                break;
+            }
+            let is_read = |(register, role)| register == i.a && !matches!(role, Role::Write);
+            if found.operands(&user).any(is_read) {
+                if let Some(better) = reading(&user, &found.roles, i, is_move)
+                    && (found.written(&user) == Some(i.a) || !live.is_live_after(draft, here, i.a))
+                {
+                    draft.put(here, better);
+                    draft.skip(at);
+                    live.extend(i.b, at, here);
+                }
+                break;
+            }
+            let changes =
+                |(register, role)| register == i.a || (register == i.b && role != Role::Read);
+            let is_plain = matches!(targets(&user), Targets::Next) && !found.is_pair;
+            if !is_plain || found.operands(&user).any(changes) {
+                break;
+            }
+        }
+    }
+}
+
+/// The user of a copy with the source in its place, if it only reads it; what was moved may also be taken.
+fn reading(user: &Instr, roles: &[Role; 3], copy: Instr, is_move: bool) -> Option<Instr> {
+    let mut better = *user;
+    for (slot, role) in [&mut better.a, &mut better.b, &mut better.c].into_iter().zip(roles) {
+        match role {
+            Role::No | Role::Write => continue,
+            _ if *slot != copy.a => continue,
+            Role::Read => {}
+            Role::Take if is_move => {}
+            Role::Take | Role::Edit => return None,
+        }
+        *slot = copy.b;
+    }
+    Some(better)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::tune::tune;
+
+    fn instr(op: Op, a: u16, b: u16, c: u16) -> Instr {
+        Instr { op, a, b, c, x: 0, y: 0 }
+    }
+
+    fn tuned(code: &[Instr]) -> Vec<Instr> {
+        tune(code.to_vec()).code
+    }
+
+    #[test]
+    fn a_result_goes_where_it_is_moved() {
+        let sum = instr(Op::AddInt, 3, 1, 2);
+        let end = instr(Op::Return, 0, 0, 0);
+        let found = tuned(&[sum, instr(Op::Move, 0, 3, 0), end]);
+        assert_eq!(found, [instr(Op::AddInt, 0, 1, 2), end]);
+        // It is read again.
+        let code = [sum, instr(Op::Copy, 0, 3, 0), instr(Op::AddInt, 0, 0, 3), end];
+        assert_eq!(tuned(&code), [sum, instr(Op::AddInt, 0, 3, 3), end]);
+    }
+
+    #[test]
+    fn a_copy_that_is_read_once_falls_away() {
+        let (sum, end) = (instr(Op::AddInt, 0, 3, 2), instr(Op::Return, 0, 0, 0));
+        assert_eq!(tuned(&[instr(Op::Copy, 3, 1, 0), sum, end]), [instr(Op::AddInt, 0, 1, 2), end]);
+        // The source changes before the copy is read.
+        let step = Instr { op: Op::AddIntImm, a: 1, b: 1, c: 0, x: 1, y: 0 };
+        let twice = [instr(Op::AddInt, 0, 0, 1), end];
+        assert_eq!(tuned(&[&[instr(Op::Copy, 3, 1, 0), step, sum], &twice[..]].concat()).len(), 5);
+    }
+
+    #[test]
+    fn what_is_copied_is_not_taken_from_its_source() {
+        let code = [
+            instr(Op::Copy, 3, 1, 0),
+            instr(Op::Some, 0, 3, 0),
+            instr(Op::Eq, 0, 0, 1),
+            instr(Op::Return, 0, 0, 0),
+        ];
+        assert_eq!(tuned(&code), code);
+    }
+}
