@@ -98,12 +98,16 @@ fn repeat(args: &mut [Value]) -> Outcome {
 fn parse_int(args: &mut [Value]) -> Outcome {
     use std::num::IntErrorKind as Kind;
     let input: &Text = text(args, 0)?;
-    Ok(match input.trim().parse::<i64>() {
+    let trimmed = input.trim();
+    Ok(match trimmed.parse::<i64>() {
         Ok(number) => Value::ok(number.into()),
         Err(error) => {
+            // At the digit that is too much the rest has not been looked at yet.
+            let digits = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
             let kind = match error.kind() {
                 Kind::Empty => "empty",
-                Kind::PosOverflow | Kind::NegOverflow => "overflow",
+                Kind::PosOverflow | Kind::NegOverflow if is_number => "overflow",
                 _ => "invalid",
             };
             unreadable("Int", kind, input)
