@@ -6,6 +6,7 @@ The program is `digest.conc`; this host starts the model, points the program's c
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +16,13 @@ from concerto import local
 from concerto.cli.metrics import render_table
 
 HERE = Path(__file__).parent
-#: The model's context holds about 2,000 tokens; four characters are about one.
-SUMMARY_CHARACTERS, SECTION_CHARACTERS, MOST_SECTIONS = 4500, 1200, 8
+#: The model's context holds about 2,000 tokens of four characters each, but of so much text so small a model loses the thread.
+SUMMARY_CHARACTERS, SECTION_CHARACTERS, MOST_SECTIONS = 1500, 1200, 8
+
+
+def prose(text: str) -> str:
+    """A Markdown text without its blocks of code, of which so small a model makes nothing."""
+    return re.sub(r"^```.*?^```$\n?", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def split_sections(text: str) -> list[dict[str, str]]:
@@ -43,7 +49,7 @@ def main() -> int:
     parser.add_argument("file", nargs="?", type=Path, default=HERE.parent / "README.md")
     path: Path = parser.parse_args().file
     try:
-        text = path.read_text(encoding="utf-8")
+        text = prose(path.read_text(encoding="utf-8"))
         local.install(print)
         with local.serve() as server:
             print(f"{path.name}, summarised by {server.model} at {server.url}\n")
