@@ -13,6 +13,7 @@ from concerto.check.bodies import Body
 from concerto.check.called import CallLibrary
 from concerto.check.checked import ConstantName, FunctionInfo, FunctionName
 from concerto.check.std_types import PARSE_AS, check_maker, check_parse_as
+from concerto.check.tasks import is_async_function
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
@@ -137,12 +138,11 @@ def _is_async(body: Body, node: ast.Call) -> bool:
         return value.is_async
     if not isinstance(value, ast.PathExpr) or len(value.path.names) != 1:
         return False
-    name = str(value.path)
-    local = body.find(name)
+    local = body.find(str(value.path))
     if local is not None:
         type_ = t.resolve(local.type)
         return isinstance(type_, t.Function) and isinstance(t.resolve(type_.result), t.Future)
-    return name in body.checker.functions and body.checker.functions[name].is_async
+    return is_async_function(body, value)
 
 
 def check_own(body: Body, node: ast.Call, name: str) -> Type:

@@ -220,7 +220,9 @@ def _element(
         found: Type = t.NIL
     else:
         # The future that an `async` function gives is awaited here, so that it is no value of the place.
-        hint = None if _starts(inner, result_of(node)) else wanted
+        last = result_of(node)
+        starts = isinstance(last, ast.Call) and is_async_function(inner, last.callee)
+        hint = None if starts else wanted
         found = _item(infer_operand(inner, node, hint))
     check_unused(inner)
     steps: t.Steps = ()
@@ -236,11 +238,11 @@ def _element(
     )  # fmt: skip
 
 
-def _starts(body: Body, node: ast.Expr) -> bool:
-    """Whether an expression is the call of an `async` function by its name."""
-    if not isinstance(node, ast.Call) or not isinstance(node.callee, ast.PathExpr):
+def is_async_function(body: Body, node: ast.Expr) -> bool:
+    """Whether an expression is the name of an `async` function of the program."""
+    if not isinstance(node, ast.PathExpr):
         return False
-    name = str(node.callee.path)
+    name = str(node.path)
     function = None if body.find(name) else body.checker.functions.get(name)
     return function is not None and function.is_async
 

@@ -13,7 +13,7 @@ use crate::engine::emits::{EmitMode, USUAL_BUFFER};
 type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
 
 /// All options, by name.
-const OPTIONS: [(&str, Set); 36] = [
+const OPTIONS: &[(&str, Set)] = &[
     ("args", |b, v| Ok(b.args(texts(v)?))),
     ("audit", |b, v| Ok(b.audit(truth(v)?))),
     ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
