@@ -12,7 +12,7 @@ from concerto.compiler import compile_source
 from concerto.diagnostics.render import render
 from concerto.source import Source
 
-from tests.host.test_mock_faults import until
+from tests.waiting import wait_for
 
 HEAD = """
 connect c { base_url: env("URL"), default_model: "m", timeout: 30 }
@@ -101,10 +101,10 @@ def test_a_time_limit_aborts_the_request(server: concerto.MockServer) -> None:
     clock = concerto.VirtualClock()
     program = concerto.compile(HEAD + source)
     run = concerto.Runtime(program, env={"URL": server.url}, clock=clock).start("go")
-    until(lambda: server.counts()["open_requests"] == 1)
+    wait_for(lambda: server.counts()["open_requests"] == 1)
     clock.advance(5)
     assert run.result() == "timeout: the time limit of 5.0 s was exceeded"
-    until(lambda: server.counts()["outcomes"] == {"client_closed": 1})
+    wait_for(lambda: server.counts()["outcomes"] == {"client_closed": 1})
 
 
 def test_a_repeated_function_asks_again(server: concerto.MockServer) -> None:
@@ -158,7 +158,7 @@ def test_a_limit_of_each_attempt_is_repeated(server: concerto.MockServer) -> Non
     result, seen = observed(server, source)
     assert result is True
     assert seen == [("try", None)] * 3
-    until(lambda: server.counts()["open_requests"] == 0)
+    wait_for(lambda: server.counts()["open_requests"] == 0)
     assert server.counts()["requests"] <= 4
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import concerto
 import pytest
 from concerto import errors
+
+from tests.waiting import wait_for
 
 PROGRAM = """
 connect c { base_url: env("URL"), default_model: "gpt-4o-mini", timeout: 5 }
@@ -218,9 +219,7 @@ def test_reset_with_a_call_in_flight(
     """T-16."""
     runtime.call("fast", "priced")
     run = runtime.start("fast", "stall")
-    ends = time.monotonic() + 20
-    while runtime.get_metrics().counters("c")["attempts"] < 2 and time.monotonic() < ends:
-        threading.Event().wait(0.001)
+    wait_for(lambda: runtime.get_metrics().counters("c")["attempts"] >= 2)
     runtime.reset_metrics()
     counters = runtime.get_metrics().counters("c")
     assert (counters["calls"], counters["successes"], counters["in_flight"]) == (1, 0, 1)

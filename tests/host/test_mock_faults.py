@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 from concerto import MockServer
 
 from tests.conftest import ROOT
+from tests.waiting import wait_for
 
 PATHS = {
     "openai": "/v1/chat/completions",
@@ -94,14 +95,6 @@ def replying(reply: dict[str, Any], **more: Any) -> Iterator[MockServer]:
         yield server
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for what another thread does at once."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize(
     ("dialect", "status", "error"),
     [
@@ -168,7 +161,7 @@ def test_streams_that_break(dialect: str) -> None:
     def broken(fault: str) -> list[str]:
         with replying({"chunks": ["one", "two"], "fault": fault, "after": 1}) as server:
             answer = ask(server, dialect, stream=True)
-            until(lambda: server.counts()["open_requests"] == 0)
+            wait_for(lambda: server.counts()["open_requests"] == 0)
             (seen,) = server.requests()
         assert not answer.cut
         assert (seen["outcome"], seen["fault"], seen["chunks"]) == ("broken", fault, 1)
@@ -196,7 +189,7 @@ def test_every_byte_may_come_alone(dialect: str) -> None:
             pieces = []
             while piece := response.read1(1 << 16):
                 pieces.append(piece)
-            until(lambda: server.counts()["open_requests"] == 0)
+            wait_for(lambda: server.counts()["open_requests"] == 0)
             (seen,) = server.requests()
     assert b"".join(pieces) == whole
     assert seen["bytes_sent"] > 6 * len(whole)  # the frame of a piece is five bytes
@@ -207,7 +200,7 @@ def test_connections_that_close() -> None:
         with replying({"fault": fault}) as server:
             with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
                 ask(server)
-            until(lambda server=server: server.counts()["open_requests"] == 0)  # type: ignore[misc]
+            wait_for(lambda server=server: server.counts()["open_requests"] == 0)  # type: ignore[misc]
             assert server.counts()["outcomes"] == {"broken": 1}
     with replying({"text": "a long text", "fault": "cut"}) as server:
         answer = ask(server)
@@ -234,12 +227,12 @@ def test_silence_lasts_until_the_client_hangs_up(fault: str, stream: bool, recei
             body = json.dumps(body_of("openai", stream=stream)).encode()
             head = f"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n"
             client.sendall(head.encode() + body)
-            until(lambda: server.counts()["requests"] == 1)
+            wait_for(lambda: server.counts()["requests"] == 1)
             found = b""
             while received not in found:
                 found += client.recv(1 << 16)
             assert server.requests()[0]["outcome"] == "open"
-        until(lambda: server.counts()["open_connections"] == 0)
+        wait_for(lambda: server.counts()["open_connections"] == 0)
         (seen,) = server.requests()
     assert seen["outcome"] == "client_closed"
     assert seen["ended_ms"] >= seen["started_ms"]
@@ -256,7 +249,7 @@ def test_a_client_that_resets_in_the_middle_is_seen() -> None:
             connection.getresponse().read1(1)
             linger = struct.pack("ii", 1, 0)
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        until(lambda: server.counts()["outcomes"] == {"client_closed": 1})
+        wait_for(lambda: server.counts()["outcomes"] == {"client_closed": 1})
         assert server.requests()[0]["chunks"] < 1000
 
 
@@ -302,7 +295,7 @@ def test_the_ledger_masks_keys_and_knows_what_answered() -> None:
         keys = {"Authorization": "Bearer sk-canary", "X-Team": "search"}
         connection.request("POST", "/eu/v1/chat/completions?key=canary&a=1", body, keys)
         answer = Answer(connection.getresponse())
-        until(lambda: server.counts()["open_requests"] == 0)
+        wait_for(lambda: server.counts()["open_requests"] == 0)
         (seen,) = server.requests()
         counts = server.counts()
     assert "canary" not in json.dumps(seen)
@@ -336,7 +329,7 @@ def test_the_error_rate_repeats_with_its_seed() -> None:
             for _ in range(40):
                 with suppress(ConnectionError):
                     ask(server)
-            until(lambda: server.counts()["open_requests"] == 0)
+            wait_for(lambda: server.counts()["open_requests"] == 0)
             return [seen["status"] for seen in server.requests()]
 
     first = statuses(1)
@@ -352,7 +345,7 @@ def test_the_log_has_a_line_for_each_request(tmp_path: Path) -> None:
     with MockServer(log=str(log)) as server:
         ask(server)
         ask(server, "gemini", stream=True)
-        until(lambda: server.counts()["open_requests"] == 0)
+        wait_for(lambda: server.counts()["open_requests"] == 0)
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert [(line["dialect"], line["outcome"]) for line in lines] == [
         ("openai", "complete"),

@@ -9,7 +9,7 @@ import concerto
 import pytest
 from concerto import MockServer, errors
 
-from tests.host.test_mock_faults import until
+from tests.waiting import wait_for
 
 KINDS = {
     "openai": ("openai", "gpt-4o"),
@@ -91,7 +91,7 @@ def test_every_kind_answers(kind: str, runtime: concerto.Runtime, server: MockSe
     assert (point.x, point.label) == (0, "[mock label]")
     assert runtime.call(f"streamed_{kind}", "bytewise") == ["é", "日本", "🚢"]
     assert runtime.call(f"text_{kind}", "long")[1] == "length"
-    until(lambda: server.counts()["open_requests"] == 0)  # the client may know the end first
+    wait_for(lambda: server.counts()["open_requests"] == 0)  # the client may know the end first
     seen = server.requests()
     assert {(each["dialect"], each["status"], each["outcome"]) for each in seen} == {
         (protocol, 200, "complete")

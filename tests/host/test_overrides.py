@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import concerto
 import pytest
 from concerto import errors
+
+from tests.waiting import wait_for
 
 KEY = "sk-canary-4711"
 
@@ -258,9 +259,7 @@ def test_a_call_keeps_the_settings_it_started_with(program: concerto.Program) ->
         runtime = concerto.Runtime(program, env_allow=[])
         runtime.override_connection("openai", api_key=KEY, base_url=server.url, remove=["retry"])
         with runtime.start("smart", "hello") as run:
-            started = time.monotonic()
-            while not server.requests() and time.monotonic() < started + 20:
-                threading.Event().wait(0.001)
+            wait_for(lambda: bool(server.requests()))
             runtime.override_connection(
                 "openai", api_key=KEY, base_url="http://127.0.0.1:9", timeout_ms=1, remove=["retry"]
             )

@@ -9,7 +9,7 @@ from typing import Any
 import concerto
 import pytest
 
-from tests.host.test_mock_faults import until
+from tests.waiting import wait_for
 
 HEAD = """
 connect c { base_url: env("URL"), default_model: "m", timeout: 300 }
@@ -166,11 +166,11 @@ def test_a_limit_aborts_the_request_of_a_stage(server: concerto.MockServer) -> N
     )
     clock = concerto.VirtualClock()
     started = concerto.Runtime(program, env={"URL": server.url}, clock=clock).start("go", "never")
-    until(lambda: server.counts()["open_requests"] == 1)
+    wait_for(lambda: server.counts()["open_requests"] == 1)
     clock.advance(50)
     with pytest.raises(concerto.ProgramError, match="the time limit of 50"):
         started.result()
-    until(lambda: server.counts()["outcomes"].get("client_closed") == 1)
+    wait_for(lambda: server.counts()["outcomes"].get("client_closed") == 1)
 
 
 def test_a_cancelled_run_is_closed_once() -> None:

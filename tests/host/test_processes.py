@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import concerto
 import pytest
 from concerto import errors
+
+from tests.waiting import wait_for
 
 PROGRAM = """
 connect c { base_url: env("URL"), api_key: "k", default_model: "m", timeout: 60 }
@@ -188,8 +189,7 @@ def test_ctrl_c_ends_what_waits_at_once(
         if kind == "computing":
             assert process.stdout.readline() == b"ready\n"
         else:
-            while not server.requests():
-                time.sleep(0.005)
+            wait_for(lambda: bool(server.requests()))
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=10)
     assert b"KeyboardInterrupt" in stderr

@@ -9,7 +9,7 @@ import concerto
 import pytest
 from concerto import MockServer, errors
 
-from tests.host.test_mock_faults import until
+from tests.waiting import wait_for
 
 #: Connection, kind, model ids that take schemas in different ways.
 MODELS = [
@@ -103,7 +103,7 @@ def test_streams() -> None:
     with MockServer(script=json.dumps(script)) as server, runtime(body, server) as made:
         for name, _, _ in MODELS:
             assert made.call(name) == "Hamburg — 🚢", name
-        until(lambda: server.counts()["open_requests"] == 0)  # the client may know the end first
+        wait_for(lambda: server.counts()["open_requests"] == 0)  # the client may know the end first
         assert {request["outcome"] for request in server.requests()} == {"complete"}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import concerto
 import pytest
 
-from tests.host.test_mock_faults import until
+from tests.waiting import wait_for
 
 HEAD = """
 connect c { base_url: env("URL"), default_model: "m", timeout: 30 }
@@ -126,7 +126,7 @@ def test_losers_are_aborted_and_free_their_slot(server: concerto.MockServer, for
     limits = concerto.RateLimitConfig(concurrent_requests=2)
     own.override_connection("c", concerto.ConnectionConfig(rate_limit=limits))
     assert own.call("go") == ["quick", "both"]
-    until(lambda: server.counts()["open_requests"] == 0)
+    wait_for(lambda: server.counts()["open_requests"] == 0)
     outcomes = server.counts()["outcomes"]
     assert outcomes.pop("complete") == server.counts()["requests"] - sum(outcomes.values())
     assert outcomes in ({"client_closed": 1}, {})
@@ -145,7 +145,7 @@ def test_an_error_in_an_element_cancels_its_siblings(server: concerto.MockServer
         run.result()
     assert failed.value.kind == "authentication"
     assert seen == [("begin", "never"), ("begin", "deny"), ("begin", "never")]
-    until(lambda: server.counts()["open_requests"] == 0)
+    wait_for(lambda: server.counts()["open_requests"] == 0)
     assert server.counts()["outcomes"]["complete"] == 1
 
 
@@ -179,7 +179,7 @@ def test_unfinished_tasks_are_cancelled_with_a_warning_each(
     warnings = capfd.readouterr().err.splitlines()
     assert len(warnings) == 2
     assert all("was cancelled at <text>" in line for line in warnings), warnings
-    until(lambda: server.counts()["open_requests"] == 0)
+    wait_for(lambda: server.counts()["open_requests"] == 0)
     assert server.counts()["outcomes"]["complete"] == 1
 
 
@@ -202,7 +202,7 @@ def test_a_cancelled_task_has_no_value(server: concerto.MockServer) -> None:
     with pytest.raises(concerto.PanicError, match="the task was cancelled") as caught:
         own.call("wrong")
     assert caught.value.kind == "TaskCancelled"
-    until(lambda: server.counts()["open_requests"] == 0)
+    wait_for(lambda: server.counts()["open_requests"] == 0)
 
 
 def test_a_future_is_shared_by_those_who_await_it(server: concerto.MockServer) -> None:
@@ -222,7 +222,7 @@ def test_a_future_is_shared_by_those_who_await_it(server: concerto.MockServer) -
     assert server.counts()["requests"] == 1
     # Nobody waits for the future any more, so it is cancelled.
     assert own.call("lost") == "quick"
-    until(lambda: server.counts()["outcomes"].get("client_closed") == 1)
+    wait_for(lambda: server.counts()["outcomes"].get("client_closed") == 1)
 
 
 def test_tasks_of_top_level_statements_live_until_main_ends(server: concerto.MockServer) -> None:
@@ -257,9 +257,9 @@ def test_max_is_positive(server: concerto.MockServer, source: str) -> None:
 def test_cancelling_a_run_closes_the_requests_of_all_its_tasks(server: concerto.MockServer) -> None:
     source = 'pub fn go() { spawn ask("never"); parallel for n in 0..3 { ask("never").is_ok() }; }'
     run = runtime(server, source).start("go")
-    until(lambda: server.counts()["open_requests"] == 4)
+    wait_for(lambda: server.counts()["open_requests"] == 4)
     run.cancel()
-    until(lambda: server.counts()["outcomes"] == {"client_closed": 4})
+    wait_for(lambda: server.counts()["outcomes"] == {"client_closed": 4})
 
 
 def test_execution_timeout_ends_all_tasks(server: concerto.MockServer) -> None:
