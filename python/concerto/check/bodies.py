@@ -12,6 +12,7 @@ from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax import ast
 
@@ -30,7 +31,7 @@ class LoopState:
     """What `break` gives."""
 
 
-@dataclass(frozen=True)
+@record()
 class Raised:
     """An error that may be raised: its type, where, by what, and whether without a `?`."""
 
@@ -74,7 +75,7 @@ class Demands:
                 self.bounds.append(Bound(meaning[param.name], ref, use.node, function.name))
 
 
-@dataclass(frozen=True)
+@record()
 class Bound:
     """A bound of `what`, and the type that is to meet it."""
 

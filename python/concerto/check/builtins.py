@@ -5,11 +5,11 @@ The records equal those of `rust/src/value/builtin.rs`, and the native names tho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 from concerto.check import types as t
 from concerto.check.types import Type
+from concerto.records import record
 
 _LLM_ERROR = (
     "message: String, kind: String, connection: String, provider: String, model: String, model_id: String, status: Option<Int>, request_id: Option<String>, "
@@ -239,7 +239,7 @@ def records() -> dict[str, tuple[str, dict[str, Type]]]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Method:
     """A method of a built-in type: its native function, parameters without receiver, and result."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 
 from concerto.diagnostics.model import Diagnostic
+from concerto.records import record
 from concerto.source import Source, Span
 from concerto.syntax import ast
 
@@ -15,7 +15,7 @@ _UNUSED = frozenset(["W2001", "W2002", "W2004", "W2007"])
 _INCOMPLETE = frozenset(["E3029", "E3031"])
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Parsed:
     """A file as it was read, with what is wrong with its text."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from concerto.check import builtins
 from concerto.check import types as t
@@ -12,6 +11,7 @@ from concerto.check.checked import EnumInfo, StructInfo, schema_name
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax import ast
 
@@ -22,7 +22,7 @@ LONGEST = 300
 BUILT_IN_BOUNDS = ("Eq", "Ord", "Hash", "Display")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Applied:
     """A type that is written with arguments."""
 

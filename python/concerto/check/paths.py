@@ -5,16 +5,15 @@ The first name is looked up in the module, then `std`, then under the source roo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from concerto.check.modules import Import, Item, Module, Modules
 from concerto.check.std_names import std_names
 from concerto.diagnostics.model import Label, did_you_mean
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax import ast
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Missing:
     """A path that leads nowhere: the name that was not found, and the module that was asked for it; None for the first name.
 
@@ -26,7 +25,7 @@ class Missing:
     is_silent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Ambiguous:
     """A name that several globs bring."""
 

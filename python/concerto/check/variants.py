@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from concerto.check import methods
 from concerto.check import types as t
 from concerto.check.checked import FieldInfo
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
+from concerto.records import record
 from concerto.syntax import ast
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Variant:
     """A variant of an enum type."""
 

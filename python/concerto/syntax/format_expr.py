@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from concerto.records import record
 from concerto.syntax import ast
 from concerto.syntax.format_parts import (
     config_key,
@@ -44,7 +45,7 @@ _BLOCK_LIKE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Around:
     """What stands around an expression."""
 

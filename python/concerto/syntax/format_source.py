@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from concerto.diagnostics.model import Diagnostic
 from concerto.garbage import collector_paused
+from concerto.records import record
 from concerto.source import Source
 from concerto.syntax import ast
 from concerto.syntax.format import WIDTH, module_doc
@@ -36,14 +37,14 @@ class CannotFormat(Exception):  # noqa: N818 - it is no mistake of the caller
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Comment:
     text: str
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Mark:
     """A token, or a line of documentation."""
 

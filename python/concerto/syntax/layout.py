@@ -7,11 +7,12 @@ groups inside. Knows no syntax.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from concerto.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record()
 class Break:
     """A place where a group may be broken; `flat` stands there if it is not."""
 
@@ -19,33 +20,33 @@ class Break:
     broken: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Line:
     """A line end that breaks all groups around it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Indent:
     """What is inside stands further to the right where lines are broken."""
 
     inner: Doc
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Group:
     """One line, or all its own places broken."""
 
     inner: Doc
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Verbatim:
     """Text of several lines that keeps its own form, such as a raw piece of a string."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Note:
     """A comment. `place` is `above` what follows, `behind` what stands before it on the line, `below` it on a line of its own, or `within` the line.
 
