@@ -19,7 +19,7 @@ from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
 from concerto.syntax import ast
 from concerto.syntax.checks import check_tree
-from concerto.syntax.driver import Reduction, drive, reductions
+from concerto.syntax.driver import Tables, drive
 from concerto.syntax.filter import close_brackets, filter_tokens
 from concerto.syntax.grammar import decl, expr, pattern, stmt, type_expr
 from concerto.syntax.grammar.rules import RULES, Notes
@@ -135,13 +135,13 @@ class _Reading:
 
 
 @cache
-def _tables() -> tuple[Any, list[Reduction]]:
+def _tables() -> Tables:
     made = build_parser_class(_LoadedTables)
-    return made._lrtable, reductions(made._grammar.Productions)
+    return Tables(made._lrtable, made._grammar.Productions)
 
 
 def _read(reading: _Reading, tokens: list[Any]) -> Any:
-    return drive(reading, tokens, *_tables())
+    return drive(reading, tokens, _tables())
 
 
 def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
