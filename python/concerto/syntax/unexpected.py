@@ -18,7 +18,7 @@ class Place:
     tokens: list[Any]
     at: int
     token: Any
-    table: dict[str, int]
+    table: dict[str, int | None]
 
     @property
     def kind(self) -> str:
