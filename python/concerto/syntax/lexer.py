@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from sly import Lexer
 from sly.lex import Token
@@ -132,7 +132,11 @@ _WORD = re.compile(
 _PLAIN = frozenset({"IDENT", *SIGNS} - {"LBRACE", "RBRACE"})
 
 
-def lex(source: Source) -> tuple[list[Any], Docs, list[Diagnostic]]:
+#: All tokens, the doc comments, and what is wrong.
+Lexed: TypeAlias = tuple[list[Any], Docs, list[Diagnostic]]
+
+
+def lex(source: Source) -> Lexed:
     """All tokens, the doc comments, and what is wrong. Token values: text, number, or the string without quotes and escapes."""
     scanner = _Scanner(source)
     scanner.run()
