@@ -44,7 +44,8 @@ def test_fields_are_given_by_position_or_name_and_have_defaults() -> None:
 def test_what_is_compared_makes_values_equal() -> None:
     assert Place(1, note="a") == Place(1, note="b")
     assert Place(1) != Place(2)
-    assert Place(1) != Plain(1)
+    plain: object = Plain(1)
+    assert Place(1) != plain
     assert Named(1, name="x") != Place(1)
     assert len({Place(1), Place(1, 1), Place(2)}) == 2
 
