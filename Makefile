@@ -100,7 +100,7 @@ long-stream: .venv/.dev ## One stream of 1,000,000 chunks from Python, and the s
 	$(BIN)/python benches/long_stream.py --rounds $(ROUNDS)
 
 bench-compare: native ## Compare with other ways to call models, each in an environment of its own; half an hour (ROUNDS=3)
-	$(BIN)/python benches/compare/run.py --rounds $(ROUNDS)
+	$(BIN)/python -m benches.compare.run --rounds $(ROUNDS)
 
 STREAMS ?= 5000
 CALLS ?= 1000000
