@@ -41,14 +41,32 @@ def check_binary(body: Body, node: ast.Binary) -> Type:
     return _arithmetic(body, node, left, right)
 
 
+def check_span(body: Body, node: ast.Expr) -> Type:
+    """The type of an index, or of what a `for` goes through: the places where a range may be open."""
+    from concerto.check.exprs import check_expr
+
+    if not isinstance(node, ast.OpenRange):
+        return check_expr(body, node, None)
+    _check_ends(body, node)
+    body.checker.facts.types[id(node)] = t.RANGE
+    return t.RANGE
+
+
 def check_open_range(body: Body, node: ast.OpenRange) -> Type:
-    """A range without an end or a start."""
+    """E3039: a range without an end or a start, where a value is needed."""
+    _check_ends(body, node)
+    message = "a range without a start or an end is no value"
+    help_ = "write both ends: open ranges stand in `x[..]` and behind the `in` of a `for`"
+    body.checker.report("E3039", message, node, help_)
+    return t.UNKNOWN
+
+
+def _check_ends(body: Body, node: ast.OpenRange) -> None:
     from concerto.check.exprs import check_expr
 
     for end in (node.start, node.end):
         if end is not None:
             check_expr(body, end, t.INT)
-    return t.RANGE
 
 
 def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
