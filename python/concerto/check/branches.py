@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.coverage import can_match, missing_forms
@@ -30,6 +32,27 @@ def result_of(node: ast.Expr) -> ast.Expr:
     while isinstance(node, ast.Block) and node.tail is not None:
         node = node.tail
     return node
+
+
+def results_of(node: ast.Expr) -> Iterator[ast.Expr]:
+    """The expressions of which one gives the value: the tails of blocks, branches, arms and clauses, else the expression itself."""
+    match node:
+        case ast.Block(tail=None):
+            pass
+        case ast.Block(tail=ast.Expr() as tail):
+            yield from results_of(tail)
+        case ast.If(then=then, other=other):
+            yield from results_of(then)
+            if other is not None:
+                yield from results_of(other)
+        case ast.Match(arms=arms):
+            for arm in arms:
+                yield from results_of(arm.body)
+        case ast.TryCatch(body=body, catches=catches) if catches:
+            for part in (body, *(clause.body for clause in catches)):
+                yield from results_of(part)
+        case _:
+            yield node
 
 
 def _branches(body: Body, nodes: list[ast.Expr], expected: Type | None, discarded: bool) -> Type:
