@@ -308,10 +308,11 @@ def _unary(builder: Builder, node: ast.Unary, target: int) -> None:
 
 
 def lower_window(builder: Builder, nodes: tuple[ast.Expr, ...]) -> int:
-    """Values in registers side by side, to be consumed."""
+    """Values in registers side by side, to be consumed; evaluated as they are written, which names may put in another order."""
     first = builder.temporary(len(nodes))
-    for position, node in enumerate(nodes):
-        lower_into(builder, node, first + position)
+    places = enumerate(nodes, first)
+    for place, node in sorted(places, key=lambda each: each[1].span.start):
+        lower_into(builder, node, place)
     return first
 
 
