@@ -8,8 +8,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
 from concerto.check.checked import Local
 from concerto.check.closures import mark_changed
-from concerto.check.operators import NUMBERS
-from concerto.check.operators import check_span
+from concerto.check.operators import NUMBERS, check_span
 from concerto.check.stores import check_store_assign, check_store_index
 from concerto.check.types import Type
 from concerto.syntax import ast
