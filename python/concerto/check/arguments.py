@@ -59,7 +59,9 @@ def place_arguments(
 
 def _takes(names: list[str]) -> str:
     shown = " and ".join(f"`{each}`" for each in names)
-    return f"its parameter{'s are' if len(names) > 1 else ' is'} {shown}" if names else "it has none"
+    return (
+        f"its parameter{'s are' if len(names) > 1 else ' is'} {shown}" if names else "it has none"
+    )
 
 
 def _wrong_count(
