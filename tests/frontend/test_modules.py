@@ -596,13 +596,25 @@ def test_methods_without_pub_are_private_to_the_module_of_their_impl(project: Pr
     ]
 
 
-def test_declaring_a_module_is_no_edge_of_a_circle(project: Project) -> None:
+def test_declaring_a_module_closes_a_circle_through_a_third_one(project: Project) -> None:
     project.write(
-        shop="mod prices;\npub const RATE: Int = 3;\npub fn total() -> Int { prices::price() }\n",
-        shop__prices="use shop::RATE;\npub fn price() -> Int { RATE * 2 }\n",
-        main='use shop::total;\nfn main() { emit("total", total()); }\n',
+        a="mod b;\npub fn g() -> Int { b::f() }\n",
+        a__b="use c::f as other;\npub fn f() -> Int { other() }\n",
+        c="use a::g;\npub fn f() -> Int { g() }\n",
+        main="use a::g;\nfn main() { g(); }\n",
     )
-    assert project.run() == [("total", 6)]
+    assert project.found() == [
+        "c.conc:1:5: error[E2023]: the modules form a circle: a -> a::b -> c -> a"
+    ]
+
+
+def test_what_a_module_declares_may_use_it(project: Project) -> None:
+    project.write(
+        shop="pub mod prices;\npub const RATE: Int = 3;\npub fn total() -> Int { prices::price() }\n",
+        shop__prices="use shop::RATE;\npub fn price() -> Int { RATE * 2 }\n",
+        main='use shop::prices::price;\nuse shop::total;\nfn main() { emit("total", total() + price()); }\n',
+    )
+    assert project.run() == [("total", 12)]
 
 
 def test_types_of_a_program_may_have_names_of_the_library(project: Project) -> None:

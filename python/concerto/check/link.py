@@ -158,16 +158,19 @@ def _shadows(modules: Modules, module: Module) -> None:
 
 
 def _circles(modules: Modules) -> None:
-    """E2023, once for each circle."""
+    """E2023, once for each circle. What a module declares may use the module that it stands in, as one written in place does."""
     by_path = {module.path: module for module in modules.all}
     done: set[tuple[str, ...]] = set()
 
     def follow(module: Module, way: list[Module]) -> None:
         way = [*way, module]
-        for path, span in module.edges.items():
+        for path, span in (module.edges | module.declared).items():
             target = by_path[path]
             if target in way:
-                names = [_shown(each) for each in (*way[way.index(target) :], target)]
+                circle = way[way.index(target) :]
+                if _is_family(circle):
+                    continue
+                names = [_shown(each) for each in (*circle, target)]
                 message = f"the modules form a circle: {' -> '.join(names)}"
                 help_ = "move what both need into a third module"
                 modules.report("E2023", message, span, help_)
@@ -178,6 +181,15 @@ def _circles(modules: Modules) -> None:
     for module in modules.all:
         if module.path not in done:
             follow(module, [])
+
+
+def _is_family(circle: list[Module]) -> bool:
+    """Whether a circle is a module with what is inside of it, and closed by a `mod` alone."""
+    outermost = min(circle, key=lambda each: len(each.path))
+    return all(outermost.contains(each) for each in circle) and any(
+        two.path in one.declared and two.path not in one.edges
+        for one, two in zip(circle, (*circle[1:], circle[0]), strict=True)
+    )
 
 
 def _shown(module: Module) -> str:
