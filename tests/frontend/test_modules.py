@@ -251,7 +251,7 @@ def test_unresolved_paths_name_the_places_and_close_names(project: Project) -> N
     places = f"`std`, `{project.root.as_posix()}/"
     found = [(d.code, d.source.position(d.primary.span.start)[0], d.help) for d in diagnostics]
     assert found[:6] == [
-        ("E2022", 2, f"did you mean `shop`? looked for it in this module, {places}shp.conc`, `{project.root.as_posix()}/shp/mod.conc`"),
+        ("E2022", 2, f"did you mean `shop`? (looked for it in this module, {places}shp.conc`, `{project.root.as_posix()}/shp/mod.conc`)"),
         ("E2022", 3, "did you mean `total`?"),
         ("E2022", 4, "did you mean `Red`?"),
         ("E2022", 5, f"looked for it in this module, {places}nowhere.conc`, `{project.root.as_posix()}/nowhere/mod.conc`"),
@@ -260,7 +260,7 @@ def test_unresolved_paths_name_the_places_and_close_names(project: Project) -> N
     ]  # fmt: skip
     assert [(code, help_) for code, _, help_ in found[6:] if code != "W2001"] == [
         ("E2001", "did you mean `total`?"),
-        ("E2001", f"did you mean `shop`? looked for it in this module, {places}shp.conc`, `{project.root.as_posix()}/shp/mod.conc`"),
+        ("E2001", f"did you mean `shop`? (looked for it in this module, {places}shp.conc`, `{project.root.as_posix()}/shp/mod.conc`)"),
         ("E2002", "did you mean `Item`?"),
     ]  # fmt: skip
 

@@ -23,8 +23,22 @@ def condition(body: Body, node: ast.Expr) -> None:
         body.checker.facts.steps[id(node)] = (("check",), t.BOOL)
     elif found not in (t.BOOL, t.UNKNOWN, t.NEVER):
         message = f"a condition must be Bool, found `{t.show(found)}`"
-        help_ = "compare it, such as `x != 0` or `!s.is_empty()`"
-        body.checker.report("E3003", message, node, help_)
+        body.checker.report("E3003", message, node, _as_condition(found))
+
+
+def _as_condition(found: Type) -> str:
+    """How a value of a type becomes a condition."""
+    match found:
+        case t.Option():
+            return "write `.is_some()`, or `match` on it to have its value"
+        case t.Result():
+            return "write `.is_ok()`, or `match` on it to have its value"
+        case t.Array() | t.Map() | t.Collection() | t.Simple("String"):
+            return "write `!x.is_empty()`"
+        case t.Simple("Int" | "Float"):
+            return "compare it: `x != 0`"
+        case _:
+            return "compare it, such as `x != 0` or `!s.is_empty()`"
 
 
 def result_of(node: ast.Expr) -> ast.Expr:

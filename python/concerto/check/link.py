@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from concerto.check import builtins
 from concerto.check.files import Files
+from concerto.check.follow_ups import import_help
 from concerto.check.found import Finder, no_files
 from concerto.check.modules import Import, Module, Modules, hides_library
 from concerto.check.paths import imported_item, is_visible
@@ -45,7 +46,7 @@ class Linked:
         return module is None or module.path[: len(home)] == home
 
     def hint(self, name: str, candidates: list[str], at: Span) -> str | None:
-        """The help line for an unknown name: a close one that is visible there, or one to import."""
+        """The help line for an unknown name: one to import, or a close one that is visible there."""
         module = self.module_at(at)
         if module is None or self.modules is None:
             return did_you_mean(name, candidates)
@@ -56,13 +57,12 @@ class Linked:
             if each.item is not None:
                 here["::".join(each.item.path)] = known
         others = {item.path[0] for m in self.modules.all for item in m.items.values()}
-        close = did_you_mean(
+        elsewhere = [c for c in candidates if c.endswith(f"::{name}") and c not in here]
+        if elsewhere:
+            return import_help(elsewhere[0])
+        return did_you_mean(
             name, [here.get(c, c) for c in candidates if c in here or c not in others]
         )
-        if close is not None:
-            return close
-        elsewhere = [c for c in candidates if c.endswith(f"::{name}") and c not in here]
-        return f"import it: `use {elsewhere[0]};`" if elsewhere else None
 
 
 def link(source: Source, tree: ast.Module, find: Finder = no_files) -> Linked:

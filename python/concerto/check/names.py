@@ -231,7 +231,8 @@ def associated(body: Body, path: ast.Path) -> Method | None:
         return Method(own[names[1]], {}) if names[1] in own else None
     if type_ is None or len(names) > 3:
         if names[0] not in checker.refused:
-            help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])
+            known = [*checker.structs, *checker.enums, *checker.aliases]
+            help_ = checker.hint(names[0], known, path)
             if names[0] in ("Box", "Rc", "Arc", "RefCell", "Mutex"):
                 help_ = "values need nothing around them: leave it out"
             elif names[0] in library.modules():
@@ -278,5 +279,7 @@ def _no_function(body: Body, path: ast.Path, of: str, names: list[str]) -> None:
         help_ = "write `{}`: a `HashMap` is a store, which `hashmap` declares"
     elif str(path) == "Array::new":
         help_ = "write `[]`"
+    elif help_ is None and of in body.checker.structs and word.text == "new":
+        help_ = f"write `{of} {{ .. }}`, or declare `fn new(..) -> {of}` in an `impl {of}`"
     what = "variant or function" if of in body.checker.enums else "function"
     body.checker.report("E2001", f"`{of}` has no {what} `{word}`", word, help_)

@@ -124,6 +124,10 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
         help_ = "use `.repeat(n)`"
     if isinstance(left, t.Future) or isinstance(right, t.Future):
         help_ = "await the future: `(await x)`"
+    elif any(isinstance(each, t.Option) for each in (left, right)):
+        help_ = "an Option may be nil: take the value out with `?? ..` or `match`"
+    elif any(isinstance(each, t.Result) for each in (left, right)):
+        help_ = "add `?` to take the value out of the `Result`"
     body.checker.report("E3002", message, node, help_)
     return t.BOOL if comparing else t.UNKNOWN
 

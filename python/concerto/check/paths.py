@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from concerto.check.follow_ups import import_help
 from concerto.check.modules import Import, Item, Module, Modules
 from concerto.check.std_names import std_names
 from concerto.diagnostics.model import Label, did_you_mean
@@ -279,10 +280,10 @@ def explain(
     message = f"there is no module or item `{name}`"
     places = ", ".join(f"`{place}`" for place in ("std", *found.places))
     near = did_you_mean(name, [*module.items, *found.beside, "std"])
-    if name in std_names():
-        near = f"write `use std::{name};`"
     note = f"looked for it in this module, {places}"
-    return message, path.span, note, f"{near} {note}" if near else None
+    if name in std_names():
+        return message, path.span, note, import_help(f"std::{name}")
+    return message, path.span, note, f"{near} ({note})" if near else None
 
 
 def visible_names(module: Module, asker: Module) -> list[str]:

@@ -63,5 +63,5 @@ def unknown_variant(checker: Checker, path: ast.Path) -> None:
     elif type_ is not None:
         checker.report("E2001", f"`{first}` is no enum", path)
     elif first not in checker.refused:
-        help_ = did_you_mean(first, list(checker.enums))
+        help_ = checker.hint(first, list(checker.enums), path)
         checker.report("E2002", f"there is no type `{first}`", path, help_)

@@ -270,6 +270,13 @@ def _declarations(place: Place) -> Diagnostic | None:
         return place.has_no("pub(..)", "write `pub` alone")
     if kind == "DOT" and "COLONCOLON" in place.expected and _in_use(place):
         return place.says("E1008", "names of modules are joined by `::`", "write `use a::b;`")
+    if kind == "COLONCOLON" and [place.kind_before(n) for n in (1, 2, 3)] == [
+        "IDENT",
+        "DOT",
+        "IDENT",
+    ]:
+        help_ = f"write `{place.word_before(3)}::{place.word_before()}::..`"
+        return place.says("E1008", "names of modules are joined by `::`", help_, place.before(2))
     if kind == "ASSIGN" and before == "IDENT" and place.kind_before(2) == "CONST":
         name = place.word_before()
         form = f"const {name}: Type = ..;" if place.opening() < 0 else f"let {name} = ..;"
