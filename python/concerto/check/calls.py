@@ -41,7 +41,7 @@ from concerto.check.places import must_be_held
 from concerto.check.tasks import check_race
 from concerto.check.tools import tool_call
 from concerto.check.types import Type
-from concerto.check.variants import Variant, find_variant
+from concerto.check.variants import Variant, find_variant, variant_help
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
@@ -148,9 +148,19 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
         hint = of_self(body, name) or checker.hint(name, names, path)
-        help_ = function_hint(name) or hint
+        help_ = function_hint(name) or _as_method(body, node, name) or hint
+        help_ = help_ or variant_help(checker, name)
         checker.report("E2001", f"there is no function `{name}`", path, help_)
     return t.UNKNOWN
+
+
+def _as_method(body: Body, node: ast.Call, name: str) -> str | None:
+    """The help line for a function that is a method of its first argument."""
+    first = node.args[0].value if node.args else None
+    type_ = body.checker.facts.types.get(id(first)) if first is not None else None
+    if type_ is None or name not in _method_names(body.checker, t.resolve(type_)):
+        return None
+    return f"it is a method: `x.{name}({'..' if len(node.args) > 1 else ''})`"
 
 
 def _variant(body: Body, node: ast.Call, path: ast.Path, variant: Variant) -> Type:
@@ -491,6 +501,8 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
             return fields[name]
         hint = builtins.FIELD_HINTS.get((found.name, name))
         help_ = f"did you mean `{hint}`?" if hint else did_you_mean(name, list(fields))
+        if help_ is None and found.origin not in ("record", "error") and 0 < len(fields) <= 8:
+            help_ = f"it has: {', '.join(fields)}"
         checker.report(code, f"`{found.name}` has no field `{name}`", node.name, help_)
         return t.UNKNOWN
     if found == t.ERROR and name in ("message", "kind"):

@@ -71,6 +71,8 @@ def _hint(expected: Type, found: Type) -> str | None:
     expected, found = t.resolve(expected), t.resolve(found)
     if isinstance(found, t.Future) and t.assign(found.item, expected) is not None:
         return "await it: write `await` before it"
+    if isinstance(found, t.Array) and isinstance(t.resolve(found.item), t.Future):
+        return "await all at once: write `parallel for x in xs { f(x) }`"
     if isinstance(expected, t.Store) and isinstance(found, t.Map):
         return "write `Map<.., ..>`: a `HashMap` is a store, which `hashmap` declares"
     if isinstance(found, t.Result) and t.assign(found.ok, expected) is not None:

@@ -13,6 +13,8 @@ from concerto.syntax import ast
 _UNUSED = frozenset(["W2001", "W2002", "W2004", "W2007"])
 #: What a part that could not be read would have settled.
 _INCOMPLETE = frozenset(["E3029", "E3031"])
+#: What a type that could not be read would have settled.
+_DEAD = frozenset(["W2003", "W3009"])
 
 #: What an import would have settled.
 _UNKNOWN = frozenset(["E2001", "E2002"])
@@ -43,10 +45,11 @@ def without_follow_ups(files: list[Parsed], found: list[Diagnostic]) -> list[Dia
     errors = [each for each in (*syntax, *found) if each.is_error]
     parts = {file.source.path: _Part(file, errors) for file in files}
 
+    is_unreadable = any(each.is_error for each in syntax)
     imports: set[tuple[str, str]] = set()
 
     def stands(each: Diagnostic) -> bool:
-        if errors and each.code in _UNUSED:
+        if (errors and each.code in _UNUSED) or (is_unreadable and each.code in _DEAD):
             return False
         if each.help is not None and each.help.startswith(_IMPORT):
             # One import mends all uses of a name.

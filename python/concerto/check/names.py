@@ -23,7 +23,7 @@ from concerto.check.methods import Method
 from concerto.check.tools import no_value
 from concerto.check.traits import require
 from concerto.check.types import Type
-from concerto.check.variants import Variant, find_variant
+from concerto.check.variants import Variant, find_variant, variant_help
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 from concerto.syntax.walk import children
@@ -84,7 +84,10 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             checker.report("E2001", message, node, help_)
             return t.UNKNOWN
         hint = _top_level(body, name) or of_self(body, name) or checker.hint(name, names, node)
-        checker.report("E2001", f"there is no `{name}`", node, hint or value_hint(name))
+        if name in library.modules():
+            hint = f"names of modules are joined by `::`: write `{name}::..`"
+        hint = hint or value_hint(name) or variant_help(checker, name)
+        checker.report("E2001", f"there is no `{name}`", node, hint)
     return t.UNKNOWN
 
 

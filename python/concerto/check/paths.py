@@ -270,12 +270,17 @@ def explain(
         note = f"it has: {', '.join(sorted(names)[:8])}" if names else "it is empty"
         return message, path.span, note, did_you_mean(name, names)
     if missing.at:
-        known = sorted(std_names() if missing.at == 1 else std_names()[path.names[1].text])
+        first = path.names[0].text
+        if first == "std":
+            known = sorted(std_names() if missing.at == 1 else std_names()[path.names[1].text])
+        else:
+            item = module.imports[first].item if first in module.imports else None
+            known = sorted(std_names()[item.path[1]]) if item is not None else []
         message = f"`{before}` has no `{name}`"
         help_ = did_you_mean(name, known)
         if name in ("HashMap", "BTreeMap", "Map", "Array", "Vec", "Option"):
             help_ = "`Map`, `Array` and `Option` are always there: remove the import"
-        return message, path.span, f"it has: {', '.join(known[:24])}", help_
+        return message, path.span, f"it has: {', '.join(known[:24])}" if known else "", help_
     found = modules.find((name,))
     message = f"there is no module or item `{name}`"
     places = ", ".join(f"`{place}`" for place in ("std", *found.places))

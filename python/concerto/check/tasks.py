@@ -116,6 +116,8 @@ def check_race(body: Body, node: ast.Call, name: str, expected: Type | None) -> 
 
 def _joined(body: Body, elements: list[ElementInfo]) -> Type:
     """The common type of elements, to which each is converted."""
+    if all(t.resolve(element.type) == t.UNKNOWN for element in elements):
+        return t.UNKNOWN
     found: Type = t.NEVER
     for element in elements:
         joined = t.join(found, element.type)
