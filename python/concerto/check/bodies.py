@@ -235,10 +235,11 @@ class Body:
             self.checker.report("E3035", message, at, help_)
         elif not implicit:
             message = f"{what} cannot pass an error on from here"
-            help_ = "give the function a `Result`"
+            given = f"let the function return `Result<{t.show(result)}, {shown}>`"
+            help_ = f"{given}, or look at the error with `match`"
             if uncaught:
                 message = f"no `catch` takes the `{shown}` that {what} raises here"
-                help_ = f"add `catch {shown}(e) {{ .. }}`, or give the function a `Result`"
+                help_ = f"add `catch {shown}(e) {{ .. }}`, or {given}"
             elif isinstance(result, t.Option):
                 help_ = "use `.ok()?`"
             elif error == builtins.NONE_ERROR:

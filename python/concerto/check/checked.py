@@ -522,6 +522,8 @@ class Facts:
     closures: dict[int, ClosureInfo] = field(default_factory=dict)
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
+    #: Expressions that give what comes out of their future, without an `await` of their own: operands of `await`, results of tasks.
+    awaits: set[int] = field(default_factory=set)
     patterns: dict[int, Any] = field(default_factory=dict)
     forms: dict[int, FormInfo] = field(default_factory=dict)
     #: Functions that compute the defaults which a call or a literal takes.

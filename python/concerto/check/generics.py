@@ -88,7 +88,10 @@ def wrong_count(checker: Checker, name: str, wanted: int, found: int, at: ast.No
     """E3017."""
     plural = "s" if wanted != 1 else ""
     message = f"`{name}` takes {wanted} type argument{plural}, found {found}"
-    checker.report("E3017", message, at)
+    help_ = (
+        "the second is the type of its errors: `Result<Int, String>`" if name == "Result" else None
+    )
+    checker.report("E3017", message, at, help_)
 
 
 def show_trait(ref: t.TraitRef) -> str:

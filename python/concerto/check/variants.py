@@ -62,5 +62,13 @@ def unknown_variant(checker: Checker, path: ast.Path) -> None:
     elif type_ is not None:
         checker.report("E2001", f"`{first}` is no enum", path)
     elif first not in checker.refused:
-        help_ = did_you_mean(first, list(checker.enums))
+        help_ = checker.hint(first, list(checker.enums), path)
         checker.report("E2002", f"there is no type `{first}`", path, help_)
+
+
+def variant_help(checker: Checker, word: str) -> str | None:
+    """The help line for the name of a variant without that of its enum."""
+    for enum in checker.enums.values():
+        if any(variant.name == word for variant in enum.variants):
+            return f"write `{enum.name}::{word}`"
+    return None

@@ -1,8 +1,8 @@
 """A source in its canonical form, with its comments and its own spelling: what `concerto fmt` does.
 
-The tree is laid out anew. Then the tokens of old and new text are laid side by side, and each comment is put where it stood between them. At the end the
-new text is read again: it must give the same tree, the same tokens (but for commas at the end of lists and useless `;`) and the same comments, or nothing
-is changed.
+Imports are put in order first. Then the tree is laid out anew, the tokens of old and new text are laid side by side, and each comment is put where it stood
+between them. At the end the new text is read again: it must give the same tree, the same tokens (but for commas at the end of lists and useless `;`) and the
+same comments, or nothing is changed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from concerto.records import record
 from concerto.source import Source
 from concerto.syntax import ast
 from concerto.syntax.format import WIDTH, module_doc
+from concerto.syntax.format_uses import with_sorted_uses
 from concerto.syntax.layout import (
     LINE,
     Break,
@@ -92,6 +93,10 @@ def format_source(source: Source, width: int = WIDTH) -> tuple[str | None, list[
     text = source.text.replace("\r\n", "\n")
     if text != source.text:
         return format_source(Source(source.path, text), width)
+    in_order = with_sorted_uses(text, module)
+    if in_order != text:
+        _compare_unordered(old, _read(in_order, lex(Source("", in_order))))
+        return format_source(Source(source.path, in_order), width)
     with spelled_as(text, module.grouped):
         doc = module_doc(module)
     found = render(_with_comments(doc, old), width)
@@ -331,6 +336,12 @@ def _compare(old: _Text, found: Source, module: ast.Module) -> None:
         if before[1] != after[1]:
             raise CannotFormat(old.line(before[0]))
     if len(kept) != len(kept_now) or parse_again(found, lexed) != module:
+        raise CannotFormat(1)
+
+
+def _compare_unordered(old: _Text, new: _Text) -> None:
+    """Raises `CannotFormat` unless two texts that differ in the order of imports have the same tokens and comments."""
+    if sorted(word for _, word in _kept(old)) != sorted(word for _, word in _kept(new)):
         raise CannotFormat(1)
 
 
