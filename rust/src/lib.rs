@@ -65,13 +65,13 @@ pub(crate) use llm::{Played, Recording, Take};
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
 pub use providers::FailureKind;
-#[cfg(feature = "python")]
-pub(crate) use runtime::Reader;
 pub use runtime::{
     Args, Blocking, EmitHandler, EndOrRequest, EntryPoint, Events, HandlerErrors, IntoArgs,
     Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, RuntimeConfig, Subscription,
     TestCase, TestFailure, TestOptions, TestReport, ToolArgs, ToolHandler,
 };
+#[cfg(feature = "python")]
+pub(crate) use runtime::{OfOneRun, Reader};
 #[cfg(feature = "python")]
 pub(crate) use secret::Secret;
 pub use value::{

@@ -433,6 +433,13 @@ pub struct Metrics {
     state: Arc<State>,
 }
 
+/// As [`Metrics::to_json`].
+impl Serialize for Metrics {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(to)
+    }
+}
+
 impl Metrics {
     /// Tokens of all calls over a connection; zeros for an unknown name.
     #[must_use]
