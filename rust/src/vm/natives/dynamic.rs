@@ -1,6 +1,6 @@
 //! What can be done with values whose type is only known at run time (language reference 6.4). What does not fit panics TypeMismatch.
 
-use super::{Failure, Function, Outcome, Table, arrays, panic, take, text};
+use super::{Failure, Function, Outcome, Table, arrays, panic, sized, take, text};
 use std::sync::Arc;
 
 use crate::value::{List, RangeValue, Value, order};
@@ -123,6 +123,7 @@ fn joined(left: &Value, right: &Value) -> Outcome {
             text => whole.push_str(&text.to_string()),
         }
     }
+    sized(whole.len())?;
     Ok(whole.into())
 }
 
