@@ -110,7 +110,7 @@ hosts: .venv/.dev ## The Python host under load (release build): waiting runs, e
 ROUNDS ?= 3
 
 bench-compare: native ## Compare with other ways to call models, each in an environment of its own; half an hour (ROUNDS=3)
-	$(BIN)/python benches/compare/run.py --rounds $(ROUNDS)
+	$(BIN)/python -m benches.compare.run --rounds $(ROUNDS)
 
 STREAMS ?= 5000
 CALLS ?= 1000000
