@@ -392,9 +392,7 @@ plain(
         "array.slice": lambda array, start, end: Array(array.items[max(start, 0) : max(end, 0)]),
         "array.take": lambda array, n: Array(array.items[: _count(n)]),
         "array.skip": lambda array, n: Array(array.items[_count(n) :]),
-        "array.join": lambda array, between: sized(
-            between.join(map(display, array.items))
-        ),
+        "array.join": lambda array, between: sized(between.join(map(display, array.items))),
         "array.enumerate": lambda array: Array(
             tuple(Tuple((at, item)) for at, item in enumerate(array.items))
         ),
