@@ -54,7 +54,7 @@ fuzz: target/fuzz/.built ## Feed damaged programs to the loader and the VM, and 
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 fuzz-deep: target/fuzz/.built ## The same with COUNT=10000000 inputs in all, seed SEED, on two processors (an hour or two)
-	$(FUZZ) --count $$(($(COUNT) * 189 / 1000)) --seed $(SEED) --jobs 2
+	$(FUZZ) --count $$(($(COUNT) * 185 / 1000)) --seed $(SEED) --jobs 2
 	$(BIN)/python -m tests.fuzz --deep $(COUNT) --seed $(SEED) --jobs 2
 
 deep: native ## Compare the VM with the oracle on 100,000 generated programs; all property tests at depth

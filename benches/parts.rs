@@ -2,7 +2,7 @@
 //!
 //! The virtual machine and the loader with compiled programs of `benches/algorithms`; the parts of a model call by their inner functions (feature `bench`).
 
-#![allow(missing_docs, clippy::expect_used, reason = "a benchmark")]
+#![allow(missing_docs, clippy::expect_used, clippy::panic, reason = "a benchmark")]
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

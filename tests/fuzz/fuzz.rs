@@ -43,7 +43,7 @@ const POLLS: u32 = 8;
 /// Larger programs take most of the time and show little more.
 const LARGEST: usize = 40_000;
 /// One input may take this long, on a machine that others use too.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 /// How often the watcher looks, and says how far it is.
 const GLANCE: Duration = Duration::from_millis(200);
 const REPORT: Duration = Duration::from_secs(60);
