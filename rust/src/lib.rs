@@ -40,6 +40,7 @@ mod providers;
 mod runtime;
 mod schema;
 mod secret;
+mod sync;
 mod value;
 mod vm;
 mod wire;
@@ -59,6 +60,9 @@ pub use error::{BoxError, Error, ErrorKind, LlmError, RunError, TraceFrame, Viol
 pub use futures::{BoxFuture, BoxStream};
 pub use ir::IrError;
 pub use ir::program::Channel;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use llm::parts;
 pub use llm::{Chunk, Provider, ProviderError};
 #[cfg(feature = "python")]
 pub(crate) use llm::{Played, Recording, Take};

@@ -80,7 +80,17 @@ MAY_USE = {
 }
 
 #: Which part of the runtime may use which others, besides itself and the leaves.
-LEAVES = {"error", "secret", "clock", "futures", "wire", "mock_reply", "models_table", "log"}
+LEAVES = {
+    "error",
+    "secret",
+    "clock",
+    "futures",
+    "wire",
+    "mock_reply",
+    "models_table",
+    "log",
+    "sync",
+}
 RUST_MAY_USE = {
     "ir": {
         "value",

@@ -340,5 +340,5 @@ def _print(builder: Builder, node: ast.Call, args: tuple[ast.Expr, ...], newline
         else:
             lower_into(builder, args[position // 2], first + position)
     text = builder.temporary()
-    builder.emit("concat", text, first, count)
+    builder.emit("concat", text, first, count, at=node)
     builder.emit("print", text, int(newline), at=node)

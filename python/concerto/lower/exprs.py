@@ -232,7 +232,7 @@ def lower_value(builder: Builder, node: ast.Expr, target: int) -> None:
         case ast.Literal(value=value):
             lower_literal(builder, value, t.resolve(builder.facts.types[id(node)]), target)
         case ast.Interpolated(pieces=pieces, values=values):
-            lower_interpolated(builder, pieces, values, target)
+            lower_interpolated(builder, node, pieces, values, target)
         case ast.PathExpr() | ast.SelfExpr():
             _path(builder, node, target)
         case ast.Binary():

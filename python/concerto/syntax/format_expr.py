@@ -67,6 +67,8 @@ def expression(node: ast.Expr, around: Around = _PLAIN, strength: int = 0) -> Do
     inside = _strength(node) < strength or (around.is_head and _hurts_heads(node))
     if isinstance(node, ast.MapLiteral) and not node.entries:
         inside = True  # elsewhere it would be an empty block; `place_value` knows where it is not
+    if isinstance(node, ast.Block) and not node.statements and node.tail is None:
+        inside = False  # within parentheses it would be an empty map
     grouped = is_grouped(node)
     inside = inside if grouped is None else grouped
     return ("(", _written(node, around.inside()), ")") if inside else _written(node, around)

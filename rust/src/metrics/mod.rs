@@ -5,7 +5,7 @@ mod prices;
 mod prometheus;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::chat::Usage;
 use crate::clock::{self, Clock};
 use crate::config::ProviderKind;
+use crate::sync::Mutex;
 use crate::wire::ServerLimit;
 
 pub use distribution::{Distribution, Summary};
@@ -662,5 +663,7 @@ fn named(distributions: &Distributions) -> [(&'static str, &Distribution); 4] {
     DISTRIBUTIONS.map(|(name, _)| (name, values.next().unwrap_or(latency)))
 }
 
+#[cfg(all(test, feature = "interleave"))]
+mod interleavings;
 #[cfg(test)]
 mod tests;
