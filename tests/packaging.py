@@ -46,6 +46,7 @@ NEEDED = [
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "include/concerto.h",
+    "docs/hosts/rust.md",  # its blocks are tests of the crate
 ]
 
 
