@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
+use triomphe::Arc;
 
 use foldhash::fast::RandomState;
 

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::fmt::{Display, Write};
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 /// Immutable text, cheap to clone; appended to in place while it has one owner.
 #[derive(Clone, Debug)]

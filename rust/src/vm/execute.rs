@@ -8,7 +8,8 @@
 #![expect(clippy::useless_conversion, reason = "`give!` hands on values of two types")]
 
 use std::num::NonZeroI64;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 use super::effect::{Answer, Effect, Form, PanicKind, StreamRequest, TestRequest, Work};
 use super::machine::{Active, Fiber, Pending, Stop};
@@ -503,7 +504,7 @@ impl Fiber {
                     let Some(map) = pairs(&mut regs[first..first + 2 * i.x as usize]) else {
                         stop!(Stop::Broken)
                     };
-                    reg!(i.a) = Value::Map(Arc::new(map));
+                    reg!(i.a) = Value::map(map);
                 }
                 Op::Struct => {
                     let Some(ty) = program.struct_type(i.x) else { stop!(Stop::Broken) };

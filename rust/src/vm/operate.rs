@@ -2,7 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "the verifier checked every index")]
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::effect::PanicKind;
 use super::machine::Stop;
