@@ -25,7 +25,7 @@ pub(super) static TABLE: Table = &[
     (
         "string.chars",
         Function::Pure(1, |a| {
-            Ok(Value::array(text(a, 0)?.chars().map(|c| Value::text(c.to_string())).collect()))
+            Ok(Value::array(text(a, 0)?.chars().map(|c| Value::Str(c.into())).collect()))
         }),
     ),
     ("string.trim", Function::Pure(1, |a| Ok(text(a, 0)?.trim().into()))),
@@ -82,7 +82,7 @@ fn find(args: &mut [Value]) -> Outcome {
 fn split(args: &mut [Value]) -> Outcome {
     let (within, separator) = (text(args, 0)?, text(args, 1)?);
     if separator.is_empty() {
-        return Ok(Value::array(within.chars().map(|c| Value::text(c.to_string())).collect()));
+        return Ok(Value::array(within.chars().map(|c| Value::Str(c.into())).collect()));
     }
     Ok(texts(within.split(&**separator)))
 }
