@@ -615,11 +615,11 @@ impl Fiber {
                 }
                 Op::SetIndexMap => {
                     let value = std::mem::take(&mut reg!(i.c));
-                    let mut whole = std::mem::take(&mut reg!(i.a));
-                    let Value::Map(map) = &mut whole else { stop!(Stop::Broken) };
-                    let is_put = Arc::make_mut(map).put(&reg!(i.b), value);
-                    reg!(i.a) = whole;
-                    if !is_put {
+                    let operands = [i.a as usize, i.b as usize];
+                    let Ok([Value::Map(map), key]) = regs.get_disjoint_mut(operands) else {
+                        stop!(Stop::Broken)
+                    };
+                    if !Arc::make_mut(map).put(key, value) {
                         stop!(Stop::Broken)
                     }
                 }

@@ -168,7 +168,7 @@ pub(super) fn pairs(window: &mut [Value]) -> Option<MapValue> {
     for pair in window.chunks_exact_mut(2) {
         map.insert(pair[0].to_key()?, std::mem::take(&mut pair[1]));
     }
-    window.fill(Value::Nil);
+    clear(window);
     Some(map)
 }
 
