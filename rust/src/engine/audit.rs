@@ -2,8 +2,6 @@
 //!
 //! Nothing that may be secret is told: no contents, no values of variables, no headers and bodies, of a URL neither the user nor values of its query.
 
-use std::sync::Arc;
-
 use crate::ir::program::Field;
 use crate::value::{Key, MapValue, Text, Value};
 use crate::vm::{Effect, Request};
@@ -23,9 +21,9 @@ pub(super) fn record(effect: &Effect) -> Option<(&'static str, Value)> {
 pub(super) fn tool_call(tool: &str, method: &str, arguments: &[Field]) -> (&'static str, Value) {
     let masked: MapValue = arguments.iter().map(|each| entry(&each.name, MASK)).collect();
     let names = [entry("tool", tool), entry("method", method)];
-    let arguments = (Key::Str(Text::new("arguments")), Value::Map(Arc::new(masked)));
+    let arguments = (Key::Str(Text::new("arguments")), Value::map(masked));
     let map: MapValue = names.into_iter().chain([arguments]).collect();
-    ("audit:tool_call", Value::Map(Arc::new(map)))
+    ("audit:tool_call", Value::map(map))
 }
 
 fn outside(request: Request, args: &[Value]) -> Option<(&'static str, Value)> {
@@ -67,7 +65,7 @@ fn operation(request: Request) -> &'static str {
 
 fn told<const N: usize>(fields: [(&str, &str); N]) -> Value {
     let map: MapValue = fields.into_iter().map(|(name, value)| entry(name, value)).collect();
-    Value::Map(Arc::new(map))
+    Value::map(map)
 }
 
 fn entry(name: &str, value: &str) -> (Key, Value) {

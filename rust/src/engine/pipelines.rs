@@ -3,7 +3,6 @@
 //! The order of stages is code of the program; here is what must hold whatever happens to it: each run that began ends with one record.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -156,7 +155,7 @@ impl Open {
             .chain(more)
             .map(|(name, value)| (Key::Str(Text::new(name)), value))
             .collect();
-        Value::Map(Arc::new(map))
+        Value::map(map)
     }
 }
 

@@ -1,8 +1,6 @@
 //! Drives the tasks of one run: one at a time, each from one suspension to the next, so that between two of them nothing else happens in the
 //! program. Effects of the others make progress meanwhile.
 
-use std::sync::Arc;
-
 use super::answers::{Answer, Answered, Pending};
 use super::emits::Outlet;
 use super::outside::read_variable;
@@ -437,7 +435,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             let fields = [("task", Value::Int(number)), ("error", error.message().into())];
             let record: MapValue =
                 fields.into_iter().map(|(name, v)| (Key::Str(Text::new(name)), v)).collect();
-            let record = Value::Map(Arc::new(record));
+            let record = Value::map(record);
             self.engine.send(id, "task:error".to_owned(), record, self.outlet).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -151,7 +151,7 @@ impl Foreign for Stream {
 
 fn value(state: State, offers_tools: bool) -> Value {
     let (state, log) = (Mutex::new(state), std::sync::Mutex::default());
-    Value::Foreign(Arc::new(Box::new(Stream { state, offers_tools, log })))
+    Value::foreign(Stream { state, offers_tools, log })
 }
 
 pub(super) fn from_response(stream: ResponseStream, rounds: Rounds) -> Value {

@@ -4,7 +4,8 @@
 //! (library reference 6.2). A task that is cancelled is taken out with everything that it waits for, and no code of it runs any more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 use super::answers::{Answers, Pending, Slot};
 use crate::ir::Verified;

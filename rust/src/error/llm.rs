@@ -116,7 +116,7 @@ impl std::error::Error for LlmError {}
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use triomphe::Arc;
 
     use super::*;
     use crate::value::{StructValue, builtin};

@@ -12,7 +12,6 @@ mod types;
 mod verify;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use regex::Regex;
 
@@ -23,6 +22,7 @@ use program::{
     VERSION,
 };
 
+use triomphe::Arc;
 use tune::{Facts, Tuned, owning, tune};
 
 pub use patterns::pattern;
@@ -208,7 +208,7 @@ pub fn constant_value(constant: &Constant) -> Value {
             let entries = entries.iter();
             let entries = entries
                 .map(|(key, item)| (Key::Str(Text::new(key.as_str())), constant_value(item)));
-            Value::Map(Arc::new(entries.collect()))
+            Value::map(entries.collect())
         }
     }
 }

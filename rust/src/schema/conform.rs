@@ -1,6 +1,6 @@
 //! Any values into typed places.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use crate::ir::Verified;
 use crate::ir::program::Type;
@@ -69,7 +69,7 @@ fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result
                 conform(program, *key, own.to_value())?;
                 checked.insert(own.clone(), conform(program, *inner, item.clone())?);
             }
-            return Ok(Value::Map(Arc::new(checked)));
+            return Ok(Value::map(checked));
         }
         (Type::Collection(kind, inner), Value::Collection(items)) if *kind == items.kind() => {
             let values = items.values().into_iter().map(|item| conform(program, *inner, item));

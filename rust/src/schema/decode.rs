@@ -1,8 +1,7 @@
 //! JSON to values of a type (SC-8, SC-14 to SC-21).
 
-use std::sync::Arc;
-
 use serde_json::{Map, Number, Value as Json};
+use triomphe::Arc;
 
 use super::{MAX_DEPTH, MAX_VIOLATIONS, Violation, coerce, limits};
 use crate::ir::program::{Constant, Enum, Field, Struct, Type, Variant};
@@ -186,7 +185,7 @@ impl<'a> Decoder<'a> {
                 Some((Key::Str(Text::new(key.as_str())), value))
             }),
         );
-        entries.map(|entries| Value::Map(Arc::new(entries.into_iter().collect())))
+        entries.map(|entries| Value::map(entries.into_iter().collect()))
     }
 
     /// The first member that accepts the JSON as it is, else the first that accepts it converted.

@@ -3,7 +3,9 @@
 //! One table names their fields and types, in order; `python/concerto/check/builtins.py` has the same one and a test compares the two. Programs
 //! carry a copy in their type table, which the loader compares too, so that field numbers agree.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
+
+use triomphe::Arc;
 
 use super::{StructType, StructValue, Value};
 

@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 use super::Value;
 
@@ -114,7 +115,7 @@ fn equal_outside<'a>(
         (V::Range(a), V::Range(b)) => a == b,
         (V::Model(a), V::Model(b)) => a.is_same(b),
         (V::Pipeline(a), V::Pipeline(b)) => a.function == b.function,
-        (V::Task(a), V::Task(b)) => std::sync::Arc::ptr_eq(a, b),
+        (V::Task(a), V::Task(b)) => Arc::ptr_eq(a, b),
         (V::Collection(a), V::Collection(b)) => a.is_equal(b),
         (V::Foreign(a), V::Foreign(b)) => a.is_same(&***b),
         _ => false,

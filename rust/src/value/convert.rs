@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Index;
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
+use triomphe::Arc;
 
 use super::{Key, MapValue, Text, Value, from_json};
 

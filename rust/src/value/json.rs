@@ -1,10 +1,10 @@
 //! Values to JSON and back, by the table that emits, hosts and `std::json` share.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
+use triomphe::Arc;
 
 use super::{EnumValue, Form, Key, MapValue, Text, Value};
 

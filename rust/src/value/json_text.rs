@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -30,7 +29,8 @@ pub struct JsonProblem {
 /// [`JsonProblem`] for the first mistake.
 pub fn parse_json(text: &str) -> Result<Value, JsonProblem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { text, at: 0, names: HashMap::default() };
+    let mut reader =
+        Reader { text, at: 0, names: HashMap::default(), items: Vec::new(), entries: Vec::new() };
     let result = reader.whole();
     result.map_err(|(kind, what)| {
         let before = text.get(..reader.at).unwrap_or(text);
@@ -53,6 +53,10 @@ struct Reader<'a> {
     at: usize,
     /// Names of entries: records have the same ones again and again.
     names: HashMap<Cow<'a, str>, Text, RandomState>,
+    /// What open arrays have so far, the innermost last: when one ends, its size is known.
+    items: Vec<Value>,
+    /// Likewise of objects.
+    entries: Vec<(Key, Value)>,
 }
 
 impl<'a> Reader<'a> {
@@ -104,16 +108,17 @@ impl<'a> Reader<'a> {
 
     fn array(&mut self, depth: usize) -> Read<Value> {
         self.at += 1;
-        let mut items = Vec::new();
+        let first = self.items.len();
         self.blanks();
         if self.eat(b']') {
-            return Ok(Value::array(items));
+            return Ok(Value::array(Vec::new()));
         }
         loop {
-            items.push(self.value(depth)?);
+            let item = self.value(depth)?;
+            self.items.push(item);
             self.blanks();
             if self.eat(b']') {
-                return Ok(Value::array(items));
+                return Ok(Value::array(self.items.drain(first..).collect()));
             }
             if !self.eat(b',') {
                 return wrong("expected `,` or `]`");
@@ -123,10 +128,10 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Read<Value> {
         self.at += 1;
-        let mut map = MapValue::default();
+        let first = self.entries.len();
         self.blanks();
         if self.eat(b'}') {
-            return Ok(Value::Map(Arc::new(map)));
+            return Ok(Value::map(MapValue::default()));
         }
         loop {
             self.blanks();
@@ -139,10 +144,10 @@ impl<'a> Reader<'a> {
                 return wrong("expected `:`");
             }
             let value = self.value(depth)?;
-            map.insert(key, value);
+            self.entries.push((key, value));
             self.blanks();
             if self.eat(b'}') {
-                return Ok(Value::Map(Arc::new(map)));
+                return Ok(Value::map(self.entries.drain(first..).collect()));
             }
             if !self.eat(b',') {
                 return wrong("expected `,` or `}`");

@@ -19,9 +19,9 @@ mod text;
 
 use std::any::Any;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use indexmap::Equivalent;
+use triomphe::Arc;
 
 pub use collection::{Collection, CollectionKind, Keys};
 pub use compare::{equal, order};
@@ -310,10 +310,22 @@ impl Value {
         Self::Array(Arc::new(items.into()))
     }
 
+    /// A map.
+    #[must_use]
+    pub fn map(entries: MapValue) -> Self {
+        Self::Map(Arc::new(entries))
+    }
+
     /// A tuple.
     #[must_use]
     pub fn tuple(items: Vec<Self>) -> Self {
         Self::Tuple(Arc::new(items.into()))
+    }
+
+    /// Something that is a reference.
+    #[must_use]
+    pub fn foreign(thing: impl Foreign) -> Self {
+        Self::Foreign(Arc::new(Box::new(thing)))
     }
 
     /// The name of its type; of a generic one with its arguments.

@@ -1,10 +1,10 @@
 //! Containers of values. Values nest without limit, so they are let go of in a loop: recursion would end the process with the native stack.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
+use triomphe::{Arc, UniqueArc};
 
 use super::{EnumValue, FunctionValue, Key, StructValue, TaskValue, Value};
 
@@ -228,47 +228,61 @@ pub(super) fn release(values: &mut Vec<Value>) {
     while let Some(value) = pending.pop() {
         match value {
             Value::Array(list) | Value::Tuple(list) => {
-                if let Some(mut list) = Arc::into_inner(list) {
-                    pending.append(&mut list.0);
+                if let Some(mut list) = last(list) {
+                    take_containers(&mut list.0, &mut pending);
                 }
             }
             Value::Map(map) => {
-                if let Some(mut map) = Arc::into_inner(map) {
-                    pending.extend(map.0.drain(..).map(|(_, value)| value));
+                if let Some(mut map) = last(map) {
+                    take_containers(map.0.values_mut(), &mut pending);
                 }
             }
             Value::Struct(held) => {
-                if let Some(mut held) = Arc::into_inner(held) {
-                    pending.append(&mut held.fields);
+                if let Some(mut held) = last(held) {
+                    take_containers(&mut held.fields, &mut pending);
                 }
             }
             Value::Enum(held) => {
-                if let Some(mut held) = Arc::into_inner(held) {
-                    pending.append(&mut held.fields);
+                if let Some(mut held) = last(held) {
+                    take_containers(&mut held.fields, &mut pending);
                 }
             }
             Value::Collection(held) => {
-                if let Some(mut held) = Arc::into_inner(held) {
+                if let Some(mut held) = last(held) {
                     pending.append(&mut held.drain());
                 }
             }
             Value::Function(held) => {
-                if let Some(mut held) = Arc::into_inner(held) {
-                    pending.append(&mut held.captures);
+                if let Some(mut held) = last(held) {
+                    take_containers(&mut held.captures, &mut pending);
                 }
             }
             Value::Some(held) | Value::Ok(held) | Value::Err(held) => {
-                if let Some(mut held) = Arc::into_inner(held) {
-                    pending.push(std::mem::take(&mut held.0));
+                if let Some(mut held) = last(held) {
+                    take_containers([&mut held.0], &mut pending);
                 }
             }
             Value::Task(held) => {
-                if let Some(mut held) = Arc::into_inner(held) {
+                if let Some(mut held) = last(held) {
                     pending.extend(held.content());
                 }
             }
             _ => {}
         }
+    }
+}
+
+/// Moves out what may hold more; the rest is let go of where it stands.
+fn take_containers<'a>(values: impl IntoIterator<Item = &'a mut Value>, pending: &mut Vec<Value>) {
+    pending.extend(values.into_iter().filter(|value| is_container(value)).map(std::mem::take));
+}
+
+/// The content, if nobody else holds it.
+fn last<T>(held: Arc<T>) -> Option<T> {
+    match Arc::try_unwrap(held) {
+        Ok(content) => Some(content),
+        // Of two that let go at once one gets it. To ask that needs a locked instruction, which the common case need not pay.
+        Err(shared) => Arc::into_unique(shared).map(UniqueArc::into_inner),
     }
 }
 
@@ -288,7 +302,7 @@ mod tests {
             |v| Value::tuple(vec![Value::Nil, v]),
             Value::some,
             Value::err,
-            |v| Value::Map(Arc::new([(Key::Int(1), v)].into_iter().collect())),
+            |v| Value::map([(Key::Int(1), v)].into_iter().collect()),
         ];
         for wrap in wraps {
             let (left, right) = (deep(wrap), deep(wrap));

@@ -164,7 +164,7 @@ impl Store {
     /// The store as a value of the program.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        Value::Foreign(Arc::new(Box::new(self.clone())))
+        Value::foreign(self.clone())
     }
 
     /// The store that a value is.

@@ -1,7 +1,9 @@
 //! Futures and tasks: references to a computation and, once it has ended, to its value.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
+
+use triomphe::Arc;
 
 use super::{FunctionValue, Value};
 

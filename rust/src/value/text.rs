@@ -1,14 +1,84 @@
-//! Shared text that knows whether it is ASCII, so that positions cost nothing there. Short text stands where it is counted, without memory of its own.
+//! Text that knows whether it is ASCII, so that positions cost nothing there. The shortest stands in the value itself; other text is shared and counted,
+//! short one without memory of its own.
 
 use std::cmp::Ordering;
 use std::fmt::{Display, Write};
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
 
-/// Immutable text, cheap to clone; appended to in place while it has one owner.
+use ascii::{AsciiChar, AsciiStr, ToAsciiChar};
+use triomphe::Arc;
+
+/// Text, cheap to clone; changed in place while it has one owner.
 #[derive(Clone, Debug)]
-pub struct Text(Arc<Content>);
+pub struct Text(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Inline(Inline),
+    Shared(Arc<Content>),
+}
+
+/// ASCII as long as a [`Value`](super::Value) is: the first scalar stands for the length, and the values that it cannot have for the kinds of other
+/// values. So it is copied as a whole, and compared as two numbers. Null behind the text.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
+struct Inline([AsciiChar; 16]);
+
+impl Inline {
+    const EMPTY: Self = Self([AsciiChar::Null; 16]);
+
+    fn new(text: &str) -> Option<Self> {
+        let mut inline = Self::EMPTY;
+        inline.push_str(text).then_some(inline)
+    }
+
+    fn len(&self) -> usize {
+        let [len, ..] = self.0;
+        usize::from(len.as_byte())
+    }
+
+    fn text(&self) -> &str {
+        <&AsciiStr>::from(self.0.get(1..=self.len()).unwrap_or_default()).as_str()
+    }
+
+    /// Whether there is room for as many bytes more.
+    fn has_room(&self, more: usize) -> bool {
+        1 + self.len() + more <= self.0.len()
+    }
+
+    /// False if there is no room, or the text is no ASCII.
+    fn push_str(&mut self, more: &str) -> bool {
+        let (start, end) = (1 + self.len(), 1 + self.len() + more.len());
+        if let Some(free) = self.0.get_mut(start..end)
+            && let Ok(more) = AsciiStr::from_ascii(more)
+            && let Some(len) = u8::try_from(end - 1).ok().and_then(|len| len.to_ascii_char().ok())
+        {
+            free.copy_from_slice(more.as_slice());
+            self.0[0] = len;
+            return true;
+        }
+        false
+    }
+
+    /// Length and text, and the rest of the text; their order as numbers is that of the bytes.
+    fn words(&self) -> (u64, u64) {
+        let bytes = <&AsciiStr>::from(&self.0[..]).as_bytes();
+        let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        (word(bytes.first_chunk()), word(bytes.last_chunk()))
+    }
+
+    /// What texts are ordered by.
+    fn rank(&self) -> (u64, u64, usize) {
+        let (first, last) = self.words();
+        (first << 8, last, self.len())
+    }
+
+    fn scalars_mut(&mut self) -> &mut [AsciiChar] {
+        let [_, scalars @ ..] = &mut self.0;
+        scalars
+    }
+}
 
 /// The longest text that a program makes, in bytes: one that would be larger panics `LimitExceeded`, for memory that runs out ends the whole process.
 pub const MAX_TEXT: usize = 256 << 20;
@@ -95,10 +165,10 @@ impl Content {
     }
 }
 
-impl Write for Content {
-    fn write_str(&mut self, more: &str) -> std::fmt::Result {
-        self.push_str(more);
-        Ok(())
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Self::short(text)
+            .unwrap_or_else(|| Self::Long { is_ascii: text.is_ascii(), text: text.to_owned() })
     }
 }
 
@@ -106,61 +176,108 @@ impl Text {
     /// Text with this content.
     #[must_use]
     pub fn new(text: impl AsRef<str> + Into<String>) -> Self {
-        Self(Arc::new(Content::short(text.as_ref()).unwrap_or_else(|| {
+        if let Some(inline) = Inline::new(text.as_ref()) {
+            return Self(Form::Inline(inline));
+        }
+        Self(Form::Shared(Arc::new(Content::short(text.as_ref()).unwrap_or_else(|| {
             let text = text.into();
             Content::Long { is_ascii: text.is_ascii(), text }
-        })))
+        }))))
+    }
+
+    fn is_all_ascii(&self) -> bool {
+        match &self.0 {
+            Form::Inline(_) => true,
+            Form::Shared(content) => content.is_ascii(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Form::Inline(inline) => inline.text().as_bytes(),
+            Form::Shared(content) => content.bytes(),
+        }
+    }
+
+    /// Changes it in place if this is the only owner; else a copy.
+    fn change(&mut self, change: impl FnOnce(&mut Content)) {
+        match &mut self.0 {
+            Form::Inline(inline) => {
+                let mut content = inline.text().into();
+                change(&mut content);
+                self.0 = Form::Shared(Arc::new(content));
+            }
+            Form::Shared(content) => change(Arc::make_mut(content)),
+        }
     }
 
     /// Appends in place if this is the only owner; else to a copy.
     pub fn push_str(&mut self, more: &str) {
-        Arc::make_mut(&mut self.0).push_str(more);
+        if let Form::Inline(inline) = &mut self.0
+            && inline.push_str(more)
+        {
+            return;
+        }
+        self.change(|content| content.push_str(more));
     }
 
     /// Appends a display form likewise.
     pub fn push_shown(&mut self, more: &impl Display) {
         // Writing to memory cannot fail.
-        let _ = write!(Arc::make_mut(&mut self.0), "{more}");
+        let _ = write!(self, "{more}");
     }
 
     /// Makes room for as many bytes more.
     pub fn reserve(&mut self, more: usize) {
-        Arc::make_mut(&mut self.0).reserve(more);
+        match &self.0 {
+            Form::Inline(inline) if inline.has_room(more) => {}
+            _ => self.change(|content| content.reserve(more)),
+        }
     }
 
     /// In upper case; ASCII in place if this is the only owner.
     #[must_use]
     pub fn into_uppercase(mut self) -> Self {
-        if !self.0.is_ascii() {
+        if !self.is_all_ascii() {
             return Self::new(self.to_uppercase());
         }
-        Arc::make_mut(&mut self.0)
-            .change_ascii(<[u8]>::make_ascii_uppercase, str::make_ascii_uppercase);
+        match &mut self.0 {
+            Form::Inline(inline) => {
+                inline.scalars_mut().iter_mut().for_each(AsciiChar::make_ascii_uppercase);
+            }
+            Form::Shared(content) => Arc::make_mut(content)
+                .change_ascii(<[u8]>::make_ascii_uppercase, str::make_ascii_uppercase),
+        }
         self
     }
 
     /// In lower case; ASCII in place if this is the only owner.
     #[must_use]
     pub fn into_lowercase(mut self) -> Self {
-        if !self.0.is_ascii() {
+        if !self.is_all_ascii() {
             return Self::new(self.to_lowercase());
         }
-        Arc::make_mut(&mut self.0)
-            .change_ascii(<[u8]>::make_ascii_lowercase, str::make_ascii_lowercase);
+        match &mut self.0 {
+            Form::Inline(inline) => {
+                inline.scalars_mut().iter_mut().for_each(AsciiChar::make_ascii_lowercase);
+            }
+            Form::Shared(content) => Arc::make_mut(content)
+                .change_ascii(<[u8]>::make_ascii_lowercase, str::make_ascii_lowercase),
+        }
         self
     }
 
     /// How many Unicode scalar values it has.
     #[must_use]
     pub fn char_count(&self) -> usize {
-        if self.0.is_ascii() { self.0.bytes().len() } else { self.chars().count() }
+        if self.is_all_ascii() { self.bytes().len() } else { self.chars().count() }
     }
 
     /// The scalar values from `start` to before `end`; both are clamped, an inverted range is empty.
     #[must_use]
     pub fn slice(&self, start: usize, end: usize) -> &str {
-        let text = self.0.text();
-        let (from, to) = if self.0.is_ascii() {
+        let text = &**self;
+        let (from, to) = if self.is_all_ascii() {
             (start.min(text.len()), end.min(text.len()))
         } else {
             let byte_of = |position: usize| {
@@ -172,9 +289,25 @@ impl Text {
     }
 }
 
+impl Write for Text {
+    fn write_str(&mut self, more: &str) -> std::fmt::Result {
+        self.push_str(more);
+        Ok(())
+    }
+}
+
+impl From<char> for Text {
+    fn from(scalar: char) -> Self {
+        Self::new(&*scalar.encode_utf8(&mut [0; 4]))
+    }
+}
+
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        self.0.bytes() == other.0.bytes()
+        match (&self.0, &other.0) {
+            (Form::Inline(a), Form::Inline(b)) => a.words() == b.words(),
+            _ => self.bytes() == other.bytes(),
+        }
     }
 }
 
@@ -189,13 +322,28 @@ impl PartialOrd for Text {
 impl Ord for Text {
     /// That of the bytes, which in UTF-8 is that of the scalar values.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.bytes().cmp(other.0.bytes())
+        match (&self.0, &other.0) {
+            (Form::Inline(a), Form::Inline(b)) => a.rank().cmp(&b.rank()),
+            _ => self.bytes().cmp(other.bytes()),
+        }
     }
 }
 
 impl Hash for Text {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.0.bytes());
+        let write = |inline: &Inline, state: &mut H| {
+            let (first, last) = inline.words();
+            state.write_u64(first);
+            state.write_u64(last);
+        };
+        match &self.0 {
+            Form::Inline(inline) => write(inline, state),
+            // The same of the same text: short ASCII need not stand inline if it grew elsewhere.
+            Form::Shared(content) => match Inline::new(content.text()) {
+                Some(inline) => write(&inline, state),
+                None => state.write(content.bytes()),
+            },
+        }
     }
 }
 
@@ -203,7 +351,10 @@ impl Deref for Text {
     type Target = str;
 
     fn deref(&self) -> &str {
-        self.0.text()
+        match &self.0 {
+            Form::Inline(inline) => inline.text(),
+            Form::Shared(content) => content.text(),
+        }
     }
 }
 
@@ -252,7 +403,7 @@ mod tests {
 
     #[test]
     fn short_text_grows_into_long_text() {
-        assert_eq!(std::mem::size_of::<Content>(), 32);
+        assert_eq!((std::mem::size_of::<Text>(), std::mem::size_of::<Content>()), (16, 32));
         let mut text = Text::new("");
         let mut expected = String::new();
         for number in 0..40 {
@@ -265,5 +416,25 @@ mod tests {
             expected.push_str(&number.to_string());
         }
         assert!(Text::new("b") > Text::new("a".repeat(50)) && Text::new("a") < Text::new("aé"));
+    }
+
+    #[test]
+    fn the_same_text_is_the_same_wherever_it_stands() {
+        let hash = |text: &Text| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            text.hash(&mut hasher);
+            hasher.finish()
+        };
+        let texts = ["", "\0", "a", "a\0", "ab", "abcdefgh", "abcdefghi", "b", "123456789012345"];
+        for left in texts {
+            for right in texts.into_iter().chain(["1234567890123456", "é", "~é"]) {
+                let (inline, mut grown) = (Text::new(left), Text::new(right));
+                grown.reserve(100);
+                assert_eq!(inline.cmp(&Text::new(right)), left.cmp(right), "{left:?} {right:?}");
+                assert_eq!(inline.cmp(&grown), left.cmp(right), "{left:?} {right:?}");
+                assert_eq!(inline == grown, left == right, "{left:?} {right:?}");
+                assert_eq!(hash(&grown), hash(&Text::new(right)), "{right:?}");
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! What a fiber may ask for, and how it ends.
 
 use std::fmt;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 use super::Request;
 use crate::value::{FunctionValue, List, ModelValue, TaskValue, Text, Value};

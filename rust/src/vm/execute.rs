@@ -8,7 +8,8 @@
 #![expect(clippy::useless_conversion, reason = "`give!` hands on values of two types")]
 
 use std::num::NonZeroI64;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 use super::effect::{Answer, Effect, Form, PanicKind, StreamRequest, TestRequest, Work};
 use super::machine::{Active, Fiber, Pending, Stop};
@@ -518,7 +519,7 @@ impl Fiber {
                     let Some(map) = pairs(&mut regs[first..first + 2 * i.x as usize]) else {
                         stop!(Stop::Broken)
                     };
-                    reg!(i.a) = Value::Map(Arc::new(map));
+                    reg!(i.a) = Value::map(map);
                 }
                 Op::Struct => {
                     let Some(ty) = program.struct_type(i.x) else { stop!(Stop::Broken) };
@@ -629,11 +630,11 @@ impl Fiber {
                 }
                 Op::SetIndexMap => {
                     let value = std::mem::take(&mut reg!(i.c));
-                    let mut whole = std::mem::take(&mut reg!(i.a));
-                    let Value::Map(map) = &mut whole else { stop!(Stop::Broken) };
-                    let is_put = Arc::make_mut(map).put(&reg!(i.b), value);
-                    reg!(i.a) = whole;
-                    if !is_put {
+                    let operands = [i.a as usize, i.b as usize];
+                    let Ok([Value::Map(map), key]) = regs.get_disjoint_mut(operands) else {
+                        stop!(Stop::Broken)
+                    };
+                    if !Arc::make_mut(map).put(key, value) {
                         stop!(Stop::Broken)
                     }
                 }

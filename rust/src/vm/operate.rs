@@ -2,7 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "the verifier checked every index")]
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::effect::PanicKind;
 use super::machine::Stop;
@@ -171,7 +171,7 @@ pub(super) fn pairs(window: &mut [Value]) -> Option<MapValue> {
     for pair in window.chunks_exact_mut(2) {
         map.insert(pair[0].to_key()?, std::mem::take(&mut pair[1]));
     }
-    window.fill(Value::Nil);
+    clear(window);
     Some(map)
 }
 

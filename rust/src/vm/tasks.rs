@@ -1,6 +1,6 @@
 //! Operands of the instructions on tasks.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::effect::{PanicKind, Work};
 use super::natives::Failure;

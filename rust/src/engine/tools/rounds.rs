@@ -1,7 +1,6 @@
 //! The rounds of a call whose model may call tools (LO-1 to LO-14).
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use serde_json::Value as Json;
@@ -95,7 +94,7 @@ impl Engine<'_> {
         let program = &self.shared.program;
         let hook = program.models().get(model as usize).and_then(|declared| {
             let value = program.model_value(model)?;
-            Some((declared.on_tool_error?, Value::Model(Arc::clone(value))))
+            Some((declared.on_tool_error?, Value::Model(value.clone())))
         });
         Rounds::new(caller, hook)
     }

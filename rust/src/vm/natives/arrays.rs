@@ -1,7 +1,8 @@
 //! Methods of Array. Mutating ones change an array with one owner in place.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 use super::{
     Failure, Function, Outcome, Table, clamped, counted, int, length, panic, sized, take, text,
@@ -161,7 +162,7 @@ pub(super) static TABLE: Table = &[
                 _ => None,
             });
             let map = entries.collect::<Option<MapValue>>().ok_or(Failure::Broken)?;
-            Ok(Value::Map(Arc::new(map)))
+            Ok(Value::map(map))
         }),
     ),
     ("array.min", Function::Pure(1, |a| extreme(array(a, 0)?, Ordering::Less))),

@@ -1,7 +1,8 @@
 //! `std::collections`: sets, queues and stacks.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 use super::{Failure, Function, Outcome, Table, length, take};
 use crate::value::{Collection, CollectionKind, Key, Keys, List, Value};

@@ -1,9 +1,10 @@
 //! What can be done with values whose type is only known at run time (language reference 6.4). What does not fit panics TypeMismatch.
 
+use triomphe::Arc;
+
 use super::{
     Failure, Function, Outcome, Table, arrays, clamped, counted, panic, sized, take, text,
 };
-use std::sync::Arc;
 
 use crate::value::{List, RangeValue, Value, order};
 use crate::vm::PanicKind;

@@ -1,6 +1,6 @@
 //! Methods of Map. Iteration is in order of insertion; overwriting keeps the place.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::{Failure, Function, Table, length, take};
 use crate::value::{Key, MapValue, Value};
@@ -36,7 +36,7 @@ pub(super) static TABLE: Table = &[
         Function::Pure(2, |a| {
             let mut joined = map(a, 0)?.clone();
             joined.extend(map(a, 1)?.clone());
-            Ok(Value::Map(Arc::new(joined)))
+            Ok(Value::map(joined))
         }),
     ),
     (

@@ -1,6 +1,6 @@
 //! Settings of model references. Each builder method gives a new value; the one that it is called on stays as it was (CA-11).
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::{Failure, Function, Outcome, Table, panic, take};
 use crate::value::{Setting, Value};

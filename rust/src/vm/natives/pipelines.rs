@@ -1,6 +1,6 @@
 //! Pipelines as values, and the error of one that failed.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::{Failure, Function, Outcome, Table, int, take, text};
 use crate::value::{FunctionValue, Value, builtin};

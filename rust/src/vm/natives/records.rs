@@ -1,6 +1,6 @@
 //! Built-in records: errors that programs make and their fields as a map, and settings of prompts.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::{Failure, Function, Outcome, Table, take, text};
 use crate::value::{Key, MapValue, Text, Value, builtin};

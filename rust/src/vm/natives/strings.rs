@@ -66,7 +66,7 @@ fn texts<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
 
 fn characters(text: &Text) -> Outcome {
     counted(text.char_count())?;
-    Ok(Value::array(text.chars().map(|c| Value::text(c.to_string())).collect()))
+    Ok(Value::array(text.chars().map(|c| Value::Str(c.into())).collect()))
 }
 
 fn find(args: &mut [Value]) -> Outcome {

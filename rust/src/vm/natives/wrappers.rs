@@ -1,6 +1,6 @@
 //! Methods of Option and Result, and what works on every value.
 
-use std::sync::Arc;
+use triomphe::Arc;
 
 use super::{Failure, Function, Outcome, Table, panic, take, text};
 use crate::value::{Text, Value, declared_name, equal, line_difference};
