@@ -10,7 +10,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Car
 C := $(CC) -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Iinclude
 C_LIBRARY := -Ltarget/capi -lconcerto -Wl,-rpath,$(CURDIR)/target/capi
 
-.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example rust-example asan bench bench-compare hosts soak wheel wheel-test lock clean
+.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example rust-example asan bench bench-compare hosts long-stream soak wheel wheel-test lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -91,10 +91,16 @@ hosts: .venv/.dev ## The Python host under load (release build): waiting runs, e
 	$(BIN)/maturin develop --locked --release
 	@rm -f .venv/.native
 	ulimit -n $$(ulimit -H -n) && $(BIN)/python benches/hosts.py
+
 ROUNDS ?= 3
 
+long-stream: .venv/.dev ## One stream of 1,000,000 chunks from Python, and the same with the OpenAI SDK (release build; ROUNDS=3)
+	$(BIN)/maturin develop --locked --release
+	@rm -f .venv/.native
+	$(BIN)/python benches/long_stream.py --rounds $(ROUNDS)
+
 bench-compare: native ## Compare with other ways to call models, each in an environment of its own; half an hour (ROUNDS=3)
-	$(BIN)/python benches/compare/run.py --rounds $(ROUNDS)
+	$(BIN)/python -m benches.compare.run --rounds $(ROUNDS)
 
 STREAMS ?= 5000
 CALLS ?= 1000000
@@ -104,10 +110,12 @@ soak: .venv/.dev ## Very many calls and streams with seeded faults, minutes: STR
 	PYTHONPATH=python $(BIN)/python -m concerto build benches/programs/load.conc -o target/load.conc-ir
 	ulimit -n $$(ulimit -H -n) && cargo bench --locked --features mock --bench soak -- target/load.conc-ir --streams $(STREAMS) --calls $(CALLS) --seed $(SEED)
 
-wheel: .venv/.dev ## Build a wheel and the source package into dist/
+# The second one needs no Python 3.15 here: all that a stable ABI asks for is known.
+wheel: .venv/.dev ## Build the wheels (abi3, abi3t) and the source package into dist/
 	$(BIN)/maturin build --locked --release --sdist --out dist
+	$(BIN)/maturin build --locked --release --out dist --interpreter python3.15
 
-wheel-test: wheel ## Install the wheel where neither Rust nor this clone is, and use it (minutes: a release build)
+wheel-test: wheel ## Install the wheels where neither Rust nor this clone is, and use it (minutes: a release build)
 	$(BIN)/python -m tests.packaging
 
 lock: .venv/.dev ## Renew the lock files (needs uv)

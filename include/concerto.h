@@ -127,6 +127,12 @@ concerto_status concerto_override_connection(concerto_runtime *runtime, const ch
 /* Restores the program's settings of one connection, or of all for a name of NULL. */
 concerto_status concerto_clear_override(concerto_runtime *runtime, const char *name, concerto_error **err);
 
+/* The settings of one connection that a call would use now, as a JSON object: each field as {"value", "origin"}, secrets
+ * masked, with an error where the value cannot be evaluated. To be freed with concerto_string_free.
+ *
+ * Gives CONCERTO_CONFIG for an unknown name. */
+concerto_status concerto_connection_settings(const concerto_runtime *runtime, const char *name, char **json, concerto_error **err);
+
 /* Calls handler with user for each emit on channel, which may end in *, before the program goes on.
  *
  * All that match are called, the most specific first, then in order of registration, on the thread that is inside
@@ -146,6 +152,13 @@ concerto_status concerto_runtime_on_emit(concerto_runtime *runtime, const char *
  * Gives CONCERTO_CONFIG if the program has no such tool or method. */
 concerto_status concerto_runtime_register_tool(concerto_runtime *runtime, const char *tool, const char *method, concerto_tool_fn handler, void *user, concerto_error **err);
 
+/* Removes the callbacks that concerto_runtime_on and concerto_runtime_on_emit registered for exactly this channel; none is
+ * no error.
+ *
+ * Requests that are not answered yet fail in the program as EmitError::Closed. A callback that another thread is inside of
+ * goes on to its end. */
+concerto_status concerto_runtime_off(concerto_runtime *runtime, const char *channel, concerto_error **err);
+
 /* Runs the top-level statements and main on this thread, to their end. The result is JSON, to be freed with
  * concerto_string_free. */
 concerto_status concerto_runtime_run(concerto_runtime *runtime, char **result_json, concerto_error **err);
@@ -158,6 +171,9 @@ concerto_status concerto_runtime_call(concerto_runtime *runtime, const char *fun
 
 /* What all runs of the runtime used so far, as a JSON object, to be freed with concerto_string_free. NULL for NULL. */
 char *concerto_runtime_metrics_json(const concerto_runtime *runtime);
+
+/* Sets all counters to zero; calls in flight count in the new period when they end. NULL is no runtime: nothing happens. */
+void concerto_runtime_reset_metrics(concerto_runtime *runtime);
 
 /* Gives a runtime back. Runs of it that other threads are inside of end with CONCERTO_CANCELLED; when this returns, no
  * callback runs any more.
@@ -189,6 +205,10 @@ concerto_status concerto_run_next_emit(concerto_run *run, int64_t timeout_ms, ch
  * concerto_runtime_call would; CONCERTO_TIMEOUT leaves the run as it is. Emits that were not taken go to the handlers of
  * the runtime, on this thread. */
 concerto_status concerto_run_wait(concerto_run *run, int64_t timeout_ms, char **result_json, concerto_error **err);
+
+/* What this run alone used so far, as a JSON object like that of concerto_runtime_metrics_json, to be freed with
+ * concerto_string_free. NULL for NULL. */
+char *concerto_run_metrics_json(const concerto_run *run);
 
 /* Stops the run; requests in flight are dropped. No effect on one that has ended, nor for NULL. */
 void concerto_run_cancel(concerto_run *run);

@@ -1,4 +1,8 @@
-"""What `make wheel-test` does: the wheel and the source package work where neither Rust nor this clone is, for every Python that is here."""
+"""What `make wheel-test` does: the wheels and the source package work where neither Rust nor this clone is, for every Python that is here.
+
+There are two wheels: `cp311-abi3` for every CPython with a GIL from 3.11 on, and `cp315-abi3.abi3t` for free-threaded ones from 3.15 on, which those
+with a GIL take as well.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,9 @@ with concerto.MockServer() as server, concerto.Runtime("main.conc") as runtime:
     assert runtime.call("ask", "Hi") == "[mock response to: Hi]"
     assert runtime.get_metrics().tokens_by_connection("cloud").total > 0
 """
+
+#: The minor version of an interpreter, and whether it is free-threaded.
+ABI = "import sys, sysconfig; print(sys.version_info[1], int(bool(sysconfig.get_config_var('Py_GIL_DISABLED'))))"
 
 #: What a source package must have, besides all of the Rust and Python source.
 NEEDED = [
@@ -94,12 +101,11 @@ def try_wheel(wheel: Path, python: str) -> None:
         say(f"{wheel.name} works with Python {version}")
 
 
-def check_wheel(wheel: Path) -> None:
-    assert "-cp311-abi3-" in wheel.name, wheel.name
+def check_wheel(wheel: Path, library: str) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         native = sum(item.file_size for item in archive.infolist() if item.filename.endswith(".so"))
-    assert "concerto/py.typed" in names
+    assert {"concerto/py.typed", library} <= set(names), names
     assert not [name for name in names if name.startswith(("tests/", "rust/"))]
     say(
         f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {native / 1e6:.1f} MB of it the native module before compression"
@@ -127,8 +133,8 @@ def newest(pattern: str) -> Path:
 def interpreters() -> list[str]:
     """The interpreters on the path that can be started, not wrappers of them."""
     found = []
-    for minor in range(11, 20):
-        command = [f"python3.{minor}", "-c", "import sys; print(sys._base_executable)"]
+    for name in [f"python3.{minor}{ending}" for minor in range(11, 20) for ending in ("", "t")]:
+        command = [name, "-c", "import sys; print(sys._base_executable)"]
         if shutil.which(command[0]) is not None:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             found += done.stdout.split() if done.returncode == 0 else []
@@ -143,11 +149,23 @@ def main() -> None:
         help="an interpreter to install into; default: those on the path",
     )
     given = parser.parse_args().python
-    wheel, package = newest("*.whl"), newest("*.tar.gz")
-    check_wheel(wheel)
+    wheel, free, package = (
+        newest("*-cp311-abi3-*.whl"),
+        newest("*-abi3.abi3t-*.whl"),
+        newest("*.gz"),
+    )
+    check_wheel(wheel, "concerto/_native.abi3.so")
+    assert "-cp315-" in free.name
+    check_wheel(free, "concerto/_native.abi3t.so")
     check_source(package)
     for python in given or interpreters():
-        try_wheel(wheel, python)
+        minor, is_free = map(int, subprocess.check_output([python, "-c", ABI], text=True).split())
+        if not is_free:
+            try_wheel(wheel, python)
+        if minor >= 15:
+            try_wheel(free, python)
+        elif is_free:
+            say(f"{python}: no wheel is for it, pip builds the source package; not tried")
 
 
 if __name__ == "__main__":

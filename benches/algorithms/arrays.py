@@ -1,6 +1,7 @@
 """Prime numbers below n with a sieve, then a stack that grows and shrinks."""
 
 SIZE = 200_000
+SMALL = 500
 
 
 def run(n: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import reduce
 
 SIZE = 100_000
+SMALL = 500
 
 
 def twice(f: Callable[[int], int]) -> Callable[[int], int]:

@@ -3,6 +3,7 @@
 import json
 
 SIZE = 10_000
+SMALL = 30
 
 
 def run(n: int) -> int:

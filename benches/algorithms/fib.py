@@ -1,6 +1,7 @@
 """Recursion: calls and little else."""
 
 SIZE = 27
+SMALL = 14
 
 
 def run(n: int) -> int:

@@ -1,6 +1,7 @@
 """Points of an n by n grid that stay near the origin (the Mandelbrot set)."""
 
 SIZE = 120
+SMALL = 8
 
 
 def run(n: int) -> int:

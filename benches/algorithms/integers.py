@@ -1,6 +1,7 @@
 """A loop over integers."""
 
 SIZE = 2_000_000
+SMALL = 3000
 
 
 def run(n: int) -> int:

@@ -1,6 +1,7 @@
 """Counts numbers and words, deletes some, and adds up what is left."""
 
 SIZE = 200_000
+SMALL = 500
 
 
 def run(n: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SIZE = 20_000
+SMALL = 100
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 
 SIZE = 50_000
+SMALL = 150
 
 
 @dataclass(slots=True)

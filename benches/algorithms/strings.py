@@ -1,6 +1,7 @@
 """Builds a text piece by piece, cuts it into words, looks at each, and joins them again."""
 
 SIZE = 100_000
+SMALL = 300
 
 
 def run(n: int) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 SIZE = 2_000
+SMALL = 10
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ import json
 import os
 import platform
 import re
+import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,10 +24,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benches.compare.table import CALLS, OTHERS, Figures, languages, table
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILT = ROOT / "target" / "compare"
 PROGRAM = BUILT / "bench.conc-ir"
+SOURCE = BUILT / "source" / "bench.conc"
 RESULTS = HERE / "results"
 BIN = Path(sys.executable).parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -42,17 +45,21 @@ WORKLOADS = (
     "streams[50-2000]",
     "streams[500-200]",
     "first",
+    "import",
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to do the work: `module` of `rivals/` in the environment `home`, or a way of `floor.rs`."""
+    """One way to do the work: `module` of `rivals/` in the environment `home`, or a `way` of `floor.rs`, or our command line, which runs `file`."""
 
     title: str
     home: str = ""
     module: str = ""
     way: str = ""
+    file: Path | None = None
+    #: What a user of it imports.
+    library: str = ""
 
 
 ROWS = (
@@ -60,20 +67,21 @@ ROWS = (
     Row("bare reqwest (Rust)", way="reqwest"),
     Row("Concerto, Rust host", way="host"),
     Row("Concerto, the program asks", "concerto", "concerto_program"),
-    Row("Concerto, Python", "concerto", "concerto_"),
+    Row("Concerto, Python", "concerto", "concerto_", library="concerto"),
     Row("Concerto, Python callback", "concerto", "concerto_callback"),
-    Row("BAML", "baml", "baml_"),
-    Row("aiohttp by hand", "aiohttp", "aiohttp_"),
-    Row("httpx by hand", "httpx", "httpx_"),
-    Row("OpenAI SDK", "openai", "openai_sdk"),
-    Row("instructor", "instructor", "instructor_"),
-    Row("LangChain", "langchain", "langchain_"),
-    Row("LiteLLM", "litellm", "litellm_"),
-    Row("pydantic-ai", "pydantic_ai", "pydantic_ai_"),
+    Row("Concerto, command line", "concerto", file=PROGRAM),
+    Row("the same, source from the cache", "concerto", file=SOURCE),
+    Row("Python alone", "concerto", library="sys"),
+    Row("BAML", "baml", "baml_", library="baml_client"),
+    Row("aiohttp by hand", "aiohttp", "aiohttp_", library="aiohttp"),
+    Row("httpx by hand", "httpx", "httpx_", library="httpx"),
+    Row("OpenAI SDK", "openai", "openai_sdk", library="openai"),
+    Row("instructor", "instructor", "instructor_", library="instructor"),
+    Row("LangChain", "langchain", "langchain_", library="langchain_openai"),
+    Row("LiteLLM", "litellm", "litellm_", library="litellm"),
+    Row("pydantic-ai", "pydantic_ai", "pydantic_ai_", library="pydantic_ai"),
 )
 FLOOR = "bare reqwest (Rust)"
-
-Figures = dict[str, float]
 
 
 def sh(*command: str | Path, **env: str) -> str:
@@ -99,7 +107,9 @@ def prepare(rows: Sequence[Row]) -> Path:
         _environment(home, HERE / "requirements" / f"{home}.txt")
     if any(row.home == "baml" for row in rows):
         sh(BUILT / "baml" / "bin" / "baml-cli", "generate", "--from", HERE / "baml_src")
-    sh(BIN / "python", "-m", "concerto", "build", "-q", HERE / "programs/bench.conc", "-o", PROGRAM)
+    SOURCE.parent.mkdir(exist_ok=True)
+    shutil.copy(HERE / "programs/bench.conc", SOURCE)
+    sh(BIN / "python", "-m", "concerto", "build", "-q", SOURCE, "-o", PROGRAM)
     if any(row.home == "concerto" for row in rows):
         _environment("concerto", HERE / "requirements" / "concerto.txt")
         wheels = BUILT / "wheel"
@@ -167,12 +177,16 @@ def measure(row: Row, workload: str, floor: Path, url: str, slow_url: str) -> Fi
     """One round of one workload; None where the row has no such thing."""
     if workload == "first":
         return _first(row, floor)
+    if workload == "import":
+        return _import(row)
     if row.way:
         if row.way == "hyper" and (workload == "typed" or workload.startswith("streams")):
             return None
         output = sh(floor, PROGRAM, "--way", row.way, workload, url, slow_url)
         figures: Figures = json.loads(output.splitlines()[-1])
         return figures
+    if not row.module:
+        return None
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command: list[str | Path] = [
             BUILT / row.home / "bin" / "python",
@@ -191,6 +205,19 @@ def measure(row: Row, workload: str, floor: Path, url: str, slow_url: str) -> Fi
 
 
 _ENVIRONMENT = {"BENCH_PROGRAM": str(PROGRAM), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+
+GENERATED = str(BUILT / "generated")
+
+
+def _import(row: Row) -> Figures | None:
+    """A whole process that imports the library and ends."""
+    if not row.library:
+        return None
+    code = f"import sys; sys.path.insert(0, {GENERATED!r}); import {row.library}"
+    start = time.perf_counter()
+    sh(BUILT / row.home / "bin" / "python", "-c", code, **_ENVIRONMENT)
+    return {"seconds": time.perf_counter() - start}
+
 
 _FIRST = """
 import asyncio, sys
@@ -211,22 +238,23 @@ else:
 
 def _first(row: Row, floor: Path) -> Figures | None:
     """From the start of a process until its first request arrives. The server closes without an answer, so the process is ended then."""
-    if row.module == "concerto_callback":
+    if row.module == "concerto_callback" or not (row.way or row.module or row.file):
         return None
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(60)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
         if row.way:
             command = [str(floor), str(PROGRAM), "--way", row.way, "first", url, url]
+        elif row.file:
+            command = [str(BUILT / row.home / "bin" / "concerto"), "run", str(row.file)]
         else:
-            generated = str(BUILT / "generated")
-            code = _FIRST.format(here=str(HERE), generated=generated, module=row.module, url=url)
+            code = _FIRST.format(here=str(HERE), generated=GENERATED, module=row.module, url=url)
             command = [str(BUILT / row.home / "bin" / "python"), "-c", code]
         start = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **_ENVIRONMENT, "BENCH_KEY": "sk-bench", "BENCH_URL": url},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -254,61 +282,6 @@ def installed(home: str) -> tuple[float, int]:
     return size / 2**20, count
 
 
-@dataclass(frozen=True)
-class Column:
-    """A figure of a workload: how it is written, and whether less is better."""
-
-    workload: str
-    figure: str
-    title: str
-    factor: float = 1.0
-    form: str = "{:,.0f}"
-
-
-COLUMNS = (
-    Column("sequence", "per_call", "one call, \u00b5s", 1e6),
-    Column("typed", "per_call", "typed answer, \u00b5s", 1e6),
-    Column("concurrent[64-0]", "cpu_per_1000", "CPU ms per 1,000, 64 at once", 1e3),
-    Column("concurrent[512-0]", "cpu_per_1000", "the same, 512", 1e3),
-    Column("concurrent[64-50]", "rate", "calls/s, 64 at once, 50 ms server"),
-    Column("concurrent[512-50]", "rate", "the same, 512"),
-    Column("streams[50-2000]", "rate", "chunks/s, 50 streams"),
-    Column("streams[500-200]", "rate", "chunks/s, 500 streams"),
-    Column("first", "seconds", "start to first request, ms", 1e3),
-    Column("sequence", "peak_mib", "memory, MiB"),
-)
-
-
-def table(results: dict[str, dict[str, list[Figures]]], rows: Sequence[Row]) -> str:
-    """Medians over the rounds as a Markdown table; in brackets the ratio to bare reqwest."""
-    lines = [
-        "| | " + " | ".join(column.title for column in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-    ]
-    for row in rows:
-        cells = [_cell(results, row.title, column) for column in COLUMNS]
-        lines.append(f"| {row.title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _median(
-    results: dict[str, dict[str, list[Figures]]], title: str, column: Column
-) -> float | None:
-    rounds = results.get(column.workload, {}).get(title, [])
-    values = [figures[column.figure] for figures in rounds if column.figure in figures]
-    return statistics.median(values) if values else None
-
-
-def _cell(results: dict[str, dict[str, list[Figures]]], title: str, column: Column) -> str:
-    value, floor = _median(results, title, column), _median(results, FLOOR, column)
-    if value is None:
-        return "\u2013"
-    text = column.form.format(value * column.factor)
-    if floor and title != FLOOR:
-        text += f" ({value / floor:.3g})"
-    return text
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="after one that warms up")
@@ -316,6 +289,9 @@ def main() -> None:
         "--only", default="", help="rows whose title contains one of these, by comma"
     )
     parser.add_argument("--workloads", default="", help="the same for workloads")
+    parser.add_argument(
+        "--languages", action="store_true", help="compare computation also then, not only calls"
+    )
     options = parser.parse_args()
     rows = [row for row in ROWS if _chosen(row.title, options.only)]
     workloads = [name for name in WORKLOADS if _chosen(name, options.workloads)]
@@ -339,15 +315,18 @@ def main() -> None:
                     if number > 0:
                         figures["server_share"] = share
                         results[workload].setdefault(row.title, []).append(figures)
-    homes = sorted({row.home for row in rows} - {""})
-    sizes = {home: installed(home) for home in homes}
-    print(table(results, rows))
-    print(
-        "\nInstalled: "
-        + ", ".join(
-            f"{home} {mib:.1f} MiB in {count} packages" for home, (mib, count) in sizes.items()
-        )
-    )
+    sizes = {home: installed(home) for home in {row.home for row in rows} - {""}}
+    results["installed"] = {
+        row.title: [dict(zip(("mib", "packages"), sizes[row.home], strict=True))]
+        for row in rows
+        if row.library and row.library != "sys"
+    }
+    titles = [row.title for row in rows]
+    print(table(results, titles, CALLS, FLOOR), table(results, titles, OTHERS, FLOOR), sep="\n\n")
+    computed: dict[str, dict[str, float]] = {}
+    if options.languages or not (options.only or options.workloads):
+        computed = json.loads(sh(BUILT / "concerto/bin/python", "-m", "benches.machine"))
+        print("", languages(computed, platform.python_version()), sep="\n")
     if not options.only and not options.workloads:
         RESULTS.mkdir(exist_ok=True)
         machine = {
@@ -359,8 +338,8 @@ def main() -> None:
         raw = {
             "date": datetime.date.today().isoformat(),
             "machine": machine,
-            "sizes": sizes,
             "results": results,
+            "computation": computed,
         }
         (RESULTS / f"{raw['date']}.json").write_text(json.dumps(raw, indent=1) + "\n")
 

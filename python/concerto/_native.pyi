@@ -9,11 +9,14 @@ from typing import Any, Self, final
 from concerto.errors import TraceFrame
 
 __all__ = [
+    "Answer",
     "Mailbox",
     "Metrics",
     "MockServer",
+    "Playing",
     "Program",
     "Reader",
+    "Recording",
     "Request",
     "Run",
     "Runtime",
@@ -260,6 +263,42 @@ class Metrics:
 
     def to_json(self) -> str: ...
     def to_prometheus(self) -> str: ...
+
+@final
+class Recording:
+    """A file that traffic of providers is written to, begun anew: one JSON object a line for each answer, without keys.
+
+    Raises `OSError` if it cannot be written.
+    """
+
+    def __new__(cls, path: str | PathLike[str]) -> Self: ...
+    def begin(
+        self, url: str, body: bytes, keys: list[str], status: int, headers: list[tuple[str, str]]
+    ) -> Answer:
+        """An answer to this request has begun; names of headers in lower case. Each of `keys` is masked wherever it stands, if it has 6 bytes or more.
+
+        Raises `OSError` if an answer before this one could not be written.
+        """
+
+@final
+class Answer:
+    """An answer that is being recorded."""
+
+    def push(self, piece: bytes) -> None:
+        """Bytes of the body have come."""
+
+    def end(self) -> None:
+        """Writes what has come."""
+
+@final
+class Playing:
+    """Traffic that was recorded, each exchange once. Raises `OSError` if the file cannot be read, `ValueError` if it is no recording."""
+
+    def __new__(cls, path: str | PathLike[str]) -> Self: ...
+    def answer(
+        self, url: str, body: bytes, keys: list[str]
+    ) -> tuple[int, list[tuple[str, str]], bytes] | None:
+        """Status, headers and body of the next answer to a request, found by the end of the path and the body; None if there is no more."""
 
 @final
 class MockServer:

@@ -6,6 +6,7 @@ This is the typed face of `concerto._native`, which does the work: it decides no
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import os
 import weakref
@@ -51,10 +52,10 @@ class RuntimeBase:
         self._heard_by: dict[str, tuple[EmitHandler, ...]] = {}
         self._runs: weakref.WeakSet[_native.Run] = weakref.WeakSet()
         self._logs_errors = options.get("handler_errors") == "log"
-        #: Handlers of requests by the number under which the native side knows them, and the numbers by channel.
+        #: Handlers of requests by the number under which the native side knows them, and the numbers by channel, or by tool and method.
         self._responders: dict[int, ReplyHandler] = {}
-        self._tokens: dict[str, int] = {}
-        self._last_token = 0
+        self._tokens: dict[str | tuple[str, str], int] = {}
+        self._numbers = itertools.count(1)
         self._closed = False
         self._pid = os.getpid()
         clock = options.pop("clock", None)
@@ -119,9 +120,11 @@ class RuntimeBase:
         if handler is None:
             return lambda function: self.on(channel, function)
         self._check_handler(handler)
-        self._handlers.append((channel, handler))
-        # Most specific first; sorting is stable, so equal ones keep the order of registration.
-        self._handlers.sort(key=lambda entry: (entry[0].endswith("*"), -len(entry[0])))
+        # Most specific first; sorting is stable, so equal ones keep the order of registration. A new list, since other threads may read the old one.
+        self._handlers = sorted(
+            [*self._handlers, (channel, handler)],
+            key=lambda entry: (entry[0].endswith("*"), -len(entry[0])),
+        )
         self._heard_by.clear()
         return handler
 
@@ -138,10 +141,9 @@ class RuntimeBase:
         if handler is None:
             return lambda function: self.on_emit(channel, function)
         self._check_handler(handler)
-        self._last_token += 1
-        self._responders[self._last_token] = handler
-        self._tokens[channel] = self._last_token
-        self._native.on_emit(channel, self._last_token)
+        token = self._token(channel)
+        self._responders[token] = handler
+        self._native.on_emit(channel, token)
         return handler
 
     @overload
@@ -161,9 +163,9 @@ class RuntimeBase:
             return lambda function: self.tool(tool, method, function)
         self._check_handler(fn)
         handler: ToolFunction = fn
-        self._open()._native.register_tool(tool, method, self._last_token + 1)
-        self._last_token += 1
-        self._responders[self._last_token] = lambda arguments: handler(**arguments)
+        token = self._token((tool, method))
+        self._open()._native.register_tool(tool, method, token)
+        self._responders[token] = lambda arguments: handler(**arguments)
         return fn
 
     def off(self, channel: str) -> None:
@@ -171,7 +173,7 @@ class RuntimeBase:
         self._handlers = [entry for entry in self._handlers if entry[0] != channel]
         self._heard_by.clear()
         self._native.off(channel)
-        self._responders.pop(self._tokens.pop(channel, 0), None)
+        self._responders.pop(self._tokens.get(channel, 0), None)
 
     def get_metrics(self) -> Metrics:
         """What all runs of this runtime used so far: an immutable snapshot."""
@@ -194,6 +196,10 @@ class RuntimeBase:
     def reset_metrics(self) -> None:
         """Sets all counters to zero; calls in flight count in the new period when they end."""
         self._open()._native.reset_metrics()
+
+    def _token(self, place: str | tuple[str, str]) -> int:
+        """The number of a place; who answers there next gets the same, so that nothing is kept of who did before. 0 is nobody's."""
+        return self._tokens.setdefault(place, next(self._numbers))
 
     def _open(self) -> Self:
         if self._closed:
@@ -296,7 +302,7 @@ class Runtime(RuntimeBase):
             return on_request(Request(channel, payload, expected))
 
         native = self._open()._native
-        takes_rest = on_request is not None and "*" not in self._tokens
+        takes_rest = on_request is not None and self._tokens.get("*") not in self._responders
         if takes_rest:
             native.on_emit("*", 0)
         try:

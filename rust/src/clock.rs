@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-pub(crate) use simulated::Outside;
 use simulated::Simulated;
+pub(crate) use simulated::{Outside, Waiting};
 
 /// Monotonic now of the machine; follows tokio's clock, which tests pause.
 #[must_use]
@@ -118,6 +118,16 @@ impl Clock {
     /// Something outside of the program goes on as long as the guard lives, such as a request: a virtual clock does not move by itself.
     pub(crate) fn outside(&self) -> Option<Outside> {
         self.0.as_ref().map(Simulated::outside)
+    }
+
+    /// The same while a host does something for the run that this thread is polling.
+    pub(crate) fn host(&self) -> Option<Outside> {
+        self.0.as_ref().map(Simulated::host)
+    }
+
+    /// This thread waits for a run with this clock as long as the guard lives: runs whose handlers do so do not hold up a virtual clock.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        self.0.as_ref().map(Simulated::waiting)
     }
 
     /// Executes a run: a virtual clock moves when this run and all others wait for time.

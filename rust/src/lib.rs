@@ -50,14 +50,18 @@ pub use chat::{
 };
 pub use clock::Clock;
 pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
+pub use engine::Mock;
 pub use engine::emits::{Emit, EmitMode, USUAL_BUFFER};
 pub use engine::outside::FileMode;
 pub use engine::requests::{HostRequest, Question, Refusal, Replied, RequestKind};
+pub use engine::world::Variables;
 pub use error::{BoxError, Error, ErrorKind, LlmError, RunError, TraceFrame, Violation};
 pub use futures::{BoxFuture, BoxStream};
 pub use ir::IrError;
 pub use ir::program::Channel;
 pub use llm::{Chunk, Provider, ProviderError};
+#[cfg(feature = "python")]
+pub(crate) use llm::{Played, Recording, Take};
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
 pub use providers::FailureKind;
@@ -65,14 +69,18 @@ pub use providers::FailureKind;
 pub(crate) use runtime::Reader;
 pub use runtime::{
     Args, Blocking, EmitHandler, EndOrRequest, EntryPoint, Events, HandlerErrors, IntoArgs,
-    Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, Subscription, TestCase,
-    TestFailure, TestOptions, TestReport, ToolArgs, ToolHandler,
+    Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, RuntimeConfig, Subscription,
+    TestCase, TestFailure, TestOptions, TestReport, ToolArgs, ToolHandler,
 };
+#[cfg(feature = "python")]
+pub(crate) use secret::Secret;
 pub use value::{
     Collection, CollectionKind, EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json,
 };
 pub use vm::natives::list as native_functions;
 pub use vm::request::list as requests;
+#[cfg(feature = "python")]
+pub(crate) use wire::HttpRequest;
 pub use wire::ServerLimit;
 
 /// Makes a value as JSON is written: `value!({"steps": [1, 2.5, null], "by": name})`. Expressions need `Serialize`.

@@ -6,6 +6,7 @@
 mod args;
 mod background;
 mod builder;
+mod config;
 mod hand_over;
 mod handlers;
 mod options;
@@ -38,6 +39,7 @@ pub use args::{Args, IntoArgs};
 pub(crate) use background::Reader;
 pub use background::{EndOrRequest, Events, Run};
 pub use builder::RuntimeBuilder;
+pub use config::RuntimeConfig;
 pub use handlers::{EmitHandler, HandlerErrors, Subscription};
 pub use responders::RequestHandler;
 pub use testing::{TestCase, TestFailure, TestOptions, TestReport};
@@ -45,7 +47,7 @@ pub use tools::{ToolArgs, ToolHandler};
 
 use handlers::{HandlerOutlet, Handlers};
 use responders::Responders;
-use threads::with_io;
+use threads::{Io, with_io};
 
 /// A verified program. Cloning is cheap.
 #[derive(Clone)]
@@ -164,6 +166,7 @@ pub(crate) struct Inner {
     execution_timeout: Option<Duration>,
     recorder: Arc<Recorder>,
     overrides: Arc<Overrides>,
+    io: Io,
 }
 
 /// A program with its settings, connection pools, handlers and metrics. Cloning gives another handle to the same runtime.
@@ -424,7 +427,7 @@ impl Runtime {
         let plan = self.plan(name, &args)?;
         let mut outlet = HandlerOutlet::new(&self.inner);
         let run = self.inner.execute(plan, next_run_id(), None, &mut outlet);
-        Ok(with_io(pin!(run)).await?)
+        Ok(with_io(&self.inner.io, pin!(run)).await?)
     }
 
     fn plan(&self, name: Option<&str>, args: &Args) -> Result<Plan, Error> {
@@ -535,7 +538,7 @@ impl Blocking<'_> {
     /// # Errors
     /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn run(&self) -> Result<Value, Error> {
-        threads::block_on(self.runtime.run())?
+        threads::block_on(&self.runtime.inner, self.runtime.run())?
     }
 
     /// As [`Runtime::call`].
@@ -544,7 +547,7 @@ impl Blocking<'_> {
     /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn call<T: DeserializeOwned>(&self, name: &str, args: impl IntoArgs) -> Result<T, Error> {
         let args = args.into_args()?;
-        threads::block_on(self.runtime.call(name, args))?
+        threads::block_on(&self.runtime.inner, self.runtime.call(name, args))?
     }
 
     /// As [`Runtime::call_raw`].
@@ -553,7 +556,7 @@ impl Blocking<'_> {
     /// As [`Runtime::call_raw`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn call_raw(&self, name: &str, args: impl IntoArgs) -> Result<Value, Error> {
         let args = args.into_args()?;
-        threads::block_on(self.runtime.call_raw(name, args))?
+        threads::block_on(&self.runtime.inner, self.runtime.call_raw(name, args))?
     }
 
     /// As [`Runtime::start`], which waits for nothing; [`Run::emits_blocking`] and its like wait for the run.

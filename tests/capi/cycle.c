@@ -68,6 +68,7 @@ static void background(concerto_runtime *runtime) {
     concerto_string_free(json);
     check(concerto_run_wait(run, -1, &result, &err) == CONCERTO_OK, "wait");
     concerto_string_free(result);
+    concerto_string_free(concerto_run_metrics_json(run));
     concerto_run_free(run);
     check(concerto_run_start(runtime, "draft", "[\"Hi\"]", &run, NULL) == CONCERTO_OK, "start again");
     concerto_run_cancel(run);
@@ -115,7 +116,11 @@ static void round_of(const char *path) {
     asks(runtime);
     check(concerto_runtime_on(runtime, "step", cancels, NULL, &err) == CONCERTO_OK, "on again");
     fails(concerto_runtime_call(runtime, "sort", "[\"Hi\"]", &result, &err), CONCERTO_CANCELLED, &err);
+    check(concerto_runtime_off(runtime, "step", &err) == CONCERTO_OK, "off");
+    check(concerto_connection_settings(runtime, "cloud", &result, &err) == CONCERTO_OK, "settings");
+    concerto_string_free(result);
     concerto_string_free(concerto_runtime_metrics_json(runtime));
+    concerto_runtime_reset_metrics(runtime);
     concerto_runtime_free(runtime);
 }
 

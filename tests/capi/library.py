@@ -108,6 +108,10 @@ class Run:
             return None
         return taken(channel[0]), json.loads(taken(payload[0]))
 
+    def metrics(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(taken(lib.concerto_run_metrics_json(self.handle)))
+        return found
+
     def wait(self, timeout_ms: int = -1) -> Any:
         out = ffi.new("char **")
         if checked("run_wait", self.handle, timeout_ms, out) == lib.CONCERTO_TIMEOUT:
@@ -172,6 +176,15 @@ class Runtime:
         self.callbacks.append(called)
         names = tool.encode(), method.encode()
         checked("runtime_register_tool", self.handle, *names, called, ffi.NULL)
+
+    def off(self, channel: str) -> None:
+        checked("runtime_off", self.handle, channel.encode())
+
+    def settings(self, name: str) -> dict[str, Any]:
+        out = ffi.new("char **")
+        checked("connection_settings", self.handle, name.encode(), out)
+        found: dict[str, Any] = json.loads(taken(out[0]))
+        return found
 
     def override(self, name: str, **fields: Any) -> None:
         checked("override_connection", self.handle, name.encode(), encoded(fields))

@@ -106,6 +106,13 @@ BAD = [
     ("runtime_register_tool", lambda h: (h.runtime, ffi.NULL, b"m", h.tool, ffi.NULL)),
     ("runtime_register_tool", lambda h: (h.runtime, b"T", b"\xff", h.tool, ffi.NULL)),
     ("runtime_register_tool", lambda h: (h.runtime, b"T", b"m", ffi.NULL, ffi.NULL)),
+    ("runtime_off", lambda h: (ffi.NULL, b"x")),
+    ("runtime_off", lambda h: (h.runtime, ffi.NULL)),
+    ("runtime_off", lambda h: (h.runtime, b"\xc3")),
+    ("connection_settings", lambda h: (ffi.NULL, b"c", h.out)),
+    ("connection_settings", lambda h: (h.runtime, ffi.NULL, h.out)),
+    ("connection_settings", lambda h: (h.runtime, b"\xc3", h.out)),
+    ("connection_settings", lambda h: (h.runtime, b"c", ffi.NULL)),
     ("runtime_run", lambda h: (ffi.NULL, h.out)),
     ("runtime_run", lambda h: (h.runtime, ffi.NULL)),
     ("runtime_call", lambda h: (ffi.NULL, b"double", b"[1]", h.out)),
@@ -165,7 +172,9 @@ def test_nothing_can_be_freed_and_asked() -> None:
     for name in ("program", "runtime", "run", "error", "string"):
         getattr(lib, f"concerto_{name}_free")(ffi.NULL)
     lib.concerto_run_cancel(ffi.NULL)
+    lib.concerto_runtime_reset_metrics(ffi.NULL)
     assert lib.concerto_runtime_metrics_json(ffi.NULL) == ffi.NULL
+    assert lib.concerto_run_metrics_json(ffi.NULL) == ffi.NULL
     assert lib.concerto_error_kind(ffi.NULL) == lib.CONCERTO_OK
     assert text(lib.concerto_error_message(ffi.NULL)) == ""
     assert json.loads(text(lib.concerto_error_json(ffi.NULL))) is None
@@ -189,6 +198,7 @@ def test_nothing_can_be_freed_and_asked() -> None:
         ({"max_tool_result_bytes": -1}, "`max_tool_result_bytes` must be a whole number from 0 on"),
         ({"tool_permissions": {"T": 1}}, "`tool_permissions` must be an object of truth values"),
         ({"tool_permissions": {"T": True}}, "`T`"),
+        ({"worker_threads": 0}, "the option `worker_threads` must be 1 to 1024"),
         ({"execution_timeout": -1}, "the option `execution_timeout` must be positive seconds"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -208,7 +218,7 @@ def test_options_are_in_force(program: Program) -> None:
         "max_store_bytes": 1000, "shared_stores": True,
         "mock": {"rules": [{"reply": {"text": "scripted"}}]}, "net_allow": ["a.example"], "offline": True,
         "prices": {"m-*": {"input": 1, "output": 2}}, "program_log_level": "debug", "proxy": "none", "retry_jitter": 0.5,
-        "seed": 2**64 - 1, "max_tool_result_bytes": 100, "max_tool_rounds": 3, "tool_permissions": {},
+        "seed": 2**64 - 1, "max_tool_result_bytes": 100, "max_tool_rounds": 3, "tool_permissions": {}, "worker_threads": 1,
     }  # fmt: skip
     with Runtime(program, **options) as runtime:
         assert runtime.call("ask", "Hi") == "scripted"
@@ -275,6 +285,39 @@ def test_a_callback_cancels_with_non_zero(runtime: Runtime) -> None:
         run.wait()
     assert failed.value.status == lib.CONCERTO_CANCELLED
     assert runtime.call("double", 1) == 2
+
+
+def test_handlers_are_removed_by_channel(runtime: Runtime) -> None:
+    seen: list[tuple[str, int]] = []
+    runtime.on("n", lambda _, n: seen.append(("n", n)))
+    runtime.on("*", lambda _, n: seen.append(("*", n)))
+    runtime.off("n")
+    runtime.off("nobody's")
+    assert runtime.call("count", 2) == 2
+    assert seen == [("*", 0), ("*", 1)]
+
+
+def test_metrics_of_one_run_and_of_all(runtime: Runtime) -> None:
+    """T-14, T-16"""
+    runtime.call("ask", "Hi")
+    with runtime.start("ask", "Hi") as run:
+        run.wait()
+        assert run.metrics()["connections"]["c"]["calls"] == 1
+    assert runtime.metrics()["connections"]["c"]["calls"] == 2
+    lib.concerto_runtime_reset_metrics(runtime.handle)
+    assert runtime.metrics()["connections"]["c"]["calls"] == 0
+
+
+def test_settings_show_where_they_come_from(runtime: Runtime) -> None:
+    """O-13: secrets are masked."""
+    runtime.override("c", api_key="sk-canary-1", timeout=7)
+    settings = runtime.settings("c")
+    assert settings["timeout"] == {"value": 7, "origin": "override"}
+    assert settings["api_key"] == {"value": "***", "origin": "override"}
+    assert settings["default_model"] == {"value": "m-1", "origin": "program"}
+    with pytest.raises(CallError, match="no connection `d`") as failed:
+        runtime.settings("d")
+    assert failed.value.status == lib.CONCERTO_CONFIG
 
 
 def test_a_run_gives_its_emits_and_its_result(runtime: Runtime) -> None:

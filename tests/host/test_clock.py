@@ -165,3 +165,28 @@ def test_a_clock_only_goes_forward(clock: concerto.VirtualClock) -> None:
         with pytest.raises(ValueError, match="a number from 0 on"):
             clock.advance(seconds)
     assert clock.elapsed == 0.25
+
+
+NESTED = """
+pub fn pause(minutes: Int) -> Int { std::time::sleep(minutes * 60000); emit("paused", minutes); minutes }
+pub fn step(count: Int) -> Int { for n in 0..count { emit("step", n); } count }
+pub async fn ask() -> Int { let n: Int = await emit("ask"); std::time::sleep(60000); n }
+"""
+
+
+def test_a_handler_may_wait_for_a_run_that_waits_for_time(clock: concerto.VirtualClock) -> None:
+    """C-91: on its own thread, in the background, and for what it answers; the limits of the outer run wait meanwhile."""
+    runtime = concerto.Runtime(concerto.compile(NESTED), clock=clock)
+
+    @runtime.on("step")
+    def step(n: int) -> None:
+        assert runtime.call("pause", 10) == 10
+        with runtime.start("pause", 20) as run:
+            assert [emit.payload for emit in run] == [20]
+            assert run.result(timeout=30) == 20
+
+    runtime.on_emit("ask", lambda _: runtime.call("pause", 5))
+    assert runtime.call("step", 3) == 3
+    assert clock.elapsed == 3 * 30 * 60
+    assert runtime.call("ask") == 5
+    assert clock.elapsed == (3 * 30 + 5 + 1) * 60

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -532,3 +534,31 @@ def test_without_a_terminal_nobody_answers(tmp_path: Path) -> None:
     with run_cli(tmp_path, "--interactive", stdin=subprocess.DEVNULL) as process:
         out, _ = process.communicate(timeout=60)
     assert emitted(out)[3][:2] == ["-", 0]
+
+
+def test_em_11_a_replaced_handler_is_let_go() -> None:
+    """So are one that was switched off, and a replaced stand-in for a method of a tool."""
+
+    class Handler:
+        def __call__(self, payload: Any = None) -> int:
+            return 7
+
+    tool = 'tool T { description: "t" @describe("m") pub fn m(self) -> Int; } pub fn m() -> Any { T.m() }'
+    made = runtime(ASK + tool)
+
+    def answer(handler: Handler) -> weakref.ref[Handler]:
+        made.on_emit("ask", handler)
+        return weakref.ref(handler)
+
+    def stand_in(handler: Handler) -> weakref.ref[Handler]:
+        made.tool("T", "m", handler)
+        return weakref.ref(handler)
+
+    for register, function in ((answer, "ask"), (stand_in, "m")):
+        replaced, last = register(Handler()), register(Handler())
+        assert made.call(function) in (7, concerto.Ok(7))
+        gc.collect()
+        assert (replaced() is None, last() is None) == (True, False)
+    made.off("ask")
+    gc.collect()
+    assert made.call("ask")[0] == "no_listener"

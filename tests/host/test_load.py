@@ -1,4 +1,4 @@
-"""The load of `benches/hosts.py`, small: what it asserts holds."""
+"""The load of `benches/hosts.py` and `benches/long_stream.py`, small: what they assert holds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import concerto
 import pytest
 
+from benches import long_stream
 from benches.hosts import RULES, Bench
 
 
@@ -36,3 +37,9 @@ def test_processes_end_in_the_middle(bench: Bench) -> None:
 
 def test_short_runs_leave_nothing_behind(bench: Bench) -> None:
     bench.leaks(2_000)
+
+
+@pytest.mark.parametrize("way", long_stream.WAYS)
+def test_a_long_stream_arrives_whole(way: str) -> None:
+    with concerto.MockServer(script=json.dumps(long_stream.script(2_000))) as server:
+        assert long_stream.measure(way, server.url, 2_000)["computed"] > 0

@@ -65,7 +65,7 @@ def test_wrong_options_are_said_at_once(folder: Path) -> None:
     for options, words in (
         (["--record", "nowhere"], "`nowhere` is no URL of a provider"),
         (["--replay", "none.jsonl"], "No such file"),
-        (["--replay", "bad.jsonl"], "`bad.jsonl` is no recording: see line 1"),
+        (["--replay", "bad.jsonl"], "`bad.jsonl` is no recording: line 1: missing field"),
         (["--replay", "a", "--record", "b"], "`--replay` and `--record` exclude one another"),
         (["--record", "http://a", "--latency", "5"], "`--record` and `--latency` exclude"),
         (["--replay", "a", "--error-rate", "1"], "`--replay` and `--error-rate` exclude"),

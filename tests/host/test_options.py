@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ def program() -> concerto.Program:
         ({"max_cost_usd": -1}, "`max_cost_usd` must be US dollars, 0 or more"),
         ({"max_concurrent_requests": 0}, "`max_concurrent_requests` must be at least 1"),
         ({"max_tasks": 0}, "`max_tasks` must be at least 1"),
+        ({"worker_threads": 0}, "`worker_threads` must be 1 to 1024"),
+        ({"worker_threads": 1025}, "`worker_threads` must be 1 to 1024"),
         ({"proxy": "no url"}, '`proxy` must be a URL or "none"'),
         ({"proxy": "http://\udcff"}, "`proxy` must be a text"),
         ({"max_task": 3}, "no option `max_task`; did you mean `max_tasks`"),
@@ -143,3 +147,41 @@ def test_a_call_that_cannot_be_made_counts_as_failed(program: concerto.Program) 
         counters = runtime.get_metrics().counters(name)
         assert (counters["calls"], counters["attempts"]) == (1, 0)
         assert counters["errors"] == {"config": 1}
+
+
+THREADS = """
+import os, time
+import concerto
+
+def threads():
+    found = 0
+    for task in os.listdir("/proc/self/task"):
+        try:
+            found += open(f"/proc/self/task/{task}/comm").read() == "concerto-io\\n"
+        except OSError:
+            pass  # it ended meanwhile
+    return found
+
+def reach(count):
+    while threads() != count:  # a thread takes its name when it runs; the test has a limit of time
+        time.sleep(0.001)
+
+program = concerto.compile('pub fn pause() -> Int { std::time::sleep(1); 7 }')
+own = concerto.Runtime(program, worker_threads=3)
+assert own.call("pause") == own.start("pause").result() == 7
+reach(3)
+own.close()
+del own
+reach(0)
+assert [concerto.Runtime(program).call("pause") for _ in range(2)] == [7, 7]
+reach(2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_a_runtime_may_have_threads_of_its_own() -> None:
+    """They end with it; all others share two, which begin when the first is used."""
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,8 +1,9 @@
 //! Time that is only a number: it jumps to the next moment that anybody waits for, once nobody has anything else to do.
 //!
 //! A run is idle when polling it changes nothing more and nobody has woken it since. What it waits for is then time, another run, or something
-//! outside, which says so with [`Outside`].
+//! outside, which says so with [`Outside`]. A run whose handler waits for another run can do nothing either, though it is being polled: see [`Waiting`].
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +30,7 @@ struct State {
     now: Instant,
     timers: BTreeMap<Key, Waker>,
     runs: HashMap<u64, Run>,
-    /// How much goes on outside of the runs.
+    /// How much goes on outside of the runs, but for what their hosts do.
     outside: usize,
     numbers: u64,
 }
@@ -39,6 +40,11 @@ struct Run {
     /// Since it was last polled.
     is_woken: bool,
     is_idle: bool,
+    /// How much its host does for it, and in how many runs: it is the host that drives a run within another one.
+    hosts: usize,
+    nested: usize,
+    /// For how many runs its handlers wait, on the thread that polls it.
+    waits_for: usize,
 }
 
 impl State {
@@ -48,7 +54,10 @@ impl State {
     }
 
     fn is_idle(&self) -> bool {
-        self.outside == 0 && !self.runs.is_empty() && self.runs.values().all(|run| run.is_idle)
+        let mut others = self.runs.values().filter(|run| run.waits_for == 0).peekable();
+        self.outside == 0
+            && others.peek().is_some()
+            && others.all(|run| run.is_idle && run.hosts <= run.nested)
     }
 
     /// Takes the timers that are due.
@@ -68,6 +77,14 @@ impl State {
 impl Shared {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runs of this time that the thread is polling, the outermost first.
+    fn polled(self: &Arc<Self>) -> Vec<u64> {
+        POLLED.with_borrow(|polled| {
+            let of_this_time = polled.iter().filter(|(shared, _)| Arc::ptr_eq(shared, self));
+            of_this_time.map(|(_, number)| *number).collect()
+        })
     }
 
     /// Lets time pass until a run has something to do. Whoever is due is woken without the lock.
@@ -112,8 +129,20 @@ impl Simulated {
     }
 
     pub(super) fn outside(&self) -> Outside {
-        self.0.locked().outside += 1;
-        Outside(Arc::clone(&self.0))
+        Outside::begin(&self.0, None)
+    }
+
+    /// The same for what the host does for the run that this thread is polling.
+    pub(super) fn host(&self) -> Outside {
+        Outside::begin(&self.0, self.0.polled().last().copied())
+    }
+
+    /// The thread is about to wait for a run of this time: those of its runs that it is polling can do nothing as long as the guard lives.
+    pub(super) fn waiting(&self) -> Waiting {
+        let waiting = Waiting { shared: Arc::clone(&self.0), numbers: self.0.polled() };
+        waiting.count(|waits_for| waits_for + 1);
+        self.0.pass();
+        waiting
     }
 
     pub(super) async fn drive<T>(&self, run: impl Future<Output = T>) -> T {
@@ -123,6 +152,7 @@ impl Simulated {
         std::future::poll_fn(|context| {
             is_settled &= !driven.begin();
             let waker = driven.waker(context.waker());
+            let _polled = Polled::enter(&driven);
             if let Poll::Ready(value) = run.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Poll::Ready(value);
             }
@@ -145,14 +175,20 @@ impl Simulated {
 struct Driven<'a> {
     shared: &'a Arc<Shared>,
     number: u64,
+    /// The run whose host drives it.
+    within: Option<u64>,
 }
 
 impl<'a> Driven<'a> {
     fn new(shared: &'a Arc<Shared>) -> Self {
+        let within = shared.polled().last().copied();
         let mut state = shared.locked();
         let number = state.number();
         state.runs.insert(number, Run::default());
-        Self { shared, number }
+        if let Some(outer) = within.and_then(|outer| state.runs.get_mut(&outer)) {
+            outer.nested += 1;
+        }
+        Self { shared, number, within }
     }
 
     fn waker(&self, executor: &Waker) -> Waker {
@@ -164,7 +200,8 @@ impl<'a> Driven<'a> {
     fn begin(&self) -> bool {
         let mut state = self.shared.locked();
         let run = state.runs.entry(self.number).or_default();
-        std::mem::take(run).is_woken
+        run.is_idle = false;
+        std::mem::take(&mut run.is_woken)
     }
 
     fn is_woken(&self) -> bool {
@@ -184,7 +221,13 @@ impl<'a> Driven<'a> {
 
 impl Drop for Driven<'_> {
     fn drop(&mut self) {
-        self.shared.locked().runs.remove(&self.number);
+        {
+            let mut state = self.shared.locked();
+            state.runs.remove(&self.number);
+            if let Some(outer) = self.within.and_then(|outer| state.runs.get_mut(&outer)) {
+                outer.nested -= 1;
+            }
+        }
         self.shared.pass();
     }
 }
@@ -203,9 +246,54 @@ impl Wake for RunWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(run) = self.shared.locked().runs.get_mut(&self.number) {
-            *run = Run { is_woken: true, is_idle: false };
+            (run.is_woken, run.is_idle) = (true, false);
         }
         self.executor.wake_by_ref();
+    }
+}
+
+thread_local! {
+    /// The runs that this thread is polling, the outermost first: a handler of one may drive another.
+    static POLLED: RefCell<Vec<(Arc<Shared>, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A run while this thread polls it.
+struct Polled;
+
+impl Polled {
+    fn enter(run: &Driven<'_>) -> Self {
+        POLLED.with_borrow_mut(|polled| polled.push((Arc::clone(run.shared), run.number)));
+        Self
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        POLLED.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// A thread waits for a run, and so do those that it is polling.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    shared: Arc<Shared>,
+    numbers: Vec<u64>,
+}
+
+impl Waiting {
+    fn count(&self, change: impl Fn(usize) -> usize) {
+        let mut state = self.shared.locked();
+        for number in &self.numbers {
+            if let Some(run) = state.runs.get_mut(number) {
+                run.waits_for = change(run.waits_for);
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.count(|waits_for| waits_for - 1);
     }
 }
 
@@ -240,19 +328,39 @@ impl Drop for Timer {
     }
 }
 
-/// Something outside of the runs goes on.
+/// Something outside of the runs goes on, for all of them or, if a host does it, for one.
 #[derive(Debug)]
-pub(crate) struct Outside(Arc<Shared>);
+pub(crate) struct Outside {
+    shared: Arc<Shared>,
+    run: Option<u64>,
+}
+
+impl Outside {
+    fn begin(shared: &Arc<Shared>, run: Option<u64>) -> Self {
+        let outside = Self { shared: Arc::clone(shared), run };
+        outside.count(|count| count + 1);
+        outside
+    }
+
+    /// Whether nothing more goes on there.
+    fn count(&self, change: impl Fn(usize) -> usize) -> bool {
+        let mut state = self.shared.locked();
+        let count = match self.run {
+            None => &mut state.outside,
+            Some(run) => match state.runs.get_mut(&run) {
+                Some(run) => &mut run.hosts,
+                None => return true, // it is over
+            },
+        };
+        *count = change(*count);
+        *count == 0
+    }
+}
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        let is_last = {
-            let mut state = self.0.locked();
-            state.outside -= 1;
-            state.outside == 0
-        };
-        if is_last {
-            self.0.pass();
+        if self.count(|count| count - 1) {
+            self.shared.pass();
         }
     }
 }

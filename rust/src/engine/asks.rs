@@ -55,7 +55,7 @@ impl Engine<'_> {
     async fn said(&self, channel: &str, reply: Option<Reply>) -> Result<Value, Failed> {
         let Some(reply) = reply else { return Err(unheard(channel)) };
         let clock = &self.shared.clock;
-        let _host = clock.outside();
+        let _host = clock.host();
         let replied = match self.shared.reply_timeout {
             None => reply.await,
             Some(limit) => {

@@ -89,12 +89,13 @@ mod tests {
             (0, 0, &[], false),
             (0, 0, &[("URL", "http://h"), ("KEY", "k")], false),
         ] {
-            let own = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            let own: HashMap<_, _> =
+                variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
             let allowed = Some(["URL", "KEY"].map(str::to_owned).into());
             let found = cache.get(
                 connection,
                 epoch,
-                &Environment { own, allowed, ..Environment::default() },
+                &Environment { own: own.into(), allowed, ..Environment::default() },
             );
             assert_eq!(found.is_some(), expected, "{connection} {epoch} {variables:?}");
         }

@@ -29,7 +29,8 @@ pub enum Mock {
 
 impl Mock {
     /// Whether calls stay in this process.
-    pub(super) fn is_on(&self) -> bool {
+    #[must_use]
+    pub fn is_on(&self) -> bool {
         !matches!(self, Self::Off)
     }
 }

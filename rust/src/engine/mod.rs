@@ -240,7 +240,7 @@ impl<'a> Engine<'a> {
         let emit = Emit { channel, payload, time, run_id: self.id, task_id, sequence };
         self.recorders.iter().for_each(|recorder| recorder.emitted());
         let EmitMode::Buffered { interval, size } = self.shared.emit_mode else {
-            let _host = self.shared.clock.outside();
+            let _host = self.shared.clock.host();
             return outlet.emit(emit).await.map_err(RunError::handler);
         };
         let is_full = {
@@ -261,7 +261,7 @@ impl<'a> Engine<'a> {
         if waiting.emits.is_empty() {
             return Ok(());
         }
-        let _host = self.shared.clock.outside();
+        let _host = self.shared.clock.host();
         for emit in waiting.emits {
             outlet.emit(emit).await.map_err(RunError::handler)?;
         }

@@ -5,13 +5,71 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Variables that a host lays over the process environment. What they do not have is asked of the process.
+///
+/// ```
+/// use concerto::Variables;
+///
+/// let known = std::collections::HashMap::from([("CLOUD_URL".to_owned(), "https://llm.example".to_owned())]);
+/// let fixed = Variables::from(known);
+/// let looked_up = Variables::lookup(|name| (name == "CLOUD_KEY").then(|| "sk-test".to_owned()));
+/// ```
+#[derive(Clone)]
+pub enum Variables {
+    /// These.
+    Map(HashMap<String, String>),
+    /// Whatever the function knows. It is called on the thread that drives a run, each time that a value is needed, so it must be quick;
+    /// `std::env::all` asks it for names that the process has.
+    Lookup(Arc<Lookup>),
+}
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl Variables {
+    /// Variables that a function looks up by name.
+    #[must_use]
+    pub fn lookup(function: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self::Lookup(Arc::new(function))
+    }
+
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Map(map) => map.get(name).map(|value| Cow::Borrowed(value.as_str())),
+            Self::Lookup(function) => function(name).map(Cow::Owned),
+        }
+    }
+}
+
+impl Default for Variables {
+    fn default() -> Self {
+        Self::Map(HashMap::new())
+    }
+}
+
+impl From<HashMap<String, String>> for Variables {
+    fn from(map: HashMap<String, String>) -> Self {
+        Self::Map(map)
+    }
+}
+
+/// Names only: values may be keys.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map(map) => f.debug_set().entries(map.keys()).finish(),
+            Self::Lookup(_) => f.write_str("a function"),
+        }
+    }
+}
 
 /// What `env(..)` sees.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// Laid over the process environment.
-    pub own: HashMap<String, String>,
+    pub own: Variables,
     /// Other names count as not set; `None` allows all.
     pub allowed: Option<HashSet<String>>,
     /// What a test says: it wins over all, and `None` unsets.
@@ -89,7 +147,7 @@ impl Environment {
             return Err(Missing::Unset);
         }
         if let Some(value) = self.own.get(name) {
-            return Ok(Cow::Borrowed(value));
+            return Ok(value);
         }
         match std::env::var(name) {
             Ok(value) => Ok(Cow::Owned(value)),
@@ -111,10 +169,18 @@ impl Environment {
         let process = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
-        let own = self.own.iter().map(|(name, value)| (name.clone(), value.clone()));
-        let is_allowed = |name: &String| self.allowed.as_ref().is_none_or(|all| all.contains(name));
-        let mut found: BTreeMap<_, _> =
-            process.chain(own).filter(|(name, _)| is_allowed(name)).collect();
+        let mut found: BTreeMap<_, _> = process.collect();
+        match &self.own {
+            Variables::Map(map) => found.extend(map.clone()),
+            Variables::Lookup(function) => {
+                for (name, value) in &mut found {
+                    *value = function(name).unwrap_or_else(|| std::mem::take(value));
+                }
+            }
+        }
+        if let Some(allowed) = &self.allowed {
+            found.retain(|name, _| allowed.contains(name));
+        }
         let laid_over = self.laid_over.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, value) in laid_over.iter() {
             match value {
@@ -141,17 +207,29 @@ mod tests {
             ("A_KEY".to_owned(), String::new()),
             ("B_KEY".to_owned(), "b".to_owned()),
         ]);
-        let all = Environment { own: own.clone(), ..Environment::default() };
+        let all = Environment { own: own.clone().into(), ..Environment::default() };
         assert_eq!(all.read("A_KEY"), Ok(String::new()), "an empty variable is set");
         assert_eq!(all.read("NO_SUCH_VARIABLE_HERE"), Err(Missing::Unset));
         let allowed = Some(HashSet::from(["B_KEY".to_owned()]));
-        let some = Environment { own, allowed, ..Environment::default() };
+        let some = Environment { own: own.into(), allowed, ..Environment::default() };
         assert_eq!(some.read("A_KEY"), Err(Missing::Unset));
         assert_eq!(some.read("B_KEY"), Ok("b".to_owned()));
         some.lay_over("B_KEY", None).unwrap();
         some.lay_over("A_KEY", Some("a".to_owned())).unwrap();
         assert_eq!(some.read("B_KEY"), Err(Missing::Unset), "a test comes first");
         assert_eq!(some.read("A_KEY"), Ok("a".to_owned()));
+    }
+
+    // C-28
+    #[test]
+    fn a_function_of_the_host_is_asked_before_the_process() {
+        let known = |name: &str| (name == "A_KEY" || name == "PATH").then(|| format!("its {name}"));
+        let allowed = Some(HashSet::from(["A_KEY".to_owned(), "PATH".to_owned()]));
+        let own = Variables::lookup(known);
+        let some = Environment { own, allowed, ..Environment::default() };
+        assert_eq!(some.read("A_KEY"), Ok("its A_KEY".to_owned()));
+        assert_eq!(some.read("NO_SUCH_VARIABLE_HERE"), Err(Missing::Unset));
+        assert_eq!(some.all(), BTreeMap::from([("PATH".to_owned(), "its PATH".to_owned())]));
     }
 
     #[test]

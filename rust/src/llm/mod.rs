@@ -50,6 +50,8 @@ pub use host::{Chunk, Provider, ProviderError, Providers};
 use stream::Flow;
 pub use stream::ResponseStream;
 pub use tape::Tape;
+#[cfg(feature = "python")]
+pub use tape::{Played, Recording, Take};
 pub use transport::TransportOptions;
 
 /// What a program asks of a model.

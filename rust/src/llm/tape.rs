@@ -14,8 +14,15 @@ use crate::secret::{Secret, scrub};
 use crate::wire::{HttpRequest, HttpResponse};
 
 /// Headers of an answer that tell nothing when it is played.
-const DROPPED: [&str; 6] =
-    ["content-encoding", "content-length", "date", "set-cookie", "transfer-encoding", "connection"];
+const DROPPED: [&str; 7] = [
+    "content-encoding",
+    "content-length",
+    "date",
+    "server",
+    "set-cookie",
+    "transfer-encoding",
+    "connection",
+];
 
 /// A file with traffic.
 #[derive(Clone, Debug)]
@@ -32,9 +39,7 @@ impl Tape {
     /// # Errors
     /// It cannot be written.
     pub fn record(path: &Path) -> io::Result<Self> {
-        let recording =
-            Recording { file: Mutex::new(File::create(path)?), broken: Mutex::default() };
-        Ok(Self::Record(Arc::new(recording)))
+        Ok(Self::Record(Arc::new(Recording::create(path)?)))
     }
 
     /// Reads a file that was recorded.
@@ -43,13 +48,7 @@ impl Tape {
     /// It cannot be read, or a line of it is no exchange.
     pub fn play(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-        let mut left: HashMap<String, VecDeque<Exchange>> = HashMap::new();
-        for (number, line) in text.lines().enumerate() {
-            let exchange: Exchange = serde_json::from_str(line)
-                .map_err(|error| format!("line {}: {error}", number + 1))?;
-            left.entry(exchange.question()).or_default().push_back(exchange);
-        }
-        Ok(Self::Play(Arc::new(Played { left: Mutex::new(left) })))
+        Ok(Self::Play(Arc::new(Played::parse(&text)?)))
     }
 }
 
@@ -95,8 +94,19 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// An answer has begun; it is written when it is dropped. Fails if one before could not be written.
-    pub(super) fn begin(
+    /// Begins a file, or begins it anew.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: Mutex::new(File::create(path)?), broken: Mutex::default() })
+    }
+
+    /// An answer has begun; it is written when it is dropped.
+    ///
+    /// # Errors
+    /// One before could not be written.
+    pub fn begin(
         self: &Arc<Self>,
         request: &HttpRequest,
         secrets: Vec<Secret>,
@@ -124,7 +134,7 @@ impl Recording {
 
 /// An answer that is being received.
 #[derive(Debug)]
-pub(super) struct Take {
+pub struct Take {
     recording: Arc<Recording>,
     exchange: Exchange,
     secrets: Vec<Secret>,
@@ -133,7 +143,7 @@ pub(super) struct Take {
 
 impl Take {
     /// Bytes of the body have come.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         self.body.extend_from_slice(bytes);
     }
 }
@@ -155,8 +165,23 @@ pub struct Played {
 }
 
 impl Played {
+    /// Reads what was recorded.
+    ///
+    /// # Errors
+    /// A line is no exchange.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut left: HashMap<String, VecDeque<Exchange>> = HashMap::new();
+        for (number, line) in text.lines().enumerate() {
+            let exchange: Exchange = serde_json::from_str(line)
+                .map_err(|error| format!("line {}: {error}", number + 1))?;
+            left.entry(exchange.question()).or_default().push_back(exchange);
+        }
+        Ok(Self { left: Mutex::new(left) })
+    }
+
     /// The next answer to a request; `None` if the recording has no more.
-    pub(super) fn answer(&self, request: &HttpRequest, secrets: &[Secret]) -> Option<HttpResponse> {
+    #[must_use]
+    pub fn answer(&self, request: &HttpRequest, secrets: &[Secret]) -> Option<HttpResponse> {
         let question = Exchange::asked(request, secrets).question();
         let exchange = locked(&self.left).get_mut(&question)?.pop_front()?;
         let (status, headers) = (exchange.status, exchange.headers);

@@ -12,8 +12,9 @@ use tokio::task::AbortHandle;
 pub use super::hand_over::{EndOrRequest, Events};
 use super::hand_over::{HandOver, Outcome};
 use super::responders::Responders;
-use super::threads::io_runtime;
+use super::threads::Io;
 use super::{Inner, Plan};
+use crate::clock::Clock;
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::{Question, Reply};
 use crate::error::{BoxError, Error, RunError};
@@ -30,6 +31,9 @@ pub struct Run {
     hand_over: Arc<HandOver>,
     task: AbortHandle,
     recorder: Arc<Recorder>,
+    /// Those of its runtime, which it may outlive.
+    io: Io,
+    clock: Clock,
     /// The process that started it: in a child after `fork` its threads do not exist.
     process: u32,
 }
@@ -89,12 +93,13 @@ impl Run {
         let recorder = counted.clone().unwrap_or_else(|| Arc::clone(&inner.recorder));
         let responders = inner.responders.clone();
         let mut queue = Queue { hand_over: Arc::clone(&hand_over), responders, is_heard };
-        let task = io_runtime().spawn(async move {
+        let (io, clock) = (inner.io.clone(), inner.shared.clock.clone());
+        let task = io.handle().spawn(async move {
             let outcome = inner.execute(plan, id, counted, &mut queue).await;
             queue.hand_over.end(outcome.and_then(|value| inner.settled(value)));
         });
         let (task, process) = (task.abort_handle(), std::process::id());
-        Self { id, hand_over, task, recorder, process }
+        Self { id, hand_over, task, recorder, io, clock, process }
     }
 
     /// Unique within the process.
@@ -163,29 +168,32 @@ impl Run {
     /// The same as [`Run::emits`] on a thread without an async runtime; empty after `timeout`.
     #[must_use]
     pub fn emits_blocking(&self, limit: usize, timeout: Duration) -> Option<Vec<Emit>> {
-        let waiting = async { tokio::time::timeout(timeout, self.emits(limit)).await };
-        io_runtime().block_on(waiting).unwrap_or(Some(Vec::new()))
+        self.wait(self.emits(limit), timeout).unwrap_or(Some(Vec::new()))
     }
 
     /// The same as [`Run::events`] on a thread without an async runtime; empty after `timeout`.
     #[must_use]
     pub fn events_blocking(&self, limit: usize, timeout: Duration) -> Option<Events> {
-        let waiting = async { tokio::time::timeout(timeout, self.events(limit)).await };
-        io_runtime().block_on(waiting).unwrap_or(Some(Events::default()))
+        self.wait(self.events(limit), timeout).unwrap_or(Some(Events::default()))
     }
 
     /// The same as [`Run::end_or_request`] on a thread without an async runtime; `None` after `timeout`.
     #[must_use]
     pub fn end_or_request_blocking(&self, timeout: Duration) -> Option<EndOrRequest> {
-        let waiting = async { tokio::time::timeout(timeout, self.end_or_request()).await };
-        io_runtime().block_on(waiting).ok()
+        self.wait(self.end_or_request(), timeout)
     }
 
     /// The same as [`Run::outcome`] on a thread without an async runtime; `None` after `timeout`.
     #[must_use]
     pub fn outcome_blocking(&self, timeout: Duration) -> Option<Arc<Result<Value, RunError>>> {
-        let waiting = async { tokio::time::timeout(timeout, self.outcome()).await };
-        io_runtime().block_on(waiting).ok()
+        self.wait(self.outcome(), timeout)
+    }
+
+    /// Waits on this thread; `None` after `timeout`.
+    fn wait<T>(&self, waiting: impl Future<Output = T>, timeout: Duration) -> Option<T> {
+        let _waiting = self.clock.waiting();
+        let waiting = async { tokio::time::timeout(timeout, waiting).await };
+        self.io.handle().block_on(waiting).ok()
     }
 
     /// Stops the run; requests in flight are dropped.

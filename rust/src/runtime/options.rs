@@ -1,160 +1,157 @@
 //! The options of a runtime from JSON, as configuration files and hosts in other languages have them.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use super::config::RuntimeConfig;
 use super::{HandlerErrors, RuntimeBuilder};
 use crate::clock::Clock;
 use crate::config::{ConfigError, PriceConfig, closest};
+use crate::engine::Mock;
 use crate::engine::emits::{EmitMode, USUAL_BUFFER};
+use crate::engine::world::Variables;
 
 /// Sets one option; the text says what it must be.
-type Set = fn(RuntimeBuilder, &Json) -> Result<RuntimeBuilder, String>;
+type Set = fn(&mut RuntimeConfig, &Json) -> Result<(), String>;
 
 /// All options, by name.
 const OPTIONS: &[(&str, Set)] = &[
-    ("args", |b, v| Ok(b.args(texts(v)?))),
-    ("audit", |b, v| Ok(b.audit(truth(v)?))),
-    ("ca_bundle", |b, v| Ok(b.ca_bundle(text(v)?))),
-    ("clock", |b, v| match text(v)? {
-        "system" => Ok(b.clock(Clock::system())),
-        "virtual" => Ok(b.clock(Clock::new_virtual())),
+    ("args", |c, v| set(&mut c.args, texts(v))),
+    ("audit", |c, v| set(&mut c.audit, truth(v))),
+    ("ca_bundle", |c, v| some(&mut c.ca_bundle, text(v).map(str::to_owned))),
+    ("clock", |c, v| match text(v)? {
+        "system" => set(&mut c.clock, Ok(Clock::system())),
+        "virtual" => set(&mut c.clock, Ok(Clock::new_virtual())),
         _ => must_be("\"system\" or \"virtual\""),
     }),
-    ("connection_overrides", |b, v| {
+    ("connection_overrides", |c, v| {
         let layers = entries(v)?.into_iter().map(|(name, fields)| match fields {
             Json::Object(fields) => Ok((name, fields)),
             _ => must_be("an object of objects"),
         });
-        Ok(b.connection_overrides(layers.collect::<Result<Vec<_>, _>>()?))
+        set(&mut c.connection_overrides, layers.collect())
     }),
-    ("emit_mode", |b, v| match v {
-        Json::String(word) if word == "immediate" => Ok(b.emit_mode(EmitMode::Immediate)),
-        _ => Ok(b.emit_mode(buffered(v)?)),
+    ("emit_mode", |c, v| match v {
+        Json::String(word) if word == "immediate" => set(&mut c.emit_mode, Ok(EmitMode::Immediate)),
+        _ => set(&mut c.emit_mode, buffered(v)),
     }),
-    ("env", |b, v| {
+    ("env", |c, v| {
         let variables = entries(v)?.into_iter().map(|(name, value)| match value {
             Json::String(value) => Ok((name, value)),
             _ => must_be("an object of texts"),
         });
-        Ok(b.env(variables.collect::<Result<_, _>>()?))
+        set(&mut c.env, variables.collect::<Result<HashMap<_, _>, _>>().map(Variables::from))
     }),
-    ("env_allow", |b, v| Ok(b.env_allow(texts(v)?))),
-    ("execution_timeout", |b, v| Ok(b.execution_timeout(seconds(v)))),
-    ("fs_mode", |b, v| match text(v)?.parse() {
-        Ok(mode) => Ok(b.fs_mode(mode)),
+    ("env_allow", |c, v| some(&mut c.env_allow, texts(v))),
+    ("execution_timeout", |c, v| some(&mut c.execution_timeout, Ok(seconds(v)))),
+    ("fs_mode", |c, v| match text(v)?.parse() {
+        Ok(mode) => set(&mut c.fs_mode, Ok(mode)),
         Err(()) => must_be("\"none\", \"read\" or \"write\""),
     }),
-    ("fs_root", |b, v| Ok(b.fs_root(text(v)?))),
-    ("handler_errors", |b, v| match text(v)? {
-        "raise" => Ok(b.handler_errors(HandlerErrors::Raise)),
-        "log" => Ok(b.handler_errors(HandlerErrors::Log)),
+    ("fs_root", |c, v| some(&mut c.fs_root, path(v))),
+    ("handler_errors", |c, v| match text(v)? {
+        "raise" => set(&mut c.handler_errors, Ok(HandlerErrors::Raise)),
+        "log" => set(&mut c.handler_errors, Ok(HandlerErrors::Log)),
         _ => must_be("\"raise\" or \"log\""),
     }),
-    ("http_body_limit", |b, v| Ok(b.http_body_limit(count(v)?))),
-    ("log_level", |b, v| Ok(b.log_level(level(v)?))),
-    ("max_call_depth", |b, v| Ok(b.max_call_depth(count(v)?))),
-    ("max_concurrent_requests", |b, v| Ok(b.max_concurrent_requests(count(v)?))),
-    ("max_cost_usd", |b, v| match v.as_f64() {
-        Some(most) => Ok(b.max_cost_usd(most)),
-        None => must_be("US dollars, 0 or more"),
-    }),
-    ("max_queued_requests", |b, v| Ok(b.max_queued_requests(count(v)?))),
-    ("max_store_bytes", |b, v| Ok(b.max_store_bytes(count(v)?))),
-    ("max_tasks", |b, v| Ok(b.max_tasks(count(v)?))),
-    ("max_tokens", |b, v| match v.as_u64() {
-        Some(most) => Ok(b.max_tokens(most)),
-        None => must_be("a whole number from 0 on"),
-    }),
-    ("max_tool_result_bytes", |b, v| Ok(b.max_tool_result_bytes(count(v)?))),
-    ("max_tool_rounds", |b, v| match v.as_u64().and_then(|rounds| rounds.try_into().ok()) {
-        Some(rounds) => Ok(b.max_tool_rounds(rounds)),
+    ("http_body_limit", |c, v| set(&mut c.http_body_limit, count(v))),
+    ("log_level", |c, v| set(&mut c.log_level, level(v))),
+    ("max_call_depth", |c, v| set(&mut c.max_call_depth, count(v))),
+    ("max_concurrent_requests", |c, v| some(&mut c.max_concurrent_requests, count(v))),
+    ("max_cost_usd", |c, v| some(&mut c.max_cost_usd, number(v, "US dollars, 0 or more"))),
+    ("max_queued_requests", |c, v| some(&mut c.max_queued_requests, count(v))),
+    ("max_store_bytes", |c, v| set(&mut c.max_store_bytes, count(v))),
+    ("max_tasks", |c, v| set(&mut c.max_tasks, count(v))),
+    ("max_tokens", |c, v| some(&mut c.max_tokens, whole(v, "a whole number from 0 on"))),
+    ("max_tool_result_bytes", |c, v| set(&mut c.max_tool_result_bytes, count(v))),
+    ("max_tool_rounds", |c, v| match v.as_u64().and_then(|rounds| rounds.try_into().ok()) {
+        Some(rounds) => set(&mut c.max_tool_rounds, Ok(rounds)),
         None => must_be("1 to 100"),
     }),
-    ("mock", |b, v| match v {
-        Json::Bool(on) => Ok(b.mock(*on)),
-        script => scripted(b, script),
+    ("mock", |c, v| match v {
+        Json::Bool(on) => set(&mut c.mock, Ok(if *on { Mock::Usual } else { Mock::Off })),
+        script => set(&mut c.mock, scripted(script)),
     }),
-    ("net_allow", |b, v| Ok(b.net_allow(texts(v)?))),
-    ("offline", |b, v| Ok(b.offline(truth(v)?))),
-    ("prices", |mut b, v| {
-        for (pattern, price) in entries(v)? {
-            let price: PriceConfig = serde_json::from_value(price)
-                .map_err(|wrong| format!("has a wrong price of `{pattern}`: {wrong}"))?;
-            b = b.price(pattern, price);
-        }
-        Ok(b)
+    ("net_allow", |c, v| some(&mut c.net_allow, texts(v))),
+    ("offline", |c, v| set(&mut c.offline, truth(v))),
+    ("prices", |c, v| {
+        let prices = entries(v)?.into_iter().map(|(pattern, price)| {
+            match serde_json::from_value::<PriceConfig>(price) {
+                Ok(price) => Ok((pattern, price)),
+                Err(wrong) => Err(format!("has a wrong price of `{pattern}`: {wrong}")),
+            }
+        });
+        set(&mut c.prices, prices.collect())
     }),
-    ("program_log_level", |b, v| Ok(b.program_log_level(level(v)?))),
-    ("proxy", |b, v| Ok(b.proxy(text(v)?))),
-    ("record", |b, v| b.record(text(v)?).map_err(problem)),
-    ("replay", |b, v| b.replay(text(v)?).map_err(problem)),
-    ("reply_timeout", |b, v| Ok(b.reply_timeout(seconds(v)))),
-    ("retry_jitter", |b, v| match v.as_f64() {
-        Some(share) => Ok(b.retry_jitter(share)),
-        None => must_be("0 to 1"),
-    }),
-    ("seed", |b, v| match v.as_u64() {
-        Some(seed) => Ok(b.seed(seed)),
-        None => must_be("a whole number from 0 to 2^64 - 1"),
-    }),
-    ("shared_stores", |b, v| Ok(b.shared_stores(truth(v)?))),
-    ("tool_permissions", |b, v| {
+    ("program_log_level", |c, v| set(&mut c.program_log_level, level(v))),
+    ("proxy", |c, v| some(&mut c.proxy, text(v).map(str::to_owned))),
+    ("record", |c, v| some(&mut c.record, path(v))),
+    ("replay", |c, v| some(&mut c.replay, path(v))),
+    ("reply_timeout", |c, v| some(&mut c.reply_timeout, Ok(seconds(v)))),
+    ("retry_jitter", |c, v| some(&mut c.retry_jitter, number(v, "0 to 1"))),
+    ("seed", |c, v| some(&mut c.seed, whole(v, "a whole number from 0 to 2^64 - 1"))),
+    ("shared_stores", |c, v| set(&mut c.shared_stores, truth(v))),
+    ("tool_permissions", |c, v| {
         let permissions = entries(v)?.into_iter().map(|(name, may)| match may {
             Json::Bool(may) => Ok((name, may)),
             _ => must_be("an object of truth values"),
         });
-        Ok(b.tool_permissions(permissions.collect::<Result<Vec<_>, _>>()?))
+        set(&mut c.tool_permissions, permissions.collect())
     }),
+    ("worker_threads", |c, v| some(&mut c.worker_threads, count(v))),
 ];
 
-impl RuntimeBuilder {
-    /// Sets options by name, with the values that Python's `Runtime` takes: times in seconds, `clock` as "system" or "virtual", `mock` as a truth value or a script (an object, or its text),
-    /// `connection_overrides` and `prices` as objects. Null leaves an option as it is.
+impl RuntimeConfig {
+    /// Options by name, with the values that Python's `Runtime` takes: times in seconds, `clock` as "system" or "virtual", `mock` as a truth value or a
+    /// script (an object, or its text), `connection_overrides` and `prices` as objects. Null leaves an option as it is, as does one that is not named.
     ///
     /// ```
-    /// # fn configure(program: concerto::Program) -> Result<(), concerto::Error> {
     /// let options = serde_json::json!({"execution_timeout": 60, "connection_overrides": {"openai": {"api_key": "sk-test"}}});
-    /// let runtime = concerto::Runtime::builder(program).options(options.as_object().unwrap())?.build()?;
-    /// # Ok(())
-    /// # }
+    /// let config = concerto::RuntimeConfig::from_json(options.as_object().unwrap())?;
+    /// # Ok::<(), concerto::ConfigError>(())
     /// ```
     ///
     /// # Errors
     /// [`ConfigError::UnknownOption`], [`ConfigError::Option`].
-    pub fn options(mut self, options: &Map<String, Json>) -> Result<Self, ConfigError> {
-        only_one_answers(options)?;
+    pub fn from_json(options: &Map<String, Json>) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        config.set_json(options)?;
+        Ok(config)
+    }
+
+    pub(super) fn set_json(&mut self, options: &Map<String, Json>) -> Result<(), ConfigError> {
         for (name, value) in options.iter().filter(|(_, value)| !value.is_null()) {
             let Some((option, set)) = OPTIONS.iter().find(|(known, _)| known == name) else {
                 let close = closest(name, OPTIONS.iter().map(|(known, _)| *known));
                 return Err(ConfigError::UnknownOption { option: name.clone(), close });
             };
-            self = set(self, value).map_err(|problem| ConfigError::Option { option, problem })?;
+            set(self, value).map_err(|problem| ConfigError::Option { option, problem })?;
         }
+        Ok(())
+    }
+}
+
+impl RuntimeBuilder {
+    /// Sets options by name, as [`RuntimeConfig::from_json`] takes them; others stay as they are.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownOption`], [`ConfigError::Option`].
+    pub fn options(mut self, options: &Map<String, Json>) -> Result<Self, ConfigError> {
+        self.config.set_json(options)?;
         Ok(self)
     }
 }
 
-/// A tape and a mock would both answer the calls; and a file that is recorded is begun anew, so this comes first.
-fn only_one_answers(options: &Map<String, Json>) -> Result<(), ConfigError> {
-    let is_given = |option: &&str| {
-        options.get(*option).is_some_and(|value| !matches!(value, Json::Null | Json::Bool(false)))
-    };
-    match *["mock", "record", "replay"].into_iter().filter(is_given).collect::<Vec<_>>() {
-        [option, _, ..] => {
-            let problem = "must be the only one of `mock`, `record` and `replay`".to_owned();
-            Err(ConfigError::Option { option, problem })
-        }
-        _ => Ok(()),
-    }
+fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
 }
 
-fn problem(error: ConfigError) -> String {
-    match error {
-        ConfigError::Option { problem, .. } => problem,
-        other => other.to_string(),
-    }
+fn some<T>(field: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
+    set(field, value.map(Some))
 }
 
 fn must_be<T>(expected: &str) -> Result<T, String> {
@@ -172,6 +169,18 @@ fn texts(value: &Json) -> Result<Vec<String>, String> {
         return Ok(texts);
     }
     must_be("an array of texts")
+}
+
+fn path(value: &Json) -> Result<PathBuf, String> {
+    text(value).map(PathBuf::from)
+}
+
+fn number(value: &Json, expected: &str) -> Result<f64, String> {
+    value.as_f64().map_or_else(|| must_be(expected), Ok)
+}
+
+fn whole(value: &Json, expected: &str) -> Result<u64, String> {
+    value.as_u64().map_or_else(|| must_be(expected), Ok)
 }
 
 fn entries(value: &Json) -> Result<Map<String, Json>, String> {
@@ -211,13 +220,14 @@ fn level(value: &Json) -> Result<crate::log::LogLevel, String> {
 }
 
 #[cfg(feature = "mock")]
-fn scripted(builder: RuntimeBuilder, script: &Json) -> Result<RuntimeBuilder, String> {
+fn scripted(script: &Json) -> Result<Mock, String> {
     let text = script.as_str().map_or_else(|| script.to_string(), str::to_owned);
     let script = crate::mock::LocalScript::parse(&text);
-    Ok(builder.mock_script(script.map_err(|wrong| format!("is no script: {wrong}"))?))
+    let script = script.map_err(|wrong| format!("is no script: {wrong}"))?;
+    Ok(Mock::Scripted(std::sync::Arc::new(script)))
 }
 
 #[cfg(not(feature = "mock"))]
-fn scripted(_: RuntimeBuilder, _: &Json) -> Result<RuntimeBuilder, String> {
+fn scripted(_: &Json) -> Result<Mock, String> {
     must_be("true or false: this build has no scripts, it was made without the feature `mock`")
 }

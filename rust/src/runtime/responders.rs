@@ -112,9 +112,7 @@ impl Responders {
                 let channel = channel.clone();
                 Box::pin(async move {
                     let reply = async { handler.request(&channel, question.payload).await };
-                    let reply = AssertUnwindSafe(reply).catch_unwind().await;
-                    let reply = reply.unwrap_or_else(|panic| Err(panicked(&*panic)));
-                    reply.map_err(|error| Refusal::Handler(error.to_string()))
+                    without_panic(reply).await.map_err(|error| Refusal::Handler(error.to_string()))
                 })
             }
             Answers::Host(token) => {
@@ -139,6 +137,14 @@ impl Responders {
     fn locked<T>(&self, work: impl FnOnce(&mut Vec<Responder>) -> T) -> T {
         work(&mut self.list.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The reply of a handler; its panic is an error, for it must not end the thread that drives the run.
+pub(super) async fn without_panic(
+    reply: impl Future<Output = Result<Value, BoxError>>,
+) -> Result<Value, BoxError> {
+    let reply = AssertUnwindSafe(reply).catch_unwind().await;
+    reply.unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
 /// A reply, or the news that the host has shut the channel.

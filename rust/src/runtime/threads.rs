@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,42 +22,98 @@ use crate::value::Value;
 /// How often a waiting run looks whether its host wants it to stop.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// The process-wide I/O threads, started on first use.
+/// Threads for I/O of the process, if no runtime asks for others.
+const SHARED: usize = 2;
+
+/// The threads that do the I/O of a runtime: those of the process, or some of its own. Started on first use.
 ///
-/// Threads do not survive `fork`, so a child process gets its own; the parent's are left alone (never dropped: dropping would wait
-/// for threads that do not exist here).
-pub(crate) fn io_runtime() -> Handle {
-    static CURRENT: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
-    let process = std::process::id();
-    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((owner, runtime)) = *current
-        && owner == process
-    {
-        return runtime.handle().clone();
+/// Threads do not survive `fork`, so a child process gets its own; the parent's are left alone (never dropped: dropping would wait for threads that do
+/// not exist there).
+#[derive(Clone)]
+pub(super) enum Io {
+    Shared,
+    Own(Arc<Threads>),
+}
+
+impl Io {
+    /// So many of its own, or none.
+    pub(super) fn new(own: Option<usize>) -> Self {
+        own.map_or(Self::Shared, |count| Self::Own(Arc::new(Threads::new(count))))
     }
-    let built = Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("concerto-io")
-        .enable_all()
-        .build();
-    match built {
-        Ok(runtime) => {
-            let runtime: &'static Runtime = Box::leak(Box::new(runtime));
-            *current = Some((process, runtime));
-            runtime.handle().clone()
+
+    pub(super) fn handle(&self) -> Handle {
+        static PROCESS: Threads = Threads::new(SHARED);
+        match self {
+            Self::Shared => PROCESS.handle(),
+            Self::Own(threads) => threads.handle(),
         }
-        #[expect(clippy::panic, reason = "no thread can be started: nothing can work")]
-        Err(error) => panic!("cannot start the I/O threads: {error}"),
+    }
+
+    /// Those that serve a future of the caller's task: its own tokio runtime does, if that has threads, unless the host asked for others.
+    fn serving(&self) -> Handle {
+        let is_served = |handle: &Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
+        match self {
+            Self::Shared => Handle::try_current().ok().filter(is_served),
+            Self::Own(_) => None,
+        }
+        .unwrap_or_else(|| self.handle())
     }
 }
 
-/// Awaits a future, whatever executor polls it. Its sockets and timers are served by the tokio runtime that it is in if that one has threads of its own,
-/// else by the I/O threads: a runtime of one thread stands still while its owner does something else.
+/// Worker threads, and the process that they are in.
+pub(super) struct Threads {
+    count: usize,
+    started: Mutex<Option<(u32, ManuallyDrop<Runtime>)>>,
+}
+
+impl Threads {
+    const fn new(count: usize) -> Self {
+        Self { count, started: Mutex::new(None) }
+    }
+
+    fn handle(&self) -> Handle {
+        let process = std::process::id();
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((owner, runtime)) = &*started
+            && *owner == process
+        {
+            return runtime.handle().clone();
+        }
+        let built = Builder::new_multi_thread()
+            .worker_threads(self.count)
+            .thread_name("concerto-io")
+            .enable_all()
+            .build();
+        match built {
+            Ok(runtime) => {
+                let handle = runtime.handle().clone();
+                *started = Some((process, ManuallyDrop::new(runtime)));
+                handle
+            }
+            #[expect(clippy::panic, reason = "no thread can be started: nothing can work")]
+            Err(error) => panic!("cannot start the I/O threads: {error}"),
+        }
+    }
+}
+
+impl Drop for Threads {
+    /// Waits for nobody: the last user may be one of the threads.
+    fn drop(&mut self) {
+        let started = self.started.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some((owner, runtime)) = started.take()
+            && owner == std::process::id()
+        {
+            ManuallyDrop::into_inner(runtime).shutdown_background();
+        }
+    }
+}
+
+/// Awaits a future, whatever executor polls it. Its sockets and timers are served by the tokio runtime that it is in if that one has threads of its own and
+/// the host asked for no others, else by the I/O threads: a runtime of one thread stands still while its owner does something else.
 ///
 /// Staying in the caller's runtime saves two hand-overs between threads per request, about as much as all else that a call does.
-pub(super) async fn with_io<F: Future>(mut future: Pin<&mut F>) -> F::Output {
-    let is_served = |handle: &Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
-    let handle = Handle::try_current().ok().filter(is_served).unwrap_or_else(io_runtime);
+pub(super) async fn with_io<F: Future>(io: &Io, mut future: Pin<&mut F>) -> F::Output {
+    let handle = io.serving();
     poll_fn(|context| {
         let _entered = handle.enter();
         future.as_mut().poll(context)
@@ -64,8 +121,8 @@ pub(super) async fn with_io<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     .await
 }
 
-/// Drives a future on this thread. A handler of a run that is driven here may drive another one.
-pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
+/// Drives a future of a runtime on this thread. A handler of a run that is driven here may drive another one.
+pub(super) fn block_on<F: Future>(inner: &Inner, future: F) -> Result<F::Output, Error> {
     let depth = DEPTH.get();
     if depth == 0 && Handle::try_current().is_ok() {
         return Err(Error::InsideAsync);
@@ -73,10 +130,10 @@ pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
     if depth == DEEPEST {
         return Err(Error::Nested);
     }
-    let _nested = Nested::enter(depth);
+    let (_nested, _waiting) = (Nested::enter(depth), inner.shared.clock.waiting());
     let parker = Arc::new(Parker { thread: thread::current(), is_woken: AtomicBool::new(false) });
     let waker = Waker::from(Arc::clone(&parker));
-    let (handle, mut future) = (io_runtime(), pin!(future));
+    let (handle, mut future) = (inner.io.handle(), pin!(future));
     loop {
         let polled = {
             // Entered only meanwhile, and not as tokio's own `block_on` does: that one cannot be nested.
@@ -142,7 +199,7 @@ pub(super) fn observe(
     // The run and the glance at the host take turns on this one thread, so a cell is enough.
     let observer = std::cell::RefCell::new(observer);
     let mut outlet = ObserverOutlet { observer: &observer, responders: &inner.responders };
-    let outcome = block_on(async {
+    let outcome = block_on(inner, async {
         let run = inner.execute(plan, next_run_id(), None, &mut outlet);
         tokio::pin!(run);
         let mut glance = tokio::time::interval(GLANCE);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::Runtime;
+use super::responders::without_panic;
 use crate::engine::requests::{HostRequest, Question, Refusal, Reply, RequestKind};
 use crate::error::{BoxError, Error};
 use crate::futures::BoxFuture;
@@ -102,7 +103,8 @@ impl StandIn {
             else {
                 return Err(Refusal::NoListener);
             };
-            let reply = handler.call(ToolArgs::new(tool, method, &map)).await;
+            let args = ToolArgs::new(tool, method, &map);
+            let reply = without_panic(async { handler.call(args).await }).await;
             reply.map_err(|error| Refusal::Handler(error.to_string()))
         }))
     }

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::border::{Out, guard, optional_text, quiet};
+use super::border::{Out, guard, optional_text, owned_text, quiet};
 use super::error::{Stop, concerto_error};
 use super::gate::Gate;
 use super::reply::forget_withdrawn;
@@ -208,6 +208,21 @@ pub unsafe extern "C" fn concerto_run_wait(
     };
     // SAFETY: as the caller promises.
     unsafe { guard(err, work) }
+}
+
+/// What this run alone used so far, as a JSON object like that of `concerto_runtime_metrics_json`, to be freed with `concerto_string_free`. NULL for NULL.
+///
+/// # Safety
+/// `run` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_run_metrics_json(run: *const concerto_run) -> *mut c_char {
+    quiet(std::ptr::null_mut(), || {
+        // SAFETY: as the caller promises.
+        match unsafe { execution(run) } {
+            Ok(execution) => owned_text(execution.run.metrics().to_json().to_string()).into_raw(),
+            Err(_) => std::ptr::null_mut(),
+        }
+    })
 }
 
 /// Stops the run; requests in flight are dropped. No effect on one that has ended, nor for NULL.

@@ -23,8 +23,15 @@ pub struct concerto_runtime(Arc<Host>);
 pub(super) struct Host {
     pub(super) runtime: Runtime,
     pub(super) gate: Arc<Gate>,
-    /// Who answers requests; the place of one is its token.
-    answering: Mutex<Vec<Answers>>,
+    /// Who answers requests, each place once; the index of one is its token.
+    answering: Mutex<Vec<(Place, Answers)>>,
+}
+
+/// What a callback answers for: a channel, or a method of a tool.
+#[derive(PartialEq, Eq)]
+enum Place {
+    Channel(String),
+    Tool(String, String),
 }
 
 /// Drives a run on this thread.
@@ -66,22 +73,26 @@ impl Host {
     /// Hands a request to its callback, on this thread.
     pub(super) fn serve(&self, request: HostRequest) -> Result<(), BoxError> {
         let token = usize::try_from(request.token).unwrap_or(usize::MAX);
-        let found = self.answering().get(token).copied();
+        let found = self.answering().get(token).map(|(_, handler)| *handler);
         match found {
             Some(handler) if !request.is_withdrawn() => handler.ask(&self.gate, request),
             _ => Ok(()),
         }
     }
 
-    fn answering(&self) -> MutexGuard<'_, Vec<Answers>> {
+    fn answering(&self) -> MutexGuard<'_, Vec<(Place, Answers)>> {
         self.answering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps who answers, and gives the token for it.
-    fn answer_by(&self, handler: Answers) -> u64 {
+    /// Keeps who answers, in place of who did before, and gives the token for it.
+    fn answer_by(&self, place: Place, handler: Answers) -> u64 {
         let mut answering = self.answering();
-        answering.push(handler);
-        answering.len() as u64 - 1
+        let index = answering.iter().position(|(known, _)| *known == place);
+        match index.and_then(|index| answering.get_mut(index)) {
+            Some(entry) => entry.1 = handler,
+            None => answering.push((place, handler)),
+        }
+        index.unwrap_or(answering.len() - 1) as u64
     }
 }
 
@@ -193,6 +204,30 @@ pub unsafe extern "C" fn concerto_clear_override(
     unsafe { guard(err, work) }
 }
 
+/// The settings of one connection that a call would use now, as a JSON object: each field as `{"value", "origin"}`, secrets masked, with an `error` where the
+/// value cannot be evaluated. To be freed with `concerto_string_free`.
+///
+/// Gives `CONCERTO_CONFIG` for an unknown name.
+///
+/// # Safety
+/// `runtime` is NULL or valid; `name` is NULL or ends in NUL; `json` and `err` are NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_connection_settings(
+    runtime: *const concerto_runtime,
+    name: *const c_char,
+    json: *mut *mut c_char,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (out, host, name) =
+            unsafe { (Out::new("json", json)?, host(runtime)?, text("name", name)?) };
+        Ok(out.set_text(host.runtime.connection_settings(name)?.to_string()))
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
 /// Calls `handler` with `user` for each emit on `channel`, which may end in `*`, before the program goes on.
 ///
 /// All that match are called, the most specific first, then in order of registration, on the thread that is inside `concerto_runtime_run`, `_call` or
@@ -239,7 +274,8 @@ pub unsafe extern "C" fn concerto_runtime_on_emit(
         // SAFETY: as the caller promises.
         let (host, channel) = unsafe { (host(runtime)?, text("channel", channel)?) };
         let function = handler.ok_or_else(|| concerto_error::is_null("handler"))?;
-        let token = host.answer_by(Answers::Emits(function, User(user)));
+        let place = Place::Channel(channel.to_owned());
+        let token = host.answer_by(place, Answers::Emits(function, User(user)));
         host.runtime.on_emit_by_host(channel, token);
         Ok(CONCERTO_OK)
     };
@@ -268,8 +304,31 @@ pub unsafe extern "C" fn concerto_runtime_register_tool(
         let (host, tool, method) =
             unsafe { (host(runtime)?, text("tool", tool)?, text("method", method)?) };
         let function = handler.ok_or_else(|| concerto_error::is_null("handler"))?;
-        let token = host.answer_by(Answers::Tool(function, User(user)));
+        let place = Place::Tool(tool.to_owned(), method.to_owned());
+        let token = host.answer_by(place, Answers::Tool(function, User(user)));
         host.runtime.register_tool_by_host(tool, method, token)?;
+        Ok(CONCERTO_OK)
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
+}
+
+/// Removes the callbacks that `concerto_runtime_on` and `concerto_runtime_on_emit` registered for exactly this `channel`; none is no error.
+///
+/// Requests that are not answered yet fail in the program as `EmitError::Closed`. A callback that another thread is inside of goes on to its end.
+///
+/// # Safety
+/// `runtime` is NULL or valid; `channel` is NULL or ends in NUL; `err` is NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_off(
+    runtime: *mut concerto_runtime,
+    channel: *const c_char,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (host, channel) = unsafe { (host(runtime)?, text("channel", channel)?) };
+        host.runtime.off(channel);
         Ok(CONCERTO_OK)
     };
     // SAFETY: as the caller promises.
@@ -337,6 +396,20 @@ pub unsafe extern "C" fn concerto_runtime_metrics_json(
             Err(_) => std::ptr::null_mut(),
         }
     })
+}
+
+/// Sets all counters to zero; calls in flight count in the new period when they end. NULL is no runtime: nothing happens.
+///
+/// # Safety
+/// `runtime` is NULL or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_reset_metrics(runtime: *mut concerto_runtime) {
+    quiet((), || {
+        // SAFETY: as the caller promises.
+        if let Ok(host) = unsafe { host(runtime) } {
+            host.runtime.reset_metrics();
+        }
+    });
 }
 
 /// Gives a runtime back. Runs of it that other threads are inside of end with `CONCERTO_CANCELLED`; when this returns, no callback runs any more.

@@ -10,6 +10,7 @@ mod program;
 mod run;
 mod runtime;
 mod serve;
+mod tape;
 mod testing;
 mod values;
 
@@ -63,7 +64,8 @@ fn pattern_matches(pattern: &str, text: &str) -> bool {
     crate::ir::pattern(pattern).is_ok_and(|found| found.is_match(text))
 }
 
-#[pymodule]
+/// Free-threaded Python need not switch its lock on: all classes are frozen, and what changes in them is behind a lock or atomic.
+#[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("ir_version", crate::ir::program::VERSION)?;
@@ -82,6 +84,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<mailbox::Mailbox>()?;
     module.add_class::<serve::Request>()?;
     module.add_class::<metrics::Metrics>()?;
+    module.add_class::<tape::Recording>()?;
+    module.add_class::<tape::Answer>()?;
+    module.add_class::<tape::Playing>()?;
     #[cfg(feature = "mock")]
     module.add_class::<mock::MockServer>()?;
     Ok(())

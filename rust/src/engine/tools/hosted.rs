@@ -71,7 +71,7 @@ impl Engine<'_> {
         let name = format!("{tool}.{}", method.name);
         let replied = match reply {
             Some(reply) => {
-                let _host = self.shared.clock.outside();
+                let _host = self.shared.clock.host();
                 reply.await
             }
             None => Err(Refusal::NoListener),

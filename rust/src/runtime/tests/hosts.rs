@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+
 use crate::chat::{ChatRequest, ChatResponse, Usage};
 use crate::error::ErrorKind;
 use crate::futures::{BoxFuture, BoxStream};
@@ -13,6 +14,7 @@ use crate::llm::{Chunk, Provider, ProviderError};
 use crate::providers::FailureKind;
 use crate::value;
 use crate::value::to_json;
+use crate::{Mock, Variables};
 
 /// What may move between threads, and what may be shared by them.
 #[test]
@@ -146,6 +148,74 @@ async fn a_handler_that_panics_fails_as_one_that_gives_an_error() {
     runtime.off("n");
     runtime.on_emit("x", |_: String, _: Value| async { panic!("no {}", 1) });
     assert_eq!(ask(&runtime, "x", 1).await, serde_json::json!(["handler", "it panicked: no 1"]));
+}
+
+// C-91: a virtual clock does not stand still for ever while a handler waits for a run of the same clock.
+#[test]
+fn a_handler_may_wait_for_a_run_that_waits_for_time() {
+    const HOUR: u64 = 3_600;
+    let pause = |runtime: &Runtime| {
+        runtime.blocking().call::<()>("pause", (HOUR * 1000,)).unwrap();
+        let run = runtime.blocking().start(Some("pause"), (HOUR * 1000,)).unwrap();
+        assert!(run.outcome_blocking(Duration::from_secs(30)).unwrap().is_ok());
+    };
+    let clock = Clock::new_virtual();
+    let runtime = builder().clock(clock.clone()).build().unwrap();
+    // Of emits, also one within the other, and of requests, where the handler is a future within the run.
+    let (inner, depth) = (runtime.clone(), AtomicUsize::new(0));
+    runtime.on("n", move |_: &Emit| {
+        // The runs that it starts emit on the same channel.
+        if depth.fetch_add(1, Ordering::SeqCst) < 2 {
+            pause(&inner);
+        }
+        depth.fetch_sub(1, Ordering::SeqCst);
+    });
+    assert_eq!(runtime.blocking().call::<i64>("count", (2,)).unwrap(), 2);
+    // Two emits, two pauses for each, and within the first of them two for each of its emits.
+    assert_eq!(clock.elapsed().as_secs(), 2 * (2 + 4) * HOUR);
+    runtime.off("n");
+    let inner = runtime.clone();
+    runtime.on_emit("x", move |_: String, payload: Value| {
+        let inner = inner.clone();
+        async move {
+            inner.call::<()>("pause", (HOUR * 1000,)).await?;
+            Ok(payload)
+        }
+    });
+    assert_eq!(runtime.blocking().call::<i64>("ask", ("x", 7)).unwrap(), 7);
+    assert_eq!(clock.elapsed().as_secs(), 13 * HOUR);
+}
+
+#[tokio::test]
+async fn options_are_a_value() {
+    let config = RuntimeConfig {
+        env: Variables::lookup(|name| (name == "BOX_KEY").then(|| "sk-canary".to_owned())),
+        max_call_depth: 7,
+        connection_overrides: BTreeMap::from([("box".to_owned(), serde_json::Map::new())]),
+        ..RuntimeConfig::default()
+    };
+    assert!(!format!("{config:?}").contains("canary"));
+    let config = RuntimeConfig { worker_threads: Some(1), mock: Mock::Usual, ..config };
+    // One value for several runtimes, with threads of their own: those of the test serve nothing then.
+    for _ in 0..2 {
+        let runtime = builder().config(config.clone()).build().unwrap();
+        assert_eq!(runtime.call::<i64>("count", (3,)).await.unwrap(), 3);
+        let run = runtime.start(Some("count"), (3,)).unwrap();
+        drop(runtime);
+        let emits = run.emits(1).await.unwrap();
+        assert_eq!(emits.len(), 1, "the threads live as long as the run");
+        assert_eq!(run.await.unwrap(), 3.into());
+    }
+    let options = serde_json::json!({"worker_threads": 3, "max_tokens": null, "seed": 9});
+    let config = RuntimeConfig::from_json(options.as_object().unwrap()).unwrap();
+    assert_eq!((config.worker_threads, config.max_tokens, config.seed), (Some(3), None, Some(9)));
+    for (config, words) in [
+        (RuntimeConfig { worker_threads: Some(0), ..config.clone() }, "1 to 1024"),
+        (RuntimeConfig { mock: Mock::Usual, replay: Some("t".into()), ..config }, "the only one"),
+    ] {
+        let Err(error) = builder().config(config).build() else { panic!() };
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 /// Answers in pieces, after some failures.
