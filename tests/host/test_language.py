@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -187,3 +188,18 @@ def test_every_function_of_the_library_compiles() -> None:
     for table in ("Array", "Map", "Option", "Result"):
         for name in library.method_names(table):
             assert library.find(checker, table, name) is not None, name
+
+
+def test_a_function_may_stand_where_it_keeps_its_own_values() -> None:
+    # No compiler writes that, but bytes may come from anywhere.
+    program = concerto.compile("pub fn run(n: Int) -> Int { let add = |x: Int| x + n; add(1) }")
+    document = json.loads(program.to_bytes())
+    run, closure = document["functions"]
+    assert run["code"][-2:] == [["call_value", 1, 3, 4, 1], ["return", 1]]
+    run["code"] = [
+        ["move", 3, 0], ["closure", 2, 1, 3, 1], ["move", 5, 2], ["int", 3, 1],
+        ["call_value", 1, 5, 3, 1], ["return", 1],
+    ]  # fmt: skip
+    run["registers"] = 3 + closure["registers"]
+    changed = concerto.Program.from_bytes(json.dumps(document).encode())
+    assert concerto.Runtime(changed).call("run", 41) == 42

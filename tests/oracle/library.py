@@ -30,6 +30,7 @@ from tests.oracle.values import (
     Value,
     display,
     option,
+    sort_order,
 )
 
 # Numbers
@@ -187,6 +188,12 @@ def _size(number: int) -> int:
     return number
 
 
+def _sorted_with(array: Array, keys: Array) -> Array:
+    by_key = functools.cmp_to_key(sort_order)
+    order = sorted(range(len(keys.items)), key=lambda at: by_key(keys.items[at]))
+    return Array(tuple(array.items[at] for at in order))
+
+
 def _chunks(array: Array, size: int) -> Array:
     size = _size(size)
     starts = range(0, len(array.items), size)
@@ -214,6 +221,7 @@ plain(
         "range.end": lambda range_: range_.end,
         "range.step_by": _every,
         "range.reversed": lambda range_: Array(_every(range_, 1).items[::-1]),
+        "array.sorted_with": _sorted_with,
         "array.chunks": _chunks,
         "array.windows": _windows,
         "array.flatten": lambda array: Array(

@@ -15,7 +15,9 @@ use std::collections::HashMap;
 
 use regex::Regex;
 
-use crate::value::{EnumType, FunctionValue, Key, ModelValue, StructType, TaskValue, Text, Value};
+use crate::value::{
+    Captures, EnumType, FunctionValue, Key, ModelValue, StructType, TaskValue, Text, Value,
+};
 use ops::{Instr, Op};
 use program::{
     Connection, Constant, Document, Entry, Function, Model, Permissions, Schema, Test, Tool, Type,
@@ -28,6 +30,8 @@ use tune::{Facts, Tuned, owning, tune};
 pub use patterns::pattern;
 pub use print::print;
 
+/// What the compiler calls functions without a name.
+const CLOSURE: &str = "closure";
 /// Larger documents are refused.
 const MAX_BYTES: usize = 256 << 20;
 
@@ -77,7 +81,8 @@ pub struct Body {
     pub owning: Box<[u16]>,
     /// Of each instruction: where it stands in the document.
     origins: Vec<u32>,
-    name: Arc<str>,
+    /// None of a closure, which is made often: a name would be one more thing to count.
+    name: Option<Arc<str>>,
     arity: usize,
 }
 
@@ -161,7 +166,8 @@ fn bodies(document: &Document) -> Result<Vec<Body>, IrError> {
                 },
             );
             let registers = function.registers as usize;
-            Body { code, registers, owning, origins, name: function.name.as_str().into(), arity }
+            let name = (function.name != CLOSURE).then(|| function.name.as_str().into());
+            Body { code, registers, owning, origins, name, arity }
         });
     Ok(bodies.collect())
 }
@@ -328,16 +334,16 @@ impl Verified {
 
     /// A function as a value.
     #[must_use]
-    pub fn function_value(&self, index: usize, captures: Vec<Value>) -> Option<Value> {
+    pub fn function_value(&self, index: usize, captures: Captures) -> Option<Value> {
         let body = self.0.bodies.get(index)?;
-        let (name, arity) = (Arc::clone(&body.name), body.arity);
+        let (name, arity) = (body.name.clone(), body.arity);
         Some(Value::Function(Arc::new(FunctionValue { index, name, arity, captures })))
     }
 
     /// A future of a function with all its arguments.
     #[must_use]
-    pub fn future(&self, index: usize, args: Vec<Value>) -> Option<Value> {
-        let name = Arc::clone(&self.0.bodies.get(index)?.name);
+    pub fn future(&self, index: usize, args: Captures) -> Option<Value> {
+        let name = self.0.bodies.get(index)?.name.clone();
         let function = FunctionValue { index, name, arity: 0, captures: args };
         Some(Value::Task(Arc::new(TaskValue::future(Arc::new(function)))))
     }

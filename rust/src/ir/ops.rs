@@ -72,7 +72,7 @@ instructions! {
         MulIntImm DivIntImm RemIntImm
         IfEqInt IfLtInt IfLeInt
         IfEqIntImm IfLtIntImm IfLeIntImm IfGtIntImm IfGeIntImm
-        AddFloatConst MulFloatConst
+        AddFloatConst MulFloatConst MulAddFloat MulSubFloat SubMulFloat
         IfEqFloat IfLtFloat IfLeFloat IfLtFloatConst IfGtFloatConst
         IfEq IfEqConst IfVariant IfSome IfOk
         ArrayPush ArrayPopOr MapGetOr MapHas AppendConst AppendParts

@@ -97,7 +97,9 @@ fn nested(value: &Value, f: &mut Bounded<'_, '_>, depth: usize) -> Result {
         Value::Range(range) => {
             write!(f, "{}..{}{}", range.start, if range.inclusive { "=" } else { "" }, range.end)
         }
-        Value::Function(function) => write!(f, "<fn {}>", function.name),
+        Value::Function(function) => {
+            write!(f, "<fn {}>", function.name.as_deref().unwrap_or("closure"))
+        }
         Value::Model(model) => write!(f, "<model {}>", model.name),
         Value::Pipeline(pipeline) => write!(f, "<pipeline {}>", &*pipeline.name),
         Value::Task(task) if task.is_future() => f.write_str("<future>"),

@@ -4,6 +4,7 @@
 //! owner, so that assignment is cheap and yet behaves as a copy. Nothing here knows the VM.
 
 pub mod builtin;
+mod captures;
 mod collection;
 mod compare;
 mod convert;
@@ -23,6 +24,7 @@ use std::hash::{Hash, Hasher};
 use indexmap::Equivalent;
 use triomphe::Arc;
 
+pub use captures::Captures;
 pub use collection::{Collection, CollectionKind, Keys};
 pub use compare::{equal, order};
 pub use difference::line_difference;
@@ -265,12 +267,12 @@ pub struct PipelineValue {
 pub struct FunctionValue {
     /// Index of its code.
     pub index: usize,
-    /// Its name; closures have one in common.
-    pub name: Arc<str>,
+    /// Its name; closures have none.
+    pub name: Option<Arc<str>>,
     /// How many arguments it takes.
     pub arity: usize,
     /// Copies of the variables that it uses, which follow the arguments.
-    pub captures: Vec<Value>,
+    pub captures: Captures,
 }
 
 impl Value {

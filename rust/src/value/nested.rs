@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use triomphe::{Arc, UniqueArc};
 
-use super::{EnumValue, FunctionValue, Key, StructValue, TaskValue, Value};
+use super::{Captures, EnumValue, FunctionValue, Key, StructValue, TaskValue, Value};
 
 /// The elements of an array or a tuple.
 #[derive(Clone, Debug, Default)]
@@ -187,7 +187,16 @@ impl Drop for EnumValue {
 
 impl Drop for FunctionValue {
     fn drop(&mut self) {
-        release(&mut self.captures);
+        // Functions that hold functions are let go of one after the other, without a list.
+        while let Captures::One([Value::Function(inner)]) = &mut self.captures
+            && let Some(inner) = Arc::get_mut(inner)
+        {
+            let captured = std::mem::take(&mut inner.captures);
+            self.captures = captured;
+        }
+        if self.captures.iter().any(is_container) {
+            release(&mut self.captures.iter_mut().map(std::mem::take).collect());
+        }
     }
 }
 
@@ -254,7 +263,7 @@ pub(super) fn release(values: &mut Vec<Value>) {
             }
             Value::Function(held) => {
                 if let Some(mut held) = last(held) {
-                    take_containers(&mut held.captures, &mut pending);
+                    take_containers(held.captures.iter_mut(), &mut pending);
                 }
             }
             Value::Some(held) | Value::Ok(held) | Value::Err(held) => {
@@ -312,5 +321,20 @@ mod tests {
             assert!(to_json(&left).to_string().contains("..."));
             assert!(left.to_key().is_none());
         }
+    }
+
+    #[test]
+    fn functions_that_hold_functions_are_let_go_of() {
+        let holding = |mut captured: Vec<Value>| {
+            let captures = Captures::taken(&mut captured);
+            Value::Function(Arc::new(FunctionValue { index: 0, name: None, arity: 0, captures }))
+        };
+        drop(deep(|v| holding(vec![v])));
+        drop(deep(|v| holding(vec![Value::Nil, v])));
+        // What somebody else holds stays.
+        let inner = holding(vec![Value::Int(7)]);
+        drop(holding(vec![inner.clone()]));
+        let Value::Function(inner) = inner else { unreachable!() };
+        assert_eq!(*inner.captures, [Value::Int(7)]);
     }
 }

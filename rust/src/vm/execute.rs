@@ -12,17 +12,19 @@ use std::num::NonZeroI64;
 use triomphe::Arc;
 
 use super::effect::{Answer, Effect, Form, PanicKind, StreamRequest, TestRequest, Work};
-use super::machine::{Active, Fiber, Pending, Stop};
+use super::machine::{Active, Caller, Fiber, Pending, Stop};
 use super::natives;
 use super::operate::{
-    Plain, append, bounds, capture, cast, clear, concat, frame, is_of_type, no_key, pairs, part,
-    part_of, set, unshared, window, within,
+    Plain, append, bounds, capture, cast, clear, concat, frame, grow, is_of_type, no_key, pairs,
+    part, part_of, put, set, taken, unshared, window, within,
 };
 use super::request::Request;
 use super::tasks;
 use crate::ir::ops::Op;
 use crate::schema;
-use crate::value::{EnumValue, MAX_TEXT, RangeValue, Store, StructValue, Value, equal, order};
+use crate::value::{
+    Captures, EnumValue, MAX_TEXT, RangeValue, Store, StructValue, Value, equal, order,
+};
 
 impl Fiber {
     /// Goes on until something stops it, or about `budget` instructions are executed: the length of a loop counts at each of its turns, and that of a
@@ -32,10 +34,11 @@ impl Fiber {
         let program = &*program;
         let constants = program.constants();
         let bodies = program.bodies();
-        let Some(body) = bodies.get(current.function) else { return Stop::Broken };
-        let (mut code, mut owning) = (&*body.code, &*body.owning);
-        let Active { mut function, mut base, mut pc, mut result } = *current;
-        let mut left = budget;
+        let Active { mut function, mut base, mut pc } = *current;
+        let Some(mut body) = bodies.get(function) else { return Stop::Broken };
+        // What each instruction needs: more would not fit into the processor's registers. `pc` is that of the instruction that follows.
+        let mut code = &*body.code;
+        let mut left = budget as usize;
         // The registers of the current function: a slice of its own spares each access a look at the stack's head.
         let mut regs: &mut [Value] = frame(stack, base, body.registers);
 
@@ -44,10 +47,10 @@ impl Fiber {
                 regs[$register as usize]
             };
         }
-        // Leaves the loop with `pc` at the instruction that stops it.
+        // Leaves the loop at the instruction that stops it.
         macro_rules! stop {
             ($stop:expr) => {{
-                *current = Active { function, base, pc, result };
+                *current = Active { function, base, pc: pc - 1 };
                 return $stop;
             }};
         }
@@ -55,7 +58,7 @@ impl Fiber {
         macro_rules! needs {
             ($pending:expr, $effect:expr) => {{
                 *pending = $pending;
-                *current = Active { function, base, pc: pc + 1, result };
+                *current = Active { function, base, pc };
                 return Stop::Needs($effect);
             }};
         }
@@ -95,7 +98,7 @@ impl Fiber {
                 let Some(result) = left.$operation(right) else {
                     panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                 };
-                set(&mut reg!($i.a), Value::Int(result));
+                put(&mut reg!($i.a), Value::Int, result);
             }};
         }
         // An Int and the number in the instruction.
@@ -105,7 +108,7 @@ impl Fiber {
                 let Some(result) = number.$operation(i64::from($i.x.cast_signed())) else {
                     panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                 };
-                set(&mut reg!($i.a), Value::Int(result));
+                put(&mut reg!($i.a), Value::Int, result);
             }};
         }
         macro_rules! divided {
@@ -117,15 +120,18 @@ impl Fiber {
                 let Some(result) = left.$operation(right) else {
                     panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                 };
-                set(&mut reg!($i.a), Value::Int(result));
+                put(&mut reg!($i.a), Value::Int, result);
             }};
         }
         // Goes on elsewhere. What is executed again, in a loop or by a call, is paid for here.
         macro_rules! pay {
             ($steps:expr) => {
-                match left.checked_sub(u32::try_from($steps).unwrap_or(u32::MAX)) {
+                match left.checked_sub($steps) {
                     Some(rest) => left = rest,
-                    None => stop!(Stop::Yield),
+                    None => {
+                        *current = Active { function, base, pc };
+                        return Stop::Yield;
+                    }
                 }
             };
         }
@@ -133,21 +139,32 @@ impl Fiber {
             ($to:expr) => {{
                 let (from, to) = (pc, $to as usize);
                 pc = to;
-                if to <= from {
-                    pay!(from - to + 1);
+                if to < from {
+                    pay!(from - to);
                 }
                 continue;
             }};
         }
+        // Mostly the next instruction follows: then nothing waits until it is known where to go on.
         macro_rules! branch {
             ($i:ident, $truth:expr) => {{
-                let to = if $truth { $i.x } else { $i.y };
-                jump!(to);
+                if $truth {
+                    jump!($i.x);
+                }
+                if $i.y as usize != pc {
+                    jump!($i.y);
+                }
             }};
         }
         macro_rules! int_at {
             ($register:expr) => {{
                 let Value::Int(number) = reg!($register) else { stop!(Stop::Broken) };
+                number
+            }};
+        }
+        macro_rules! float_at {
+            ($register:expr) => {{
+                let Value::Float(number) = reg!($register) else { stop!(Stop::Broken) };
                 number
             }};
         }
@@ -181,7 +198,7 @@ impl Fiber {
                 (*number, *constant)
             }};
         }
-        // Executes a function whose registers begin at a window of this one's.
+        // Goes into a function whose registers begin at a window of this one's; `regs` must be set to them then.
         macro_rules! enter {
             ($callee:expr, $window:expr, $result:expr) => {{
                 if frames.len() + 1 >= *max_depth {
@@ -189,22 +206,23 @@ impl Fiber {
                 }
                 let callee = $callee;
                 let Some(called) = bodies.get(callee) else { stop!(Stop::Broken) };
-                frames.push(Active { function, base, pc: pc + 1, result });
+                frames.push(Caller { place: Active { function, base, pc }, result: $result });
                 function = callee;
-                result = base + $result as usize;
                 base += $window as usize;
-                (code, owning) = (&*called.code, &*called.owning);
-                regs = frame(stack, base, called.registers);
-                pc = 0;
+                (body, code, pc) = (called, &*called.code, 0);
+                grow(stack, base + body.registers);
             }};
         }
         // Copies a value from elsewhere into a register.
         macro_rules! load {
             ($register:expr, $value:expr) => {{
                 let found: &Value = $value;
-                match Plain::of(found) {
-                    Some(plain) => set(&mut reg!($register), plain.into()),
-                    None => {
+                // By parts, as `Plain` says. The usual kinds first: the way of many is looked up in a table.
+                match *found {
+                    Value::Int(number) => put(&mut reg!($register), Value::Int, number),
+                    Value::Float(number) => put(&mut reg!($register), Value::Float, number),
+                    Value::Bool(truth) => put(&mut reg!($register), Value::Bool, truth),
+                    _ => {
                         let value = found.clone();
                         reg!($register) = value;
                     }
@@ -214,31 +232,38 @@ impl Fiber {
         // Takes a value out of a register and does something with it.
         macro_rules! give {
             ($register:expr, $value:ident => $use:expr) => {
-                match Plain::of(&reg!($register)) {
-                    Some($value) => {
-                        set(&mut reg!($register), Value::Nil);
-                        $use
-                    }
-                    None => {
-                        let $value = std::mem::take(&mut reg!($register));
-                        $use
-                    }
+                if let Some($value) = Plain::of(&reg!($register)) {
+                    set(&mut reg!($register), Value::Nil);
+                    $use
+                } else {
+                    let $value = std::mem::take(&mut reg!($register));
+                    $use
                 }
             };
         }
-        // Ends the function, with its value, and goes on in the caller.
+        macro_rules! own_registers {
+            () => {
+                &mut stack[base..base + body.registers]
+            };
+        }
+        // Ends the function, with its value, and goes on in the caller, where the value is written to a register.
         macro_rules! leave {
-            ($value:expr) => {{
-                for register in owning {
+            ($value:expr) => {
+                leave!($value, slot => set(slot, $value))
+            };
+            ($value:expr, $slot:ident => $write:expr) => {{
+                for register in &*body.owning {
                     set(&mut reg!(*register), Value::Nil);
                 }
-                let Some(caller) = frames.pop() else { return Stop::Done($value) };
-                set(&mut stack[result], $value);
-                (function, base, pc, result) =
-                    (caller.function, caller.base, caller.pc, caller.result);
-                let Some(caller) = bodies.get(function) else { return Stop::Broken };
-                (code, owning) = (&*caller.code, &*caller.owning);
-                regs = frame(stack, base, caller.registers);
+                let Some(Caller { place, result }) = frames.pop() else {
+                    return Stop::Done($value);
+                };
+                let Some(caller) = bodies.get(place.function) else { return Stop::Broken };
+                (body, code) = (caller, &*caller.code);
+                Active { function, base, pc } = place;
+                regs = own_registers!();
+                let $slot = &mut reg!(result);
+                $write;
                 continue;
             }};
         }
@@ -272,17 +297,60 @@ impl Fiber {
                 }
             };
         }
+        macro_rules! range {
+            ($i:ident, $inclusive:expr) => {{
+                let (start, end) = ints!($i);
+                let range = RangeValue { start, end, inclusive: $inclusive };
+                reg!($i.a) = Value::Range(Arc::new(range));
+            }};
+        }
+        macro_rules! join {
+            ($i:ident, $parts:ident => $work:expr) => {{
+                let $parts = window(regs, $i.b as usize, $i.y as usize);
+                let Some(form) = Form::of($i.x) else { stop!(Stop::Broken) };
+                let work = $work;
+                let pending = Pending::Store { register: base + $i.a as usize };
+                needs!(pending, Effect::Join { form, work })
+            }};
+        }
+        macro_rules! await_task {
+            ($i:ident, $as_result:expr) => {{
+                // What is no future is there already.
+                let Value::Task(task) = &reg!($i.b) else {
+                    let value = reg!($i.b).clone();
+                    reg!($i.a) = value;
+                    continue;
+                };
+                let task = Arc::clone(task);
+                let pending = Pending::Store { register: base + $i.a as usize };
+                needs!(pending, Effect::Await { task, as_result: $as_result })
+            }};
+        }
 
         loop {
             // By reference: each operation reads the operands that it has, after the dispatch.
             let i = &code[pc];
+            pc += 1;
             match i.op {
                 Op::Const => load!(i.a, &constants[i.x as usize]),
                 Op::Int => set(&mut reg!(i.a), Value::Int(i64::from(i.x.cast_signed()))),
                 Op::Bool => set(&mut reg!(i.a), Value::Bool(i.x != 0)),
                 Op::Nil | Op::Drop => set(&mut reg!(i.a), Value::Nil),
                 Op::Copy => load!(i.a, &reg!(i.b)),
-                Op::Move => give!(i.b, value => set(&mut reg!(i.a), value.into())),
+                Op::Move => match reg!(i.b) {
+                    Value::Int(number) => {
+                        set(&mut reg!(i.b), Value::Nil);
+                        put(&mut reg!(i.a), Value::Int, number);
+                    }
+                    Value::Float(number) => {
+                        set(&mut reg!(i.b), Value::Nil);
+                        put(&mut reg!(i.a), Value::Float, number);
+                    }
+                    _ => {
+                        let value = taken(&mut reg!(i.b));
+                        set(&mut reg!(i.a), value);
+                    }
+                },
                 Op::AddInt => checked!(i, checked_add),
                 Op::SubInt => checked!(i, checked_sub),
                 Op::MulInt => checked!(i, checked_mul),
@@ -293,14 +361,14 @@ impl Fiber {
                         panic_with!(DivisionByZero, "division by zero")
                     }
                     // The smallest Int modulo -1 is 0, though the division overflows.
-                    set(&mut reg!(i.a), Value::Int(left.wrapping_rem(right)));
+                    put(&mut reg!(i.a), Value::Int, left.wrapping_rem(right));
                 }
                 Op::NegInt => {
                     let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
                     let Some(result) = number.checked_neg() else {
                         panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
                     };
-                    set(&mut reg!(i.a), Value::Int(result));
+                    put(&mut reg!(i.a), Value::Int, result);
                 }
                 Op::AddIntImm => with_number!(i, checked_add),
                 Op::MulIntImm => with_number!(i, checked_mul),
@@ -310,37 +378,37 @@ impl Fiber {
                     let Some(divisor) = NonZeroI64::new(i64::from(i.x.cast_signed())) else {
                         stop!(Stop::Broken)
                     };
-                    set(&mut reg!(i.a), Value::Int(number.wrapping_rem(divisor.get())));
+                    put(&mut reg!(i.a), Value::Int, number.wrapping_rem(divisor.get()));
                 }
                 Op::AddFloat => {
                     let (left, right) = floats!(i);
-                    set(&mut reg!(i.a), Value::Float(left + right));
+                    put(&mut reg!(i.a), Value::Float, left + right);
                 }
                 Op::SubFloat => {
                     let (left, right) = floats!(i);
-                    set(&mut reg!(i.a), Value::Float(left - right));
+                    put(&mut reg!(i.a), Value::Float, left - right);
                 }
                 Op::MulFloat => {
                     let (left, right) = floats!(i);
-                    set(&mut reg!(i.a), Value::Float(left * right));
+                    put(&mut reg!(i.a), Value::Float, left * right);
                 }
                 Op::DivFloat => {
                     let (left, right) = floats!(i);
-                    set(&mut reg!(i.a), Value::Float(left / right));
+                    put(&mut reg!(i.a), Value::Float, left / right);
                 }
                 Op::RemFloat => {
                     let (left, right) = floats!(i);
-                    set(&mut reg!(i.a), Value::Float(left % right));
+                    put(&mut reg!(i.a), Value::Float, left % right);
                 }
                 Op::NegFloat => {
                     let Value::Float(number) = reg!(i.b) else { stop!(Stop::Broken) };
-                    set(&mut reg!(i.a), Value::Float(-number));
+                    put(&mut reg!(i.a), Value::Float, -number);
                 }
                 Op::IntToFloat => {
                     let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
                     #[expect(clippy::cast_precision_loss, reason = "the nearest Float")]
                     let nearest = number as f64;
-                    set(&mut reg!(i.a), Value::Float(nearest));
+                    put(&mut reg!(i.a), Value::Float, nearest);
                 }
                 Op::FloatToInt => {
                     let Value::Float(number) = reg!(i.b) else { stop!(Stop::Broken) };
@@ -351,49 +419,49 @@ impl Fiber {
                             Value::Float(number)
                         )
                     };
-                    set(&mut reg!(i.a), Value::Int(whole));
+                    put(&mut reg!(i.a), Value::Int, whole);
                 }
                 Op::EqInt => {
                     let (left, right) = ints!(i);
-                    set(&mut reg!(i.a), Value::Bool(left == right));
+                    put(&mut reg!(i.a), Value::Bool, left == right);
                 }
                 Op::LtInt => {
                     let (left, right) = ints!(i);
-                    set(&mut reg!(i.a), Value::Bool(left < right));
+                    put(&mut reg!(i.a), Value::Bool, left < right);
                 }
                 Op::LeInt => {
                     let (left, right) = ints!(i);
-                    set(&mut reg!(i.a), Value::Bool(left <= right));
+                    put(&mut reg!(i.a), Value::Bool, left <= right);
                 }
                 Op::EqFloat => {
                     let (left, right) = floats!(i);
                     #[expect(clippy::float_cmp, reason = "the language compares exactly")]
                     let same = left == right;
-                    set(&mut reg!(i.a), Value::Bool(same));
+                    put(&mut reg!(i.a), Value::Bool, same);
                 }
                 Op::LtFloat => {
                     let (left, right) = floats!(i);
-                    set(&mut reg!(i.a), Value::Bool(left < right));
+                    put(&mut reg!(i.a), Value::Bool, left < right);
                 }
                 Op::LeFloat => {
                     let (left, right) = floats!(i);
-                    set(&mut reg!(i.a), Value::Bool(left <= right));
+                    put(&mut reg!(i.a), Value::Bool, left <= right);
                 }
                 Op::Eq => {
                     let same = equal(&reg!(i.b), &reg!(i.c));
-                    set(&mut reg!(i.a), Value::Bool(same));
+                    put(&mut reg!(i.a), Value::Bool, same);
                 }
                 Op::Lt => {
                     let order = order(&reg!(i.b), &reg!(i.c));
-                    set(&mut reg!(i.a), Value::Bool(order.is_some_and(std::cmp::Ordering::is_lt)));
+                    put(&mut reg!(i.a), Value::Bool, order.is_some_and(std::cmp::Ordering::is_lt));
                 }
                 Op::Le => {
                     let order = order(&reg!(i.b), &reg!(i.c));
-                    set(&mut reg!(i.a), Value::Bool(order.is_some_and(std::cmp::Ordering::is_le)));
+                    put(&mut reg!(i.a), Value::Bool, order.is_some_and(std::cmp::Ordering::is_le));
                 }
                 Op::Not => {
                     let Value::Bool(truth) = reg!(i.b) else { stop!(Stop::Broken) };
-                    set(&mut reg!(i.a), Value::Bool(!truth));
+                    put(&mut reg!(i.a), Value::Bool, !truth);
                 }
                 Op::Skip => {}
                 Op::Jump => jump!(i.x),
@@ -439,13 +507,25 @@ impl Fiber {
                     let (left, right) = tested!(i);
                     branch!(i, left >= right);
                 }
+                Op::MulAddFloat => {
+                    let ((left, right), more) = (floats!(i), float_at!(i.x));
+                    put(&mut reg!(i.a), Value::Float, left * right + more);
+                }
+                Op::MulSubFloat => {
+                    let ((left, right), more) = (floats!(i), float_at!(i.x));
+                    put(&mut reg!(i.a), Value::Float, left * right - more);
+                }
+                Op::SubMulFloat => {
+                    let ((left, right), more) = (floats!(i), float_at!(i.x));
+                    put(&mut reg!(i.a), Value::Float, more - left * right);
+                }
                 Op::AddFloatConst => {
                     let (number, constant) = with_float!(i.b, i.x);
-                    set(&mut reg!(i.a), Value::Float(number + constant));
+                    put(&mut reg!(i.a), Value::Float, number + constant);
                 }
                 Op::MulFloatConst => {
                     let (number, constant) = with_float!(i.b, i.x);
-                    set(&mut reg!(i.a), Value::Float(number * constant));
+                    put(&mut reg!(i.a), Value::Float, number * constant);
                 }
                 Op::IfLtFloatConst => {
                     let (number, constant) = with_float!(i.a, i.wide());
@@ -533,27 +613,24 @@ impl Fiber {
                     let value = EnumValue { ty: Arc::clone(ty), variant: i.y, fields, note: None };
                     reg!(i.a) = Value::Enum(Arc::new(value));
                 }
-                Op::Range | Op::RangeInclusive => {
-                    let (start, end) = ints!(i);
-                    let inclusive = i.op == Op::RangeInclusive;
-                    reg!(i.a) = Value::Range(Arc::new(RangeValue { start, end, inclusive }));
-                }
+                Op::Range => range!(i, false),
+                Op::RangeInclusive => range!(i, true),
                 Op::Some => reg!(i.a) = Value::some(std::mem::take(&mut reg!(i.b))),
                 Op::None => set(&mut reg!(i.a), Value::None),
                 Op::Ok => reg!(i.a) = Value::ok(std::mem::take(&mut reg!(i.b))),
                 Op::Err => reg!(i.a) = Value::err(std::mem::take(&mut reg!(i.b))),
                 Op::IsSome => {
                     let truth = matches!(reg!(i.b), Value::Some(_));
-                    set(&mut reg!(i.a), Value::Bool(truth));
+                    put(&mut reg!(i.a), Value::Bool, truth);
                 }
                 Op::IsOk => {
                     let truth = matches!(reg!(i.b), Value::Ok(_));
-                    set(&mut reg!(i.a), Value::Bool(truth));
+                    put(&mut reg!(i.a), Value::Bool, truth);
                 }
                 Op::IsVariant => {
                     let Value::Enum(value) = &reg!(i.b) else { stop!(Stop::Broken) };
                     let same = value.variant == i.x;
-                    set(&mut reg!(i.a), Value::Bool(same));
+                    put(&mut reg!(i.a), Value::Bool, same);
                 }
                 Op::Payload => match std::mem::take(&mut reg!(i.b)) {
                     Value::Some(inner) | Value::Ok(inner) | Value::Err(inner) => {
@@ -689,7 +766,7 @@ impl Fiber {
                         Value::Range(range) => usize::try_from(range.len()).unwrap_or(0),
                         _ => stop!(Stop::Broken),
                     };
-                    set(&mut reg!(i.a), Value::Int(i64::try_from(count).unwrap_or(i64::MAX)));
+                    put(&mut reg!(i.a), Value::Int, i64::try_from(count).unwrap_or(i64::MAX));
                 }
                 Op::RangeBounds => {
                     let Value::Range(range) = &reg!(i.b) else { stop!(Stop::Broken) };
@@ -700,7 +777,7 @@ impl Fiber {
                     } else {
                         Value::Int(range.exclusive().1)
                     };
-                    set(&mut reg!(i.a), Value::Int(start));
+                    put(&mut reg!(i.a), Value::Int, start);
                     reg!(i.a + 1) = end;
                 }
                 Op::RangeNext => {
@@ -715,8 +792,8 @@ impl Fiber {
                         (Value::Int(next), Value::Nil) => (*next, next + 1),
                         _ => stop!(Stop::Broken),
                     };
-                    set(&mut reg!(i.b), Value::Int(following));
-                    set(&mut reg!(i.a), Value::Int(next));
+                    put(&mut reg!(i.b), Value::Int, following);
+                    put(&mut reg!(i.a), Value::Int, next);
                     jump!(i.y);
                 }
                 Op::ArrayNext => {
@@ -728,7 +805,7 @@ impl Fiber {
                         jump!(i.x)
                     };
                     load!(i.a, item);
-                    set(&mut reg!(i.c), Value::Int(at + 1));
+                    put(&mut reg!(i.c), Value::Int, at + 1);
                     jump!(i.y);
                 }
                 Op::MapNext => {
@@ -740,7 +817,7 @@ impl Fiber {
                     let Some((key, value)) = entry.map(|(k, v)| (k.to_value(), v.clone())) else {
                         jump!(i.x);
                     };
-                    set(&mut reg!(i.c), Value::Int(at + 1));
+                    put(&mut reg!(i.c), Value::Int, at + 1);
                     set(&mut reg!(i.a), key);
                     set(&mut reg!(i.a + 1), value);
                     jump!(i.y);
@@ -769,15 +846,16 @@ impl Fiber {
                 }
                 Op::IsType => {
                     let truth = is_of_type(program.types(), i.x, &reg!(i.b));
-                    set(&mut reg!(i.a), Value::Bool(truth));
+                    put(&mut reg!(i.a), Value::Bool, truth);
                 }
                 Op::Call => {
                     enter!(i.x as usize, i.b, i.a);
+                    regs = own_registers!();
                     pay!(code.len());
-                    continue;
                 }
                 Op::Closure => {
-                    let captures = window(regs, i.b as usize, i.y as usize);
+                    let first = i.b as usize;
+                    let captures = Captures::taken(&mut regs[first..first + i.y as usize]);
                     let Some(function) = program.function_value(i.x as usize, captures) else {
                         stop!(Stop::Broken)
                     };
@@ -791,18 +869,22 @@ impl Fiber {
                     let callee = function.index;
                     if function.captures.is_empty() {
                         enter!(callee, i.c, i.a);
-                    } else {
-                        // To take it out and put it back is cheaper than to count another owner.
+                        regs = own_registers!();
+                    } else if i.b < i.c {
+                        // The function stays where it is, below the registers of what it executes.
                         let place = base + i.b as usize;
-                        let held = std::mem::take(&mut reg!(i.b));
                         enter!(callee, i.c, i.a);
+                        let (below, own) = stack.split_at_mut(base);
+                        regs = &mut own[..body.registers];
+                        capture(regs, &below[place]);
+                    } else {
+                        // No compiler of ours puts it among them.
+                        let held = reg!(i.b).clone();
+                        enter!(callee, i.c, i.a);
+                        regs = own_registers!();
                         capture(regs, &held);
-                        let size = regs.len();
-                        stack[place] = held;
-                        regs = frame(stack, base, size);
                     }
                     pay!(code.len());
-                    continue;
                 }
                 Op::CallAny => {
                     let function = match &reg!(i.b) {
@@ -815,9 +897,9 @@ impl Fiber {
                     let args = &mut regs[first..first + i.x as usize];
                     attempt!(natives::check_arguments(program, &function, args));
                     enter!(function.index, i.c, i.a);
+                    regs = own_registers!();
                     capture(regs, &Value::Function(function));
                     pay!(code.len());
-                    continue;
                 }
                 Op::ArrayPush => give!(i.b, item => {
                     let Value::Array(items) = &mut reg!(i.a) else { stop!(Stop::Broken) };
@@ -840,7 +922,7 @@ impl Fiber {
                 Op::MapHas => {
                     let Value::Map(map) = &reg!(i.b) else { stop!(Stop::Broken) };
                     let truth = map.find(&reg!(i.c)).is_some();
-                    set(&mut reg!(i.a), Value::Bool(truth));
+                    put(&mut reg!(i.a), Value::Bool, truth);
                 }
                 Op::Native => {
                     let first = i.b as usize;
@@ -867,7 +949,21 @@ impl Fiber {
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::Request { request, args })
                 }
-                Op::Return => give!(i.a, value => leave!(value.into())),
+                Op::Return => match reg!(i.a) {
+                    Value::Int(number) => {
+                        leave!(Value::Int(number), slot => put(slot, Value::Int, number))
+                    }
+                    Value::Float(number) => {
+                        leave!(Value::Float(number), slot => put(slot, Value::Float, number))
+                    }
+                    Value::Bool(truth) => {
+                        leave!(Value::Bool(truth), slot => put(slot, Value::Bool, truth))
+                    }
+                    _ => {
+                        let value = taken(&mut reg!(i.a));
+                        leave!(value)
+                    }
+                },
                 Op::ReturnNil => leave!(Value::Nil),
                 Op::Fail => {
                     let error = std::mem::take(&mut reg!(i.a));
@@ -944,23 +1040,15 @@ impl Fiber {
                     needs!(Pending::Nothing, Effect::Stream { stream, request })
                 }
                 Op::Future => {
-                    let args = window(regs, i.b as usize, i.y as usize);
+                    let first = i.b as usize;
+                    let args = Captures::taken(&mut regs[first..first + i.y as usize]);
                     let Some(future) = program.future(i.x as usize, args) else {
                         stop!(Stop::Broken)
                     };
                     reg!(i.a) = future;
                 }
-                Op::Join | Op::JoinEach => {
-                    let parts = window(regs, i.b as usize, i.y as usize);
-                    let Some(form) = Form::of(i.x) else { stop!(Stop::Broken) };
-                    let work = if i.op == Op::Join {
-                        Work::Functions(parts)
-                    } else {
-                        attempt!(tasks::each(parts))
-                    };
-                    let pending = Pending::Store { register: base + i.a as usize };
-                    needs!(pending, Effect::Join { form, work })
-                }
+                Op::Join => join!(i, parts => Work::Functions(parts)),
+                Op::JoinEach => join!(i, parts => attempt!(tasks::each(parts))),
                 Op::Spawn => {
                     let Value::Function(function) = std::mem::take(&mut reg!(i.b)) else {
                         stop!(Stop::Broken)
@@ -968,18 +1056,8 @@ impl Fiber {
                     let pending = Pending::Store { register: base + i.a as usize };
                     needs!(pending, Effect::Spawn { function })
                 }
-                Op::Await | Op::AwaitResult => {
-                    // What is no future is there already.
-                    let Value::Task(task) = &reg!(i.b) else {
-                        let value = reg!(i.b).clone();
-                        reg!(i.a) = value;
-                        pc += 1;
-                        continue;
-                    };
-                    let (task, as_result) = (Arc::clone(task), i.op == Op::AwaitResult);
-                    let pending = Pending::Store { register: base + i.a as usize };
-                    needs!(pending, Effect::Await { task, as_result })
-                }
+                Op::Await => await_task!(i, false),
+                Op::AwaitResult => await_task!(i, true),
                 Op::Cancel => {
                     let Value::Task(task) = &reg!(i.a) else { stop!(Stop::Broken) };
                     let task = Arc::clone(task);
@@ -1028,7 +1106,6 @@ impl Fiber {
                     needs!(Pending::Nothing, Effect::Test(TestRequest::Snapshot { value, name }))
                 }
             }
-            pc += 1;
         }
     }
 }

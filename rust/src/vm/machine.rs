@@ -11,7 +11,7 @@ use crate::value::{FunctionValue, Value};
 pub struct Fiber {
     pub(super) program: Verified,
     pub(super) stack: Vec<Value>,
-    pub(super) frames: Vec<Active>,
+    pub(super) frames: Vec<Caller>,
     pub(super) current: Active,
     pub(super) max_depth: usize,
     pub(super) pending: Pending,
@@ -22,8 +22,14 @@ pub(super) struct Active {
     pub(super) function: usize,
     pub(super) base: usize,
     pub(super) pc: usize,
-    /// The caller's register (counted from the bottom of the stack) that receives the result.
-    pub(super) result: usize,
+}
+
+/// A function that waits for one that it has called.
+pub(super) struct Caller {
+    /// Where it goes on.
+    pub(super) place: Active,
+    /// Its register that receives the result.
+    pub(super) result: u16,
 }
 
 /// What happens with the answer to the last effect.
@@ -60,7 +66,7 @@ impl Fiber {
         let registers = program.function(function).map_or(0, |f| f.registers as usize);
         let mut stack = args;
         stack.resize(registers, Value::Nil);
-        let current = Active { function, base: 0, pc: 0, result: 0 };
+        let current = Active { function, base: 0, pc: 0 };
         Self { program, stack, frames: Vec::new(), current, max_depth, pending: Pending::Nothing }
     }
 
@@ -144,7 +150,8 @@ impl Fiber {
 
     fn trace_at(&self, pc: usize) -> Trace {
         // A caller's saved pc is that of the instruction after its call.
-        let callers = self.frames.iter().rev().map(|f| (f.function, f.pc.saturating_sub(1)));
+        let callers = self.frames.iter().rev().map(|caller| &caller.place);
+        let callers = callers.map(|place| (place.function, place.pc.saturating_sub(1)));
         std::iter::once((self.current.function, pc))
             .chain(callers)
             .take(64)

@@ -15,11 +15,16 @@ use crate::value::{Held, MAX_TEXT, MapValue, RangeValue, Text, Value};
 /// The registers of an active function; the stack grows if they reach above it.
 #[inline(always)]
 pub(super) fn frame(stack: &mut Vec<Value>, base: usize, registers: usize) -> &mut [Value] {
-    let top = base + registers;
+    grow(stack, base + registers);
+    &mut stack[base..base + registers]
+}
+
+/// Makes room on the stack.
+#[inline(always)]
+pub(super) fn grow(stack: &mut Vec<Value>, top: usize) {
     if stack.len() < top {
         stack.resize(top, Value::Nil);
     }
-    &mut stack[base..top]
 }
 
 /// Whether a value owns nothing.
@@ -37,6 +42,29 @@ pub(super) fn set(slot: &mut Value, value: Value) {
     } else {
         *slot = value;
     }
+}
+
+/// Takes a value out of a register. The call keeps the table of all kinds away from where the usual ones are told apart.
+#[inline(never)]
+pub(super) fn taken(slot: &mut Value) -> Value {
+    std::mem::take(slot)
+}
+
+/// Such an assignment of a number or a truth value. What is alive across a call costs the processor's registers also where the call is not
+/// made, so the call of the long way takes the number along.
+#[inline(always)]
+pub(super) fn put<T>(slot: &mut Value, kind: impl Fn(T) -> Value, content: T) {
+    if is_plain(slot) {
+        std::mem::forget(std::mem::replace(slot, kind(content)));
+    } else {
+        put_over(slot, kind, content);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn put_over<T>(slot: &mut Value, kind: impl Fn(T) -> Value, content: T) {
+    *slot = kind(content);
 }
 
 /// A value that owns nothing, to be copied part by part: numbers were mostly written by parts a moment ago, and reading them as a whole makes
@@ -80,10 +108,11 @@ impl From<Plain> for Value {
 /// Copies what a function captured behind its arguments. The verifier has seen that there is room.
 pub(super) fn capture(registers: &mut [Value], function: &Value) {
     let Value::Function(function) = function else { return };
-    for (slot, value) in registers[function.arity..].iter_mut().zip(&function.captures) {
-        match Plain::of(value) {
-            Some(plain) => set(slot, plain.into()),
-            None => *slot = value.clone(),
+    for (slot, value) in registers[function.arity..].iter_mut().zip(&*function.captures) {
+        match *value {
+            Value::Int(number) => put(slot, Value::Int, number),
+            Value::Float(number) => put(slot, Value::Float, number),
+            _ => *slot = value.clone(),
         }
     }
 }

@@ -93,6 +93,11 @@ pub(super) fn effects(i: &Instr) -> Option<Effects> {
         | O::SliceArray
         | O::MapGetOr
         | O::MapHas => [Write, Read, Read],
+        // Its fourth register counts as a window of one.
+        O::MulAddFloat | O::MulSubFloat | O::SubMulFloat => {
+            window = (u16::try_from(i.x).unwrap_or(u16::MAX), 1);
+            [Write, Read, Read]
+        }
         O::IfEqInt
         | O::IfLtInt
         | O::IfLeInt

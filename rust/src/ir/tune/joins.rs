@@ -44,6 +44,30 @@ pub(super) fn join(draft: &mut Draft, live: &mut Live) {
             constant(draft, live, at, i);
         }
     }
+    for at in 0..draft.code.len() {
+        let i = draft.at(at);
+        if i.op == Op::MulFloat {
+            product(draft, live, at, i);
+        }
+    }
+}
+
+/// A product and the sum or difference that alone uses it. Only of Floats: a product of Ints may fail, and says where.
+fn product(draft: &mut Draft, live: &Live, at: usize, i: Instr) {
+    let Some(next) = draft.next(at) else { return };
+    let sum = draft.at(next);
+    let (is_left, is_right) = (sum.b == i.a, sum.c == i.a);
+    let op = match sum.op {
+        Op::AddFloat => Op::MulAddFloat,
+        Op::SubFloat if is_left => Op::MulSubFloat,
+        Op::SubFloat => Op::SubMulFloat,
+        _ => return,
+    };
+    if is_left != is_right && (sum.a == i.a || !live.is_live_after(draft, next, i.a)) {
+        let other = if is_left { sum.c } else { sum.b };
+        draft.put(at, Instr { op, a: sum.a, x: other.into(), ..i });
+        draft.skip(next);
+    }
 }
 
 /// A text that is joined to be appended. Of a text that is appended to itself the parts are read before.
@@ -317,6 +341,23 @@ mod tests {
         assert_eq!(with(Op::SubInt, 1, 2, 1 << 31), [Op::Int, Op::SubInt, Op::Return]);
         let scaled = [x(3, instr(Op::Const, 2, 0, 0)), instr(Op::MulFloat, 0, 2, 1)];
         assert_eq!(tuned(&scaled), [Op::MulFloatConst, Op::Return]);
+    }
+
+    #[test]
+    fn a_product_of_floats_joins_the_sum_behind_it() {
+        let with = |op, b, c| {
+            let code =
+                [instr(Op::MulFloat, 3, 1, 2), instr(op, 0, b, c), instr(Op::Return, 0, 0, 0)];
+            tune(code.to_vec()).code[0]
+        };
+        let joined = |op, register| x(register, instr(op, 0, 1, 2));
+        assert_eq!(with(Op::AddFloat, 3, 4), joined(Op::MulAddFloat, 4));
+        assert_eq!(with(Op::AddFloat, 4, 3), joined(Op::MulAddFloat, 4));
+        assert_eq!(with(Op::SubFloat, 3, 4), joined(Op::MulSubFloat, 4));
+        assert_eq!(with(Op::SubFloat, 4, 3), joined(Op::SubMulFloat, 4));
+        assert_eq!(with(Op::AddFloat, 3, 3).op, Op::MulFloat);
+        let again = [instr(Op::MulFloat, 3, 1, 2), instr(Op::AddFloat, 0, 3, 4)];
+        assert_eq!(tuned(&[&again[..], &[instr(Op::AddFloat, 0, 0, 3)]].concat())[0], Op::MulFloat);
     }
 
     #[test]

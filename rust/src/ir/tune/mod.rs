@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `MulIntImm d r`, `DivIntImm`, `RemIntImm` | with the number `x` |
 //! | `AddFloatConst d r`, `MulFloatConst` | with the constant `x` |
+//! | `MulAddFloat d r s`, `MulSubFloat`, `SubMulFloat` | `r * s + t`, `r * s - t`, `t - r * s`, rounded twice, where `x` is the register `t` |
 //! | `IfEqInt r r`, `IfLtInt`, `IfLeInt`, `IfEqFloat`, `IfLtFloat`, `IfLeFloat`, `IfEq` | go on at `x` if it holds, else at `y` |
 //! | `IfEqIntImm r`, `IfLtIntImm`, `IfLeIntImm`, `IfGtIntImm`, `IfGeIntImm` | likewise with the wide number |
 //! | `IfEqConst r`, `IfLtFloatConst`, `IfGtFloatConst` | likewise with the constant of the wide number |
@@ -52,6 +53,8 @@ pub(super) fn tune(code: Vec<Instr>) -> Tuned {
         moves::results(&mut draft, &live);
     }
     if let Some(mut live) = Live::of(&draft) {
+        // Some copies wait for another one to fall away.
+        moves::sources(&mut draft, &mut live);
         moves::sources(&mut draft, &mut live);
         joins::join(&mut draft, &mut live);
         takes::take(&mut draft);

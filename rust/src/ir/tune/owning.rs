@@ -88,6 +88,9 @@ fn makes_plain(op: Op) -> bool {
             | Op::NegFloat
             | Op::AddFloatConst
             | Op::MulFloatConst
+            | Op::MulAddFloat
+            | Op::MulSubFloat
+            | Op::SubMulFloat
             | Op::IntToFloat
             | Op::FloatToInt
             | Op::EqInt

@@ -62,6 +62,19 @@ pub(super) static TABLE: Table = &[
         }),
     ),
     (
+        "array.sorted_with",
+        Function::Pure(2, |a| {
+            let mut items = owned(a, 0)?;
+            let keys = array(a, 1)?;
+            if items.len() != keys.len() {
+                return Err(Failure::Broken);
+            }
+            let places = order_of(keys);
+            let sorted = places.into_iter().filter_map(|at| items.get_mut(at).map(std::mem::take));
+            Ok(Value::array(sorted.collect()))
+        }),
+    ),
+    (
         "array.slice",
         Function::Pure(3, |a| {
             let (start, end) = (clamped(int(a, 1)?), clamped(int(a, 2)?));
@@ -342,6 +355,30 @@ fn sort_by_key<K: Ord>(items: &mut [Value], key: impl Fn(&Value) -> K) {
     }
 }
 
+/// The places of values in the order of [`sort_order`]; equal ones keep their order.
+fn order_of(keys: &[Value]) -> Vec<usize> {
+    let number = |key: &Value| match key {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    };
+    let first = |key: &Value| key.as_str().map(prefix);
+    if keys.iter().all(|key| number(key).is_some()) {
+        order_by(keys, number)
+    } else if keys.iter().all(|key| first(key).is_some()) {
+        order_by(keys, first)
+    } else {
+        order_by(keys, |_| ())
+    }
+}
+
+/// Likewise, with something that decides most comparisons beside each place.
+fn order_by<K: Ord>(keys: &[Value], key: impl Fn(&Value) -> K) -> Vec<usize> {
+    let mut places: Vec<_> = keys.iter().map(key).zip(keys).zip(0..).collect();
+    places
+        .sort_by(|((a, left), _), ((b, right), _)| a.cmp(b).then_with(|| sort_order(left, right)));
+    places.into_iter().map(|(_, at)| at).collect()
+}
+
 /// The first bytes of a text as a number, which is in the order of texts.
 fn prefix(text: &str) -> u64 {
     let mut first = [0; 8];
@@ -421,10 +458,12 @@ mod tests {
             vec![Value::Int(2), Value::Float(1.5), Value::Int(1)],
         ];
         for items in cases {
-            let (mut found, mut expected) = (items.clone(), items);
+            let (mut found, mut expected) = (items.clone(), items.clone());
+            let places = order_of(&found);
             sort(&mut found);
             expected.sort_by(sort_order);
             assert_eq!(found, expected);
+            assert!(places.iter().map(|at| &items[*at]).eq(&expected));
         }
     }
 }

@@ -3,7 +3,7 @@
 use triomphe::Arc;
 
 use super::{Failure, Function, Outcome, Table, int, take, text};
-use crate::value::{FunctionValue, Value, builtin};
+use crate::value::{Captures, FunctionValue, Value, builtin};
 
 pub(super) static TABLE: Table = &[
     ("pipeline.stages", Function::Pure(1, stages)),
@@ -29,7 +29,7 @@ fn stages(args: &mut [Value]) -> Outcome {
 /// The function that runs it.
 fn function(args: &mut [Value]) -> Outcome {
     let Value::Pipeline(pipeline) = take(args, 0)? else { return Err(Failure::Broken) };
-    let name = Arc::from(&*pipeline.name);
-    let (index, arity, captures) = (pipeline.function, 1, Vec::new());
+    let name = Some(Arc::from(&*pipeline.name));
+    let (index, arity, captures) = (pipeline.function, 1, Captures::None);
     Ok(Value::Function(Arc::new(FunctionValue { index, name, arity, captures })))
 }
