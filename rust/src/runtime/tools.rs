@@ -167,7 +167,7 @@ mod tests {
             [(Arc::new(panics), "it panicked: no 1"), (Arc::new(fails), "no 2")];
         for (handler, expected) in stand_ins {
             let kind = RequestKind::Tool { tool: "T".to_owned(), method: "m".to_owned() };
-            let payload = Value::Map(Arc::new(MapValue::default()));
+            let payload = Value::Map(triomphe::Arc::new(MapValue::default()));
             let question = Question { kind, payload, expected: "Int".to_owned() };
             let log = Log::new(LogLevel::Error, standard_error());
             let reply = StandIn::Handler(handler).ask(question, log, |_| Ok(())).unwrap().await;
