@@ -79,7 +79,17 @@ MAY_USE = {
 }
 
 #: Which part of the runtime may use which others, besides itself and the leaves.
-LEAVES = {"error", "secret", "clock", "futures", "wire", "mock_reply", "models_table", "log"}
+LEAVES = {
+    "apart",
+    "error",
+    "secret",
+    "clock",
+    "futures",
+    "wire",
+    "mock_reply",
+    "models_table",
+    "log",
+}
 RUST_MAY_USE = {
     "ir": {
         "value",
