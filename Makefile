@@ -10,7 +10,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name '*.json') Cargo.toml Car
 C := $(CC) -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Iinclude
 C_LIBRARY := -Ltarget/capi -lconcerto -Wl,-rpath,$(CURDIR)/target/capi
 
-.PHONY: help demo test format lint types native capi rust-test py-test fuzz deep golden tables header c-example rust-example asan bench bench-compare hosts long-stream soak wheel wheel-test lock clean
+.PHONY: help demo test format lint types native capi rust-test py-test fuzz fuzz-deep deep interleave golden tables header c-example rust-example asan bench bench-parts bench-compare hosts long-stream soak wheel wheel-test lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -30,7 +30,7 @@ lint: .venv/.dev ## Check formatting and lints of both languages
 	$(BIN)/ruff format --check python tests benches examples
 	$(BIN)/ruff check python tests benches examples
 	cargo fmt --check
-	cargo clippy --locked --all-targets --features python,mock,capi -- -D warnings
+	cargo clippy --locked --all-targets --features python,mock,capi,bench,interleave -- -D warnings
 
 types: .venv/.dev ## mypy --strict
 	$(BIN)/mypy
@@ -46,11 +46,22 @@ rust-test: ## Tests and doctests of the crate
 py-test: capi native ## Tests of the front end, the hosts and the command line
 	$(BIN)/pytest -n 2
 
-fuzz: native ## Feed noise to the front end, the loader and the VM, SECONDS=60 each; bad inputs stay in tests/fuzz/crashes
+FUZZ = ulimit -v 4194304 && target/fuzz/fuzz --programs target/fuzz/programs
+COUNT ?= 10000000
+
+fuzz: target/fuzz/.built ## Feed damaged programs to the loader and the VM, and texts to the front end, SECONDS=60 each; bad inputs stay in tests/fuzz/crashes
+	$(FUZZ) --seconds $(SECONDS) --seed $(SEED)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
+
+fuzz-deep: target/fuzz/.built ## The same with COUNT=10000000 inputs in all, seed SEED, on two processors (an hour or two)
+	$(FUZZ) --count $$(($(COUNT) * 185 / 1000)) --seed $(SEED) --jobs 2
+	$(BIN)/python -m tests.fuzz --deep $(COUNT) --seed $(SEED) --jobs 2
 
 deep: native ## Compare the VM with the oracle on 100,000 generated programs; all property tests at depth
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -n 2 tests/host/test_oracle.py tests/frontend/test_round_trips.py --durations=0
+
+interleave: ## Queues, cancellation and metrics under thousands of schedules of their threads
+	cargo test --locked --features mock,capi,interleave --lib interleavings
 
 golden: native ## Rewrite the expected files of golden tests (look at the difference before you commit it)
 	$(BIN)/pytest tests --update-golden
@@ -86,6 +97,11 @@ bench: .venv/.dev ## Run the benchmarks (release build), or PARTS of them; see b
 	$(BIN)/maturin develop --locked --release
 	@rm -f .venv/.native
 	$(BIN)/python -m benches.run $(PARTS)
+
+bench-parts: native ## What parts of the crate cost by themselves (release build, criterion)
+	@mkdir -p target/parts
+	for name in fib integers strings structs documents; do $(BIN)/concerto build benches/algorithms/$$name.conc -o target/parts/$$name.conc-ir || exit; done
+	cargo bench --locked --features bench --bench parts
 
 hosts: .venv/.dev ## The Python host under load (release build): waiting runs, event loops, exits, leaks
 	$(BIN)/maturin develop --locked --release
@@ -140,8 +156,16 @@ clean: ## Remove what was built
 	@touch $@
 
 # With the example, cargo resolves the same features as for `cargo test`, so that the two share all that they build.
-target/capi/.built: $(RUST_SOURCES) tests/hosts/hosts.rs examples/desk/desk.rs
-	cargo build --locked --features mock,capi --lib --example hosts --example desk
+target/capi/.built: $(RUST_SOURCES) tests/hosts/hosts.rs examples/desk/desk.rs $(wildcard tests/fuzz/*.rs)
+	cargo build --locked --features mock,capi --lib --example hosts --example desk --example fuzz
 	@mkdir -p target/capi
-	@cp target/debug/libconcerto.* target/debug/examples/hosts target/debug/examples/desk target/capi
+	@cp target/debug/libconcerto.* $(addprefix target/debug/examples/,hosts desk fuzz) target/capi
+	@touch $@
+
+# Optimised, but with all checks of a development build, and with its dependencies as they are there already.
+target/fuzz/.built: .venv/.native $(RUST_SOURCES) $(wildcard tests/fuzz/*.rs)
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo build --locked --features mock,capi --example fuzz
+	@mkdir -p target/fuzz
+	@cp target/debug/examples/fuzz target/fuzz
+	$(BIN)/python -m tests.fuzz.programs target/fuzz/programs
 	@touch $@

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+#: Commands whose process ends when a compilation has.
+_SHORT = ("check", "build", "fmt")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; gives the exit status."""
@@ -13,6 +16,10 @@ def main(argv: list[str] | None = None) -> int:
 
         print(f"concerto {__version__}")  # noqa: T201 - requested output
         return 0
+    if argv is None and args and args[0] in _SHORT and "--watch" not in args:
+        from concerto.garbage import no_collector
+
+        no_collector()
     from concerto.cli.app import run
 
     return run(args)

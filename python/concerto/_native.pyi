@@ -117,8 +117,8 @@ class Runtime:
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""
 
-    def set_tool_permissions(self, permissions: Mapping[str, bool]) -> None:
-        """Raises `ConfigError` for a name that the program does not declare."""
+    def set_tool_permissions(self, permissions: str) -> None:
+        """Takes a JSON object. Raises `ConfigError` for a name that the program does not declare."""
 
     def clear_override(self, name: str | None) -> None: ...
     def connection_settings(self, name: str) -> str:
@@ -132,8 +132,11 @@ class Runtime:
         on_print: Callable[[str], None] | None,
         on_request: Callable[[int, Any, str, str], Any] | None,
         timeout: float | None = None,
+        argv: list[str] | None = None,
+        raw: bool = False,
     ) -> Any:
-        """Runs `main` (None) or an entry point on this thread; callbacks are called on it."""
+        """Runs `main` (None) or an entry point on this thread; callbacks are called on it. `argv` is in place of the option `args`, and a `raw` call
+        gives a `Result` as it is."""
 
     def start(
         self,
@@ -149,6 +152,8 @@ class Runtime:
         args: list[Any] | dict[str, Any],
         is_heard: bool,
         timeout: float | None,
+        argv: list[str] | None,
+        raw: bool,
     ) -> Run:
         """The same without metrics of its own, for an event loop; emits of one that is not heard go nowhere."""
 

@@ -181,15 +181,18 @@ class AsyncRuntime(RuntimeBase):
         super().__init__(program, **options)
         self._replying: set[asyncio.Future[None]] = set()
 
-    async def run(self) -> Any:
+    async def run(self, *args: str) -> Any:
         """Runs the top-level statements and `main` to their end.
+
+        Args:
+            args: What `std::env::args` gives in this run; without any, those of the option `args`.
 
         Raises:
             ProgramError: The program ended with an error (`LlmError` for a failed model call).
             PanicError: The program panicked.
             ConfigError: A rejected override is still in force.
         """
-        return await self._call(None, [], None)
+        return await self._call(None, [], argv=list(args) or None)
 
     async def call(
         self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any
@@ -201,6 +204,12 @@ class AsyncRuntime(RuntimeBase):
         Raises `TypeError` for an unknown function and for arguments that do not fit, before anything runs; the rest as `run`.
         """
         return await self._call(name, arguments_of(args, kwargs), timeout)
+
+    async def call_raw(
+        self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> Any:
+        """The same, but a `Result` is given as it is: an `Ok(value)`, or an `Err(error)` instead of an exception."""
+        return await self._call(name, arguments_of(args, kwargs), timeout, raw=True)
 
     def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> AsyncRun:
         """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `AsyncRun`, not to handlers of `on`; those of `on_emit` answer
@@ -225,11 +234,16 @@ class AsyncRuntime(RuntimeBase):
         await self.close()
 
     async def _call(
-        self, name: str | None, arguments: list[Any] | dict[str, Any], timeout: float | None
+        self,
+        name: str | None,
+        arguments: list[Any] | dict[str, Any],
+        timeout: float | None = None,
+        argv: list[str] | None = None,
+        raw: bool = False,
     ) -> Any:
         """Starts a run, calls the handlers of its emits one after another, and gives its result."""
         is_heard = bool(self._handlers)
-        run = self._open()._native.start_call(name, arguments, is_heard, timeout)
+        run = self._open()._native.start_call(name, arguments, is_heard, timeout, argv, raw)
         self._runs.add(run)
         try:
             if is_heard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,3 +18,9 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def no_collector() -> None:
+    """For a process that ends when it has compiled: what is left of the compilation is not looked at again, also at the end."""
+    gc.disable()
+    atexit.register(gc.freeze)

@@ -30,6 +30,10 @@ def buffered(interval_ms: float = 50, size: int = 10_000) -> Buffered:
     return Buffered(interval_ms, size)
 
 
+#: Whether tools, or methods of them, may be called.
+ToolPermissions = Mapping[str, bool | Mapping[str, bool]]
+
+
 class RuntimeOptions(TypedDict, total=False):
     """Keyword arguments of `Runtime` and `AsyncRuntime`; each may be left out, and None leaves it at its default.
 
@@ -105,7 +109,7 @@ class RuntimeOptions(TypedDict, total=False):
     http_body_limit: int
     max_tool_rounds: int
     max_tool_result_bytes: int
-    tool_permissions: Mapping[str, bool] | None
+    tool_permissions: ToolPermissions | None
     emit_mode: Literal["immediate"] | Buffered
     handler_errors: Literal["raise", "log"]
     reply_timeout: float | None

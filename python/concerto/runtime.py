@@ -10,15 +10,15 @@ import itertools
 import json
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
 
 from concerto import _native
-from concerto.connection import ConnectionConfig, fields_to_json
+from concerto.connection import ConnectionConfig, fields_to_json, plain
 from concerto.execution import Emit, Request, Run
 from concerto.metrics import Metrics
-from concerto.options import RuntimeOptions, options_to_json
+from concerto.options import RuntimeOptions, ToolPermissions, options_to_json
 from concerto.program import Program
 
 EmitHandler = Callable[[Any], Any]
@@ -80,15 +80,16 @@ class RuntimeBase:
         given = fields if config is None else config
         self._open()._native.override_connection(name, fields_to_json(given))
 
-    def set_tool_permissions(self, permissions: Mapping[str, bool]) -> None:
-        """Says which tools (`"Tool"`) and methods (`"Tool.method"`) may be called from now on; what is not named may, and a method wins over its tool.
+    def set_tool_permissions(self, permissions: ToolPermissions) -> None:
+        """Says which tools (`{"Tool": False}`) and methods (`{"Tool.method": False}`, or `{"Tool": {"method": False}}`) may be called from now on; what is
+        not named may, and a method wins over its tool.
 
         A method that may not is offered to no model, and a call of the program is a `ToolError` of kind `permission_denied`.
 
         Raises:
             ConfigError: The program declares no such tool or method; then nothing has changed.
         """
-        self._open()._native.set_tool_permissions(dict(permissions))
+        self._open()._native.set_tool_permissions(json.dumps(plain(permissions)))
 
     def clear_override(self, name: str) -> None:
         """Restores the program's settings of one connection."""
@@ -249,15 +250,18 @@ class Runtime(RuntimeBase):
     Options are keyword arguments: see `RuntimeOptions`.
     """
 
-    def run(self) -> Any:
+    def run(self, *args: str) -> Any:
         """Runs the top-level statements and `main` on this thread, to their end.
+
+        Args:
+            args: What `std::env::args` gives in this run; without any, those of the option `args`.
 
         Raises:
             ProgramError: The program ended with an error (`LlmError` for a failed model call).
             PanicError: The program panicked.
             ConfigError: A rejected override is still in force.
         """
-        return self._run(None, [])
+        return self._run(None, [], argv=list(args) or None)
 
     def call(self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Calls a `pub fn` of the program with checked arguments and gives its result.
@@ -268,14 +272,23 @@ class Runtime(RuntimeBase):
         """
         return self._run(name, arguments_of(args, kwargs), timeout)
 
+    def call_raw(
+        self, name: str, /, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> Any:
+        """The same, but a `Result` is given as it is: an `Ok(value)`, or an `Err(error)` instead of an exception."""
+        return self._run(name, arguments_of(args, kwargs), timeout, raw=True)
+
     def _run(
         self,
         name: str | None,
         arguments: list[Any] | dict[str, Any],
         timeout: float | None = None,
+        argv: list[str] | None = None,
+        raw: bool = False,
     ) -> Any:
         native = self._open()._native
-        return native.run(name, arguments, self._dispatcher(), None, self._answer, timeout)
+        dispatcher = self._dispatcher()
+        return native.run(name, arguments, dispatcher, None, self._answer, timeout, argv, raw)
 
     def observe(
         self,

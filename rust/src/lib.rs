@@ -41,6 +41,7 @@ mod providers;
 mod runtime;
 mod schema;
 mod secret;
+mod sync;
 mod value;
 mod vm;
 mod wire;
@@ -60,19 +61,22 @@ pub use error::{BoxError, Error, ErrorKind, LlmError, RunError, TraceFrame, Viol
 pub use futures::{BoxFuture, BoxStream};
 pub use ir::IrError;
 pub use ir::program::Channel;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use llm::parts;
 pub use llm::{Chunk, Provider, ProviderError};
 #[cfg(feature = "python")]
 pub(crate) use llm::{Played, Recording, Take};
 pub use log::{LogLevel, LogRecord, LogSink};
 pub use metrics::{CostEstimate, Counters, Metrics, Summary, TokenUsage, price_table_date};
 pub use providers::FailureKind;
-#[cfg(feature = "python")]
-pub(crate) use runtime::Reader;
 pub use runtime::{
     Args, Blocking, EmitHandler, EndOrRequest, EntryPoint, Events, HandlerErrors, IntoArgs,
     Observer, Program, RequestHandler, Run, Runtime, RuntimeBuilder, RuntimeConfig, Subscription,
     TestCase, TestFailure, TestOptions, TestReport, ToolArgs, ToolHandler,
 };
+#[cfg(feature = "python")]
+pub(crate) use runtime::{OfOneRun, Reader};
 #[cfg(feature = "python")]
 pub(crate) use secret::Secret;
 pub use value::{

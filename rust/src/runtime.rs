@@ -371,16 +371,16 @@ impl Runtime {
         Ok(Run::start(Arc::clone(&self.inner), plan, true, true))
     }
 
-    /// The same for a call that is awaited at once: with a time limit of its own, without metrics of its own, and perhaps nobody who hears its emits.
+    /// The same for a call that is awaited at once: without metrics of its own, and perhaps nobody who hears its emits.
     #[cfg(feature = "python")]
     pub(crate) fn start_call(
         &self,
         name: Option<&str>,
         args: &Args,
-        timeout: Option<Duration>,
+        own: OfOneRun,
         is_heard: bool,
     ) -> Result<Run, Error> {
-        let plan = self.plan(name, args)?.within(timeout);
+        let plan = self.plan(name, args)?.with(own);
         Ok(Run::start(Arc::clone(&self.inner), plan, false, is_heard))
     }
 
@@ -440,8 +440,18 @@ impl Runtime {
 /// What a run executes: functions in order, each with its arguments; the last one's value is the result.
 pub(crate) struct Plan {
     functions: Vec<(usize, Vec<Argument>)>,
-    /// Of this run alone, besides that of the runtime.
-    timeout: Option<Duration>,
+    own: OfOneRun,
+}
+
+/// What a host says of one run alone.
+#[derive(Debug, Default)]
+pub(crate) struct OfOneRun {
+    /// Besides the limit of the runtime.
+    pub(crate) timeout: Option<Duration>,
+    /// In place of those of the runtime.
+    pub(crate) args: Option<Vec<String>>,
+    /// A `Result` is given as it is, and its `Err` is no error of the run.
+    pub(crate) is_raw: bool,
 }
 
 impl Plan {
@@ -461,11 +471,11 @@ impl Plan {
     }
 
     fn of(functions: Vec<(usize, Vec<Argument>)>) -> Self {
-        Self { functions, timeout: None }
+        Self { functions, own: OfOneRun::default() }
     }
 
-    fn within(self, timeout: Option<Duration>) -> Self {
-        Self { timeout, ..self }
+    fn with(self, own: OfOneRun) -> Self {
+        Self { own, ..self }
     }
 }
 
@@ -485,14 +495,15 @@ impl Inner {
     /// Runs a plan to its end and gives what the function gives, an `Err` as well.
     pub(crate) async fn execute<O: Outlet>(
         &self,
-        plan: Plan,
+        mut plan: Plan,
         id: u64,
         recorder: Option<Arc<Recorder>>,
         outlet: &mut O,
     ) -> Result<Value, RunError> {
         let is_limited = self.shared.max_cost_usd.is_some() || self.shared.max_tokens.is_some();
         let recorder = recorder.or_else(|| is_limited.then(|| self.recorder.for_run()));
-        let mut engine = Engine::new(&self.shared, id, recorder);
+        let args = plan.own.args.take();
+        let mut engine = Engine::new(&self.shared, id, recorder).with_args(args);
         let outcome = self.limited(&mut engine, plan, outlet).await;
         if matches!(outcome, Err(RunError::Handler { .. })) {
             return outcome;
@@ -515,7 +526,7 @@ impl Inner {
                 .map_err(|error| reported(&self.shared, error))
         });
         let clock = &self.shared.clock;
-        let limits = [(plan.timeout, "timeout"), (self.execution_timeout, "execution_timeout")];
+        let limits = [(plan.own.timeout, "timeout"), (self.execution_timeout, "execution_timeout")];
         let given = limits.iter().filter_map(|(limit, name)| limit.map(|limit| (limit, *name)));
         match given.min() {
             None => clock.drive(work).await,
@@ -578,17 +589,17 @@ impl Blocking<'_> {
         args: &Args,
         observer: &mut dyn Observer,
     ) -> Result<Value, Error> {
-        self.observe_within(name, args, None, observer)
+        self.observe_one(name, args, OfOneRun::default(), observer)
     }
 
-    pub(crate) fn observe_within(
+    pub(crate) fn observe_one(
         &self,
         name: Option<&str>,
         args: &Args,
-        timeout: Option<Duration>,
+        own: OfOneRun,
         observer: &mut dyn Observer,
     ) -> Result<Value, Error> {
-        let plan = self.runtime.plan(name, args)?.within(timeout);
+        let plan = self.runtime.plan(name, args)?.with(own);
         threads::observe(&self.runtime.inner, plan, observer)
     }
 

@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from concerto.source import Source
 from concerto.syntax.format_source import CannotFormat, format_source
+from concerto.syntax.format_uses import with_sorted_uses
 from concerto.syntax.lexer import lex
 from concerto.syntax.parser import parse
 from hypothesis import given, settings
@@ -32,6 +33,13 @@ def formatted(text: str) -> str:
     found, diagnostics = format_source(Source("t.conc", text))
     assert found is not None, diagnostics
     assert format_source(Source("t.conc", found))[0] == found
+    return found
+
+
+def in_order(text: str) -> str:
+    """A text with its imports in order, which is all that the form changes of its tokens."""
+    found = with_sorted_uses(text, parse(Source("t.conc", text))[0])
+    assert sorted(spelt(found)) == sorted(spelt(text))
     return found
 
 
@@ -70,7 +78,7 @@ def test_tokens_stay_and_formatting_twice_changes_nothing(path: Path) -> None:
         assert format_source(source)[0] is None
         return
     found = formatted(source.text)
-    with_lines = source.text.replace("\r\n", "\n")
+    with_lines = in_order(source.text.replace("\r\n", "\n"))
     assert spelt(found) == spelt(with_lines)
     assert commented(found) == commented(with_lines)
     assert (
@@ -102,8 +110,10 @@ def test_comments_stay_wherever_they_stand(seed: int) -> None:
     if parse(Source("t.conc", text))[1]:
         return  # a comment in front of a doc comment's owner, and the like
     found = formatted(text)
+    assert sorted(re.findall(r"\bzz\d\b", found)) == sorted(marks)
+    text = in_order(text)
     assert spelt(found) == spelt(text)
-    assert re.findall(r"\bzz\d\b", found) == marks[::-1]
+    assert re.findall(r"\bzz\d\b", found) == re.findall(r"\bzz\d\b", text)
 
 
 def check(text: str, expected: str) -> None:
@@ -188,6 +198,49 @@ def test_comments_keep_their_places() -> None:
             // nothing
         }
         // last
+        """,
+    )
+
+
+def test_imports_are_sorted_with_the_comments_behind_them() -> None:
+    check(
+        """
+        use std::{time::{sleep, now}, collections::Set}; // sets
+        use b::c;
+        pub use a::d; // the d
+        use a::{z, b::*, /* stays */ y};
+
+        use z::z; use y::y;
+        // why
+        use x::{c as d,
+            a, b,};
+        use w::w; /* stays */
+        use v::v;
+        use u::u;
+        mod m { use q::q; use p::p; fn f() { q(p()); } }
+        """,
+        """
+        pub use a::d; // the d
+        use a::{z, b::*, /* stays */ y};
+        use b::c;
+        use std::{collections::Set, time::{now, sleep}}; // sets
+
+        use y::y;
+        use z::z;
+        // why
+        use x::{a, b, c as d};
+        use w::w; /* stays */
+        use v::v;
+        use u::u;
+
+        mod m {
+            use p::p;
+            use q::q;
+
+            fn f() {
+                q(p());
+            }
+        }
         """,
     )
 

@@ -251,7 +251,7 @@ def test_unresolved_paths_name_the_places_and_close_names(project: Project) -> N
     places = f"`std`, `{project.root.as_posix()}/"
     found = [(d.code, d.source.position(d.primary.span.start)[0], d.help) for d in diagnostics]
     assert found[:6] == [
-        ("E2022", 2, f"did you mean `shop`? looked for it in this module, {places}shp.conc`, `{project.root.as_posix()}/shp/mod.conc`"),
+        ("E2022", 2, f"did you mean `shop`? (looked for it in this module, {places}shp.conc`, `{project.root.as_posix()}/shp/mod.conc`)"),
         ("E2022", 3, "did you mean `total`?"),
         ("E2022", 4, "did you mean `Red`?"),
         ("E2022", 5, f"looked for it in this module, {places}nowhere.conc`, `{project.root.as_posix()}/nowhere/mod.conc`"),
@@ -260,7 +260,7 @@ def test_unresolved_paths_name_the_places_and_close_names(project: Project) -> N
     ]  # fmt: skip
     assert [(code, help_) for code, _, help_ in found[6:] if code != "W2001"] == [
         ("E2001", "did you mean `total`?"),
-        ("E2001", f"did you mean `shop`? looked for it in this module, {places}shp.conc`, `{project.root.as_posix()}/shp/mod.conc`"),
+        ("E2001", f"did you mean `shop`? (looked for it in this module, {places}shp.conc`, `{project.root.as_posix()}/shp/mod.conc`)"),
         ("E2002", "did you mean `Item`?"),
     ]  # fmt: skip
 
@@ -596,13 +596,25 @@ def test_methods_without_pub_are_private_to_the_module_of_their_impl(project: Pr
     ]
 
 
-def test_declaring_a_module_is_no_edge_of_a_circle(project: Project) -> None:
+def test_declaring_a_module_closes_a_circle_through_a_third_one(project: Project) -> None:
     project.write(
-        shop="mod prices;\npub const RATE: Int = 3;\npub fn total() -> Int { prices::price() }\n",
-        shop__prices="use shop::RATE;\npub fn price() -> Int { RATE * 2 }\n",
-        main='use shop::total;\nfn main() { emit("total", total()); }\n',
+        a="mod b;\npub fn g() -> Int { b::f() }\n",
+        a__b="use c::f as other;\npub fn f() -> Int { other() }\n",
+        c="use a::g;\npub fn f() -> Int { g() }\n",
+        main="use a::g;\nfn main() { g(); }\n",
     )
-    assert project.run() == [("total", 6)]
+    assert project.found() == [
+        "c.conc:1:5: error[E2023]: the modules form a circle: a -> a::b -> c -> a"
+    ]
+
+
+def test_what_a_module_declares_may_use_it(project: Project) -> None:
+    project.write(
+        shop="pub mod prices;\npub const RATE: Int = 3;\npub fn total() -> Int { prices::price() }\n",
+        shop__prices="use shop::RATE;\npub fn price() -> Int { RATE * 2 }\n",
+        main='use shop::prices::price;\nuse shop::total;\nfn main() { emit("total", total() + price()); }\n',
+    )
+    assert project.run() == [("total", 12)]
 
 
 def test_types_of_a_program_may_have_names_of_the_library(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +11,25 @@ import concerto
 import pytest
 
 from tests.conftest import ROOT
+from tests.fuzz.programs import compile_into, generated, written
 from tests.fuzz.targets import TARGETS
 
-KEPT = sorted((ROOT / "tests/fuzz/crashes").glob("*.*"))
-COUNTS = {"noise": 120, "tokens": 100, "programs": 40, "documents": 400}
+CRASHES = ROOT / "tests/fuzz/crashes"
+#: The tool for compiled programs, which `make capi` builds, with 4 GiB of memory.
+IR = ("sh", "-c", 'ulimit -v 4194304 && exec "$0" "$@"', ROOT / "target/capi/fuzz")
+COUNTS = {
+    "lexer": 3_000,
+    "layout": 2_000,
+    "parser": 800,
+    "checker": 40,
+    "noise": 120,
+    "tokens": 100,
+    "programs": 40,
+}
 
 
-def feed(*arguments: str) -> subprocess.CompletedProcess[str]:
+def feed(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """In a process of its own, which may crash, hang or take too much memory."""
-    command = [sys.executable, "-m", "tests.fuzz", *arguments]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
@@ -26,14 +37,35 @@ def feed(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_goes_wrong(target: str) -> None:
-    arguments = ["--worker", "--target", target, "--seconds", "60", "--count", str(COUNTS[target])]
-    result = feed(*arguments)
+    arguments = ["--target", target, "--count", str(COUNTS[target])]
+    result = feed(sys.executable, "-m", "tests.fuzz", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{target}: {COUNTS[target]} inputs"), result.stdout
+
+
+def test_nothing_goes_wrong_with_compiled_programs(tmp_path: Path) -> None:
+    programs, crashes = tmp_path / "programs", tmp_path / "crashes"
+    assert compile_into(programs, [*written()[::12], *generated(20)]) > 40
+    result = feed(*IR, "--programs", programs, "--crashes", crashes, "--count", "1500")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("1500 inputs"), result.stdout
+    # The damage must reach the virtual machine.
+    fates = {
+        fate: int(count)
+        for count, fate in re.findall(r"(\d+) (refused|ended|failed|stopped)", result.stdout)
+    }
+    assert min(fates.values()) > 50, result.stdout
+
+
+@pytest.mark.parametrize("path", sorted(CRASHES.glob("*.conc")), ids=lambda path: path.name)
+def test_texts_that_went_wrong_do_no_more(path: Path) -> None:
+    result = feed(sys.executable, "-m", "tests.fuzz", "--input", path)
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.name)
-def test_what_went_wrong_does_no_more(path: Path) -> None:
-    result = feed("--input", str(path))
+@pytest.mark.parametrize("path", sorted(CRASHES.glob("*.json")), ids=lambda path: path.name)
+def test_compiled_programs_that_went_wrong_do_no_more(path: Path) -> None:
+    result = feed(*IR, "--input", path)
     assert result.returncode == 0, result.stderr
 
 

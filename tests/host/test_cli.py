@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -566,3 +567,16 @@ def test_a_reader_that_leaves_ends_a_command_quietly(tmp_path: Path, command: li
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(timeout=60) == 0
+
+
+def test_only_a_process_of_its_own_goes_without_the_collector(tmp_path: Path) -> None:
+    from concerto.__main__ import main
+
+    (tmp_path / "main.conc").write_text('fn main() { println("hi"); }\n', encoding="utf-8")
+    assert main(["check", "-q", str(tmp_path / "main.conc")]) == 0
+    assert gc.isenabled()
+    script = "import gc, sys, concerto.__main__; sys.argv[1:] = ['check', '-q', 'main.conc']; concerto.__main__.main(); print(gc.isenabled())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"

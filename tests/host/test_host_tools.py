@@ -158,7 +158,7 @@ def test_errors_of_the_host_are_tool_errors(program: concerto.Program) -> None:
         assert (error.message, error.kind, error.tool, error.method) == (
             "no order 8", "execution_failed", "Orders", "status",
         )  # fmt: skip
-        service.runtime.set_tool_permissions({"Orders.status": False})
+        service.runtime.set_tool_permissions({"Orders": {"status": False}})
         with pytest.raises(concerto.ProgramError, match="disabled"):
             service.runtime.call("status", "8")
 

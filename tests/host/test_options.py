@@ -49,6 +49,7 @@ def program() -> concerto.Program:
         ({"log_level": "loud"}, '`log_level` must be "error", "warn", "info"'),
         ({"emit_mode": "later"}, '`emit_mode` must be "immediate" or'),
         ({"tool_permissions": {"T": 1}}, "`tool_permissions` must be an object of truth values"),
+        ({"tool_permissions": {"T": {"m": 1}}}, "`tool_permissions` must be an object of truth v"),
         ({"mock": True, "replay": "t"}, "`mock` must be the only one of `mock`, `record` and"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pickle
@@ -386,3 +387,33 @@ def test_a_closed_runtime_says_so(program: concerto.Program) -> None:
     with pytest.raises(RuntimeError, match="closed"):
         rt.call("text", "hello")
     assert rt.get_metrics().counters("c")["mocked"] == 1
+
+
+RAW = """
+pub fn half(n: Int) -> Result<Int, String> { if n % 2 == 0 { Ok(n / 2) } else { Err("odd") } }
+pub fn words() -> Array<String> { std::env::args() }
+fn main() -> Result<Array<String>, String> { Ok(std::env::args()) }
+"""
+
+
+def test_a_raw_call_gives_the_result_itself() -> None:
+    """8.4: in both kinds of runtime; other errors are raised as ever."""
+    program = concerto.compile(RAW)
+    rt, art = concerto.Runtime(program), concerto.AsyncRuntime(program)
+    for given in (
+        [rt.call_raw("half", 4), rt.call_raw("half", n=3), rt.call_raw("words")],
+        [asyncio.run(art.call_raw("half", 4)), asyncio.run(art.call_raw("half", n=3)), []],
+    ):
+        assert given == [concerto.Ok(2), concerto.Err("odd"), []]
+    with pytest.raises(concerto.ProgramError):
+        rt.call("half", 3)
+    with pytest.raises(TypeError):
+        rt.call_raw("half", "x")
+
+
+def test_a_run_has_arguments_of_its_own() -> None:
+    """Those of the option are for all runs that bring none."""
+    program = concerto.compile(RAW)
+    rt, art = concerto.Runtime(program, args=["a"]), concerto.AsyncRuntime(program, args=["a"])
+    assert (rt.run(), rt.run("b", "c"), rt.call("words")) == (["a"], ["b", "c"], ["a"])
+    assert (asyncio.run(art.run()), asyncio.run(art.run("b"))) == (["a"], ["b"])

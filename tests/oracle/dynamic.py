@@ -153,6 +153,8 @@ def _items(value: Value) -> Value:
         case Array():
             return value
         case Range():
+            if value.stop - value.start > 100_000_000:
+                panic("LimitExceeded", "the array would have more than 100,000,000 elements")
             return Array(tuple(range(value.start, value.stop)))
         case Map(entries):
             return Array(tuple(Tuple(pair) for pair in entries))

@@ -251,13 +251,13 @@ def jump_unless(m: Machine, r: int, target: int) -> None:
 
 @instruction
 def concat(m: Machine, d: int, w: int, n: int) -> None:
-    m.write(d, "".join(map(display, m.window(w, n))))
+    m.write(d, natives.sized("".join(map(display, m.window(w, n)))))
 
 
 @instruction
 def append_string(m: Machine, x: int, r: int) -> None:
     more = a(str, m.take(r))
-    m.write(x, a(str, m.read(x)) + more)
+    m.write(x, natives.sized(a(str, m.read(x)) + more))
 
 
 @instruction

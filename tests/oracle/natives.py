@@ -144,6 +144,13 @@ def _lines(text: str) -> Array:
     return texts([line.removesuffix("\r") for line in ended] + ([lines[-1]] if lines[-1] else []))
 
 
+def sized(text: str) -> str:
+    """A text that is not too large."""
+    if len(text) > 64 << 20 and len(text.encode()) > 256 << 20:
+        panic("LimitExceeded", "the text is larger than 256 MiB")
+    return text
+
+
 def _repeat(text: str, times: int) -> str:
     if len(text.encode()) * max(times, 0) > 256 << 20:
         panic("LimitExceeded", "the repeated text is larger than 256 MiB")
@@ -219,7 +226,7 @@ plain(
         "string.strip_suffix": lambda text, part: option(
             text.removesuffix(part), text.endswith(part)
         ),
-        "string.replace": lambda text, old, new: text.replace(old, new),
+        "string.replace": lambda text, old, new: sized(text.replace(old, new)),
         "string.to_upper": lambda text: text.upper(),
         "string.to_lower": lambda text: text.lower(),
         "string.repeat": _repeat,
@@ -385,7 +392,7 @@ plain(
         "array.slice": lambda array, start, end: Array(array.items[max(start, 0) : max(end, 0)]),
         "array.take": lambda array, n: Array(array.items[: _count(n)]),
         "array.skip": lambda array, n: Array(array.items[_count(n) :]),
-        "array.join": lambda array, between: between.join(map(display, array.items)),
+        "array.join": lambda array, between: sized(between.join(map(display, array.items))),
         "array.enumerate": lambda array: Array(
             tuple(Tuple((at, item)) for at, item in enumerate(array.items))
         ),

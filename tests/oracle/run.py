@@ -14,6 +14,7 @@ from concerto.check.found import Finder, no_files
 from concerto.cli.display import display
 from concerto.diagnostics.render import render
 from concerto.execution import Emit
+from concerto.garbage import collector_paused
 from concerto.lower import functions
 from concerto.lower.encode import encode
 from concerto.lower.program import lower
@@ -155,6 +156,7 @@ def _returned(result: Value) -> str:
             return f"returned {to_host(result)!r}"
 
 
+@collector_paused()
 def compiled(text: str, find: Finder = no_files) -> tuple[Program, dict[str, Any]]:
     """A program for the VM, and its document for the oracle: there without moved last uses, so that the two also compare what the compiler does to
     spare copies. `find` looks for the files of its modules.

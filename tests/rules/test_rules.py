@@ -34,11 +34,12 @@ RUST = ROOT / "rust" / "src"
 MAY_USE = {
     "source": set(),
     "garbage": set(),
-    "diagnostics": {"source"},
-    "syntax": {"source", "diagnostics", "garbage"},
+    "records": set(),
+    "diagnostics": {"source", "records"},
+    "syntax": {"source", "diagnostics", "garbage", "records"},
     # `_native` for patterns of schemas: only the engine that searches them later knows which are good.
-    "check": {"syntax", "source", "diagnostics", "text", "_native"},
-    "lower": {"check", "syntax", "source"},
+    "check": {"syntax", "source", "diagnostics", "text", "records", "_native"},
+    "lower": {"check", "syntax", "source", "records"},
     "project": {"source", "diagnostics", ""},
     "folder": {"source", "diagnostics", "check"},
     "compiler": {
@@ -89,6 +90,7 @@ LEAVES = {
     "mock_reply",
     "models_table",
     "log",
+    "sync",
 }
 RUST_MAY_USE = {
     "ir": {

@@ -34,7 +34,7 @@ def place_arguments(
         word = arg.name.text if arg.name is not None else None
         slot = position if word is None else names.index(word) if word in names else None
         if slot is None:
-            help_ = did_you_mean(word or "", names)
+            help_ = did_you_mean(word or "", names) or _takes(names)
             message = f"`{name}` has no parameter `{word}`"
             checker.report("E3032", message, arg.name or arg, help_)
         elif slot >= len(names):
@@ -55,6 +55,13 @@ def place_arguments(
         _wrong_count(body, node, name, known, node, help_)
     placed.is_right = len(checker.diagnostics) == before
     return placed
+
+
+def _takes(names: list[str]) -> str:
+    shown = " and ".join(f"`{each}`" for each in names)
+    return (
+        f"its parameter{'s are' if len(names) > 1 else ' is'} {shown}" if names else "it has none"
+    )
 
 
 def _wrong_count(

@@ -12,6 +12,7 @@ from concerto.check.checker import Checker
 from concerto.check.constants import constant_value
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax import ast
 
@@ -30,7 +31,7 @@ class LoopState:
     """What `break` gives."""
 
 
-@dataclass(frozen=True)
+@record()
 class Raised:
     """An error that may be raised: its type, where, by what, and whether without a `?`."""
 
@@ -74,7 +75,7 @@ class Demands:
                 self.bounds.append(Bound(meaning[param.name], ref, use.node, function.name))
 
 
-@dataclass(frozen=True)
+@record()
 class Bound:
     """A bound of `what`, and the type that is to meet it."""
 
@@ -234,10 +235,11 @@ class Body:
             self.checker.report("E3035", message, at, help_)
         elif not implicit:
             message = f"{what} cannot pass an error on from here"
-            help_ = "give the function a `Result`"
+            given = f"let the function return `Result<{t.show(result)}, {shown}>`"
+            help_ = f"{given}, or look at the error with `match`"
             if uncaught:
                 message = f"no `catch` takes the `{shown}` that {what} raises here"
-                help_ = f"add `catch {shown}(e) {{ .. }}`, or give the function a `Result`"
+                help_ = f"add `catch {shown}(e) {{ .. }}`, or {given}"
             elif isinstance(result, t.Option):
                 help_ = "use `.ok()?`"
             elif error == builtins.NONE_ERROR:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.coverage import can_match, missing_forms
@@ -21,8 +23,22 @@ def condition(body: Body, node: ast.Expr) -> None:
         body.checker.facts.steps[id(node)] = (("check",), t.BOOL)
     elif found not in (t.BOOL, t.UNKNOWN, t.NEVER):
         message = f"a condition must be Bool, found `{t.show(found)}`"
-        help_ = "compare it, such as `x != 0` or `!s.is_empty()`"
-        body.checker.report("E3003", message, node, help_)
+        body.checker.report("E3003", message, node, _as_condition(found))
+
+
+def _as_condition(found: Type) -> str:
+    """How a value of a type becomes a condition."""
+    match found:
+        case t.Option():
+            return "write `.is_some()`, or `match` on it to have its value"
+        case t.Result():
+            return "write `.is_ok()`, or `match` on it to have its value"
+        case t.Array() | t.Map() | t.Collection() | t.Simple("String"):
+            return "write `!x.is_empty()`"
+        case t.Simple("Int" | "Float"):
+            return "compare it: `x != 0`"
+        case _:
+            return "compare it, such as `x != 0` or `!s.is_empty()`"
 
 
 def result_of(node: ast.Expr) -> ast.Expr:
@@ -30,6 +46,27 @@ def result_of(node: ast.Expr) -> ast.Expr:
     while isinstance(node, ast.Block) and node.tail is not None:
         node = node.tail
     return node
+
+
+def results_of(node: ast.Expr) -> Iterator[ast.Expr]:
+    """The expressions of which one gives the value: the tails of blocks, branches, arms and clauses, else the expression itself."""
+    match node:
+        case ast.Block(tail=None):
+            pass
+        case ast.Block(tail=ast.Expr() as tail):
+            yield from results_of(tail)
+        case ast.If(then=then, other=other):
+            yield from results_of(then)
+            if other is not None:
+                yield from results_of(other)
+        case ast.Match(arms=arms):
+            for arm in arms:
+                yield from results_of(arm.body)
+        case ast.TryCatch(body=body, catches=catches) if catches:
+            for part in (body, *(clause.body for clause in catches)):
+                yield from results_of(part)
+        case _:
+            yield node
 
 
 def _branches(body: Body, nodes: list[ast.Expr], expected: Type | None, discarded: bool) -> Type:

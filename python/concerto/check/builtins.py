@@ -5,11 +5,11 @@ The records equal those of `rust/src/value/builtin.rs`, and the native names tho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 from concerto.check import types as t
 from concerto.check.types import Type
+from concerto.records import record
 
 _LLM_ERROR = (
     "message: String, kind: String, connection: String, provider: String, model: String, model_id: String, status: Option<Int>, request_id: Option<String>, "
@@ -239,13 +239,13 @@ def records() -> dict[str, tuple[str, dict[str, Type]]]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Method:
-    """A method of a built-in type: its native function, parameters without receiver, and result."""
+    """A method of a built-in type: its native function, parameters without receiver and their names, and result."""
 
     native: str
+    names: tuple[str, ...]
     params: tuple[Type, ...]
-    defaults: tuple[object, ...]
     result: Type
     mutates: bool
 
@@ -255,30 +255,30 @@ _METHODS = """
 String.len() -> Int
 String.byte_len() -> Int
 String.is_empty() -> Bool
-String.contains(String) -> Bool
-String.starts_with(String) -> Bool
-String.ends_with(String) -> Bool
-String.find(String) -> Option<Int>
-String.split(String) -> Array<String>
+String.contains(t: String) -> Bool
+String.starts_with(t: String) -> Bool
+String.ends_with(t: String) -> Bool
+String.find(t: String) -> Option<Int>
+String.split(sep: String) -> Array<String>
 String.split_whitespace() -> Array<String>
 String.lines() -> Array<String>
 String.chars() -> Array<String>
 String.trim() -> String
 String.trim_start() -> String
 String.trim_end() -> String
-String.strip_prefix(String) -> Option<String>
-String.strip_suffix(String) -> Option<String>
-String.replace(String, String) -> String
+String.strip_prefix(p: String) -> Option<String>
+String.strip_suffix(p: String) -> Option<String>
+String.replace(from: String, to: String) -> String
 String.to_upper() -> String
 String.to_lower() -> String
-String.repeat(Int) -> String
-String.substring(Int, Int) -> String
+String.repeat(n: Int) -> String
+String.substring(a: Int, b: Int) -> String
 String.parse_int() -> Result<Int, ParseError>
 String.parse_float() -> Result<Float, ParseError>
 Int.abs() -> Int
-Int.pow(Int) -> Int
-Int.min(Int) -> Int
-Int.max(Int) -> Int
+Int.pow(e: Int) -> Int
+Int.min(o: Int) -> Int
+Int.max(o: Int) -> Int
 Int.to_float() -> Float
 Float.abs() -> Float
 Float.floor() -> Float
@@ -286,89 +286,89 @@ Float.ceil() -> Float
 Float.round() -> Float
 Float.trunc() -> Float
 Float.sqrt() -> Float
-Float.min(Float) -> Float
-Float.max(Float) -> Float
+Float.min(o: Float) -> Float
+Float.max(o: Float) -> Float
 Float.is_nan() -> Bool
 Float.to_int() -> Option<Int>
-Float.to_fixed(Int) -> String
+Float.to_fixed(n: Int) -> String
 Range.len() -> Int
-Range.contains(Int) -> Bool
+Range.contains(i: Int) -> Bool
 Range.to_array() -> Array<Int>
 Array.len() -> Int
 Array.is_empty() -> Bool
-Array.get(Int) -> Option<T>
+Array.get(i: Int) -> Option<T>
 Array.first() -> Option<T>
 Array.last() -> Option<T>
-Array.contains(T) -> Bool
-Array.index_of(T) -> Option<Int>
-Array.concat(Array<T>) -> Array<T>
+Array.contains(v: T) -> Bool
+Array.index_of(v: T) -> Option<Int>
+Array.concat(other: Array<T>) -> Array<T>
 Array.reversed() -> Array<T>
 Array.sorted() -> Array<T>
-Array.slice(Int, Int) -> Array<T>
-Array.take(Int) -> Array<T>
-Array.skip(Int) -> Array<T>
-Array.join(String) -> String
+Array.slice(start: Int, end: Int) -> Array<T>
+Array.take(n: Int) -> Array<T>
+Array.skip(n: Int) -> Array<T>
+Array.join(sep: String) -> String
 Array.enumerate() -> Array<(Int, T)>
 Array.min() -> Option<T>
 Array.max() -> Option<T>
 Array.unique() -> Array<T>
-Array.push!(T) -> Nil
+Array.push!(v: T) -> Nil
 Array.pop!() -> Option<T>
-Array.insert!(Int, T) -> Nil
-Array.remove!(Int) -> T
-Array.extend!(Array<T>) -> Nil
+Array.insert!(i: Int, v: T) -> Nil
+Array.remove!(i: Int) -> T
+Array.extend!(other: Array<T>) -> Nil
 Array.clear!() -> Nil
 Array.reverse!() -> Nil
 Array.sort!() -> Nil
 Set.len() -> Int
 Set.is_empty() -> Bool
-Set.contains(T) -> Bool
-Set.union(Set<T>) -> Set<T>
-Set.intersection(Set<T>) -> Set<T>
-Set.difference(Set<T>) -> Set<T>
-Set.symmetric_difference(Set<T>) -> Set<T>
-Set.is_subset(Set<T>) -> Bool
+Set.contains(v: T) -> Bool
+Set.union(o: Set<T>) -> Set<T>
+Set.intersection(o: Set<T>) -> Set<T>
+Set.difference(o: Set<T>) -> Set<T>
+Set.symmetric_difference(o: Set<T>) -> Set<T>
+Set.is_subset(o: Set<T>) -> Bool
 Set.to_array() -> Array<T>
-Set.insert!(T) -> Bool
-Set.remove!(T) -> Bool
+Set.insert!(v: T) -> Bool
+Set.remove!(v: T) -> Bool
 Set.clear!() -> Nil
 Queue.len() -> Int
 Queue.is_empty() -> Bool
 Queue.peek() -> Option<T>
 Queue.to_array() -> Array<T>
-Queue.enqueue!(T) -> Nil
+Queue.enqueue!(v: T) -> Nil
 Queue.dequeue!() -> Option<T>
 Queue.clear!() -> Nil
 Stack.len() -> Int
 Stack.is_empty() -> Bool
 Stack.peek() -> Option<T>
 Stack.to_array() -> Array<T>
-Stack.push!(T) -> Nil
+Stack.push!(v: T) -> Nil
 Stack.pop!() -> Option<T>
 Stack.clear!() -> Nil
 Map.len() -> Int
 Map.is_empty() -> Bool
-Map.get(K) -> Option<V>
-Map.get_or(K, V) -> V
-Map.has(K) -> Bool
-Map.contains_key(K) -> Bool
+Map.get(k: K) -> Option<V>
+Map.get_or(k: K, default: V) -> V
+Map.has(k: K) -> Bool
+Map.contains_key(k: K) -> Bool
 Map.keys() -> Array<K>
 Map.values() -> Array<V>
 Map.entries() -> Array<(K, V)>
-Map.merge(Map<K, V>) -> Map<K, V>
-Map.set!(K, V) -> Nil
-Map.delete!(K) -> Bool
-Map.take!(K) -> Option<V>
+Map.merge(other: Map<K, V>) -> Map<K, V>
+Map.set!(k: K, v: V) -> Nil
+Map.delete!(k: K) -> Bool
+Map.take!(k: K) -> Option<V>
 Map.clear!() -> Nil
-Map.extend!(Map<K, V>) -> Nil
+Map.extend!(other: Map<K, V>) -> Nil
 Option.is_some() -> Bool
 Option.is_none() -> Bool
 Option.unwrap() -> T
-Option.expect(String) -> T
-Option.unwrap_or(T) -> T
-Prompt.with_model(String) -> Prompt
-Prompt.with_temperature(Float) -> Prompt
-Prompt.with_max_tokens(Int) -> Prompt
+Option.expect(msg: String) -> T
+Option.unwrap_or(d: T) -> T
+Prompt.with_model(model: String) -> Prompt
+Prompt.with_temperature(temperature: Float) -> Prompt
+Prompt.with_max_tokens(max_tokens: Int) -> Prompt
 Prompt.text() -> String
 Error.to_map() -> Map<String, Any>
 Task.is_done() -> Bool
@@ -376,9 +376,9 @@ Task.id() -> Int
 Result.is_ok() -> Bool
 Result.is_err() -> Bool
 Result.unwrap() -> T
-Result.expect(String) -> T
+Result.expect(msg: String) -> T
 Result.unwrap_err() -> E
-Result.unwrap_or(T) -> T
+Result.unwrap_or(d: T) -> T
 Result.ok() -> Option<T>
 Result.err() -> Option<E>
 """
@@ -416,14 +416,15 @@ def receiver(type_: Type) -> tuple[str, dict[str, Type]] | None:
 
 
 @cache
-def _rows() -> dict[str, dict[str, tuple[list[str], str, bool]]]:
-    rows: dict[str, dict[str, tuple[list[str], str, bool]]] = {}
+def _rows() -> dict[str, dict[str, tuple[list[tuple[str, str]], str, bool]]]:
+    rows: dict[str, dict[str, tuple[list[tuple[str, str]], str, bool]]] = {}
     for line in _METHODS.split("\n"):
         if line:
             head, result = line.split(" -> ")
             receiver, rest = head.split(".", 1)
             name, params = rest[:-1].split("(", 1)
-            entry = (_split(params), result, name.endswith("!"))
+            pairs = [(word, type_) for word, type_ in (each.split(": ") for each in _split(params))]
+            entry = (pairs, result, name.endswith("!"))
             rows.setdefault(receiver, {})[name.rstrip("!")] = entry
     return rows
 
@@ -441,8 +442,9 @@ def method(of: Type, name: str) -> Method | None:
         return None
     params, result, mutates = row
     native = f"{table.lower()}.{_ALIASES.get(name, name)}"
-    types = tuple(_type(param, letters) for param in params)
-    return Method(native, types, (), _type(result, letters), mutates)
+    types = tuple(_type(type_, letters) for _, type_ in params)
+    names = tuple(name for name, _ in params)
+    return Method(native, names, types, _type(result, letters), mutates)
 
 
 def method_names(of: Type) -> list[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from concerto.check import types as t
 from concerto.check.checked import FunctionInfo, PipelineInfo, Raise, ToolInfo, ToolMethod
 from concerto.check.types import Steps, Type
+from concerto.records import record
 from concerto.syntax import ast
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallFunction:
     """A function of the program; `args` are the argument nodes in the order of the parameters, None where the default is taken."""
 
@@ -19,7 +18,7 @@ class CallFunction:
     type_args: tuple[Type, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallValue:
     """A function value."""
 
@@ -27,7 +26,7 @@ class CallValue:
     args: tuple[ast.Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallLibrary:
     """A function of the library; a method has its receiver as first argument, and None stands where a default is taken.
 
@@ -40,7 +39,7 @@ class CallLibrary:
     has_value: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallNative:
     """A native function; the receiver comes first."""
 
@@ -50,7 +49,7 @@ class CallNative:
     mutates: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class AnyCase:
     """What a method of a value of type `Any` does if the value is of one type: a native function, or one of the library."""
 
@@ -60,7 +59,7 @@ class AnyCase:
     mutates: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallAny:
     """A method of a value of type `Any`; the value decides which case holds."""
 
@@ -70,7 +69,7 @@ class CallAny:
     cases: tuple[AnyCase, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallContext:
     """`Result.context`: the note is evaluated only on an error."""
 
@@ -78,7 +77,7 @@ class CallContext:
     note: ast.Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallEffect:
     """Something that only the world can do."""
 
@@ -86,7 +85,7 @@ class CallEffect:
     args: tuple[ast.Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallModel:
     """A call of a model or builder: `execute`, `execute_with_schema` or `stream`, with a prompt or messages."""
 
@@ -97,7 +96,7 @@ class CallModel:
     retry_message: ast.Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallWithTools:
     """`with_tools`: the names of tools, or a value that no compiler looks into, which the call of the model refuses."""
 
@@ -106,7 +105,7 @@ class CallWithTools:
     value: ast.Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallTool:
     """A method of a tool from outside of it; `args` are those of the parameters behind `self`, None where the default is taken.
 
@@ -120,7 +119,7 @@ class CallTool:
     place: Raise | None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallStream:
     """A method of a stream, by its instruction."""
 
@@ -128,7 +127,7 @@ class CallStream:
     stream: ast.Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallTask:
     """A method of a task, by its instruction."""
 
@@ -140,7 +139,7 @@ class CallTask:
 FORMS = {"race": 1, "first_ok": 2}
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallJoin:
     """A parallel form over an array, for the library: a function, the array, and how many run at a time."""
 
@@ -148,7 +147,7 @@ class CallJoin:
     parts: tuple[ast.Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallPipeline:
     """`run` or `stages` of a pipeline, which is known by name or comes from a value."""
 
@@ -158,7 +157,7 @@ class CallPipeline:
     input: ast.Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallTest:
     """A function that only tests may call, by its instruction. A missing argument is a constant."""
 
@@ -167,7 +166,7 @@ class CallTest:
     has_value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallRecord:
     """A built-in record; a field is an expression, a constant text, or None."""
 
@@ -175,7 +174,7 @@ class CallRecord:
     fields: tuple[ast.Expr | str | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallEmit:
     """`emit`, with or without a reply; `fit` is the type that a payload of type `Any` is judged by when it is sent."""
 
@@ -184,7 +183,7 @@ class CallEmit:
     fit: Type | None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallReply:
     """A method of a reply that no type was expected of: that of the Result which it stands for."""
 
@@ -193,7 +192,7 @@ class CallReply:
     args: tuple[ast.Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallBuiltin:
     """A function of the prelude, or a constructor such as `Some`."""
 
@@ -201,7 +200,7 @@ class CallBuiltin:
     args: tuple[ast.Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ParseSchema:
     """`parse_schema`: a text as a value of a schema or struct."""
 
@@ -210,7 +209,7 @@ class ParseSchema:
     of_response: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ParseAs:
     """`std::json::parse_as`: a text as a value of a type."""
 
@@ -218,7 +217,7 @@ class ParseAs:
     text: ast.Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CallVariant:
     """A variant with data."""
 

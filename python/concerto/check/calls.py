@@ -6,6 +6,7 @@ import re
 
 from concerto.check import builtins, library, methods, std, testing
 from concerto.check import types as t
+from concerto.check.arguments import place_arguments
 from concerto.check.bodies import Body
 from concerto.check.called import (
     FORMS,
@@ -40,13 +41,19 @@ from concerto.check.places import must_be_held
 from concerto.check.tasks import check_race
 from concerto.check.tools import tool_call
 from concerto.check.types import Type
-from concerto.check.variants import Variant, find_variant
+from concerto.check.variants import Variant, find_variant, variant_help
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
 _CLOSES = re.compile(r"\s*\)")
 #: Methods of tasks that the engine answers, with their instructions.
 _TASK_METHODS = {"cancel": "cancel", "result": "await_result"}
+
+#: Functions of the prelude with the names of their parameters.
+_PRELUDE = {
+    "env": ("name",), "len": ("x",), "typeof": ("x",), "panic": ("message",), "assert": ("cond", "message"),
+    "assert_eq": ("a", "b"), "assert_ne": ("a", "b"), "Some": ("v",), "Ok": ("v",), "Err": ("e",),
+}  # fmt: skip
 
 
 def check_call(body: Body, node: ast.Call, expected: Type | None) -> Type:
@@ -141,9 +148,19 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
         hint = of_self(body, name) or checker.hint(name, names, path)
-        help_ = function_hint(name) or hint
+        help_ = function_hint(name) or _as_method(body, node, name) or hint
+        help_ = help_ or variant_help(checker, name)
         checker.report("E2001", f"there is no function `{name}`", path, help_)
     return t.UNKNOWN
+
+
+def _as_method(body: Body, node: ast.Call, name: str) -> str | None:
+    """The help line for a function that is a method of its first argument."""
+    first = node.args[0].value if node.args else None
+    type_ = body.checker.facts.types.get(id(first)) if first is not None else None
+    if type_ is None or name not in _method_names(body.checker, t.resolve(type_)):
+        return None
+    return f"it is a method: `x.{name}({'..' if len(node.args) > 1 else ''})`"
 
 
 def _variant(body: Body, node: ast.Call, path: ast.Path, variant: Variant) -> Type:
@@ -182,30 +199,23 @@ def _builtin(body: Body, node: ast.Call, name: str, expected: Type | None) -> Ty
     from concerto.check.exprs import check_expr
 
     checker = body.checker
-    args = tuple(arg.value for arg in node.args)
     wanted = t.resolve(expected) if expected is not None else None
     if name == "parse_schema":
         return _parse_schema(body, node, expected)
+    args: tuple[ast.Expr, ...]
+    if name in ("print", "println"):
+        args = tuple(arg.value for arg in node.args)
+        for arg in node.args:
+            if arg.name is not None:
+                checker.report("E3032", f"`{name}` has no named parameters", arg.name)
+    else:
+        params = [(each, each == "message" and name == "assert") for each in _PRELUDE[name]]
+        placed = place_arguments(body, node, name, params)
+        if not placed.is_right:
+            check_all(body, node)
+            return t.UNKNOWN
+        args = tuple(value for value in placed.slots if value is not None)
     checker.facts.calls[id(node)] = CallBuiltin(name, args)
-    for arg in node.args:
-        if arg.name is not None:
-            checker.report("E3032", f"`{name}` has no named parameters", arg.name)
-    low, high = {
-        "print": (0, 99),
-        "println": (0, 99),
-        "assert": (1, 2),
-        "assert_eq": (2, 2),
-        "assert_ne": (2, 2),
-    }.get(name, (1, 1))
-    if not low <= len(args) <= high:
-        takes = f"{low}" if low == high else f"{low} to {high}"
-        checker.report(
-            "E3032",
-            f"`{name}` takes {takes} argument{'s' if high != 1 else ''}, found {len(args)}",
-            node,
-        )
-        check_all(body, node)
-        return t.UNKNOWN
     match name:
         case "env":
             check_expr(body, args[0], t.STRING)
@@ -328,21 +338,17 @@ def _method(
         check_all(body, node)
         _no_method(body, receiver, name)
         return t.UNKNOWN
-    if len(node.args) != len(method.params):
-        count = len(method.params)
-        takes = (
-            f"`{name}` takes {count} argument{'s' if count != 1 else ''}, found {len(node.args)}"
-        )
-        checker.report("E3032", takes, node)
-        check_all(body, node)
+    placed = place_arguments(body, node, name.text, [(each, False) for each in method.names])
+    for value, param in zip(placed.slots, method.params, strict=True):
+        if value is not None:
+            check_expr(body, value, param)
+    for value in placed.left:
+        check_expr(body, value, None)
+    if not placed.is_right:
         return method.result
-    for arg, param in zip(node.args, method.params, strict=True):
-        if arg.name is not None:
-            checker.report("E3032", f"`{name}` has no named parameters", arg.name)
-        check_expr(body, arg.value, param)
     if method.mutates:
         must_be_held(body, object_, name.text)
-    args = tuple(arg.value for arg in node.args)
+    args = tuple(value for value in placed.slots if value is not None)
     checker.facts.calls[id(node)] = CallNative(method.native, object_, args, method.mutates)
     return method.result
 
@@ -495,6 +501,8 @@ def check_field(body: Body, node: ast.FieldAccess) -> Type:
             return fields[name]
         hint = builtins.FIELD_HINTS.get((found.name, name))
         help_ = f"did you mean `{hint}`?" if hint else did_you_mean(name, list(fields))
+        if help_ is None and found.origin not in ("record", "error") and 0 < len(fields) <= 8:
+            help_ = f"it has: {', '.join(fields)}"
         checker.report(code, f"`{found.name}` has no field `{name}`", node.name, help_)
         return t.UNKNOWN
     if found == t.ERROR and name in ("message", "kind"):

@@ -13,6 +13,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.files import Files
 from concerto.check.types import Future, Steps, Type
+from concerto.records import record
 from concerto.source import Located, Source, Span
 from concerto.syntax import ast
 
@@ -150,7 +151,7 @@ class ConnectionInfo:
     overlays: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class StoreInfo:
     """A `hashmap`; `path` is the file that keeps its entries, if it has one."""
 
@@ -161,7 +162,7 @@ class StoreInfo:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ManifestFacts:
     """What the project's manifest declares, unchecked; tables of connections by name."""
 
@@ -199,7 +200,7 @@ class ParamInfo:
     computed: FunctionInfo | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class TestInfo:
     """What a test says of itself: its description, and what its failure is to contain if it is to fail."""
 
@@ -267,7 +268,7 @@ class FunctionInfo:
         return bool(self.type_params)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Retry:
     """How often a function is tried in all, and how long it waits in between; `on` holds kinds of errors, none for all."""
 
@@ -349,7 +350,7 @@ class ToolInfo:
     methods: dict[str, ToolMethod] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Use:
     """A function that is used with type arguments."""
 
@@ -358,7 +359,7 @@ class Use:
     node: ast.Node
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Need:
     """A type that the compiler must know, such as that of an answer; `what` needs it."""
 
@@ -395,7 +396,7 @@ class ImplInfo:
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Raise:
     """Where an error goes.
 
@@ -418,7 +419,7 @@ class Raise:
 CaughtBy: TypeAlias = tuple[str, ...] | Type | None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class PipeInfo:
     """A pipe: the variable that holds its left side, and the call."""
 
@@ -426,7 +427,7 @@ class PipeInfo:
     call: ast.Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ClosureInfo:
     """A closure: the types of its parameters, what it captures (the variable outside and its own), and its result."""
 
@@ -452,7 +453,7 @@ class ElementInfo:
     wraps: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class FormInfo:
     """A parallel form by its number in the IR; `place` is where an error goes that left an element, `most` how many elements run at a time.
 
@@ -466,7 +467,7 @@ class FormInfo:
     models: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class CatchInfo:
     """A clause of a `try`."""
 
@@ -475,7 +476,7 @@ class CatchInfo:
     body: ast.Block
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class MockInfo:
     """A `mock` statement: the model, and the fields with their values."""
 
@@ -499,7 +500,7 @@ class AskInfo:
     convert: Use | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class TryInfo:
     """The clauses of a `try`, and where the errors go that none of them takes."""
 
@@ -521,6 +522,8 @@ class Facts:
     closures: dict[int, ClosureInfo] = field(default_factory=dict)
     tries: dict[int, TryInfo] = field(default_factory=dict)
     discards: dict[int, Raise] = field(default_factory=dict)
+    #: Expressions that give what comes out of their future, without an `await` of their own: operands of `await`, results of tasks.
+    awaits: set[int] = field(default_factory=set)
     patterns: dict[int, Any] = field(default_factory=dict)
     forms: dict[int, FormInfo] = field(default_factory=dict)
     #: Functions that compute the defaults which a call or a literal takes.
@@ -568,7 +571,7 @@ class CheckedProgram:
 # What a call does, decided by the checker.
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ConstantName:
     """A constant."""
 
@@ -576,7 +579,7 @@ class ConstantName:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class FunctionName:
     """A function, or a variant with data, as a value."""
 
@@ -584,7 +587,7 @@ class FunctionName:
     type_args: tuple[Type, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class VariantFunction:
     """A tuple variant as a function of its parts."""
 
@@ -593,28 +596,28 @@ class VariantFunction:
     parts: int
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ModelName:
     """A declared model as a value."""
 
     model: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class PipelineName:
     """A declared pipeline as a value."""
 
     pipeline: PipelineInfo
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class StoreName:
     """A declared store as a value, by its number."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class TypePattern:
     """In a pattern: the type that the value is tested for, if it is not known, and of a variant of a built-in error that error and its kind."""
 
@@ -623,12 +626,12 @@ class TypePattern:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class ReplyPattern:
     """`Ok(..)` or `Err(..)` of a reply that no type was expected of: any value but an `Err` is good."""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class UnitVariant:
     """A variant; for None there is no type. In a pattern, whether the value may be of another type, as one of a union or of `Any`."""
 

@@ -314,7 +314,8 @@ def _named(checker: Checker, node: ast.NamedType) -> Type:
         return t.UNKNOWN
     if len(args) != wanted:
         wrong_count(checker, name, wanted, len(args), node)
-        return t.UNKNOWN
+        # What a Result holds is clear, so that `?` and `throw` are no further mistakes.
+        return t.Result(args[0], t.UNKNOWN) if name == "Result" and len(args) == 1 else t.UNKNOWN
     if name in builtins.GENERIC:
         if name in ("Map", "HashMap") and not is_key(checker, args[0]):
             help_ = f"write `{t.show(args[0])}: Hash`" if isinstance(args[0], t.Opaque) else None

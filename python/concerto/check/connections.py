@@ -236,8 +236,8 @@ def _require_key(
     key = values.get("api_key")
     given = [field.key.text for field in node.fields]
     # A misspelt `api_key` was reported.
-    missing = "api_key" not in values and not closest("api_key", given)
-    missing = missing and not any(word.lower().replace("_", "") == "apikey" for word in given)
+    meant = [_HINTS.get(word, word).lower().replace("_", "") for word in given]
+    missing = "api_key" not in values and not closest("api_key", given) and "apikey" not in meant
     empty = isinstance(key, str) and not key.strip(" \t\r\n\f")
     by_header = any(name.lower() in _AUTH_HEADERS for name, _ in fields.get("headers", []))
     if (missing or empty) and not by_header:

@@ -7,7 +7,6 @@ type has (L. Maranget, "Warnings for pattern matching", 2007). Numbers are split
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from concerto.check import builtins
 from concerto.check import types as t
@@ -15,6 +14,7 @@ from concerto.check.bodies import Body
 from concerto.check.checked import EnumInfo, StructInfo, struct_info
 from concerto.check.forms import ANYTHING, Ctor, Form, Head, Options, array_head
 from concerto.check.types import Type
+from concerto.records import record
 
 #: More than so many steps are not taken for one `match`: it is then said not to cover everything.
 MAX_STEPS = 20_000
@@ -23,7 +23,7 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 Row = tuple[Form, ...]
 
 
-@dataclass(frozen=True)
+@record()
 class _Case:
     """One constructor of a type: its head, the types of its parts, and how a value of it is written."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from concerto.check import types as t
 from concerto.check.bodies import check_function
 from concerto.check.checked import FieldInfo, FunctionInfo, Local, ParamInfo
@@ -11,10 +9,11 @@ from concerto.check.checker import Checker
 from concerto.check.constants import constant_or_none, constant_value, is_finite
 from concerto.check.limits import broken_limit
 from concerto.check.types import Type
+from concerto.records import record
 from concerto.syntax import ast
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class PendingDefault:
     """A default as it is written: whose it is, what the parameters before it are, and what the words of types in it mean."""
 

@@ -6,7 +6,6 @@ itself, so a place that is known to hold such a reply tells good from bad by tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from concerto.check import builtins
@@ -16,6 +15,7 @@ from concerto.check.called import CallEmit, CallReply
 from concerto.check.checked import AskInfo, Local, Need
 from concerto.check.generics import mentions_parameter
 from concerto.check.types import Type
+from concerto.records import record
 from concerto.syntax import ast
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _REPLY_METHODS = ("is_ok", "is_err", "unwrap", "unwrap_or")
 REPLY_RESULT = t.Result(t.ANY, builtins.EMIT_ERROR)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Channel:
     """A channel that a program names: what it sends there, and what it expects to be answered, if it asks."""
 

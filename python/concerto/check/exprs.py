@@ -15,7 +15,7 @@ from concerto.check.names import check_name
 from concerto.check.operators import check_binary, check_cast, check_open_range, check_unary
 from concerto.check.pipes import check_pipe
 from concerto.check.places import check_assign, check_index, check_tuple_part
-from concerto.check.tasks import check_task
+from concerto.check.tasks import check_task, item_of
 from concerto.check.tries import check_question, check_try, discard
 from concerto.check.types import Type
 from concerto.syntax import ast
@@ -33,8 +33,7 @@ def check_expr(
 
     `discarded` values need no common type of branches; `is_body` is the body of a function, whose missing tail the caller reports.
     """
-    found = _infer(body, node, expected, discarded)
-    body.checker.facts.types[id(node)] = found
+    found = _typed(body, node, expected, discarded)
     if discarded and not _passes_inward(node):
         discard(body, node, found)
     if expected is None or (is_body and isinstance(node, ast.Block) and node.tail is None):
@@ -53,9 +52,13 @@ def check_expr(
 
 def infer_operand(body: Body, node: ast.Expr, wanted: Type | None) -> Type:
     """The type of the operand of `?`: an expected type helps it but need not be met here."""
-    found = _infer(body, node, wanted, False)
+    return _typed(body, node, wanted, False)
+
+
+def _typed(body: Body, node: ast.Expr, expected: Type | None, discarded: bool) -> Type:
+    found = _infer(body, node, expected, discarded)
     body.checker.facts.types[id(node)] = found
-    return found
+    return item_of(found) if id(node) in body.checker.facts.awaits else found
 
 
 def _passes_inward(node: ast.Expr) -> bool:
@@ -68,6 +71,8 @@ def _hint(expected: Type, found: Type) -> str | None:
     expected, found = t.resolve(expected), t.resolve(found)
     if isinstance(found, t.Future) and t.assign(found.item, expected) is not None:
         return "await it: write `await` before it"
+    if isinstance(found, t.Array) and isinstance(t.resolve(found.item), t.Future):
+        return "await all at once: write `parallel for x in xs { f(x) }`"
     if isinstance(expected, t.Store) and isinstance(found, t.Map):
         return "write `Map<.., ..>`: a `HashMap` is a store, which `hashmap` declares"
     if isinstance(found, t.Result) and t.assign(found.ok, expected) is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 
 from concerto.diagnostics.model import Diagnostic
+from concerto.records import record
 from concerto.source import Source, Span
 from concerto.syntax import ast
 
@@ -13,9 +13,21 @@ from concerto.syntax import ast
 _UNUSED = frozenset(["W2001", "W2002", "W2004", "W2007"])
 #: What a part that could not be read would have settled.
 _INCOMPLETE = frozenset(["E3029", "E3031"])
+#: What a type that could not be read would have settled.
+_DEAD = frozenset(["W2003", "W3009"])
+
+#: What an import would have settled.
+_UNKNOWN = frozenset(["E2001", "E2002"])
+_FOREIGN_IMPORTS = ("import", "from", "include", "require")
+_IMPORT = "import it: "
 
 
-@dataclass(frozen=True, slots=True)
+def import_help(path: str) -> str:
+    """The help line for a name that an import would bring."""
+    return f"{_IMPORT}`use {path};`"
+
+
+@record()
 class Parsed:
     """A file as it was read, with what is wrong with its text."""
 
@@ -33,9 +45,18 @@ def without_follow_ups(files: list[Parsed], found: list[Diagnostic]) -> list[Dia
     errors = [each for each in (*syntax, *found) if each.is_error]
     parts = {file.source.path: _Part(file, errors) for file in files}
 
+    is_unreadable = any(each.is_error for each in syntax)
+    imports: set[tuple[str, str]] = set()
+
     def stands(each: Diagnostic) -> bool:
-        if errors and each.code in _UNUSED:
+        if (errors and each.code in _UNUSED) or (is_unreadable and each.code in _DEAD):
             return False
+        if each.help is not None and each.help.startswith(_IMPORT):
+            # One import mends all uses of a name.
+            place = (each.source.path, each.help)
+            if place in imports:
+                return False
+            imports.add(place)
         part = parts.get(each.source.path)
         return part is None or part.stands(each)
 
@@ -53,12 +74,18 @@ class _Part:
         self.refused = {items.of(each.primary.span) for each in file.syntax if each.is_error}
         here = [each for each in errors if each.source.path == file.source.path]
         self.wrong = {items.of(each.primary.span) for each in here}
+        #: Whether an import of another language stands there: nobody knows what it would have brought.
+        self.imports = any(
+            file.source.text[span.start : span.end] in _FOREIGN_IMPORTS for span in self.unreadable
+        )
 
     def stands(self, each: Diagnostic) -> bool:
         """Whether a diagnostic of the check is no consequence of another one."""
         item = self.items.of(each.primary.span)
         if not each.is_error:
             return item not in self.wrong
+        if self.imports and each.code in _UNKNOWN:
+            return False
         unread = item in self.damaged and each.code in _INCOMPLETE
         if each.primary.span in self.unreadable or unread:
             return False

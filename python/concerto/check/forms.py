@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from concerto.check import builtins, methods
@@ -10,13 +9,14 @@ from concerto.check import types as t
 from concerto.check.bodies import Body
 from concerto.check.checked import ConstantName, Local, TypePattern, UnitVariant
 from concerto.check.values import NONE
+from concerto.records import record
 from concerto.syntax import ast
 
 #: Tells the constructors of a type apart: a kind, and what distinguishes it among its kind.
 Head: TypeAlias = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@record()
 class Ctor:
     """A constructor with forms for its parts."""
 
@@ -24,14 +24,14 @@ class Ctor:
     parts: tuple[Form, ...] = ()
 
 
-@dataclass(frozen=True)
+@record()
 class Options:
     """One of several."""
 
     forms: tuple[Form, ...]
 
 
-@dataclass(frozen=True)
+@record()
 class Anything:
     """Every value."""
 

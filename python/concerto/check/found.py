@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from concerto.records import record
 
 if TYPE_CHECKING:
     from concerto.diagnostics.model import Diagnostic
     from concerto.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Found:
     """What the disk holds for a module: its files (two are one too many), or at least a folder of modules inside of it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from concerto.check import builtins
 from concerto.check import types as t
@@ -12,6 +11,7 @@ from concerto.check.checked import EnumInfo, StructInfo, schema_name
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax import ast
 
@@ -22,7 +22,7 @@ LONGEST = 300
 BUILT_IN_BOUNDS = ("Eq", "Ord", "Hash", "Display")
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Applied:
     """A type that is written with arguments."""
 
@@ -88,7 +88,10 @@ def wrong_count(checker: Checker, name: str, wanted: int, found: int, at: ast.No
     """E3017."""
     plural = "s" if wanted != 1 else ""
     message = f"`{name}` takes {wanted} type argument{plural}, found {found}"
-    checker.report("E3017", message, at)
+    help_ = (
+        "the second is the type of its errors: `Result<Int, String>`" if name == "Result" else None
+    )
+    checker.report("E3017", message, at, help_)
 
 
 def show_trait(ref: t.TraitRef) -> str:

@@ -64,6 +64,8 @@ _VALUES = {
     **dict.fromkeys(("console", "System", "fmt", "stdout"), "call `println(..)`"),
     **dict.fromkeys(("pass", "noop"), "leave the block empty"),
     **dict.fromkeys(("Math", "JSON", "String", "Object", "Array"), "see the modules of `std`, and the methods of the value"),
+    **dict.fromkeys(("Promise", "asyncio", "tokio", "futures"), "write `await (a, b)`, or `parallel for x in xs { .. }`"),
+    "spawn": "write `spawn f(x)`, or `spawn { .. }`",
     "process": "see `std::env`",
     "os": "see `std::env` and `std::fs`",
 }  # fmt: skip

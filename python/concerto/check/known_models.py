@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from concerto.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record()
 class Aging:
     """A model that its provider has ended, or will end."""
 

@@ -96,9 +96,9 @@ def load(checker: Checker, file: str, name: str) -> list[FunctionInfo]:
     return found
 
 
-def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None:
-    from concerto.check.defaults import read_defaults
-    from concerto.check.functions import declare_function
+@cache
+def _parsed(file: str, place: tuple[int, int]) -> tuple[Source, ast.Module]:
+    """One function of a file, as a text and as a tree. Trees do not change, so all compilations share it."""
     from concerto.syntax.parser import parse
 
     start, end = place
@@ -107,6 +107,14 @@ def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None
     text = Source(whole.path, " " * start + whole.text[start:end])
     module, problems = parse(text)
     assert not problems, problems
+    return text, module
+
+
+def _load(checker: Checker, file: str, key: str, place: tuple[int, int]) -> None:
+    from concerto.check.defaults import read_defaults
+    from concerto.check.functions import declare_function
+
+    text, module = _parsed(file, place)
     node = module.items[0]
     assert isinstance(node, ast.Function)
     own = Checker(text, module)

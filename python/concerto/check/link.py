@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from concerto.check import builtins
 from concerto.check.files import Files
+from concerto.check.follow_ups import import_help
 from concerto.check.found import Finder, no_files
 from concerto.check.modules import Import, Module, Modules, hides_library
 from concerto.check.paths import imported_item, is_visible
@@ -45,7 +46,7 @@ class Linked:
         return module is None or module.path[: len(home)] == home
 
     def hint(self, name: str, candidates: list[str], at: Span) -> str | None:
-        """The help line for an unknown name: a close one that is visible there, or one to import."""
+        """The help line for an unknown name: one to import, or a close one that is visible there."""
         module = self.module_at(at)
         if module is None or self.modules is None:
             return did_you_mean(name, candidates)
@@ -56,13 +57,12 @@ class Linked:
             if each.item is not None:
                 here["::".join(each.item.path)] = known
         others = {item.path[0] for m in self.modules.all for item in m.items.values()}
-        close = did_you_mean(
+        elsewhere = [c for c in candidates if c.endswith(f"::{name}") and c not in here]
+        if elsewhere:
+            return import_help(elsewhere[0])
+        return did_you_mean(
             name, [here.get(c, c) for c in candidates if c in here or c not in others]
         )
-        if close is not None:
-            return close
-        elsewhere = [c for c in candidates if c.endswith(f"::{name}") and c not in here]
-        return f"import it: `use {elsewhere[0]};`" if elsewhere else None
 
 
 def link(source: Source, tree: ast.Module, find: Finder = no_files) -> Linked:
@@ -158,16 +158,19 @@ def _shadows(modules: Modules, module: Module) -> None:
 
 
 def _circles(modules: Modules) -> None:
-    """E2023, once for each circle."""
+    """E2023, once for each circle. What a module declares may use the module that it stands in, as one written in place does."""
     by_path = {module.path: module for module in modules.all}
     done: set[tuple[str, ...]] = set()
 
     def follow(module: Module, way: list[Module]) -> None:
         way = [*way, module]
-        for path, span in module.edges.items():
+        for path, span in (module.edges | module.declared).items():
             target = by_path[path]
             if target in way:
-                names = [_shown(each) for each in (*way[way.index(target) :], target)]
+                circle = way[way.index(target) :]
+                if _is_family(circle):
+                    continue
+                names = [_shown(each) for each in (*circle, target)]
                 message = f"the modules form a circle: {' -> '.join(names)}"
                 help_ = "move what both need into a third module"
                 modules.report("E2023", message, span, help_)
@@ -178,6 +181,15 @@ def _circles(modules: Modules) -> None:
     for module in modules.all:
         if module.path not in done:
             follow(module, [])
+
+
+def _is_family(circle: list[Module]) -> bool:
+    """Whether a circle is a module with what is inside of it, and closed by a `mod` alone."""
+    outermost = min(circle, key=lambda each: len(each.path))
+    return all(outermost.contains(each) for each in circle) and any(
+        two.path in one.declared and two.path not in one.edges
+        for one, two in zip(circle, (*circle[1:], circle[0]), strict=True)
+    )
 
 
 def _shown(module: Module) -> str:

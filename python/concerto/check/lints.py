@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body
+from concerto.check.branches import results_of
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label, did_you_mean
 from concerto.syntax import ast
@@ -89,9 +90,40 @@ def check_empties(body: Body) -> None:
 
 def check_tail(body: Body, node: ast.Block, found: Type) -> None:
     """W3006: the value at the end of a function that returns nothing."""
+    if node.tail is None:
+        return
+    if isinstance(node.tail, ast.If | ast.Match | ast.TryCatch) and _is_whole(node.tail):
+        # Branches whose value nobody wants need not fit together; if they do, a value was meant.
+        found = _common(body, node.tail)
     found = t.resolve(found)
     fine = (t.NIL, t.ANY, t.NEVER, t.UNKNOWN, t.BUILDER)
-    if node.tail is not None and found not in fine and not isinstance(found, t.Result):
+    if found not in fine and not isinstance(found, t.Result):
         message = f"the function returns nothing, and drops this `{t.show(found)}`"
         help_ = f"write `-> {t.show(found)}` in its signature, or `;` behind the value"
         body.checker.report("W3006", message, node.tail, help_)
+
+
+def _is_whole(node: ast.Expr) -> bool:
+    """Whether each way through branches ends with an expression."""
+    match node:
+        case ast.Block(tail=tail):
+            return tail is not None and _is_whole(tail)
+        case ast.If(then=then, other=other):
+            return other is not None and _is_whole(then) and _is_whole(other)
+        case ast.Match(arms=arms):
+            return all(_is_whole(arm.body) for arm in arms)
+        case ast.TryCatch(body=block, catches=catches) if catches:
+            return all(map(_is_whole, (block, *(clause.body for clause in catches))))
+        case _:
+            return True
+
+
+def _common(body: Body, node: ast.Expr) -> Type:
+    """The type of all branches, Nil if they have none in common."""
+    found: Type = t.NEVER
+    for result in results_of(node):
+        joined = t.join(found, t.resolve(body.checker.facts.types[id(result)]))
+        if joined is None:
+            return t.NIL
+        found = joined
+    return found

@@ -18,7 +18,7 @@ from concerto.check.generics import written_struct
 from concerto.check.lints import check_keys
 from concerto.check.traits import is_key
 from concerto.check.types import Type
-from concerto.check.variants import Variant, find_variant, unknown_variant
+from concerto.check.variants import Variant, find_variant, unknown_variant, variant_help
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast, foreign
 
@@ -81,7 +81,7 @@ def _unknown_struct(body: Body, node: ast.StructLiteral, found: Type | None) -> 
         if word in foreign.BEGIN:
             checker.report("E1008", f"there is no `{word}`", path, foreign.BEGIN[word])
             return
-        help_ = checker.hint(word, checker.structs, path)
+        help_ = checker.hint(word, checker.structs, path) or variant_help(checker, word)
         checker.report("E2002", f"there is no struct `{word}`", path, help_)
 
 

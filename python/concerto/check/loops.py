@@ -8,6 +8,7 @@ from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, LoopState, unknown_label
 from concerto.check.branches import condition
+from concerto.check.operators import check_span
 from concerto.check.patterns import bind_whole
 from concerto.check.tries import check_throw
 from concerto.check.types import Type
@@ -32,7 +33,7 @@ def check_loop(
         case ast.While():
             condition(body, node.condition)
         case ast.For():
-            found = t.resolve(check_expr(body, node.iterable, None))
+            found = t.resolve(check_span(body, node.iterable))
             item = item_type(body, node, found)
             bind_whole(body, node.pattern, item)
         case _:

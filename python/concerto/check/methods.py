@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.checked import FunctionInfo, TraitInfo
@@ -11,10 +9,11 @@ from concerto.check.checker import Checker
 from concerto.check.generics import fresh
 from concerto.check.traits import bounds_hold, candidates, matches, satisfies, substituted
 from concerto.check.types import Type
+from concerto.records import record
 from concerto.syntax import ast
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Method:
     """A method or associated function of a type, with what is known of its type parameters."""
 

@@ -12,7 +12,7 @@ from concerto.check.fields import Block
 from concerto.check.memories import check_memory_of_model
 from concerto.check.model_decorators import read_model_decorators
 from concerto.check.tools import check_tools_of_model
-from concerto.diagnostics.model import Label, did_you_mean
+from concerto.diagnostics.model import Label, closest, did_you_mean
 from concerto.syntax import ast
 
 _FIELDS = {
@@ -70,7 +70,10 @@ def check_model(checker: Checker, node: ast.Model) -> None:
 
 def _provider(checker: Checker, node: ast.Model, values: dict[str, Any]) -> str | None:
     if "provider" not in values:
-        if not any(field.key.text == "provider" for field in node.fields):
+        named = {field.key.text for field in node.fields}
+        if not any(
+            _HINTS.get(name, name) == "provider" or closest(name, ["provider"]) for name in named
+        ):
             checker.report(
                 "E4024",
                 f"the model `{node.name}` has no provider",

@@ -74,6 +74,8 @@ class Module:
     """Whether nothing of its file could be read, so that nothing is said about its names."""
     edges: dict[tuple[str, ...], Span] = field(default_factory=dict)
     """Modules that it uses, and where."""
+    declared: dict[tuple[str, ...], Span] = field(default_factory=dict)
+    """Modules in files of their own that it declares, and where."""
 
     def encloses(self, at: Span) -> bool:
         """Whether a place in its file belongs to it."""
@@ -189,6 +191,8 @@ class Modules:
             inner.lost, inner.block = module.lost, shifted(node.span, module.start)
         else:
             inner = self._declared_file(module, name, span)
+            if inner is not None:
+                module.declared[inner.path] = span
         path = (module.full_name(name),)
         item = Item(name, path, "module", node.is_pub, module, span, node, inner)
         module.items[name] = item

@@ -23,7 +23,7 @@ from concerto.check.methods import Method
 from concerto.check.tools import no_value
 from concerto.check.traits import require
 from concerto.check.types import Type
-from concerto.check.variants import Variant, find_variant
+from concerto.check.variants import Variant, find_variant, variant_help
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 from concerto.syntax.walk import children
@@ -84,7 +84,10 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             checker.report("E2001", message, node, help_)
             return t.UNKNOWN
         hint = _top_level(body, name) or of_self(body, name) or checker.hint(name, names, node)
-        checker.report("E2001", f"there is no `{name}`", node, hint or value_hint(name))
+        if name in library.modules():
+            hint = f"names of modules are joined by `::`: write `{name}::..`"
+        hint = hint or value_hint(name) or variant_help(checker, name)
+        checker.report("E2001", f"there is no `{name}`", node, hint)
     return t.UNKNOWN
 
 
@@ -231,7 +234,8 @@ def associated(body: Body, path: ast.Path) -> Method | None:
         return Method(own[names[1]], {}) if names[1] in own else None
     if type_ is None or len(names) > 3:
         if names[0] not in checker.refused:
-            help_ = did_you_mean(names[0], [*checker.structs, *checker.enums, *checker.aliases])
+            known = [*checker.structs, *checker.enums, *checker.aliases]
+            help_ = checker.hint(names[0], known, path)
             if names[0] in ("Box", "Rc", "Arc", "RefCell", "Mutex"):
                 help_ = "values need nothing around them: leave it out"
             elif names[0] in library.modules():
@@ -278,5 +282,7 @@ def _no_function(body: Body, path: ast.Path, of: str, names: list[str]) -> None:
         help_ = "write `{}`: a `HashMap` is a store, which `hashmap` declares"
     elif str(path) == "Array::new":
         help_ = "write `[]`"
+    elif help_ is None and of in body.checker.structs and word.text == "new":
+        help_ = f"write `{of} {{ .. }}`, or declare `fn new(..) -> {of}` in an `impl {of}`"
     what = "variant or function" if of in body.checker.enums else "function"
     body.checker.report("E2001", f"`{of}` has no {what} `{word}`", word, help_)

@@ -41,14 +41,32 @@ def check_binary(body: Body, node: ast.Binary) -> Type:
     return _arithmetic(body, node, left, right)
 
 
+def check_span(body: Body, node: ast.Expr) -> Type:
+    """The type of an index, or of what a `for` goes through: the places where a range may be open."""
+    from concerto.check.exprs import check_expr
+
+    if not isinstance(node, ast.OpenRange):
+        return check_expr(body, node, None)
+    _check_ends(body, node)
+    body.checker.facts.types[id(node)] = t.RANGE
+    return t.RANGE
+
+
 def check_open_range(body: Body, node: ast.OpenRange) -> Type:
-    """A range without an end or a start."""
+    """E3039: a range without an end or a start, where a value is needed."""
+    _check_ends(body, node)
+    message = "a range without a start or an end is no value"
+    help_ = "write both ends: open ranges stand in `x[..]` and behind the `in` of a `for`"
+    body.checker.report("E3039", message, node, help_)
+    return t.UNKNOWN
+
+
+def _check_ends(body: Body, node: ast.OpenRange) -> None:
     from concerto.check.exprs import check_expr
 
     for end in (node.start, node.end):
         if end is not None:
             check_expr(body, end, t.INT)
-    return t.RANGE
 
 
 def _equality(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
@@ -106,6 +124,10 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
         help_ = "use `.repeat(n)`"
     if isinstance(left, t.Future) or isinstance(right, t.Future):
         help_ = "await the future: `(await x)`"
+    elif any(isinstance(each, t.Option) for each in (left, right)):
+        help_ = "an Option may be nil: take the value out with `?? ..` or `match`"
+    elif any(isinstance(each, t.Result) for each in (left, right)):
+        help_ = "add `?` to take the value out of the `Result`"
     body.checker.report("E3002", message, node, help_)
     return t.BOOL if comparing else t.UNKNOWN
 
@@ -172,7 +194,8 @@ def check_unary(body: Body, node: ast.Unary, op: str, operand: ast.Expr) -> Type
         return t.ANY
     if op == "!":
         if found not in (t.BOOL, t.UNKNOWN):
-            body.checker.report("E3002", f"`!` is not defined for `{t.show(found)}`", node)
+            message = f"`!` is not defined for `{t.show(found)}`"
+            body.checker.report("E3002", message, node, _as_negation(found))
         return t.BOOL
     if found not in (*NUMBERS, t.UNKNOWN):
         body.checker.report("E3002", f"`-` is not defined for `{t.show(found)}`", node)
@@ -211,3 +234,18 @@ def _is_narrower(target: Type, found: Type) -> bool:
     """Whether a value of a wider type may be one of another: a union one of its members, a String one of some literals."""
     is_wide = isinstance(found, t.Union | t.Literals) or found == t.STRING
     return is_wide and t.assign(target, found) == ()
+
+
+def _as_negation(found: Type) -> str | None:
+    """What is written here where others negate a value."""
+    match found:
+        case t.Option():
+            return "write `.is_none()`"
+        case t.Result():
+            return "write `.is_err()`"
+        case t.Array() | t.Map() | t.Collection() | t.Simple("String"):
+            return "write `.is_empty()`"
+        case t.Simple("Int" | "Float"):
+            return "compare it: `x == 0`"
+        case _:
+            return None

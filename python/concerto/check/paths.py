@@ -5,16 +5,16 @@ The first name is looked up in the module, then `std`, then under the source roo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from concerto.check.follow_ups import import_help
 from concerto.check.modules import Import, Item, Module, Modules
 from concerto.check.std_names import std_names
 from concerto.diagnostics.model import Label, did_you_mean
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax import ast
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Missing:
     """A path that leads nowhere: the name that was not found, and the module that was asked for it; None for the first name.
 
@@ -26,7 +26,7 @@ class Missing:
     is_silent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Ambiguous:
     """A name that several globs bring."""
 
@@ -269,20 +269,25 @@ def explain(
         note = f"it has: {', '.join(sorted(names)[:8])}" if names else "it is empty"
         return message, path.span, note, did_you_mean(name, names)
     if missing.at:
-        known = sorted(std_names() if missing.at == 1 else std_names()[path.names[1].text])
+        first = path.names[0].text
+        if first == "std":
+            known = sorted(std_names() if missing.at == 1 else std_names()[path.names[1].text])
+        else:
+            item = module.imports[first].item if first in module.imports else None
+            known = sorted(std_names()[item.path[1]]) if item is not None else []
         message = f"`{before}` has no `{name}`"
         help_ = did_you_mean(name, known)
         if name in ("HashMap", "BTreeMap", "Map", "Array", "Vec", "Option"):
             help_ = "`Map`, `Array` and `Option` are always there: remove the import"
-        return message, path.span, f"it has: {', '.join(known[:24])}", help_
+        return message, path.span, f"it has: {', '.join(known[:24])}" if known else "", help_
     found = modules.find((name,))
     message = f"there is no module or item `{name}`"
     places = ", ".join(f"`{place}`" for place in ("std", *found.places))
     near = did_you_mean(name, [*module.items, *found.beside, "std"])
-    if name in std_names():
-        near = f"write `use std::{name};`"
     note = f"looked for it in this module, {places}"
-    return message, path.span, note, f"{near} {note}" if near else None
+    if name in std_names():
+        return message, path.span, note, import_help(f"std::{name}")
+    return message, path.span, note, f"{near} ({note})" if near else None
 
 
 def visible_names(module: Module, asker: Module) -> list[str]:

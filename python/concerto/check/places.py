@@ -8,7 +8,7 @@ from concerto.check import types as t
 from concerto.check.bodies import Body, related_declaration
 from concerto.check.checked import Local
 from concerto.check.closures import mark_changed
-from concerto.check.operators import NUMBERS
+from concerto.check.operators import NUMBERS, check_span
 from concerto.check.stores import check_store_assign, check_store_index
 from concerto.check.types import Type
 from concerto.syntax import ast
@@ -182,7 +182,7 @@ def check_index(body: Body, node: ast.Index) -> Type:
         return check_tuple_part(body, node, found, node.index.value)
     match found:
         case t.Array() | t.Simple("String") | t.Literals():
-            at = t.resolve(check_expr(body, node.index, None))
+            at = t.resolve(check_span(body, node.index))
             if at == t.RANGE:
                 return found
             if at not in (t.INT, t.UNKNOWN):
@@ -196,10 +196,10 @@ def check_index(body: Body, node: ast.Index) -> Type:
         case t.Store():
             return check_store_index(body, node, found)
         case t.Simple("?"):
-            check_expr(body, node.index, None)
+            check_span(body, node.index)
             return t.UNKNOWN
         case t.Simple("Any"):
-            check_expr(body, node.index, None)
+            check_span(body, node.index)
             return t.ANY
         case t.Tuple(items):
             check_expr(body, node.index, None)

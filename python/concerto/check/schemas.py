@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from concerto.check import types as t
@@ -14,6 +13,7 @@ from concerto.check.generics import LONGEST, inside
 from concerto.check.limits import LIMITS, read_limit
 from concerto.check.types import Type
 from concerto.diagnostics.model import Label
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax import ast
 
@@ -22,7 +22,7 @@ _STRUCT_FIELD = frozenset(("describe", "json")) | LIMITS
 _SCHEMA_FIELD = _STRUCT_FIELD | {"partial", "coerce"}
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Modes:
     """What the decorators of a schema say about each of its fields."""
 
@@ -30,7 +30,7 @@ class _Modes:
     coerce: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Owner:
     """What fields belong to: a `struct`, a `schema` or a `variant`."""
 

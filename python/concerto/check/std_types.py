@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concerto.check import builtins
 from concerto.check import types as t
+from concerto.check.arguments import place_arguments
 from concerto.check.bodies import Body
 from concerto.check.called import CallNative, ParseAs
 from concerto.check.checker import Checker
@@ -84,9 +85,8 @@ def check_maker(
     wanted = t.resolve(expected) if expected is not None else None
     is_same = isinstance(wanted, t.Collection) and wanted.name == kind
     item: Type = wanted.item if isinstance(wanted, t.Collection) and is_same else t.Var()
-    if len(node.args) != count or any(arg.name for arg in node.args):
-        message = f"`{kind}::{rest[0]}` takes {count} argument{'s' * (count != 1)}, found {len(node.args)}"
-        checker.report("E3032", message, node)
+    params = [("array", False)] * count
+    if not place_arguments(body, node, f"{kind}::{rest[0]}", params).is_right:
         check_all(body, node)
         return t.UNKNOWN
     for arg in node.args:

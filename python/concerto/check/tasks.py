@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body, check_unused
-from concerto.check.branches import result_of
+from concerto.check.branches import results_of
 from concerto.check.called import FORMS, CallModel, CallPipeline, CallStream, CallTool
 from concerto.check.checked import ElementInfo, FormInfo, ModelName, Raise
 from concerto.check.emits import asked, check_ask
@@ -39,8 +39,9 @@ def _await(body: Body, node: ast.Await, expected: Type | None) -> Type:
         return check_ask(body, node, call, expected)
     body.awaited.add(id(operand))
     found = t.resolve(infer_operand(body, operand, expected))
+    checker.facts.awaits.add(id(operand))
     if not allowed:
-        return _item(found)
+        return item_of(found)
     match found:
         case t.Future(item) | t.Task(item):
             return item
@@ -64,7 +65,7 @@ def _may_wait(body: Body, node: ast.Expr) -> bool:
     return isinstance(body.checker.facts.calls.get(id(node)), waiting)
 
 
-def _item(type_: Type) -> Type:
+def item_of(type_: Type) -> Type:
     """A type without one layer of future."""
     type_ = t.resolve(type_)
     return type_.item if isinstance(type_, t.Future | t.Task) else type_
@@ -115,6 +116,8 @@ def check_race(body: Body, node: ast.Call, name: str, expected: Type | None) -> 
 
 def _joined(body: Body, elements: list[ElementInfo]) -> Type:
     """The common type of elements, to which each is converted."""
+    if all(t.resolve(element.type) == t.UNKNOWN for element in elements):
+        return t.UNKNOWN
     found: Type = t.NEVER
     for element in elements:
         joined = t.join(found, element.type)
@@ -178,7 +181,8 @@ def _spawn(body: Body, node: ast.Spawn) -> Type:
     raises = leaves(operand)
     if raises:
         inner.result = t.Result(t.Var(), t.Var())
-    found = _item(infer_operand(inner, operand, None))
+    _await_results(inner, operand)
+    found = infer_operand(inner, operand, None)
     check_unused(inner)
     wraps = raises and not isinstance(found, t.Result)
     if raises:
@@ -215,15 +219,12 @@ def _element(
         if is_refutable(inner, pattern, item):
             body.checker.report("E3020", "the pattern may fail", pattern)
         bind(inner, pattern, item)
+    _await_results(inner, node)
     if discarded:
         check_expr(inner, node, None, discarded=True)
         found: Type = t.NIL
     else:
-        # The future that an `async` function gives is awaited here, so that it is no value of the place.
-        last = result_of(node)
-        starts = isinstance(last, ast.Call) and is_async_function(inner, last.callee)
-        hint = None if starts else wanted
-        found = _item(infer_operand(inner, node, hint))
+        found = infer_operand(inner, node, wanted)
     check_unused(inner)
     steps: t.Steps = ()
     if wanted is not None and not discarded:
@@ -236,6 +237,13 @@ def _element(
         node, tuple(inner.captures), found, steps, place,
         pattern=of[0] if of else None, is_discarded=discarded,
     )  # fmt: skip
+
+
+def _await_results(body: Body, node: ast.Expr) -> None:
+    """A task awaits the future that is its result, whichever branch gives it, so that the future is no value of the place."""
+    for result in results_of(node):
+        body.awaited.add(id(result))
+        body.checker.facts.awaits.add(id(result))
 
 
 def is_async_function(body: Body, node: ast.Expr) -> bool:

@@ -46,6 +46,8 @@ def matches(pattern: Type, type_: Type, meaning: dict[str, Type]) -> bool:
         return True
     if pattern == t.STRING and isinstance(type_, t.Literals):
         return True
+    if isinstance(pattern, t.Struct) and isinstance(type_, t.Struct) and pattern.name != type_.name:
+        return False  # what most blocks are, without a look inside
     (head, parts), (other, others) = _shape(pattern), _shape(type_)
     return head == other and all(
         matches(part, each, meaning) for part, each in zip(parts, others, strict=True)

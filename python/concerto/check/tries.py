@@ -46,6 +46,9 @@ def check_question(body: Body, node: ast.Try, expected: Type | None) -> Type:
             return t.ANY
         case _:
             message = f"`?` needs a `Result` or an `Option`, found `{t.show(found)}`"
+            if isinstance(found, t.Future | t.Task):
+                body.checker.report("E3034", message, node, "await it first: `.await?`")
+                return t.UNKNOWN
             body.checker.report("E3034", message, node, "remove the `?`")
             return found
 
@@ -76,7 +79,12 @@ def discard(body: Body, node: ast.Expr, found: Type) -> None:
         place = body.raising(found.err, node, what="a discarded `Result`")
         body.checker.facts.discards[id(node)] = place
     else:
-        body.checker.report("W3005", "a `Result` is discarded", node, "add `?`, or match on it")
+        is_err = isinstance(node, ast.Call) and str(getattr(node.callee, "path", "")) in (
+            "Ok",
+            "Err",
+        )
+        help_ = "write `return` before it" if is_err else "add `?`, or match on it"
+        body.checker.report("W3005", "a `Result` is discarded", node, help_)
 
 
 def check_try(body: Body, node: ast.TryCatch, expected: Type | None, discarded: bool) -> Type:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from concerto.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record()
 class Simple:
     """A type without parts."""
 
@@ -48,14 +50,14 @@ SIMPLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Array:
     """`Array<T>`."""
 
     item: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Map:
     """`Map<K, V>`."""
 
@@ -63,7 +65,7 @@ class Map:
     value: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Collection:
     """`Set<T>`, `Queue<T>` or `Stack<T>`, by its name."""
 
@@ -71,7 +73,7 @@ class Collection:
     item: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Store:
     """`HashMap<K, V>`: a reference to a store."""
 
@@ -79,21 +81,21 @@ class Store:
     value: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Tuple:
     """`(A, B)`."""
 
     items: tuple[Type, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Option:
     """`Option<T>`."""
 
     item: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Result:
     """`Result<T, E>`."""
 
@@ -101,21 +103,21 @@ class Result:
     err: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Future:
     """`Future<T>`: a computation that has not begun, or goes on."""
 
     item: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Task:
     """`Task<T>`: a computation beside the one that has it."""
 
     item: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Pipeline:
     """`PipelineRef<In, Out>`."""
 
@@ -123,7 +125,7 @@ class Pipeline:
     output: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Function:
     """`fn(A, B) -> R`."""
 
@@ -131,7 +133,7 @@ class Function:
     result: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class TraitRef:
     """A trait with its type arguments, such as `From<Int>`."""
 
@@ -139,7 +141,7 @@ class TraitRef:
     args: tuple[Type, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Opaque:
     """A type parameter inside of what has it: of its values only the bounds are known."""
 
@@ -147,21 +149,21 @@ class Opaque:
     bounds: tuple[TraitRef, ...] = field(default=(), compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Literals:
     """`"a" | "b"`."""
 
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Union:
     """`A | B`."""
 
     members: tuple[Type, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Struct:
     """A struct, schema, built-in record or built-in error, by name. `origin` is `struct`, `schema`, `record` or `error`."""
 
@@ -170,7 +172,7 @@ class Struct:
     args: tuple[Type, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Enum:
     """An enum, by name."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from concerto.check.checker import Checker
@@ -37,7 +37,7 @@ class _Unit:
 
     def __post_init__(self) -> None:
         for root in self.roots:
-            self.words.update(_words(root))
+            _add_words(root, self.words)
 
 
 def check_unused_items(checker: Checker) -> None:
@@ -90,17 +90,26 @@ def _units(item: ast.Declaration | ast.Statement) -> Iterator[_Unit]:
         yield _Unit(method.name, [method], owner=owner)
 
 
-def _words(root: ast.Node) -> Iterable[str]:
-    """What a part names: paths and what they lead through, and members as `.name`."""
+def _add_words(root: ast.Node, words: set[str]) -> None:
+    """Adds what a part names: paths and what they lead through, and members as `.name`."""
     pending = [root]
     while pending:
         node = pending.pop()
-        if isinstance(node, ast.Path):
-            names = [name.text for name in node.names]
-            yield from ("::".join(names[: n + 1]) for n in range(len(names)))
-            yield f".{names[-1]}"
-        elif isinstance(node, ast.FieldAccess):
-            yield f".{node.name}"
-        elif isinstance(node, ast.Mock):
-            yield node.name.text
-        pending += children(node)
+        match node:
+            case ast.Name():
+                pass
+            case ast.Path(names=(name,)):
+                words.add(name.text)
+                words.add(f".{name.text}")
+            case ast.Path():
+                names = [name.text for name in node.names]
+                words.update("::".join(names[: n + 1]) for n in range(len(names)))
+                words.add(f".{names[-1]}")
+            case ast.FieldAccess():
+                words.add(f".{node.name.text}")
+                pending.append(node.object)
+            case ast.Mock():
+                words.add(node.name.text)
+                pending += children(node)
+            case _:
+                pending += children(node)

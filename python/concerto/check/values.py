@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
+from concerto.records import record
 from concerto.text import float_text
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class VariantDefault:
     """A variant without data as a constant."""
 
@@ -18,14 +18,14 @@ class VariantDefault:
     enum: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class MapConstant:
     """A map as a constant."""
 
     entries: tuple[tuple[Any, Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class StructConstant:
     """A struct as a constant; the fields in declared order."""
 
@@ -35,7 +35,7 @@ class StructConstant:
     fields: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class OptionConstant:
     """`Some` of one value, or `None`, as a constant."""
 

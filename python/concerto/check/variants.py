@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from concerto.check import methods
 from concerto.check import types as t
 from concerto.check.checked import FieldInfo
 from concerto.check.checker import Checker
 from concerto.check.types import Type
 from concerto.diagnostics.model import did_you_mean
+from concerto.records import record
 from concerto.syntax import ast
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Variant:
     """A variant of an enum type."""
 
@@ -63,5 +62,13 @@ def unknown_variant(checker: Checker, path: ast.Path) -> None:
     elif type_ is not None:
         checker.report("E2001", f"`{first}` is no enum", path)
     elif first not in checker.refused:
-        help_ = did_you_mean(first, list(checker.enums))
+        help_ = checker.hint(first, list(checker.enums), path)
         checker.report("E2002", f"there is no type `{first}`", path, help_)
+
+
+def variant_help(checker: Checker, word: str) -> str | None:
+    """The help line for the name of a variant without that of its enum."""
+    for enum in checker.enums.values():
+        if any(variant.name == word for variant in enum.variants):
+            return f"write `{enum.name}::{word}`"
+    return None

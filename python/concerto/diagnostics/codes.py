@@ -116,6 +116,7 @@ CODES: dict[str, Code] = {
     "E3036": Code("map key type not hashable"),
     "E3037": Code("wrong store type or initialiser"),
     "E3038": Code("`return`, `break` or `continue` across a task boundary"),
+    "E3039": Code("open range as a value"),
     "E4001": Code("connection outside module scope", "conn-not-module-scope"),
     "E4002": Code("escape or interpolation in a key", "conn-key-literal"),
     "E4003": Code("connection declared twice", "conn-duplicate"),

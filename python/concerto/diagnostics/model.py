@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from concerto.diagnostics.codes import CODES
+from concerto.records import record
 from concerto.source import Source, Span
 
 
@@ -16,7 +16,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Label:
     """A place and what is to be said there; the text may be empty. `source` is None in the file of the diagnostic."""
 
@@ -25,7 +25,7 @@ class Label:
     source: Source | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Diagnostic:
     """One mistake: what, where, and how to mend it."""
 

@@ -289,7 +289,7 @@ def _native(
 def _builtin(
     builder: Builder, node: ast.Call, name: str, args: tuple[ast.Expr, ...], target: int
 ) -> None:
-    from concerto.lower.exprs import lower, lower_into
+    from concerto.lower.exprs import lower, lower_into, lower_window
     from concerto.lower.tries import lower_env
 
     match name:
@@ -308,18 +308,16 @@ def _builtin(
         case "panic":
             builder.emit("panic", lower(builder, args[0]), at=node)
         case "assert":
-            first = builder.temporary(2)
-            lower_into(builder, args[0], first)
             if len(args) > 1:
-                lower_into(builder, args[1], first + 1)
+                first = lower_window(builder, args)
             else:
+                first = builder.temporary(2)
+                lower_into(builder, args[0], first)
                 source = builder.tables.checked.source.text
                 text = source[args[0].span.start : args[0].span.end]
                 builder.emit("const", first + 1, builder.tables.constant(text))
             builder.emit("native", target, "core.assert", first, 2, at=node)
         case "assert_eq" | "assert_ne":
-            from concerto.lower.exprs import lower_window
-
             parts = lower_window(builder, args)
             builder.emit("native", target, f"core.{name}", parts, 2, at=node)
         case "Some" | "Ok" | "Err":
@@ -342,5 +340,5 @@ def _print(builder: Builder, node: ast.Call, args: tuple[ast.Expr, ...], newline
         else:
             lower_into(builder, args[position // 2], first + position)
     text = builder.temporary()
-    builder.emit("concat", text, first, count)
+    builder.emit("concat", text, first, count, at=node)
     builder.emit("print", text, int(newline), at=node)

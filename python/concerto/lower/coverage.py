@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from concerto.records import record
 from concerto.syntax import ast
 from concerto.syntax.walk import children
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 THEN, ELSE, ARM, CATCH, NO_ERROR = "then", "else", "arm", "catch", "no error"
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Point:
     """A place that control may come by: a statement, or with `branch` one way that an `if`, a `match` or a `try` goes. Line and column from 1."""
 

@@ -42,7 +42,7 @@ from concerto.lower.operators import (
 from concerto.lower.patterns import bind_pattern
 from concerto.lower.pipelines import lower_pipeline_value
 from concerto.lower.places import lower_assign
-from concerto.lower.tasks import lower_task
+from concerto.lower.tasks import lower_awaited, lower_task
 from concerto.lower.testing import lower_mock
 from concerto.lower.tries import lower_question, lower_try, unwrap
 from concerto.syntax import ast
@@ -50,8 +50,10 @@ from concerto.syntax import ast
 
 def lower(builder: Builder, node: ast.Expr) -> int:
     """A register that holds the value: that of a variable if the expression is one, else a fresh one."""
-    if isinstance(node, ast.PathExpr | ast.SelfExpr) and id(node) not in builder.facts.steps:
-        name = builder.facts.names.get(id(node))
+    facts = builder.facts
+    is_name = isinstance(node, ast.PathExpr | ast.SelfExpr)
+    if is_name and id(node) not in facts.steps and id(node) not in facts.awaits:
+        name = facts.names.get(id(node))
         if isinstance(name, Local):
             return builder.registers[id(name)]
     target = builder.temporary()
@@ -90,7 +92,10 @@ def _is_plain(node: ast.Expr) -> bool:
 def lower_into(builder: Builder, node: ast.Expr, target: int) -> None:
     """Puts the value of an expression, converted as its place wants it, into a register."""
     kept = builder.next
-    _value(builder, node, target)
+    if id(node) in builder.facts.awaits:
+        lower_awaited(builder, node, target)
+    else:
+        lower_value(builder, node, target)
     converted = builder.facts.steps.get(id(node))
     if converted and builder.reachable():
         convert(builder, converted[0], converted[1], target, node)
@@ -221,12 +226,13 @@ def _field(builder: Builder, node: ast.FieldAccess, target: int) -> None:
         builder.emit("field", target, subject, builder.facts.fields[id(node)])
 
 
-def _value(builder: Builder, node: ast.Expr, target: int) -> None:
+def lower_value(builder: Builder, node: ast.Expr, target: int) -> None:
+    """Puts the value of an expression, as it is, into a register."""
     match node:
         case ast.Literal(value=value):
             lower_literal(builder, value, t.resolve(builder.facts.types[id(node)]), target)
         case ast.Interpolated(pieces=pieces, values=values):
-            lower_interpolated(builder, pieces, values, target)
+            lower_interpolated(builder, node, pieces, values, target)
         case ast.PathExpr() | ast.SelfExpr():
             _path(builder, node, target)
         case ast.Binary():
@@ -302,10 +308,11 @@ def _unary(builder: Builder, node: ast.Unary, target: int) -> None:
 
 
 def lower_window(builder: Builder, nodes: tuple[ast.Expr, ...]) -> int:
-    """Values in registers side by side, to be consumed."""
+    """Values in registers side by side, to be consumed; evaluated as they are written, which names may put in another order."""
     first = builder.temporary(len(nodes))
-    for position, node in enumerate(nodes):
-        lower_into(builder, node, first + position)
+    places = enumerate(nodes, first)
+    for place, node in sorted(places, key=lambda each: each[1].span.start):
+        lower_into(builder, node, place)
     return first
 
 

@@ -133,7 +133,11 @@ def load_record(
 
 
 def lower_interpolated(
-    builder: Builder, pieces: tuple[str, ...], values: tuple[ast.Expr, ...], target: int
+    builder: Builder,
+    node: ast.Expr,
+    pieces: tuple[str, ...],
+    values: tuple[ast.Expr, ...],
+    target: int,
 ) -> None:
     """A string with values in it: one concatenation."""
     from concerto.lower.exprs import lower_into
@@ -148,7 +152,7 @@ def lower_interpolated(
             builder.emit("const", first + position, builder.tables.constant(part))
         else:
             lower_into(builder, part, first + position)
-    builder.emit("concat", target, first, len(parts))
+    builder.emit("concat", target, first, len(parts), at=node)
 
 
 def lower_struct(builder: Builder, node: ast.StructLiteral, target: int) -> None:

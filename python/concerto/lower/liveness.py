@@ -5,6 +5,8 @@ A backward dataflow over basic blocks; sets of registers are Python integers use
 
 from __future__ import annotations
 
+from functools import cache
+
 from concerto.lower.ir import OPERANDS, TERMINATORS, Instruction
 
 
@@ -18,35 +20,38 @@ def move_last_uses(code: list[Instruction]) -> None:
                 instruction[0] = "move"
 
 
+@cache
+def _roles(operation: str) -> tuple[list[tuple[str, int]], list[int]]:
+    """Where an instruction holds registers, with their roles, and where targets of jumps."""
+    roles = list(enumerate(OPERANDS[operation], 1))
+    registers = [(role, at) for at, role in roles if role in "dDrmx"]
+    for at, role in roles:
+        if role == "w":  # as many as the next operand says, or twice as many
+            registers.append(("pairs" if OPERANDS[operation][at] == "p" else "row", at))
+    return registers, [at for at, role in roles if role == "L"]
+
+
 def _effects(instruction: Instruction) -> tuple[int, int]:
     """Registers that an instruction reads, and those that it overwrites without reading."""
     uses = defines = 0
-    operands = instruction[1:]
-    for position, (role, value) in enumerate(zip(OPERANDS[instruction[0]], operands, strict=True)):
+    for role, at in _roles(instruction[0])[0]:
+        register = instruction[at]
         match role:
             case "d":
-                defines |= 1 << value
+                defines |= 1 << register
             case "D":
-                defines |= 3 << value
-            case "r" | "m" | "x":
-                uses |= 1 << value
-            case "w":
-                count = operands[position + 1] * (
-                    2 if OPERANDS[instruction[0]][position + 1] == "p" else 1
-                )
-                uses |= ((1 << count) - 1) << value
+                defines |= 3 << register
+            case "row" | "pairs":
+                count = instruction[at + 1] * (2 if role == "pairs" else 1)
+                uses |= ((1 << count) - 1) << register
             case _:
-                pass
+                uses |= 1 << register
     return uses, defines
 
 
 def _successors(code: list[Instruction], at: int) -> list[int]:
     instruction = code[at]
-    jumps = [
-        value
-        for role, value in zip(OPERANDS[instruction[0]], instruction[1:], strict=True)
-        if role == "L"
-    ]
+    jumps = [instruction[where] for where in _roles(instruction[0])[1]]
     return jumps if instruction[0] in TERMINATORS else [*jumps, at + 1]
 
 

@@ -91,6 +91,10 @@ def _for_range(builder: Builder, node: ast.For, loop: LoopTarget) -> None:
     if isinstance(range_, ast.Binary) and range_.op == "..":
         lower_into(builder, range_.left, bounds)
         lower_into(builder, range_.right, bounds + 1)
+    elif isinstance(range_, ast.OpenRange) and range_.start is not None:
+        # No end is nil, so that the largest number has its turn.
+        lower_into(builder, range_.start, bounds)
+        builder.emit("nil", bounds + 1)
     else:
         subject = builder.temporary()
         lower_into(builder, range_, subject)

@@ -63,7 +63,7 @@ def lower_binary(builder: Builder, node: ast.Binary, target: int) -> None:
         return
     if op == "+" and left_type not in (t.INT, t.FLOAT):
         parts = _chain(node)
-        builder.emit("concat", target, lower_window(builder, parts), len(parts))
+        builder.emit("concat", target, lower_window(builder, parts), len(parts), at=node)
         return
     if op in ("==", "!=", "<", ">", "<=", ">="):
         _comparison(builder, node, left_type, right_type, target)

@@ -51,7 +51,7 @@ def lower_assign(builder: Builder, node: ast.Assign) -> None:
             _operate(builder, node, register, value)
         elif (appended := _appended(builder, node, local)) is not None:
             lower_into(builder, appended, value)
-            builder.emit("append_string", register, value)
+            builder.emit("append_string", register, value, at=node)
         else:
             lower_into(builder, node.value, value)
             builder.emit("move", register, value)
@@ -135,7 +135,7 @@ def _operate(builder: Builder, node: ast.Assign, register: int, value: int) -> N
         _operate_any(builder, node, register, value, target)
         return
     if target == t.STRING:
-        builder.emit("append_string", register, value)
+        builder.emit("append_string", register, value, at=node)
         return
     if target == t.FLOAT and type_of(builder, node.value) == t.INT:
         builder.emit("int_to_float", value, value)

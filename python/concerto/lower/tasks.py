@@ -13,6 +13,8 @@ from concerto.syntax import ast
 
 def lower_task(builder: Builder, node: ast.Await | ast.Spawn, target: int) -> None:
     """`await x` and `spawn x`"""
+    from concerto.lower.exprs import lower_into
+
     if isinstance(node, ast.Spawn):
         element = builder.facts.forms[id(node)].elements[0]
         function = builder.temporary()
@@ -23,25 +25,22 @@ def lower_task(builder: Builder, node: ast.Await | ast.Spawn, target: int) -> No
     elif id(node) in builder.facts.asks:
         lower_ask(builder, node, builder.facts.asks[id(node)], target)
     else:
-        _awaited(builder, node.operand, target)
+        lower_into(builder, node.operand, target)
 
 
-def _awaited(builder: Builder, node: ast.Expr, target: int) -> None:
+def lower_awaited(builder: Builder, node: ast.Expr, target: int) -> None:
     """A value, or what comes out of it if it is a future or a task."""
     from concerto.lower.calls import lower_call
-    from concerto.lower.exprs import lower, lower_into
+    from concerto.lower.exprs import lower_value
 
     if isinstance(builder.facts.calls.get(id(node)), CallFunction):
         assert isinstance(node, ast.Call)
         lower_call(builder, node, target, awaited=True)
         return
-    if (
-        isinstance(_plain_type(builder, node), t.Future | t.Task)
-        or _plain_type(builder, node) == t.ANY
-    ):
-        builder.emit("await", target, lower(builder, node), at=node)
-    else:
-        lower_into(builder, node, target)
+    lower_value(builder, node, target)
+    found = _plain_type(builder, node)
+    if builder.reachable() and (isinstance(found, t.Future | t.Task) or found == t.ANY):
+        builder.emit("await", target, target, at=node)
 
 
 def _plain_type(builder: Builder, node: ast.Expr) -> t.Type:
@@ -100,7 +99,7 @@ def _function(
     builder: Builder, element: ElementInfo, target: int, *, is_spawned: bool = False
 ) -> None:
     """An element as a function value with copies of the variables that it captures."""
-    from concerto.lower.exprs import convert, lower_unused
+    from concerto.lower.exprs import convert, lower_into, lower_unused
     from concerto.lower.patterns import bind_pattern
 
     tables = builder.tables
@@ -121,7 +120,7 @@ def _function(
         if inner.reachable():
             inner.emit("nil", result)
     else:
-        _awaited(inner, element.node, result)
+        lower_into(inner, element.node, result)
     if inner.reachable():
         convert(inner, element.steps, element.type, result, element.node)
         if not is_spawned or element.wraps:

@@ -79,16 +79,22 @@ _BEFORE_EMPTY_MAP = frozenset(
 _BLOCK_LIKE = frozenset(
     ["IF", "MATCH", "FOR", "WHILE", "LOOP", "PARALLEL", "TRY", "LISTEN", "LABEL"]
 )
+#: What `step` must see everywhere; other tokens matter only where commas may be left out.
+_LAYOUT = (
+    frozenset(["LPAREN", "LBRACKET", "LBRACE", "ISTART", "SEMI", "COMMA", "FATARROW", "DOTDOT"])
+    | CLOSERS
+    | _BLOCK_LIKE
+)
 _NAME_END = frozenset(("IDENT", "SELF"))
 
 
 class _Virtual:
     """A token that does not stand in the text; its place is between its neighbours."""
 
-    __slots__ = ("end", "index", "lineno", "type", "value")
+    __slots__ = ("end", "index", "type", "value")
 
-    def __init__(self, type_: str, at: int, lineno: int) -> None:
-        self.type, self.value, self.index, self.end, self.lineno = type_, "", at, at, lineno
+    def __init__(self, type_: str, at: int) -> None:
+        self.type, self.value, self.index, self.end = type_, "", at, at
 
 
 def filter_tokens(source: Source, tokens: Sequence[Any]) -> tuple[list[Any], list[Diagnostic]]:
@@ -106,7 +112,7 @@ def close_brackets(tokens: Sequence[Any]) -> list[Any]:
     """The tokens that the grammar reads if all that is open at the end of the file were closed there."""
     words = list(tokens)
     for opening in reversed(_open_brackets(words)):
-        words.append(_Virtual(_PARTNERS[opening.type], words[-1].end, words[-1].lineno))
+        words.append(_Virtual(_PARTNERS[opening.type], words[-1].end))
     _classify_words(words)
     _classify_angles(words)
     return _Layout(words).run()
@@ -259,7 +265,7 @@ def _matching_angles(kinds: list[str]) -> dict[int, int]:
     return closing
 
 
-@dataclass
+@dataclass(slots=True)
 class _Frame:
     """An open bracket, or the file."""
 
@@ -301,9 +307,15 @@ class _Layout:
         return partners
 
     def run(self) -> list[Any]:
+        frames, out = self.frames, self.out
         for at, token in enumerate(self.tokens):
-            self.step(at, token)
-        return self.out
+            frame = frames[-1]
+            if token.type in _LAYOUT or frame.has_fields:
+                self.step(at, token)
+            else:
+                frame.at_start = frame.after_declaration = frame.after_decorator = False
+                out.append(token)
+        return out
 
     @property
     def frame(self) -> _Frame:
@@ -314,8 +326,7 @@ class _Layout:
         return self.out[-1].type if self.out else ""
 
     def virtual(self, kind: str) -> None:
-        last = self.out[-1]
-        self.out.append(_Virtual(kind, last.end, last.lineno))
+        self.out.append(_Virtual(kind, self.out[-1].end))
 
     def step(self, at: int, token: Any) -> None:
         frame = self.frame

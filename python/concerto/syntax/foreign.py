@@ -193,6 +193,12 @@ def _loops(place: Place) -> Diagnostic | None:
     if kind == "FOR" and opening >= 0 and place.tokens[opening].type == "LBRACKET":
         help_ = "write `xs.map(|x| ..)`, with `.filter(|x| ..)` before it for conditions"
         return place.has_no("[.. for x in xs]", help_)
+    if kind == "FOR" and before == "RPAREN":
+        inner = Place(place.source, place.tokens, place.at - 1, place.before(), {}).opening()
+        if inner > 0 and place.tokens[inner - 1].value == "parallel":
+            return place.says(
+                "E1001", "`parallel` takes `max` by its name", "write `parallel(max: n)`"
+            )
     if kind == "IN" and before in _ENDS:
         return place.has_no("x in xs", "write `xs.contains(x)`, of a map `m.has(key)`")
     return None
@@ -247,6 +253,9 @@ def _values(place: Place) -> Diagnostic | None:
     kind = place.kind
     opening = place.opening()
     bracket = place.tokens[opening].type if opening >= 0 else ""
+    if kind == "COLON" and bracket.startswith("LBRACE") and _is_field_path(place, opening):
+        help_ = "write `(a.b): ..`"
+        return place.says("E1013", "a key that is looked up stands in parentheses", help_)
     if kind == "COLON" and bracket == "LBRACKET":
         return place.has_no("[a:b]", "write `[a..b]`")
     if kind == "COLONCOLON" or not (place.token and kind.startswith("LBRACE")):
@@ -268,8 +277,21 @@ def _declarations(place: Place) -> Diagnostic | None:
         return place.says("E1008", "there are no tuple structs", help_)
     if kind == "LPAREN" and before == "PUB":
         return place.has_no("pub(..)", "write `pub` alone")
+    if kind == "SEMI" and "COMMA" in place.expected and _in_fields(place):
+        return place.says("E1001", "fields are separated by `,`", "write `,`")
+    if kind == "ASSIGN" and before == "IDENT" and place.kind_before(2) in ("MODEL", "CONNECT"):
+        word = place.before(2).value
+        help_ = f"leave out the `=`: `{word} {place.word_before()} {{ .. }}`"
+        return place.says("E1001", f"the settings of a {word} stand behind its name", help_)
     if kind == "DOT" and "COLONCOLON" in place.expected and _in_use(place):
         return place.says("E1008", "names of modules are joined by `::`", "write `use a::b;`")
+    if kind == "COLONCOLON" and [place.kind_before(n) for n in (1, 2, 3)] == [
+        "IDENT",
+        "DOT",
+        "IDENT",
+    ]:
+        help_ = f"write `{place.word_before(3)}::{place.word_before()}::..`"
+        return place.says("E1008", "names of modules are joined by `::`", help_, place.before(2))
     if kind == "ASSIGN" and before == "IDENT" and place.kind_before(2) == "CONST":
         name = place.word_before()
         form = f"const {name}: Type = ..;" if place.opening() < 0 else f"let {name} = ..;"
@@ -295,6 +317,20 @@ def _in_variant(place: Place) -> bool:
     return any(
         place.tokens[around - steps].type == "ENUM" for steps in (2, 3, 4, 5) if around >= steps
     )
+
+
+def _is_field_path(place: Place, opening: int) -> bool:
+    """Whether all between a brace and the token is a path of fields, such as `a.b`."""
+    kinds = [token.type for token in place.tokens[opening + 1 : place.at]]
+    return len(kinds) > 2 and all(
+        kind == ("DOT" if at % 2 else "IDENT") for at, kind in enumerate(kinds)
+    )
+
+
+def _in_fields(place: Place) -> bool:
+    """Whether the token stands among the fields of a struct or schema."""
+    opening = place.opening()
+    return opening > 1 and place.tokens[opening - 2].type in ("STRUCT", "SCHEMA")
 
 
 def _in_use(place: Place) -> bool:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from concerto.syntax import ast
@@ -33,11 +33,16 @@ def module_doc(module: ast.Module) -> Doc:
     parts: list[Doc] = []
     if module.doc is not None:
         parts += [f"//!{_after_mark(line)}\n" for line in module.doc.split("\n")]
-    for before, item in zip((None, *module.items), module.items, strict=False):
-        if before is not None and _needs_gap(before, item):
-            parts.append(LINE)
-        parts += [_item(item), LINE]
-    return tuple(parts)
+    return (*parts, *_rows(module.items), LINE) if module.items else tuple(parts)
+
+
+def _rows(items: tuple[ast.Declaration | ast.Statement, ...]) -> Iterator[Doc]:
+    for before, item in zip((None, *items), items, strict=False):
+        if before is not None:
+            yield LINE
+            if _needs_gap(before, item):
+                yield LINE
+        yield _item(item)
 
 
 def _needs_gap(before: ast.Node, item: ast.Node) -> bool:
@@ -115,7 +120,10 @@ def _core(node: ast.Declaration) -> Doc:
         case ast.Use():
             return ("use ", _use(node.tree), ";")
         case ast.Mod():
-            inner = ";" if node.items is None else (" ", _blank_between(map(_item, node.items)))
+            inner: Doc = ";"
+            if node.items is not None:
+                rows = tuple(_rows(node.items))
+                inner = (" {", Indent((LINE, *rows)), LINE, "}") if rows else " {}"
             return (f"mod {node.name}", inner)
         case ast.Const():
             return (f"const {node.name}: ", type_(node.type), " = ", place_value(node.value), ";")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from concerto.records import record
 from concerto.syntax import ast
 from concerto.syntax.format_parts import (
     config_key,
@@ -44,7 +45,7 @@ _BLOCK_LIKE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Around:
     """What stands around an expression."""
 
@@ -66,6 +67,8 @@ def expression(node: ast.Expr, around: Around = _PLAIN, strength: int = 0) -> Do
     inside = _strength(node) < strength or (around.is_head and _hurts_heads(node))
     if isinstance(node, ast.MapLiteral) and not node.entries:
         inside = True  # elsewhere it would be an empty block; `place_value` knows where it is not
+    if isinstance(node, ast.Block) and not node.statements and node.tail is None:
+        inside = False  # within parentheses it would be an empty map
     grouped = is_grouped(node)
     inside = inside if grouped is None else grouped
     return ("(", _written(node, around.inside()), ")") if inside else _written(node, around)

@@ -1,24 +1,36 @@
 """A source in its canonical form, with its comments and its own spelling: what `concerto fmt` does.
 
-The tree is laid out anew. Then the tokens of old and new text are laid side by side, and each comment is put where it stood between them. At the end the
-new text is read again: it must give the same tree, the same tokens (but for commas at the end of lists and useless `;`) and the same comments, or nothing
-is changed.
+Imports are put in order first. Then the tree is laid out anew, the tokens of old and new text are laid side by side, and each comment is put where it stood
+between them. At the end the new text is read again: it must give the same tree, the same tokens (but for commas at the end of lists and useless `;`) and the
+same comments, or nothing is changed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from concerto.diagnostics.model import Diagnostic
 from concerto.garbage import collector_paused
+from concerto.records import record
 from concerto.source import Source
 from concerto.syntax import ast
 from concerto.syntax.format import WIDTH, module_doc
-from concerto.syntax.layout import LINE, Doc, Group, Indent, Note, Verbatim, render
-from concerto.syntax.lexer import lex
-from concerto.syntax.parser import parse
+from concerto.syntax.format_uses import with_sorted_uses
+from concerto.syntax.layout import (
+    LINE,
+    Break,
+    Doc,
+    Group,
+    Indent,
+    Line,
+    Note,
+    Verbatim,
+    render,
+    unbroken,
+)
+from concerto.syntax.lexer import Lexed, lex
+from concerto.syntax.parser import parse, parse_again
 from concerto.syntax.spelling import spelled_as
 
 _COMMENT = re.compile(r"//[^\n]*|/\*")
@@ -36,14 +48,14 @@ class CannotFormat(Exception):  # noqa: N818 - it is no mistake of the caller
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Comment:
     text: str
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Mark:
     """A token, or a line of documentation."""
 
@@ -72,24 +84,30 @@ class _Text:
 @collector_paused()
 def format_source(source: Source, width: int = WIDTH) -> tuple[str | None, list[Diagnostic]]:
     """The canonical text, or None with what is wrong with the source. Raises `CannotFormat`."""
-    module, diagnostics = parse(source)
+    lexed = lex(source)
+    old = _read(source.text, lexed)
+    module, diagnostics = parse(source, lexed)
     errors = [each for each in diagnostics if each.is_error]
     if errors:
         return None, errors
     text = source.text.replace("\r\n", "\n")
     if text != source.text:
         return format_source(Source(source.path, text), width)
+    in_order = with_sorted_uses(text, module)
+    if in_order != text:
+        _compare_unordered(old, _read(in_order, lex(Source("", in_order))))
+        return format_source(Source(source.path, in_order), width)
     with spelled_as(text, module.grouped):
         doc = module_doc(module)
-    found = render(_with_comments(doc, _read(text), width), width)
+    found = render(_with_comments(doc, old), width)
     found = found.strip("\n") + "\n" if found.strip() else ""
-    _compare(_read(text), _read(found), module)
+    _compare(old, Source(source.path, found), module)
     return found, []
 
 
-def _read(text: str) -> _Text:
-    """Marks and comments of a text without mistakes."""
-    tokens, docs, _ = lex(Source("", text))
+def _read(text: str, lexed: Lexed) -> _Text:
+    """Marks and comments of a text, by its tokens as they are before the parser reads them."""
+    tokens, docs, _ = lexed
     read = _Text(text)
     at = 0
     for token in tokens:
@@ -118,13 +136,13 @@ def _gap(read: _Text, start: int, end: int, *, has_docs: bool, is_first: bool) -
             read.comments.append(_Comment(text.rstrip(), first, start))
 
 
-def _with_comments(doc: Doc, old: _Text, width: int) -> Doc:
+def _with_comments(doc: Doc, old: _Text) -> Doc:
     """The document with the comments and empty lines of the old text."""
-    starts: list[int] = []
-    new = _read(render(doc, width, starts))
+    text, starts = unbroken(doc)
+    new = _read(text, lex(Source("", text)))
     placed = _Placed(new, starts)
-    pairs = list(_side_by_side(old, new))
-    comments = iter([*old.comments, None])
+    pairs, loose = _side_by_side(old, new)
+    comments = iter([*sorted([*old.comments, *loose], key=lambda each: each.start), None])
     comment = next(comments)
     previous: tuple[_Mark, _Mark] | None = None
     at = 0
@@ -180,22 +198,22 @@ def _place(
         placed.before(following[1], Note(comment.text, "above", has_gap))
 
 
-def _side_by_side(old: _Text, new: _Text) -> Iterator[tuple[_Mark, _Mark]]:
-    """The marks that both texts have. Documentation that nothing carries is a comment."""
+def _side_by_side(old: _Text, new: _Text) -> tuple[list[tuple[_Mark, _Mark]], list[_Comment]]:
+    """The marks that both texts have, and documentation that nothing carries, which is a comment."""
+    pairs: list[tuple[_Mark, _Mark]] = []
+    loose: list[_Comment] = []
     twins = [mark for mark in new.marks if mark.kind not in _FREE]
     at = 0
     for mark in [mark for mark in old.marks if mark.kind not in _FREE]:
         twin = twins[at] if at < len(twins) else None
         if mark.kind == "DOC" and (twin is None or twin.kind != "DOC"):
-            old.comments.append(
-                _Comment(old.text[mark.start : mark.end].rstrip(), mark.start, mark.end)
-            )
-            old.comments.sort(key=lambda each: each.start)
+            loose.append(_Comment(old.text[mark.start : mark.end].rstrip(), mark.start, mark.end))
             continue
         if twin is None or twin.kind != mark.kind:
             raise CannotFormat(old.line(mark.start))
         at += 1
-        yield mark, twin
+        pairs.append((mark, twin))
+    return pairs, loose
 
 
 class _Placed:
@@ -236,6 +254,8 @@ class _Placed:
     def _insert(self, doc: Doc) -> tuple[Doc, tuple[Note, ...]]:
         """A part with its notes, and those that stand behind its last word: they belong behind all that ends there."""
         match doc:
+            case Break() | Line():
+                return doc, ()
             case str() | Verbatim():
                 number, self.number = self.number, self.number + 1
                 return _split(doc, self.notes.get(number, []))
@@ -253,7 +273,16 @@ class _Placed:
     def _sequence(self, parts: tuple[Doc, ...]) -> tuple[Doc, tuple[Note, ...]]:
         out: list[Doc] = []
         last: tuple[Note, ...] = ()
+        notes = self.notes
         for position, part in enumerate(parts):
+            # Most parts have nothing at them.
+            if type(part) is str and self.number not in notes:
+                self.number += 1
+                if last and part:
+                    out += last
+                    last = ()
+                out.append(part)
+                continue
             found, behind = self._insert(part)
             if last and found not in ("", ()):
                 out += last
@@ -297,16 +326,22 @@ def _split(word: str | Verbatim, notes: list[tuple[int, Note]]) -> tuple[Doc, tu
     return (*parts, text[at:].lstrip()), behind
 
 
-def _compare(old: _Text, new: _Text, module: ast.Module) -> None:
+def _compare(old: _Text, found: Source, module: ast.Module) -> None:
     """Raises `CannotFormat` unless both texts are the same program with the same comments."""
-    for _ in _side_by_side(old, new):
-        pass
-    for before, after in zip(_kept(old), _kept(new), strict=False):
+    lexed = lex(found)
+    new = _read(found.text, lexed)
+    _side_by_side(old, new)
+    kept, kept_now = _kept(old), _kept(new)
+    for before, after in zip(kept, kept_now, strict=False):
         if before[1] != after[1]:
             raise CannotFormat(old.line(before[0]))
-    again, diagnostics = parse(Source("", new.text))
-    same = len(_kept(old)) == len(_kept(new)) and again == module
-    if not same or any(each.is_error for each in diagnostics):
+    if len(kept) != len(kept_now) or parse_again(found, lexed) != module:
+        raise CannotFormat(1)
+
+
+def _compare_unordered(old: _Text, new: _Text) -> None:
+    """Raises `CannotFormat` unless two texts that differ in the order of imports have the same tokens and comments."""
+    if sorted(word for _, word in _kept(old)) != sorted(word for _, word in _kept(new)):
         raise CannotFormat(1)
 
 

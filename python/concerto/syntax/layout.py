@@ -7,11 +7,12 @@ groups inside. Knows no syntax.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from concerto.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record()
 class Break:
     """A place where a group may be broken; `flat` stands there if it is not."""
 
@@ -19,33 +20,33 @@ class Break:
     broken: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Line:
     """A line end that breaks all groups around it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Indent:
     """What is inside stands further to the right where lines are broken."""
 
     inner: Doc
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Group:
     """One line, or all its own places broken."""
 
     inner: Doc
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Verbatim:
     """Text of several lines that keeps its own form, such as a raw piece of a string."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Note:
     """A comment. `place` is `above` what follows, `behind` what stands before it on the line, `below` it on a line of its own, or `within` the line.
 
@@ -85,19 +86,44 @@ def bracketed(
     return Group((opening, Indent((Break(pad), inside)), Break(lone + pad, ","), closing))
 
 
-def render(doc: Doc, width: int, starts: list[int] | None = None) -> str:
-    """The text; lines are indented by four spaces per level. `starts` takes the offset of each word and each verbatim text, in order."""
+def unbroken(doc: Doc) -> tuple[str, list[int]]:
+    """The text in as few lines as can be, for its words alone, and the offset of each word and each verbatim text, in order. There are no notes yet."""
+    out: list[str] = []
+    starts: list[int] = []
+    length = 0
+    pending = [doc]
+    while pending:
+        part = pending.pop()
+        match part:
+            case str() | Verbatim():
+                starts.append(length)
+                text = part if isinstance(part, str) else part.text
+            case tuple():
+                pending += reversed(part)
+                continue
+            case Indent(inner) | Group(inner):
+                pending.append(inner)
+                continue
+            case Break(flat):
+                text = flat
+            case _:
+                text = "\n"
+        out.append(text)
+        length += len(text)
+    return "".join(out), starts
+
+
+def render(doc: Doc, width: int) -> str:
+    """The text; lines are indented by four spaces per level."""
     page = _Page()
     pending: list[tuple[int, bool, Doc]] = [(0, False, doc)]
     while pending:
         indent, flat, part = pending.pop()
         match part:
             case str() | Verbatim():
-                start = page.write(part, indent)
-                if starts is not None:
-                    starts.append(start)
+                page.write(part, indent)
             case tuple():
-                pending.extend((indent, flat, inner) for inner in reversed(part))
+                pending += [(indent, flat, inner) for inner in reversed(part)]
             case Indent(inner):
                 pending.append((indent + 4, flat, inner))
             case Group(inner):
@@ -118,7 +144,6 @@ class _Page:
 
     def __init__(self) -> None:
         self.out: list[str] = []
-        self.length = 0
         self.column = 0
         #: Spaces that the line still lacks before its first word.
         self.margin = 0
@@ -126,33 +151,25 @@ class _Page:
         self.held: list[tuple[int, Note]] = []
         """Comments that stand at the end of the line, or below it."""
 
-    def add(self, text: str) -> None:
-        """Appends text as it is."""
-        self.out.append(text)
-        self.length += len(text)
-
-    def write(self, part: str | Verbatim, indent: int) -> int:
-        """Appends a word; gives where it begins."""
+    def write(self, part: str | Verbatim, indent: int) -> None:
+        """Appends a word."""
         text = part if isinstance(part, str) else part.text
         if not text:
-            return self.length
+            return
         if self.held and text[0] not in ",;" and not text.isspace():
             self.end_line(indent, "")
-        if text.isspace() and self.is_fresh:
-            return self.length
-        self.add(" " * self.margin)
-        start = self.length
-        self.add(text)
+        if self.is_fresh and text.isspace():
+            return
+        self.out.append(" " * self.margin + text)
         is_broken = not isinstance(part, str) and "\n" in text
         self.column = len(text.rpartition("\n")[2]) if is_broken else self.column + len(text)
         self.margin, self.is_fresh = 0, text.endswith("\n")
-        return start
 
     def end_line(self, indent: int, last: str) -> None:
         """Ends the line, after a last mark and the comments that wait for it."""
-        self.add(last)
+        self.out.append(last)
         self.end_comments()
-        self.add("\n")
+        self.out.append("\n")
         self.column = self.margin = indent
         self.is_fresh = True
 
@@ -160,9 +177,9 @@ class _Page:
         """Writes the comments that wait for the end of the line."""
         for indent, note in self.held:
             if note.place == "behind":
-                self.add(f" {note.text}")
+                self.out.append(f" {note.text}")
             else:
-                self.add("\n" * (1 + note.has_gap) + " " * indent + note.text)
+                self.out.append("\n" * (1 + note.has_gap) + " " * indent + note.text)
         self.held = []
 
     def note(self, note: Note, indent: int) -> None:
@@ -175,7 +192,7 @@ class _Page:
             if not self.is_fresh and note.text:
                 self.end_line(indent, "")
             if note.has_gap and self.is_fresh and self._may_have_gap():
-                self.add("\n")
+                self.out.append("\n")
             if note.text:
                 self.write(note.text, indent)
                 self.end_line(indent, "")

@@ -1,6 +1,6 @@
 """Text to tokens. Reports bad text and goes on; never raises.
 
-SLY finds words and signs; numbers, strings and comments are scanned by hand from where they begin, because strings nest expressions. White space and
+SLY's pattern finds words and signs; numbers, strings and comments are scanned by hand from where they begin, because strings nest expressions. White space and
 comments are left out; doc comments are kept beside the tokens, by the offset of the token that follows them.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from sly import Lexer
 from sly.lex import Token
@@ -124,7 +124,19 @@ class _ConcertoLexer(Lexer):  # type: ignore[misc]  # SLY is untyped
     AT = r"@"
 
 
-def lex(source: Source) -> tuple[list[Any], Docs, list[Diagnostic]]:
+#: SLY's pattern of all words and signs, behind what is ignored; so that one search finds a token, and no function of ours is called for it.
+_WORD = re.compile(
+    rf"[{_ConcertoLexer.ignore}]*(?:{_ConcertoLexer._master_re.pattern}|(?P<UNKNOWN>.)|$)",
+    _ConcertoLexer._master_re.flags | re.DOTALL,
+)
+_PLAIN = frozenset({"IDENT", *SIGNS} - {"LBRACE", "RBRACE"})
+
+
+#: All tokens, the doc comments, and what is wrong.
+Lexed: TypeAlias = tuple[list[Any], Docs, list[Diagnostic]]
+
+
+def lex(source: Source) -> Lexed:
     """All tokens, the doc comments, and what is wrong. Token values: text, number, or the string without quotes and escapes."""
     scanner = _Scanner(source)
     scanner.run()
@@ -134,13 +146,13 @@ def lex(source: Source) -> tuple[list[Any], Docs, list[Diagnostic]]:
 def _string_token(text: str, start: int, end: int) -> Any:
     """The token for a string in quotes of another language, which was reported."""
     token = Token()
-    token.type, token.value, token.lineno = "STRING", text[start + 1 : end - 1], 1
+    token.type, token.value = "STRING", text[start + 1 : end - 1]
     token.index, token.end = start, end
     return token
 
 
 class _Scanner:
-    """Drives SLY's lexer over one text and scans by hand what it only begins."""
+    """Goes over one text with SLY's pattern and scans by hand what it only begins."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -170,16 +182,18 @@ class _Scanner:
 
     def run_from(self, start: int) -> int:
         """Lexes until something was scanned by hand; gives the offset to go on from."""
-        lexer = _ConcertoLexer()
-        stopped: list[int] = []
-
-        def refuse(token: Any) -> None:
-            stopped.append(token.index)
-            lexer.index = len(self.text)
-
-        lexer.error = refuse
-        for token in lexer.tokenize(self.text, index=start):
-            match token.type:
+        append = self.tokens.append
+        for found in _WORD.finditer(self.text, start):
+            kind = found.lastgroup
+            if kind is None:
+                break  # the end
+            token = Token()
+            token.type, token.value = kind, found[kind]
+            token.index, token.end = found.span(kind)
+            if kind in _PLAIN and not self.doc_lines:
+                append(token)
+                continue
+            match kind:
                 case "COMMENT":
                     if token.value == "/*":
                         return self.block_comment(token.index)
@@ -195,9 +209,11 @@ class _Scanner:
                     return self.unexpected(token.index)
                 case "RBRACE" if self.strings and self.strings[-1].braces == 0:
                     return self.string(self.strings.pop(), token, token.end, first=False)
+                case "UNKNOWN":
+                    return self.unexpected(token.index)
                 case _:
                     self.add(token)
-        return self.unexpected(stopped[0]) if stopped else len(self.text)
+        return len(self.text)
 
     def add(self, token: Any) -> None:
         if self.doc_lines:

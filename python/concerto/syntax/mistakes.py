@@ -65,7 +65,7 @@ _NAMED = frozenset(
 class UnexpectedTokenError(Exception):
     """Leaves SLY's loop at the first error: recovery is ours. `token` is None at the end of the text."""
 
-    def __init__(self, token: Any, expected: dict[str, int]) -> None:
+    def __init__(self, token: Any, expected: dict[str, int | None]) -> None:
         super().__init__()
         self.token, self.expected = token, expected
 

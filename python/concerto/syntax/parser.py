@@ -19,11 +19,11 @@ from concerto.diagnostics.model import Diagnostic, Label
 from concerto.source import Source, Span
 from concerto.syntax import ast
 from concerto.syntax.checks import check_tree
-from concerto.syntax.driver import Reduction, drive, reductions
+from concerto.syntax.driver import Tables, drive
 from concerto.syntax.filter import close_brackets, filter_tokens
 from concerto.syntax.grammar import decl, expr, pattern, stmt, type_expr
 from concerto.syntax.grammar.rules import RULES, Notes
-from concerto.syntax.lexer import Docs, lex
+from concerto.syntax.lexer import Docs, Lexed, lex
 from concerto.syntax.lints import lint_tree
 from concerto.syntax.mistakes import MODULE_SCOPE, UnexpectedTokenError, explain
 from concerto.syntax.tokens import (
@@ -135,18 +135,34 @@ class _Reading:
 
 
 @cache
-def _tables() -> tuple[Any, list[Reduction]]:
+def _tables() -> Tables:
     made = build_parser_class(_LoadedTables)
-    return made._lrtable, reductions(made._grammar.Productions)
+    return Tables(made._lrtable, made._grammar.Productions)
 
 
 def _read(reading: _Reading, tokens: list[Any]) -> Any:
-    return drive(reading, tokens, *_tables())
+    return drive(reading, tokens, _tables())
 
 
-def parse(source: Source) -> tuple[ast.Module, list[Diagnostic]]:
-    """The tree of a file and what is wrong with its text. With unbalanced brackets the tree is empty."""
-    words, docs, diagnostics = lex(source)
+def parse_again(source: Source, lexed: Lexed) -> ast.Module | None:
+    """The tree of a text that says the same as one without mistakes, so that nothing is checked or warned of; None if it cannot be read."""
+    words, docs, mistakes = lexed
+    tokens, unbalanced = filter_tokens(source, words)
+    if mistakes or unbalanced:
+        return None
+    try:
+        module: ast.Module = _read(_Reading(docs, len(source.text), source.text), tokens)
+    except UnexpectedTokenError:
+        return None
+    return module
+
+
+def parse(source: Source, lexed: Lexed | None = None) -> tuple[ast.Module, list[Diagnostic]]:
+    """The tree of a file and what is wrong with its text. With unbalanced brackets the tree is empty.
+
+    `lexed` is what `lex` gives for the source, if that is known; the kinds of its tokens change.
+    """
+    words, docs, diagnostics = lexed or lex(source)
     tokens, unbalanced = filter_tokens(source, words)
     empty = ast.Module(span=Span(0, len(source.text)), items=(), doc=docs.module)
     too_deep = None if unbalanced else _too_deep(source, tokens)

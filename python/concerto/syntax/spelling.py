@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax.ast.node import Node
 from concerto.syntax.layout import Doc, Verbatim
@@ -18,7 +18,7 @@ from concerto.syntax.layout import Doc, Verbatim
 _BETWEEN = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class _Spelling:
     text: str
     #: Identities of expressions in parentheses.

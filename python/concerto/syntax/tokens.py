@@ -170,6 +170,5 @@ class Token(Protocol):
 
     type: str
     value: object
-    lineno: int
     index: int
     end: int

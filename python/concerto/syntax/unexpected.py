@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from concerto.diagnostics.model import Diagnostic, Label
+from concerto.records import record
 from concerto.source import Source, Span
 from concerto.syntax.tokens import CLOSERS, OPENERS
 
 
-@dataclass(frozen=True)
+@record()
 class Place:
     """An unexpected token with what stands before it."""
 
@@ -18,7 +18,7 @@ class Place:
     tokens: list[Any]
     at: int
     token: Any
-    table: dict[str, int]
+    table: dict[str, int | None]
 
     @property
     def kind(self) -> str:

@@ -161,6 +161,13 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Gives the run arguments of its own (`std::env::args`), in place of those of the runtime.
+    #[must_use]
+    pub fn with_args(mut self, args: Option<Vec<String>>) -> Self {
+        self.outside.args = args;
+        self
+    }
+
     /// Evaluates the fields of every connection, in order (`--require-keys`).
     ///
     /// # Errors

@@ -11,6 +11,8 @@ mod fetch;
 mod host;
 mod limit;
 mod meter;
+#[cfg(feature = "bench")]
+pub mod parts;
 mod pools;
 mod queue;
 mod retry;

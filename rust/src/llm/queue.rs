@@ -4,13 +4,14 @@
 //! next. Each waiter is woken about once, and nobody looks again and again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::limit::{Admission, Arrival, Cost, Estimate, Limiter, Started};
 use crate::clock::Clock;
 use crate::config::RateLimitConfig;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The queue of one connection, shared by all its models and runs.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ mod prices;
 mod prometheus;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::chat::Usage;
 use crate::clock::{self, Clock};
 use crate::config::ProviderKind;
+use crate::sync::Mutex;
 use crate::wire::ServerLimit;
 
 pub use distribution::{Distribution, Summary};
@@ -433,6 +434,13 @@ pub struct Metrics {
     state: Arc<State>,
 }
 
+/// As [`Metrics::to_json`].
+impl Serialize for Metrics {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(to)
+    }
+}
+
 impl Metrics {
     /// Tokens of all calls over a connection; zeros for an unknown name.
     #[must_use]
@@ -655,5 +663,7 @@ fn named(distributions: &Distributions) -> [(&'static str, &Distribution); 4] {
     DISTRIBUTIONS.map(|(name, _)| (name, values.next().unwrap_or(latency)))
 }
 
+#[cfg(all(test, feature = "interleave"))]
+mod interleavings;
 #[cfg(test)]
 mod tests;

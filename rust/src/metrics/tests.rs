@@ -20,6 +20,7 @@ fn usage_is_counted_for_connection_model_and_base() {
     recorder.used(&origin(), &billed, &usage);
     recorder.call_ended(&origin(), &End::Success, 12.0, By::Provider);
     let metrics = recorder.snapshot();
+    assert_eq!(serde_json::to_value(&metrics).unwrap(), metrics.to_json());
     assert_eq!(metrics.tokens_by_connection("openai"), 1500);
     assert_eq!(metrics.tokens_by_model("Fast").tokens_cached, 200);
     assert_eq!(metrics.tokens_by_model("Slow"), 0);

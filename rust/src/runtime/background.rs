@@ -94,9 +94,11 @@ impl Run {
         let responders = inner.responders.clone();
         let mut queue = Queue { hand_over: Arc::clone(&hand_over), responders, is_heard };
         let (io, clock) = (inner.io.clone(), inner.shared.clock.clone());
+        let is_raw = plan.own.is_raw;
         let task = io.handle().spawn(async move {
             let outcome = inner.execute(plan, id, counted, &mut queue).await;
-            queue.hand_over.end(outcome.and_then(|value| inner.settled(value)));
+            let settled = |value| if is_raw { Ok(value) } else { inner.settled(value) };
+            queue.hand_over.end(outcome.and_then(settled));
         });
         let (task, process) = (task.abort_handle(), std::process::id());
         Self { id, hand_over, task, recorder, io, clock, process }

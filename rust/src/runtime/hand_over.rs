@@ -4,12 +4,13 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::engine::emits::Emit;
 use crate::engine::requests::HostRequest;
 use crate::error::RunError;
+use crate::sync::{Mutex, MutexGuard};
 use crate::value::Value;
 
 pub(super) type Outcome = Arc<Result<Value, RunError>>;
@@ -79,6 +80,17 @@ fn let_go_on(mut state: MutexGuard<'_, State>) {
     if let Some(program) = program {
         program.wake();
     }
+}
+
+/// How the run ended; else somebody waits for it from now on.
+fn ended(mut state: MutexGuard<'_, State>, context: &Context<'_>) -> Poll<Outcome> {
+    if let Some(outcome) = &state.outcome {
+        return Poll::Ready(Arc::clone(outcome));
+    }
+    state.is_awaited = true;
+    wait(&mut state.for_outcome, context);
+    let_go_on(state);
+    Poll::Pending
 }
 
 impl HandOver {
@@ -189,19 +201,12 @@ impl HandOver {
         if let Some((_, request)) = state.requests.pop_front() {
             return Poll::Ready(EndOrRequest::Request(request));
         }
-        drop(state);
-        self.poll_outcome(context).map(EndOrRequest::End)
+        // Under the same lock: what is asked in between would wake nobody.
+        ended(state, context).map(EndOrRequest::End)
     }
 
     pub(super) fn poll_outcome(&self, context: &Context<'_>) -> Poll<Outcome> {
-        let mut state = self.locked();
-        if let Some(outcome) = &state.outcome {
-            return Poll::Ready(Arc::clone(outcome));
-        }
-        state.is_awaited = true;
-        wait(&mut state.for_outcome, context);
-        let_go_on(state);
-        Poll::Pending
+        ended(self.locked(), context)
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -1,13 +1,13 @@
 //! The options of a runtime from JSON, as configuration files and hosts in other languages have them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
 use super::config::RuntimeConfig;
-use super::{HandlerErrors, RuntimeBuilder};
+use super::{HandlerErrors, Runtime, RuntimeBuilder};
 use crate::clock::Clock;
 use crate::config::{ConfigError, PriceConfig, closest};
 use crate::engine::Mock;
@@ -94,13 +94,7 @@ const OPTIONS: &[(&str, Set)] = &[
     ("retry_jitter", |c, v| some(&mut c.retry_jitter, number(v, "0 to 1"))),
     ("seed", |c, v| some(&mut c.seed, whole(v, "a whole number from 0 to 2^64 - 1"))),
     ("shared_stores", |c, v| set(&mut c.shared_stores, truth(v))),
-    ("tool_permissions", |c, v| {
-        let permissions = entries(v)?.into_iter().map(|(name, may)| match may {
-            Json::Bool(may) => Ok((name, may)),
-            _ => must_be("an object of truth values"),
-        });
-        set(&mut c.tool_permissions, permissions.collect())
-    }),
+    ("tool_permissions", |c, v| set(&mut c.tool_permissions, permissions(v))),
     ("worker_threads", |c, v| some(&mut c.worker_threads, count(v))),
 ];
 
@@ -131,6 +125,18 @@ impl RuntimeConfig {
             set(self, value).map_err(|problem| ConfigError::Option { option, problem })?;
         }
         Ok(())
+    }
+}
+
+impl Runtime {
+    /// As [`Runtime::set_tool_permissions`] from JSON: truth values by `Tool` or `Tool.method`, or by method in an object for the tool.
+    ///
+    /// # Errors
+    /// [`ConfigError::Option`], [`ConfigError::UnknownTool`]; then nothing has changed.
+    pub fn set_tool_permissions_json(&self, permissions: &Json) -> Result<(), ConfigError> {
+        let permissions = self::permissions(permissions)
+            .map_err(|problem| ConfigError::Option { option: "tool_permissions", problem })?;
+        self.set_tool_permissions(permissions)
     }
 }
 
@@ -200,6 +206,23 @@ fn count(value: &Json) -> Result<usize, String> {
 fn seconds(value: &Json) -> Duration {
     let seconds = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.unwrap_or(Duration::ZERO)
+}
+
+/// Truth values by tool or `Tool.method`, or by method within a tool.
+fn permissions(value: &Json) -> Result<BTreeMap<String, bool>, String> {
+    let mut found = Vec::new();
+    for (tool, may) in entries(value)? {
+        match may {
+            Json::Object(methods) => found
+                .extend(methods.into_iter().map(|(method, may)| (format!("{tool}.{method}"), may))),
+            may => found.push((tool, may)),
+        }
+    }
+    let found = found.into_iter().map(|(name, may)| match may {
+        Json::Bool(may) => Ok((name, may)),
+        _ => must_be("an object of truth values, or of objects of them"),
+    });
+    found.collect()
 }
 
 fn buffered(value: &Json) -> Result<EmitMode, String> {

@@ -126,6 +126,7 @@ pub(super) fn observe(
 ) -> Result<Value, Error> {
     // The run and the glance at the host take turns on this one thread, so a cell is enough.
     let observer = std::cell::RefCell::new(observer);
+    let is_raw = plan.own.is_raw;
     let mut outlet = ObserverOutlet { observer: &observer, responders: &inner.responders };
     let outcome = block_on(&inner.shared.clock, async {
         let run = inner.execute(plan, next_run_id(), None, &mut outlet);
@@ -144,7 +145,8 @@ pub(super) fn observe(
             }
         }
     })?;
-    Ok(inner.settled(outcome?)?)
+    let value = outcome?;
+    if is_raw { Ok(value) } else { Ok(inner.settled(value)?) }
 }
 
 struct ObserverOutlet<'a, 'b> {

@@ -152,3 +152,27 @@ impl Runtime {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{LogLevel, standard_error};
+    use crate::value::MapValue;
+
+    /// It must not end the thread that drives the run.
+    #[tokio::test]
+    async fn a_stand_in_that_panics_fails_as_one_that_gives_an_error() {
+        let panics = |_: ToolArgs| async { panic!("no {}", 1) };
+        let fails = |_: ToolArgs| async { Err("no 2".into()) };
+        let stand_ins: [(Arc<dyn ToolHandler>, _); 2] =
+            [(Arc::new(panics), "it panicked: no 1"), (Arc::new(fails), "no 2")];
+        for (handler, expected) in stand_ins {
+            let kind = RequestKind::Tool { tool: "T".to_owned(), method: "m".to_owned() };
+            let payload = Value::Map(Arc::new(MapValue::default()));
+            let question = Question { kind, payload, expected: "Int".to_owned() };
+            let log = Log::new(LogLevel::Error, standard_error());
+            let reply = StandIn::Handler(handler).ask(question, log, |_| Ok(())).unwrap().await;
+            assert_eq!(reply.unwrap_err(), Refusal::Handler(expected.to_owned()));
+        }
+    }
+}

@@ -157,12 +157,11 @@ pub(super) fn float(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    let size = number.abs();
-    if size != 0.0 && !(1e-4..1e16).contains(&size) {
+    if number != 0.0 && number.abs() < 1e-4 {
         return format!("{number:e}");
     }
-    let text = format!("{number}");
-    if text.contains('.') { text } else { text + ".0" }
+    // As in JSON: of two shortest forms that are equally near the one with an even digit, where `{number}` takes the greater.
+    serde_json::Value::from(number).to_string().replace("e+", "e")
 }
 
 #[cfg(test)]
@@ -179,6 +178,13 @@ mod tests {
             (1.5e20, "1.5e20"),
             (1e16, "1e16"),
             (123_456.75, "123456.75"),
+            (3_602_879_701_896_397.0 / 4.0, "900719925474099.2"),
+            (-3_602_879_701_896_399.0 / 4.0, "-900719925474099.8"),
+            (0.000_123, "0.000123"),
+            (1e-4, "0.0001"),
+            (9_999_999_999_999_998.0, "9999999999999998.0"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e308"),
             (f64::NEG_INFINITY, "-inf"),
         ] {
             assert_eq!(float(number), text);

@@ -32,7 +32,7 @@ pub use model::{ModelValue, Setting};
 pub use nested::{Held, List, MapValue};
 pub use store::{Full, Room, Store};
 pub use task::{Progress, TaskValue};
-pub use text::Text;
+pub use text::{MAX_TEXT, Text};
 
 /// Any value of the language.
 #[derive(Clone, Debug, Default)]

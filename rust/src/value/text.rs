@@ -10,6 +10,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Text(Arc<Content>);
 
+/// The longest text that a program makes, in bytes: one that would be larger panics `LimitExceeded`, for memory that runs out ends the whole process.
+pub const MAX_TEXT: usize = 256 << 20;
+
 /// Text of up to this many bytes is short: with the length and two flags it takes four words, as long text does.
 const SHORT: usize = 29;
 

@@ -21,7 +21,7 @@ use super::request::Request;
 use super::tasks;
 use crate::ir::ops::Op;
 use crate::schema;
-use crate::value::{EnumValue, RangeValue, Store, StructValue, Value, equal, order};
+use crate::value::{EnumValue, MAX_TEXT, RangeValue, Store, StructValue, Value, equal, order};
 
 impl Fiber {
     /// Goes on until something stops it, or about `budget` instructions are executed: the length of a loop counts at each of its turns, and that of a
@@ -62,6 +62,15 @@ impl Fiber {
             ($kind:ident, $($message:tt)+) => {
                 stop!(Stop::Panic(PanicKind::$kind, format!($($message)+)))
             };
+        }
+        // A text, unless it would be too large.
+        macro_rules! text_of {
+            ($made:expr) => {{
+                let Some(made) = $made else {
+                    panic_with!(LimitExceeded, "the text is larger than 256 MiB")
+                };
+                made
+            }};
         }
         macro_rules! ints {
             ($i:ident) => {{
@@ -470,12 +479,15 @@ impl Fiber {
                 Op::Concat => {
                     let first = i.b as usize;
                     let joined = concat(&mut regs[first..first + i.x as usize]);
-                    reg!(i.a) = joined;
+                    reg!(i.a) = text_of!(joined);
                 }
                 Op::AppendString => {
                     let more = std::mem::take(&mut reg!(i.b));
                     match (&mut reg!(i.a), &more) {
-                        (Value::Str(text), Value::Str(more)) => text.push_str(more),
+                        (Value::Str(text), Value::Str(more)) => {
+                            text_of!((text.len() + more.len() <= MAX_TEXT).then_some(()));
+                            text.push_str(more);
+                        }
                         _ => stop!(Stop::Broken),
                     }
                 }
@@ -483,11 +495,14 @@ impl Fiber {
                     let mut whole = std::mem::take(&mut reg!(i.a));
                     let Value::Str(text) = &mut whole else { stop!(Stop::Broken) };
                     let first = i.b as usize;
-                    append(text, &mut regs[first..first + i.x as usize]);
+                    text_of!(append(text, &mut regs[first..first + i.x as usize]));
                     reg!(i.a) = whole;
                 }
                 Op::AppendConst => match (&mut reg!(i.a), &constants[i.wide() as usize]) {
-                    (Value::Str(text), Value::Str(more)) => text.push_str(more),
+                    (Value::Str(text), Value::Str(more)) => {
+                        text_of!((text.len() + more.len() <= MAX_TEXT).then_some(()));
+                        text.push_str(more);
+                    }
                     _ => stop!(Stop::Broken),
                 },
                 Op::Array => {

@@ -26,7 +26,7 @@ mod wrappers;
 use super::effect::PanicKind;
 use crate::ir::Verified;
 use crate::schema;
-use crate::value::{FunctionValue, Value};
+use crate::value::{FunctionValue, MAX_TEXT, Value};
 
 /// How a native function fails.
 #[derive(Debug)]
@@ -150,6 +150,23 @@ pub(super) fn check_arguments(
 
 fn panic<T>(kind: PanicKind, message: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Panic(kind, message.into()))
+}
+
+/// Refuses a text that would be larger than one may be.
+fn sized(bytes: usize) -> Result<(), Failure> {
+    if bytes > MAX_TEXT {
+        return panic(PanicKind::LimitExceeded, "the text is larger than 256 MiB");
+    }
+    Ok(())
+}
+
+/// Refuses an array that would have more elements than one may be made with at once.
+fn counted(elements: usize) -> Result<(), Failure> {
+    if elements > 100_000_000 {
+        let message = "the array would have more than 100,000,000 elements";
+        return panic(PanicKind::LimitExceeded, message);
+    }
+    Ok(())
 }
 
 fn int(args: &[Value], index: usize) -> Result<i64, Failure> {

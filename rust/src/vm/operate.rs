@@ -10,7 +10,7 @@ use super::natives::{self, Failure};
 use crate::ir::Verified;
 use crate::ir::program::Type;
 use crate::schema;
-use crate::value::{Held, MapValue, RangeValue, Text, Value};
+use crate::value::{Held, MAX_TEXT, MapValue, RangeValue, Text, Value};
 
 /// The registers of an active function; the stack grows if they reach above it.
 #[inline(always)]
@@ -135,10 +135,10 @@ pub(super) fn unshared(inner: Arc<Held>) -> Value {
 }
 
 /// Joins display forms; appends in place if the first is a text with one owner.
-pub(super) fn concat(parts: &mut [Value]) -> Value {
+pub(super) fn concat(parts: &mut [Value]) -> Option<Value> {
     /// What a value that is no text is expected to take.
     const USUAL: usize = 8;
-    let Some((first, rest)) = parts.split_first_mut() else { return Value::from("") };
+    let Some((first, rest)) = parts.split_first_mut() else { return Some(Value::from("")) };
     let mut joined = match std::mem::take(first) {
         Value::Str(text) => text,
         other => {
@@ -147,20 +147,23 @@ pub(super) fn concat(parts: &mut [Value]) -> Value {
             shown
         }
     };
-    joined.reserve(rest.iter().map(|part| part.as_str().map_or(USUAL, str::len)).sum());
-    append(&mut joined, rest);
-    Value::Str(joined)
+    let length: usize = rest.iter().map(|part| part.as_str().map_or(USUAL, str::len)).sum();
+    joined.reserve(length.min(MAX_TEXT));
+    append(&mut joined, rest)?;
+    Some(Value::Str(joined))
 }
 
-/// Appends display forms in place.
-pub(super) fn append(text: &mut Text, parts: &mut [Value]) {
+/// Appends display forms in place; `None` if the text would be larger than [`MAX_TEXT`].
+pub(super) fn append(text: &mut Text, parts: &mut [Value]) -> Option<()> {
     for part in parts {
         match std::mem::take(part) {
+            Value::Str(part) if text.len() + part.len() > MAX_TEXT => return None,
             Value::Str(part) => text.push_str(&part),
             Value::Int(number) => text.push_str(itoa::Buffer::new().format(number)),
             other => text.push_shown(&other),
         }
     }
+    (text.len() <= MAX_TEXT).then_some(())
 }
 
 pub(super) fn pairs(window: &mut [Value]) -> Option<MapValue> {

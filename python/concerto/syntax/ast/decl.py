@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from concerto.records import record
 from concerto.source import Span
 from concerto.syntax.ast.expr import Argument, Block, Expr
 from concerto.syntax.ast.node import Name, Node, Path
@@ -11,7 +12,7 @@ from concerto.syntax.ast.stmt import Statement
 from concerto.syntax.ast.type_expr import TypeExpr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Decorator(Node):
     """`@name(args)`."""
 
@@ -19,7 +20,7 @@ class Decorator(Node):
     args: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Declaration(Node):
     """Base of declarations. `doc` is the text of the doc comment before it."""
 
@@ -28,7 +29,7 @@ class Declaration(Node):
     doc: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TypeParam(Node):
     """`T: A + B`."""
 
@@ -36,7 +37,7 @@ class TypeParam(Node):
     bounds: tuple[TypeExpr, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Param(Node):
     """`mut name: T = e`; a receiver has the name `self` and no type."""
 
@@ -46,7 +47,7 @@ class Param(Node):
     is_mut: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Function(Declaration):
     """`fn f<T>(a: A) -> R { }`; the body is None where a `;` stands instead."""
 
@@ -58,7 +59,7 @@ class Function(Declaration):
     is_async: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Field(Node):
     """A field of a struct, schema or variant."""
 
@@ -71,7 +72,7 @@ class Field(Node):
     doc: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Struct(Declaration):
     """`struct S { .. }`."""
 
@@ -80,7 +81,7 @@ class Struct(Declaration):
     fields: tuple[Field, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Schema(Declaration):
     """`schema S { .. }`."""
 
@@ -89,7 +90,7 @@ class Schema(Declaration):
     fields: tuple[Field, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Variant(Node):
     """`V`, `V(A, B)` or `V { a: A }`: of the last two at most one is not None."""
 
@@ -98,7 +99,7 @@ class Variant(Node):
     fields: tuple[Field, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Enum(Declaration):
     """`enum E { .. }`."""
 
@@ -107,7 +108,7 @@ class Enum(Declaration):
     variants: tuple[Variant, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Trait(Declaration):
     """`trait T { .. }`."""
 
@@ -116,7 +117,7 @@ class Trait(Declaration):
     methods: tuple[Function, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Impl(Declaration):
     """`impl T { }` or `impl Trait for T { }`."""
 
@@ -126,7 +127,7 @@ class Impl(Declaration):
     methods: tuple[Function, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class UseTree(Node):
     """`a::b as c`, `a::*`, `a::{..}`."""
 
@@ -136,14 +137,14 @@ class UseTree(Node):
     group: tuple[UseTree, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Use(Declaration):
     """`use tree;`."""
 
     tree: UseTree
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Mod(Declaration):
     """`mod m;` or `mod m { .. }`."""
 
@@ -151,7 +152,7 @@ class Mod(Declaration):
     items: tuple[Declaration | Statement, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Const(Declaration):
     """`const N: T = e;`."""
 
@@ -160,7 +161,7 @@ class Const(Declaration):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TypeAlias(Declaration):
     """`type A<T> = B;`."""
 
@@ -169,7 +170,7 @@ class TypeAlias(Declaration):
     type: TypeExpr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ConfigField(Node):
     """`key: value` in a block of settings; `is_plain` is false for a quoted key with an escape or interpolation."""
 
@@ -178,7 +179,7 @@ class ConfigField(Node):
     is_plain: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Connect(Declaration):
     """`connect c { .. }`."""
 
@@ -186,7 +187,7 @@ class Connect(Declaration):
     fields: tuple[ConfigField, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Model(Declaration):
     """`model M { .. }`."""
 
@@ -194,7 +195,7 @@ class Model(Declaration):
     fields: tuple[ConfigField, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Agent(Declaration):
     """`agent A { .. }`."""
 
@@ -202,7 +203,7 @@ class Agent(Declaration):
     fields: tuple[ConfigField, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ToolState(Node):
     """`name: T = e` in a tool."""
 
@@ -211,7 +212,7 @@ class ToolState(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Tool(Declaration):
     """`tool T impl Trait { .. }`."""
 
@@ -221,7 +222,7 @@ class Tool(Declaration):
     methods: tuple[Function, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Mcp(Declaration):
     """`mcp M { .. }`."""
 
@@ -230,7 +231,7 @@ class Mcp(Declaration):
     methods: tuple[Function, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Stage(Node):
     """`stage s(x: A) -> B { .. }`."""
 
@@ -241,7 +242,7 @@ class Stage(Node):
     body: Block
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Pipeline(Declaration):
     """`pipeline P(x: A) -> B { stages }`."""
 
@@ -251,7 +252,7 @@ class Pipeline(Declaration):
     stages: tuple[Stage, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Store(Declaration):
     """`hashmap h: T = e;`, `ledger`, `memory`; `kind` is the keyword."""
 
@@ -261,7 +262,7 @@ class Store(Declaration):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Module(Node):
     """A file: declarations and top-level statements, in order."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from concerto.records import record
 from concerto.syntax.ast.node import Name, Node, Path
 from concerto.syntax.ast.pattern import Pattern
 from concerto.syntax.ast.type_expr import TypeExpr
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from concerto.syntax.ast.stmt import Statement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Expr(Node):
     """Base of expressions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Literal(Expr):
     """A number, string without interpolation, truth value or nil."""
 
     value: int | float | str | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Interpolated(Expr):
     """`"a${x}b"`: pieces and values alternate, a piece first and last."""
 
@@ -33,19 +33,19 @@ class Interpolated(Expr):
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class PathExpr(Expr):
     """`x`, `E::V`, `m::f`."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SelfExpr(Expr):
     """`self`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Binary(Expr):
     """`left op right`, ranges and `??` included; the span covers both operands."""
 
@@ -54,7 +54,7 @@ class Binary(Expr):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class OpenRange(Expr):
     """`a..`, `..b`, `..=b` or `..`."""
 
@@ -63,7 +63,7 @@ class OpenRange(Expr):
     inclusive: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Unary(Expr):
     """`-x` or `!x`."""
 
@@ -71,7 +71,7 @@ class Unary(Expr):
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Assign(Expr):
     """`place = value` or `place op= value`; `op` is empty or the operator."""
 
@@ -80,21 +80,21 @@ class Assign(Expr):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Await(Expr):
     """`await x` or `x.await`."""
 
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Spawn(Expr):
     """`spawn x`."""
 
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Cast(Expr):
     """`x as T`."""
 
@@ -102,14 +102,14 @@ class Cast(Expr):
     type: TypeExpr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Try(Expr):
     """`x?`."""
 
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class FieldAccess(Expr):
     """`x.name`."""
 
@@ -117,7 +117,7 @@ class FieldAccess(Expr):
     name: Name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TupleAccess(Expr):
     """`x.0`."""
 
@@ -125,7 +125,7 @@ class TupleAccess(Expr):
     index: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Index(Expr):
     """`x[i]`."""
 
@@ -133,7 +133,7 @@ class Index(Expr):
     index: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Argument(Node):
     """`value` or `name: value`."""
 
@@ -141,7 +141,7 @@ class Argument(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Call(Expr):
     """`f(a)`, `x.m<T>(a)`."""
 
@@ -150,21 +150,21 @@ class Call(Expr):
     args: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Return(Expr):
     """`return x`."""
 
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Throw(Expr):
     """`throw x`."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Break(Expr):
     """`break 'label x`."""
 
@@ -172,14 +172,14 @@ class Break(Expr):
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Continue(Expr):
     """`continue 'label`."""
 
     label: Name | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ClosureParam(Node):
     """A parameter of a closure."""
 
@@ -188,7 +188,7 @@ class ClosureParam(Node):
     is_mut: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Closure(Expr):
     """`|x| e`, `|x| -> T { .. }`, `async |x| e`."""
 
@@ -198,7 +198,7 @@ class Closure(Expr):
     is_async: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class FieldValue(Node):
     """`name: value` or `name` in a struct literal."""
 
@@ -206,7 +206,7 @@ class FieldValue(Node):
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class StructLiteral(Expr):
     """`S { a: 1, b }`."""
 
@@ -214,21 +214,21 @@ class StructLiteral(Expr):
     fields: tuple[FieldValue, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TupleLiteral(Expr):
     """`(a, b)`, `(a,)`, `()`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ArrayLiteral(Expr):
     """`[a, b]`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Entry(Node):
     """`key: value` in a map."""
 
@@ -236,14 +236,14 @@ class Entry(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class MapLiteral(Expr):
     """`{ "a": 1 }`."""
 
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Block(Expr):
     """`{ stmts tail }`; without a tail its value is nil."""
 
@@ -251,7 +251,7 @@ class Block(Expr):
     tail: Expr | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class If(Expr):
     """`if c { } else { }`; the other branch is a block or another `if`."""
 
@@ -260,7 +260,7 @@ class If(Expr):
     other: Expr | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Arm(Node):
     """`pattern if guard => body`."""
 
@@ -269,7 +269,7 @@ class Arm(Node):
     body: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Match(Expr):
     """`match x { arms }`."""
 
@@ -277,7 +277,7 @@ class Match(Expr):
     arms: tuple[Arm, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Loop(Expr):
     """`loop { }`."""
 
@@ -285,7 +285,7 @@ class Loop(Expr):
     body: Block
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class While(Expr):
     """`while c { }`."""
 
@@ -294,7 +294,7 @@ class While(Expr):
     body: Block
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class For(Expr):
     """`for p in x { }`; `parallel` holds the arguments of a parallel loop, else None."""
 
@@ -305,7 +305,7 @@ class For(Expr):
     parallel: tuple[Argument, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Catch(Node):
     """`catch T(e) { }`."""
 
@@ -314,7 +314,7 @@ class Catch(Node):
     body: Block
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TryCatch(Expr):
     """`try { } catch { }`."""
 
@@ -322,7 +322,7 @@ class TryCatch(Expr):
     catches: tuple[Catch, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Handler(Node):
     """`"channel" => closure`."""
 
@@ -330,7 +330,7 @@ class Handler(Node):
     body: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Listen(Expr):
     """`listen x { handlers }`."""
 

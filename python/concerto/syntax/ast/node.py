@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from concerto.records import record
 from concerto.source import Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Node:
     """Base of the syntax tree. A node is a value: equal to any node that says the same thing, wherever it stands."""
 
     span: Span = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Name(Node):
     """A word with a place of its own, such as a declared name or a field name."""
 
@@ -24,7 +25,7 @@ class Name(Node):
         return self.text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Path(Node):
     """`a::b::c`, at least one name."""
 

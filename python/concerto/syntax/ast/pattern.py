@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from concerto.records import record
 from concerto.syntax.ast.node import Name, Node, Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Pattern(Node):
     """Base of patterns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class PathPattern(Pattern):
     """`name`, `_`, or a variant without data: the checker tells them apart."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LiteralPattern(Pattern):
     """A number, string, truth value or nil."""
 
     value: int | float | str | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RangePattern(Pattern):
     """`a..b` or `a..=b`."""
 
@@ -35,7 +34,7 @@ class RangePattern(Pattern):
     inclusive: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class BindPattern(Pattern):
     """`name @ pattern`."""
 
@@ -43,7 +42,7 @@ class BindPattern(Pattern):
     inner: Pattern
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class VariantPattern(Pattern):
     """`Some(p)`, `E::V(p, q)`."""
 
@@ -51,7 +50,7 @@ class VariantPattern(Pattern):
     items: tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class FieldPattern(Node):
     """`name` or `name: pattern` in a struct pattern."""
 
@@ -59,7 +58,7 @@ class FieldPattern(Node):
     pattern: Pattern | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class StructPattern(Pattern):
     """`S { a, b: p, .. }`."""
 
@@ -68,28 +67,28 @@ class StructPattern(Pattern):
     has_rest: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TuplePattern(Pattern):
     """`(p, q)`; `()` has none."""
 
     items: tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ArrayPattern(Pattern):
     """`[p, ..rest, q]`."""
 
     items: tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RestPattern(Pattern):
     """`..` or `..name` inside an array pattern."""
 
     name: Name | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class OrPattern(Pattern):
     """`p | q`, at least two."""
 

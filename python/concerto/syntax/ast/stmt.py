@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from concerto.records import record
 from concerto.syntax.ast.expr import Expr
 from concerto.syntax.ast.node import Name, Node
 from concerto.syntax.ast.pattern import Pattern
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from concerto.syntax.ast.decl import ConfigField
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Statement(Node):
     """Base of statements."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Let(Statement):
     """`let mut p: T = e;`."""
 
@@ -29,14 +29,14 @@ class Let(Statement):
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ExprStatement(Statement):
     """`e;`."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Mock(Statement):
     """`mock M { .. }`."""
 
@@ -44,7 +44,7 @@ class Mock(Statement):
     fields: tuple[ConfigField, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LocalConst(Statement):
     """`const N: T = e;` in a block."""
 

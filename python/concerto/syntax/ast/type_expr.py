@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from concerto.records import record
 from concerto.syntax.ast.node import Node, Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TypeExpr(Node):
     """Base of written types."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class NamedType(TypeExpr):
     """`Int`, `a::B`, `Array<T>`."""
 
@@ -20,26 +19,26 @@ class NamedType(TypeExpr):
     args: tuple[TypeExpr, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LiteralType(TypeExpr):
     """`"low"`."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class NilType(TypeExpr):
     """`nil` or `()`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TupleType(TypeExpr):
     """`(A, B)`, `(A,)`."""
 
     items: tuple[TypeExpr, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class FunctionType(TypeExpr):
     """`fn(A, B) -> R`; without `->` the result is None here."""
 
@@ -47,7 +46,7 @@ class FunctionType(TypeExpr):
     result: TypeExpr | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class UnionType(TypeExpr):
     """`A | B`, at least two members."""
 

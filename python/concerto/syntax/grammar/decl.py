@@ -14,6 +14,7 @@ from concerto.syntax.grammar.rules import (
     optional,
     place,
     rule,
+    same,
     span_of,
 )
 
@@ -82,7 +83,7 @@ def declaration(parser: Any, p: Any) -> ast.Declaration:
     return replace(core, span=span, decorators=decorators, is_pub=p.is_pub, doc=doc)
 
 
-@rule(
+same(
     "core : function",
     "core : struct",
     "core : enum",
@@ -97,22 +98,15 @@ def declaration(parser: Any, p: Any) -> ast.Declaration:
     "core : tool",
     "core : mcp",
     "core : pipeline",
+    "dec_arg : arg",
+    "tool_field : cfield",
 )
-def core(_parser: Any, p: Any) -> ast.Declaration:
-    inner: ast.Declaration = p[0]
-    return inner
 
 
 @rule("decorator : AT IDENT", "decorator : AT IDENT LPAREN dec_args RPAREN")
 def decorator(_parser: Any, p: Any) -> ast.Decorator:
     args = p.dec_args if len(p) == 5 else ()
     return ast.Decorator(span=span_of(p), name=name_at(p, 1), args=args)
-
-
-@rule("dec_arg : arg")
-def decorator_argument(_parser: Any, p: Any) -> ast.Argument:
-    argument: ast.Argument = p.arg
-    return argument
 
 
 @rule("dec_arg : FN LPAREN params RPAREN result block")
@@ -180,9 +174,7 @@ def receiver(_parser: Any, p: Any) -> ast.Param:
 
 @rule("param : opt_mut IDENT opt_type opt_value")
 def param(_parser: Any, p: Any) -> ast.Param:
-    return ast.Param(
-        span=span_of(p), name=name_at(p, 1), type=p.opt_type, default=p.opt_value, is_mut=p.opt_mut
-    )
+    return ast.Param(span=span_of(p), name=name_at(p, 1), type=p[2], default=p[3], is_mut=p[0])
 
 
 @rule("struct : STRUCT IDENT opt_type_params LBRACE fields RBRACE")
@@ -204,12 +196,12 @@ def field(parser: Any, p: Any) -> ast.Field:
     span = span_of(p)
     return ast.Field(
         span=span,
-        decorators=tuple(p.decorators),
-        is_pub=p.is_pub,
+        decorators=tuple(p[0]),
+        is_pub=p[1],
         name=name_at(p, 2),
-        is_optional=p.opt_quest,
-        type=p.type,
-        default=p.opt_value,
+        is_optional=p[3],
+        type=p[5],
+        default=p[6],
         doc=doc_of(parser, span),
     )
 
@@ -264,24 +256,20 @@ def use(_parser: Any, p: Any) -> ast.Use:
     return ast.Use(span=span_of(p), tree=p.use_tree)
 
 
-@rule("use_tree : path_names", "use_tree : path_names AS IDENT")
+@rule("use_tree : path", "use_tree : path AS IDENT")
 def use_tree(_parser: Any, p: Any) -> ast.UseTree:
     alias = name_at(p, 2) if len(p) == 3 else None
-    return ast.UseTree(span=span_of(p), path=_path(p), alias=alias, is_glob=False, group=None)
+    return ast.UseTree(span=span_of(p), path=p[0], alias=alias, is_glob=False, group=None)
 
 
-@rule("use_tree : path_names COLONCOLON STAR")
+@rule("use_tree : path COLONCOLON STAR")
 def use_all(_parser: Any, p: Any) -> ast.UseTree:
-    return ast.UseTree(span=span_of(p), path=_path(p), alias=None, is_glob=True, group=None)
+    return ast.UseTree(span=span_of(p), path=p[0], alias=None, is_glob=True, group=None)
 
 
-@rule("use_tree : path_names COLONCOLON LBRACE uses RBRACE")
+@rule("use_tree : path COLONCOLON LBRACE uses RBRACE")
 def use_group(_parser: Any, p: Any) -> ast.UseTree:
-    return ast.UseTree(span=span_of(p), path=_path(p), alias=None, is_glob=False, group=p.uses)
-
-
-def _path(p: Any) -> ast.Path:
-    return ast.Path(span=place(p, 0), names=tuple(p.path_names))
+    return ast.UseTree(span=span_of(p), path=p[0], alias=None, is_glob=False, group=p.uses)
 
 
 @rule("mod : MOD IDENT SEMI", "mod : MOD IDENT LBRACE items RBRACE")
@@ -342,12 +330,6 @@ def computed_key(_parser: Any, p: Any) -> ast.ConfigField:
 def configured(_parser: Any, p: Any) -> ast.Declaration:
     kind = {"connect": ast.Connect, "model": ast.Model, "agent": ast.Agent}[p[0]]
     return kind(span=span_of(p), name=name_at(p, 1), fields=p.config)
-
-
-@rule("tool_field : cfield")
-def tool_setting(_parser: Any, p: Any) -> ast.ConfigField:
-    field: ast.ConfigField = p.cfield
-    return field
 
 
 @rule("tool_field : STATE COLON type ASSIGN expr")

@@ -6,7 +6,15 @@ from typing import Any
 
 from concerto.source import Span
 from concerto.syntax import ast
-from concerto.syntax.grammar.rules import comma_list, many_rules, name_at, place, rule, span_of
+from concerto.syntax.grammar.rules import (
+    comma_list,
+    many_rules,
+    name_at,
+    place,
+    rule,
+    same,
+    span_of,
+)
 
 comma_list("args", "arg")
 comma_list("exprs", "expr")
@@ -40,12 +48,12 @@ _ASSIGNING = ["ASSIGN", "ADDEQ", "SUBEQ", "MULEQ", "DIVEQ", "MODEQ"]
 
 @rule(*(f"expr : expr {kind} expr" for kind in _BINARY))
 def binary(_parser: Any, p: Any) -> ast.Binary:
-    return ast.Binary(span=span_of(p), op=p[1], left=p.expr0, right=p.expr1)
+    return ast.Binary(span=span_of(p), op=p[1], left=p[0], right=p[2])
 
 
 @rule(*(f"expr : expr {kind} expr" for kind in _ASSIGNING))
 def assign(_parser: Any, p: Any) -> ast.Assign:
-    return ast.Assign(span=span_of(p), op=p[1][:-1], place=p.expr0, value=p.expr1)
+    return ast.Assign(span=span_of(p), op=p[1][:-1], place=p[0], value=p[2])
 
 
 @rule("expr : expr DOTDOT_OPEN", "expr : DOTDOT_OPEN")
@@ -63,7 +71,7 @@ def open_start(_parser: Any, p: Any) -> ast.OpenRange:
 def unary(_parser: Any, p: Any) -> ast.Expr:
     operand = p.expr
     is_number = isinstance(operand, ast.Literal) and type(operand.value) in (int, float)
-    if p[0] == "-" and is_number and operand.span.start == p.ends[0]:
+    if p[0] == "-" and is_number and operand.span.start == place(p, 0).end:
         return ast.Literal(span=span_of(p), value=-operand.value)
     return ast.Unary(span=span_of(p), op=p[0], operand=operand)
 
@@ -90,33 +98,33 @@ def try_(_parser: Any, p: Any) -> ast.Try:
 
 @rule("expr : expr DOT IDENT")
 def field_access(_parser: Any, p: Any) -> ast.FieldAccess:
-    return ast.FieldAccess(span=span_of(p), object=p.expr, name=name_at(p, 2))
+    return ast.FieldAccess(span=span_of(p), object=p[0], name=name_at(p, 2))
 
 
 @rule("expr : expr DOT INT")
 def tuple_access(_parser: Any, p: Any) -> ast.TupleAccess:
-    return ast.TupleAccess(span=span_of(p), object=p.expr, index=p.INT)
+    return ast.TupleAccess(span=span_of(p), object=p[0], index=p[2])
 
 
 @rule("expr : expr LBRACKET expr RBRACKET")
 def index(_parser: Any, p: Any) -> ast.Index:
-    return ast.Index(span=span_of(p), object=p.expr0, index=p.expr1)
+    return ast.Index(span=span_of(p), object=p[0], index=p[2])
 
 
 @rule("expr : expr LPAREN args RPAREN")
 def call(_parser: Any, p: Any) -> ast.Call:
-    return ast.Call(span=span_of(p), callee=p.expr, type_args=(), args=p.args)
+    return ast.Call(span=span_of(p), callee=p[0], type_args=(), args=p[2])
 
 
 @rule("expr : expr LANGLE opt_types RANGLE LPAREN args RPAREN")
 def generic_call(_parser: Any, p: Any) -> ast.Call:
-    return ast.Call(span=span_of(p), callee=p.expr, type_args=p.opt_types, args=p.args)
+    return ast.Call(span=span_of(p), callee=p[0], type_args=p[2], args=p[5])
 
 
 @rule("arg : expr", "arg : IDENT COLON expr")
 def argument(_parser: Any, p: Any) -> ast.Argument:
     name = name_at(p, 0) if len(p) == 3 else None
-    return ast.Argument(span=span_of(p), name=name, value=p.expr)
+    return ast.Argument(span=span_of(p), name=name, value=p[-1])
 
 
 @rule("expr : RETURN %prec LOWEST", "expr : RETURN expr %prec LOWEST")
@@ -165,15 +173,14 @@ def closure(_parser: Any, p: Any) -> ast.Closure:
 @rule("expr : ASYNC_CLOSURE closure_head expr %prec LOWEST")
 def async_closure(_parser: Any, p: Any) -> ast.Closure:
     params, _ = p.closure_head
-    start = p.starts[0]
     return ast.Closure(
-        span=Span(start, p.expr.span.end), params=params, result=None, body=p.expr, is_async=True
+        span=Span(p.start, p.expr.span.end), params=params, result=None, body=p.expr, is_async=True
     )
 
 
 @rule("closure_head : BAR closure_params BAR", "closure_head : OROR")
 def closure_head(_parser: Any, p: Any) -> tuple[tuple[ast.ClosureParam, ...], int]:
-    return tuple(p[1]) if len(p) == 3 else (), p.starts[0]
+    return tuple(p[1]) if len(p) == 3 else (), p.start
 
 
 @rule(
@@ -184,10 +191,16 @@ def closure_param(_parser: Any, p: Any) -> ast.ClosureParam:
     return ast.ClosureParam(span=span_of(p), pattern=p[1], type=type_, is_mut=p[0])
 
 
-@rule("expr : primary")
-def primary(_parser: Any, p: Any) -> ast.Expr:
-    inner: ast.Expr = p.primary
-    return inner
+same(
+    "expr : primary",
+    "primary : istring",
+    "primary : block",
+    "primary : if_expr",
+    "primary : match_expr",
+    "primary : loop_expr",
+    "primary : try_expr",
+    "primary : listen_expr",
+)
 
 
 @rule("primary : INT", "primary : FLOAT", "primary : STRING")
@@ -205,18 +218,11 @@ def self_(_parser: Any, p: Any) -> ast.SelfExpr:
     return ast.SelfExpr(span=span_of(p))
 
 
-@rule("primary : istring")
-def interpolated(_parser: Any, p: Any) -> ast.Interpolated:
-    result: ast.Interpolated = p.istring
-    return result
-
-
 @rule("istring : ISTART expr istring_parts IEND")
 def istring(_parser: Any, p: Any) -> ast.Interpolated:
     pieces = (p.ISTART, *(text for text, _ in p.istring_parts), p.IEND)
     values = (p.expr, *(value for _, value in p.istring_parts))
-    span = Span(p.starts[0], p.ends[3])
-    return ast.Interpolated(span=span, pieces=pieces, values=values)
+    return ast.Interpolated(span=span_of(p), pieces=pieces, values=values)
 
 
 @rule("istring_parts : ")
@@ -233,7 +239,7 @@ def more_parts(_parser: Any, p: Any) -> list[tuple[str, ast.Expr]]:
 
 @rule("primary : path")
 def path(_parser: Any, p: Any) -> ast.PathExpr:
-    return ast.PathExpr(span=span_of(p), path=p.path)
+    return ast.PathExpr(span=span_of(p), path=p[0])
 
 
 @rule("primary : path LBRACE_STRUCT field_values RBRACE")
@@ -262,30 +268,17 @@ def grouped(parser: Any, p: Any) -> ast.Expr:
 
 @rule("primary : LBRACKET exprs RBRACKET")
 def array(_parser: Any, p: Any) -> ast.ArrayLiteral:
-    return ast.ArrayLiteral(span=Span(place(p, 0).start, place(p, 2).end), items=p.exprs)
+    return ast.ArrayLiteral(span=span_of(p), items=p[1])
 
 
 @rule("primary : LBRACE_MAP entries RBRACE")
 def map_(_parser: Any, p: Any) -> ast.MapLiteral:
-    return ast.MapLiteral(span=Span(place(p, 0).start, place(p, 2).end), entries=p.entries)
+    return ast.MapLiteral(span=span_of(p), entries=p[1])
 
 
 @rule("entry : expr COLON expr")
 def entry(_parser: Any, p: Any) -> ast.Entry:
-    return ast.Entry(span=span_of(p), key=p.expr0, value=p.expr1)
-
-
-@rule(
-    "primary : block",
-    "primary : if_expr",
-    "primary : match_expr",
-    "primary : loop_expr",
-    "primary : try_expr",
-    "primary : listen_expr",
-)
-def block_like(_parser: Any, p: Any) -> ast.Expr:
-    inner: ast.Expr = p[0]
-    return inner
+    return ast.Entry(span=span_of(p), key=p[0], value=p[2])
 
 
 @rule(

@@ -5,36 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from concerto.syntax import ast
-from concerto.syntax.grammar.rules import comma_list, many_rules, name_at, rule, span_of
+from concerto.syntax.grammar.rules import comma_list, many_rules, name_at, rule, same, span_of
 
 comma_list("patterns", "pattern")
 comma_list("field_patterns", "field_pattern")
-many_rules("pattern_options", "pattern_atom", " BAR ")
+many_rules("pattern_options", "pattern_atom", " BAR ", least=2)
+same("pattern : pattern_atom", "number : INT", "number : FLOAT")
 
 
 @rule("pattern : pattern_options")
-def options(_parser: Any, p: Any) -> ast.Pattern:
-    found = tuple(p.pattern_options)
-    if len(found) == 1:
-        only: ast.Pattern = found[0]
-        return only
-    return ast.OrPattern(span=span_of(p), options=found)
+def options(_parser: Any, p: Any) -> ast.OrPattern:
+    return ast.OrPattern(span=span_of(p), options=tuple(p[0]))
 
 
 @rule("pattern_atom : path")
 def path(_parser: Any, p: Any) -> ast.PathPattern:
-    return ast.PathPattern(span=span_of(p), path=p.path)
+    return ast.PathPattern(span=span_of(p), path=p[0])
 
 
 @rule("pattern_atom : IDENT AT pattern_atom")
 def bind(_parser: Any, p: Any) -> ast.BindPattern:
     return ast.BindPattern(span=span_of(p), name=name_at(p, 0), inner=p.pattern_atom)
-
-
-@rule("number : INT", "number : FLOAT")
-def number(_parser: Any, p: Any) -> int | float:
-    value: int | float = p[0]
-    return value
 
 
 @rule("range_end : number", "range_end : MINUS number")
@@ -64,7 +55,7 @@ def word(_parser: Any, p: Any) -> ast.LiteralPattern:
 
 @rule("pattern_atom : path LPAREN patterns RPAREN")
 def variant(_parser: Any, p: Any) -> ast.VariantPattern:
-    return ast.VariantPattern(span=span_of(p), path=p.path, items=p.patterns)
+    return ast.VariantPattern(span=span_of(p), path=p[0], items=p[2])
 
 
 @rule("pattern_atom : path LBRACE_STRUCT field_patterns RBRACE")

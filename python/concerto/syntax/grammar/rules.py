@@ -30,8 +30,12 @@ class Notes:
     documented: set[int] = field(default_factory=set)
 
 
+_span = tuple.__new__  # a third of the time of `Span(..)`
+
 #: Every action with its productions, in order of definition.
 RULES: list[tuple[tuple[str, ...], Action]] = []
+#: Actions that give the value of the one symbol.
+SAME: set[Action] = set()
 
 
 def rule(*productions: str) -> Callable[[A], A]:
@@ -42,6 +46,16 @@ def rule(*productions: str) -> Callable[[A], A]:
         return action
 
     return register
+
+
+def same(*productions: str) -> None:
+    """Productions of one symbol that have its value; the driver does not call their action."""
+
+    @rule(*productions)
+    def only(_parser: Any, p: Any) -> Any:
+        return p[0]
+
+    SAME.add(only)
 
 
 def comma_list(name: str, item: str) -> None:
@@ -59,17 +73,17 @@ def comma_list(name: str, item: str) -> None:
     many_rules(many, item, " COMMA ")
 
 
-def many_rules(many: str, item: str, separator: str) -> None:
-    """Productions of a non-empty list; its value is a `list`, to which each step appends."""
+def many_rules(many: str, item: str, separator: str, *, least: int = 1) -> None:
+    """Productions of a list of at least one or two; its value is a `list`, to which each step appends."""
 
-    @rule(f"{many} : {item}")
+    @rule(f"{many} : {separator.join([item] * least)}")
     def first(_parser: Any, p: Any) -> list[Any]:
-        return [p[0]]
+        return list(p[::2])
 
     @rule(f"{many} : {many}{separator}{item}")
     def more(_parser: Any, p: Any) -> list[Any]:
-        p[0].append(p[len(p) - 1])
         result: list[Any] = p[0]
+        result.append(p[-1])
         return result
 
 
@@ -87,17 +101,13 @@ def optional(name: str, production: str, take: int | None = 0) -> None:
 
 def span_of(p: Any) -> Span:
     """From the first to the last symbol of a production that has a place; an empty production has none."""
-    start, end = p.starts[0], p.ends[-1]
-    if start is None:
-        start = next(at for at in p.starts if at is not None)
-    if end is None:
-        end = next(at for at in reversed(p.ends) if at is not None)
-    return Span(start, end)
+    return _span(Span, (p.start, p.end))
 
 
 def place(p: Any, index: int) -> Span:
     """The place of one symbol."""
-    return Span(p.starts[index], p.ends[index])
+    index += p.base
+    return _span(Span, (p.starts[index], p.ends[index]))
 
 
 def name_at(p: Any, index: int) -> Name:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from concerto.source import Span
 from concerto.syntax import ast
-from concerto.syntax.grammar.rules import name_at, optional, place, rule, span_of
+from concerto.syntax.grammar.rules import name_at, optional, place, rule, same, span_of
 
 optional("opt_mut", "MUT", take=None)
 optional("opt_type", "COLON type", take=1)
@@ -20,12 +19,11 @@ def block(_parser: Any, p: Any) -> ast.Block:
 
 @rule("block : LBRACE stmts expr RBRACE", "body : LBRACE_BODY stmts expr RBRACE")
 def block_with_tail(_parser: Any, p: Any) -> ast.Block:
-    return _block(p, p.expr)
+    return _block(p, p[2])
 
 
 def _block(p: Any, tail: ast.Expr | None) -> ast.Block:
-    span = Span(place(p, 0).start, place(p, len(p) - 1).end)
-    return ast.Block(span=span, statements=tuple(p.stmts), tail=tail)
+    return ast.Block(span=span_of(p), statements=tuple(p[1]), tail=tail)
 
 
 @rule("stmts : ")
@@ -35,16 +33,13 @@ def no_statements(_parser: Any, _p: Any) -> list[ast.Statement]:
 
 @rule("stmts : stmts stmt")
 def more_statements(_parser: Any, p: Any) -> list[ast.Statement]:
-    statements: list[ast.Statement] = p.stmts
-    if p.stmt is not None:
-        statements.append(p.stmt)
+    statements: list[ast.Statement] = p[0]
+    if p[1] is not None:
+        statements.append(p[1])
     return statements
 
 
-@rule("stmt : base_stmt", "stmt : local_const")
-def statement(_parser: Any, p: Any) -> ast.Statement | None:
-    inner: ast.Statement | None = p[0]
-    return inner
+same("stmt : base_stmt", "stmt : local_const")
 
 
 @rule("base_stmt : SEMI")
@@ -55,14 +50,12 @@ def empty(parser: Any, p: Any) -> None:
 
 @rule("base_stmt : LET opt_mut pattern opt_type opt_value SEMI")
 def let(_parser: Any, p: Any) -> ast.Let:
-    return ast.Let(
-        span=span_of(p), is_mut=p.opt_mut, pattern=p.pattern, type=p.opt_type, value=p.opt_value
-    )
+    return ast.Let(span=span_of(p), is_mut=p[1], pattern=p[2], type=p[3], value=p[4])
 
 
 @rule("base_stmt : expr SEMI")
 def expression(_parser: Any, p: Any) -> ast.ExprStatement:
-    return ast.ExprStatement(span=span_of(p), value=p.expr)
+    return ast.ExprStatement(span=span_of(p), value=p[0])
 
 
 @rule("base_stmt : MOCK IDENT config")

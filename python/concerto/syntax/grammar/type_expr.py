@@ -5,40 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from concerto.syntax import ast
-from concerto.syntax.grammar.rules import comma_list, many_rules, name_at, rule, span_of
+from concerto.syntax.grammar.rules import comma_list, many_rules, name_at, rule, same, span_of
 
-many_rules("path_names", "path_name", " COLONCOLON ")
 comma_list("opt_types", "type")
-many_rules("union_members", "type_atom", " BAR ")
+many_rules("union_members", "type_atom", " BAR ", least=2)
+same("type : type_atom %prec LOWEST")
 
 
-@rule("path_name : IDENT")
-def path_name(_parser: Any, p: Any) -> ast.Name:
-    return name_at(p, 0)
+@rule("path : IDENT")
+def name(_parser: Any, p: Any) -> ast.Path:
+    only = name_at(p, 0)
+    return ast.Path(span=only.span, names=(only,))
 
 
-@rule("path : path_names")
+@rule("path : path COLONCOLON IDENT")
 def path(_parser: Any, p: Any) -> ast.Path:
-    return ast.Path(span=span_of(p), names=tuple(p.path_names))
+    return ast.Path(span=span_of(p), names=(*p[0].names, name_at(p, 2)))
 
 
 @rule("type : union_members %prec LOWEST")
-def union(_parser: Any, p: Any) -> ast.TypeExpr:
-    members = tuple(p.union_members)
-    if len(members) == 1:
-        only: ast.TypeExpr = members[0]
-        return only
-    return ast.UnionType(span=span_of(p), members=members)
+def union(_parser: Any, p: Any) -> ast.UnionType:
+    return ast.UnionType(span=span_of(p), members=tuple(p[0]))
 
 
 @rule("type_atom : path %prec LOWEST")
 def named(_parser: Any, p: Any) -> ast.NamedType:
-    return ast.NamedType(span=span_of(p), path=p.path)
+    return ast.NamedType(span=span_of(p), path=p[0])
 
 
 @rule("type_atom : path LANGLE opt_types RANGLE")
 def applied(_parser: Any, p: Any) -> ast.NamedType:
-    return ast.NamedType(span=span_of(p), path=p.path, args=p.opt_types)
+    return ast.NamedType(span=span_of(p), path=p[0], args=p[2])
 
 
 @rule("type_atom : STRING")

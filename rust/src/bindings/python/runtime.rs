@@ -1,6 +1,5 @@
 //! `Runtime` for Python.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -16,7 +15,7 @@ use super::program::Program;
 use super::run::Run;
 use super::serve::serve;
 use super::values::{dict_to_json, emit_to_py, py_to_json, run_name, value_to_py};
-use crate::{Args, BoxError, Emit, Error, HostRequest, Observer, PriceConfig};
+use crate::{Args, BoxError, Emit, Error, HostRequest, Observer, OfOneRun, PriceConfig};
 
 #[pyclass(frozen, module = "concerto._native")]
 pub(super) struct Runtime {
@@ -140,12 +139,9 @@ impl Runtime {
         set.map_err(|error| to_py(py, Error::from(error)))
     }
 
-    fn set_tool_permissions(
-        &self,
-        py: Python<'_>,
-        permissions: HashMap<String, bool>,
-    ) -> PyResult<()> {
-        let set = self.inner.set_tool_permissions(permissions);
+    fn set_tool_permissions(&self, py: Python<'_>, permissions: &str) -> PyResult<()> {
+        let permissions = Json::Object(object("permissions", permissions)?);
+        let set = self.inner.set_tool_permissions_json(&permissions);
         set.map_err(|error| to_py(py, Error::from(error)))
     }
 
@@ -161,7 +157,7 @@ impl Runtime {
         settings.map(|json| json.to_string()).map_err(|error| to_py(py, error))
     }
 
-    #[pyo3(signature = (function, args, on_emit, on_print, on_request, timeout = None))]
+    #[pyo3(signature = (function, args, on_emit, on_print, on_request, timeout = None, argv = None, raw = false))]
     #[expect(clippy::too_many_arguments, reason = "arguments of a Python method")]
     fn run<'py>(
         &self,
@@ -172,13 +168,15 @@ impl Runtime {
         on_print: Option<Py<PyAny>>,
         on_request: Option<Py<PyAny>>,
         timeout: Option<f64>,
+        argv: Option<Vec<String>>,
+        raw: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (args, timeout) = (arguments(args)?, time_limit(timeout)?);
+        let args = arguments(args)?;
+        let own = OfOneRun { timeout: time_limit(timeout)?, args: argv, is_raw: raw };
         let mut callbacks = Callbacks { on_emit, on_print, on_request, run: None };
         // The wait may last minutes: other Python threads must run meanwhile.
-        let outcome = py.detach(|| {
-            self.inner.blocking().observe_within(function, &args, timeout, &mut callbacks)
-        });
+        let outcome =
+            py.detach(|| self.inner.blocking().observe_one(function, &args, own, &mut callbacks));
         match outcome {
             Ok(value) => value_to_py(py, &value),
             Err(error) => Err(to_py(py, error)),
@@ -197,6 +195,7 @@ impl Runtime {
         started.map(|run| Run::new(run, on_request)).map_err(|error| to_py(py, error))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "arguments of a Python method")]
     fn start_call(
         &self,
         py: Python<'_>,
@@ -204,9 +203,12 @@ impl Runtime {
         args: &Bound<'_, PyAny>,
         is_heard: bool,
         timeout: Option<f64>,
+        argv: Option<Vec<String>>,
+        raw: bool,
     ) -> PyResult<Run> {
-        let (args, timeout) = (arguments(args)?, time_limit(timeout)?);
-        let started = py.detach(|| self.inner.start_call(function, &args, timeout, is_heard));
+        let args = arguments(args)?;
+        let own = OfOneRun { timeout: time_limit(timeout)?, args: argv, is_raw: raw };
+        let started = py.detach(|| self.inner.start_call(function, &args, own, is_heard));
         started.map(|run| Run::new(run, None)).map_err(|error| to_py(py, error))
     }
 

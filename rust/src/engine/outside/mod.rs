@@ -33,13 +33,15 @@ pub(super) struct Outside {
     stores: Arc<Stores>,
     /// The stores as values of the run.
     store_values: Vec<Value>,
+    /// Its own in place of those of the runtime.
+    pub(super) args: Option<Vec<String>>,
 }
 
 impl Outside {
     pub(super) fn new(seed: Option<u64>, clock: &Clock) -> Self {
         let random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let (stores, store_values) = (Arc::default(), Vec::new());
-        Self { random: Mutex::new(random), start: clock.now(), stores, store_values }
+        Self { random: Mutex::new(random), start: clock.now(), stores, store_values, args: None }
     }
 
     /// Opens the stores of the program, before anything of it runs.
@@ -96,8 +98,8 @@ pub(super) async fn answer(
         (Request::EnvHas, [Value::Str(name)]) => Ok(shared.environment.has(name).into()),
         (Request::EnvAll, []) => Ok(variables(shared)),
         (Request::EnvArgs, []) => {
-            let args = shared.args.iter().map(|arg| Value::from(arg.as_str()));
-            Ok(Value::array(args.collect()))
+            let args = outside.args.as_ref().unwrap_or(&shared.args);
+            Ok(Value::array(args.iter().map(|arg| Value::from(arg.as_str())).collect()))
         }
         (Request::LogWrite, [Value::Str(level), Value::Str(message), Value::Map(fields)]) => {
             log(shared, level, message, fields);

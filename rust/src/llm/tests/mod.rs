@@ -3,6 +3,8 @@
 mod calls;
 mod compression;
 mod failures;
+#[cfg(feature = "interleave")]
+mod interleavings;
 mod limiter;
 mod limits;
 mod pools;

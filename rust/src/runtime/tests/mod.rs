@@ -1,6 +1,8 @@
 //! The Rust host: handlers of emits and of requests, runs in the background, what hosts in other languages build upon.
 
 mod hosts;
+#[cfg(feature = "interleave")]
+mod interleavings;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

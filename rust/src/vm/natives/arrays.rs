@@ -3,8 +3,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::{Failure, Function, Outcome, Table, clamped, int, length, panic, take, text};
-use crate::value::{List, MapValue, Value, equal, order};
+use super::{
+    Failure, Function, Outcome, Table, clamped, counted, int, length, panic, sized, take, text,
+};
+use crate::value::{List, MapValue, Text, Value, equal, order};
 use crate::vm::PanicKind;
 
 pub(super) static TABLE: Table = &[
@@ -37,6 +39,7 @@ pub(super) static TABLE: Table = &[
         "array.concat",
         Function::Pure(2, |a| {
             let mut joined = owned(a, 0)?;
+            counted(joined.len() + array(a, 1)?.len())?;
             joined.extend_from_slice(array(a, 1)?);
             Ok(Value::array(joined))
         }),
@@ -79,8 +82,19 @@ pub(super) static TABLE: Table = &[
     (
         "array.join",
         Function::Pure(2, |a| {
-            let parts: Vec<String> = array(a, 0)?.iter().map(Value::to_string).collect();
-            Ok(parts.join(text(a, 1)?).into())
+            let (items, between) = (array(a, 0)?, text(a, 1)?);
+            let mut whole = Text::new("");
+            for (position, item) in items.iter().enumerate() {
+                if position > 0 {
+                    whole.push_str(between);
+                }
+                match item {
+                    Value::Str(part) => whole.push_str(part),
+                    other => whole.push_shown(other),
+                }
+                sized(whole.len())?;
+            }
+            Ok(Value::Str(whole))
         }),
     ),
     (
@@ -121,7 +135,9 @@ pub(super) static TABLE: Table = &[
         "array.windows",
         Function::Pure(2, |a| {
             let (size, items) = (positive(int(a, 1)?)?, array(a, 0)?);
-            let windows = items.windows(size.min(items.len().max(1)));
+            let size = size.min(items.len().max(1));
+            counted((items.len() + 1 - size).saturating_mul(size))?;
+            let windows = items.windows(size);
             Ok(Value::array(windows.map(|window| Value::array(window.to_vec())).collect()))
         }),
     ),
@@ -131,6 +147,7 @@ pub(super) static TABLE: Table = &[
             let mut flat = Vec::new();
             for item in array(a, 0)? {
                 let Value::Array(inner) = item else { return Err(Failure::Broken) };
+                counted(flat.len() + inner.len())?;
                 flat.extend_from_slice(inner);
             }
             Ok(Value::array(flat))
@@ -199,7 +216,9 @@ pub(super) static TABLE: Table = &[
         "array.extend",
         Function::Mutating(1, |r, a| {
             let more = owned(a, 0)?;
-            items(r)?.extend(more);
+            let items = items(r)?;
+            counted(items.len() + more.len())?;
+            items.extend(more);
             Ok(Value::Nil)
         }),
     ),

@@ -1,6 +1,8 @@
 //! What can be done with values whose type is only known at run time (language reference 6.4). What does not fit panics TypeMismatch.
 
-use super::{Failure, Function, Outcome, Table, arrays, panic, take, text};
+use super::{
+    Failure, Function, Outcome, Table, arrays, clamped, counted, panic, sized, take, text,
+};
 use std::sync::Arc;
 
 use crate::value::{List, RangeValue, Value, order};
@@ -71,7 +73,10 @@ pub(super) static TABLE: Table = &[
         "any.items",
         Function::Pure(1, |a| match take(a, 0)? {
             array @ Value::Array(_) => Ok(array),
-            Value::Range(range) => Ok(Value::array(range.numbers().map(Value::Int).collect())),
+            Value::Range(range) => {
+                counted(clamped(range.len()))?;
+                Ok(Value::array(range.numbers().map(Value::Int).collect()))
+            }
             Value::Map(map) => {
                 let pair = |key: Value, value: &Value| Value::tuple(vec![key, value.clone()]);
                 Ok(Value::array(map.iter().map(|(k, v)| pair(k.to_value(), v)).collect()))
@@ -123,6 +128,7 @@ fn joined(left: &Value, right: &Value) -> Outcome {
             text => whole.push_str(&text.to_string()),
         }
     }
+    sized(whole.len())?;
     Ok(whole.into())
 }
 

@@ -1,6 +1,6 @@
 //! Methods of Int, Float, Bool and Range.
 
-use super::{Failure, Function, Outcome, Table, clamped, float, int, panic};
+use super::{Failure, Function, Outcome, Table, clamped, counted, float, int, panic};
 use crate::value::{RangeValue, Value};
 use crate::vm::PanicKind;
 
@@ -113,10 +113,7 @@ fn range(args: &[Value]) -> Result<&RangeValue, Failure> {
 /// Every `step`th number of a range, as an array.
 fn every(range: &RangeValue, step: i64) -> Outcome {
     let ((start, end), step) = (range.exclusive(), clamped(step));
-    if clamped(range.len()).div_ceil(step) > 100_000_000 {
-        let message = "the array would have more than 100,000,000 elements";
-        return panic(PanicKind::LimitExceeded, message);
-    }
+    counted(clamped(range.len()).div_ceil(step))?;
     Ok(Value::array((start..end).step_by(step).map(Value::Int).collect()))
 }
 

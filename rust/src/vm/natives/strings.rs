@@ -1,12 +1,11 @@
 //! Methods of String. Positions and lengths count Unicode scalar values.
 
 use super::texts::unreadable;
-use super::{Failure, Function, Outcome, Table, clamped, int, length, panic, take, text};
-use crate::value::{Text, Value};
+use super::{
+    Failure, Function, Outcome, Table, clamped, counted, int, length, panic, sized, take, text,
+};
+use crate::value::{MAX_TEXT, Text, Value};
 use crate::vm::PanicKind;
-
-/// The longest text that `repeat` makes, in bytes.
-const MAX_BYTES: usize = 256 << 20;
 
 pub(super) static TABLE: Table = &[
     ("string.len", Function::Pure(1, |a| Ok(length(text(a, 0)?.char_count())))),
@@ -22,12 +21,7 @@ pub(super) static TABLE: Table = &[
     ("string.split", Function::Pure(2, split)),
     ("string.split_whitespace", Function::Pure(1, |a| Ok(texts(text(a, 0)?.split_whitespace())))),
     ("string.lines", Function::Pure(1, |a| Ok(texts(text(a, 0)?.lines())))),
-    (
-        "string.chars",
-        Function::Pure(1, |a| {
-            Ok(Value::array(text(a, 0)?.chars().map(|c| Value::text(c.to_string())).collect()))
-        }),
-    ),
+    ("string.chars", Function::Pure(1, |a| characters(text(a, 0)?))),
     ("string.trim", Function::Pure(1, |a| Ok(text(a, 0)?.trim().into()))),
     ("string.trim_start", Function::Pure(1, |a| Ok(text(a, 0)?.trim_start().into()))),
     ("string.trim_end", Function::Pure(1, |a| Ok(text(a, 0)?.trim_end().into()))),
@@ -43,10 +37,7 @@ pub(super) static TABLE: Table = &[
             Ok(Value::option(text(a, 0)?.strip_suffix(&**text(a, 1)?).map(Value::from)))
         }),
     ),
-    (
-        "string.replace",
-        Function::Pure(3, |a| Ok(text(a, 0)?.replace(&**text(a, 1)?, text(a, 2)?).into())),
-    ),
+    ("string.replace", Function::Pure(3, replace)),
     ("string.to_upper", Function::Pure(1, |a| Ok(Value::Str(taken(a)?.into_uppercase())))),
     ("string.to_lower", Function::Pure(1, |a| Ok(Value::Str(taken(a)?.into_lowercase())))),
     ("string.repeat", Function::Pure(2, repeat)),
@@ -73,6 +64,11 @@ fn texts<'a>(parts: impl Iterator<Item = &'a str>) -> Value {
     Value::array(parts.map(Value::from).collect())
 }
 
+fn characters(text: &Text) -> Outcome {
+    counted(text.char_count())?;
+    Ok(Value::array(text.chars().map(|c| Value::text(c.to_string())).collect()))
+}
+
 fn find(args: &mut [Value]) -> Outcome {
     let (within, what) = (text(args, 0)?, text(args, 1)?);
     let position = within.find(&**what).and_then(|byte| within.get(..byte));
@@ -82,14 +78,26 @@ fn find(args: &mut [Value]) -> Outcome {
 fn split(args: &mut [Value]) -> Outcome {
     let (within, separator) = (text(args, 0)?, text(args, 1)?);
     if separator.is_empty() {
-        return Ok(Value::array(within.chars().map(|c| Value::text(c.to_string())).collect()));
+        return characters(within);
     }
     Ok(texts(within.split(&**separator)))
 }
 
+fn replace(args: &mut [Value]) -> Outcome {
+    let (within, old, new) = (text(args, 0)?, text(args, 1)?, text(args, 2)?);
+    // They are counted only where so many could be too many.
+    let most = within.len() / old.len().max(1) + 1;
+    if within.len().saturating_add(most.saturating_mul(new.len())) > MAX_TEXT {
+        let count = within.matches(&**old).count();
+        let kept = within.len() - count * old.len();
+        sized(kept.saturating_add(count.saturating_mul(new.len())))?;
+    }
+    Ok(within.replace(&**old, new).into())
+}
+
 fn repeat(args: &mut [Value]) -> Outcome {
     let (part, times) = (text(args, 0)?, clamped(int(args, 1)?));
-    if part.len().saturating_mul(times) > MAX_BYTES {
+    if part.len().saturating_mul(times) > MAX_TEXT {
         return panic(PanicKind::LimitExceeded, "the repeated text is larger than 256 MiB");
     }
     Ok(part.repeat(times).into())

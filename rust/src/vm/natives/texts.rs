@@ -1,11 +1,8 @@
 //! More methods of String: layout, and what looks from the other end. `std::fmt` and `std::string` use them too.
 
-use super::{Failure, Function, Outcome, Table, clamped, int, length, panic, text};
+use super::{Failure, Function, Outcome, Table, clamped, counted, int, length, panic, sized, text};
 use crate::value::{Text, Value, builtin};
 use crate::vm::PanicKind;
-
-/// The longest text that padding and indenting make, in bytes.
-const MAX_BYTES: usize = 256 << 20;
 
 pub(super) static TABLE: Table = &[
     (
@@ -19,6 +16,7 @@ pub(super) static TABLE: Table = &[
     (
         "string.bytes",
         Function::Pure(1, |a| {
+            counted(text(a, 0)?.len())?;
             Ok(Value::array(text(a, 0)?.bytes().map(|byte| i64::from(byte).into()).collect()))
         }),
     ),
@@ -48,7 +46,10 @@ pub(super) static TABLE: Table = &[
     ),
     (
         "string.replace_first",
-        Function::Pure(3, |a| Ok(text(a, 0)?.replacen(&**text(a, 1)?, text(a, 2)?, 1).into())),
+        Function::Pure(3, |a| {
+            sized(text(a, 0)?.len() + text(a, 2)?.len())?;
+            Ok(text(a, 0)?.replacen(&**text(a, 1)?, text(a, 2)?, 1).into())
+        }),
     ),
     (
         "string.reverse",
@@ -94,15 +95,8 @@ fn padding(args: &[Value]) -> Result<String, Failure> {
     let (whole, width, fill) = (text(args, 0)?, clamped(int(args, 1)?), text(args, 2)?);
     let fill = fill.chars().next().unwrap_or(' ');
     let missing = width.saturating_sub(whole.char_count());
-    limited(missing.saturating_mul(fill.len_utf8()))?;
+    sized(missing.saturating_mul(fill.len_utf8()))?;
     Ok(std::iter::repeat_n(fill, missing).collect())
-}
-
-fn limited(bytes: usize) -> Result<(), Failure> {
-    if bytes > MAX_BYTES {
-        return panic(PanicKind::LimitExceeded, "the text is larger than 256 MiB");
-    }
-    Ok(())
 }
 
 /// Never longer than the limit, the ellipsis included.
@@ -118,7 +112,7 @@ fn truncate(args: &mut [Value]) -> Outcome {
 /// Spaces in front of each line that is not empty.
 fn indent(args: &mut [Value]) -> Outcome {
     let (whole, spaces) = (text(args, 0)?, clamped(int(args, 1)?));
-    limited(spaces.saturating_mul(whole.split('\n').count()))?;
+    sized(spaces.saturating_mul(whole.split('\n').count()))?;
     let margin = " ".repeat(spaces);
     let lines = whole.split('\n').map(|line| match line {
         "" | "\r" => line.to_owned(),
