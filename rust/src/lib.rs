@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod apart;
 #[cfg(any(feature = "capi", feature = "python"))]
 mod bindings;
 mod chat;

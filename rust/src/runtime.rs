@@ -1,12 +1,13 @@
 //! What hosts see: load a program, adjust its connections, run it, read its metrics.
 //!
 //! [`Runtime`] is a program with its settings, connection pools, handlers and counters. Runs may overlap; they share pools and
-//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread; worker threads do I/O only.
+//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread.
 
 mod args;
 mod background;
 mod builder;
 mod config;
+mod drive;
 mod hand_over;
 mod handlers;
 mod options;
@@ -171,7 +172,7 @@ pub(crate) struct Inner {
 
 /// A program with its settings, connection pools, handlers and metrics. Cloning gives another handle to the same runtime.
 ///
-/// Its futures run on any executor. Within a multi-threaded tokio runtime their sockets and timers are served there, so it must have both enabled
+/// Its futures run on any executor. Within a tokio runtime their sockets and timers are served there, so it must have both enabled
 /// (`enable_all`, as `#[tokio::main]` does); anywhere else threads of Concerto's own serve them.
 #[derive(Clone)]
 pub struct Runtime {
@@ -549,7 +550,7 @@ impl Blocking<'_> {
     /// # Errors
     /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn run(&self) -> Result<Value, Error> {
-        threads::block_on(&self.runtime.inner, self.runtime.run())?
+        drive::block_on(&self.runtime.inner.shared.clock, self.runtime.run())?
     }
 
     /// As [`Runtime::call`].
@@ -558,7 +559,7 @@ impl Blocking<'_> {
     /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn call<T: DeserializeOwned>(&self, name: &str, args: impl IntoArgs) -> Result<T, Error> {
         let args = args.into_args()?;
-        threads::block_on(&self.runtime.inner, self.runtime.call(name, args))?
+        drive::block_on(&self.runtime.inner.shared.clock, self.runtime.call(name, args))?
     }
 
     /// As [`Runtime::call_raw`].
@@ -567,7 +568,7 @@ impl Blocking<'_> {
     /// As [`Runtime::call_raw`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn call_raw(&self, name: &str, args: impl IntoArgs) -> Result<Value, Error> {
         let args = args.into_args()?;
-        threads::block_on(&self.runtime.inner, self.runtime.call_raw(name, args))?
+        drive::block_on(&self.runtime.inner.shared.clock, self.runtime.call_raw(name, args))?
     }
 
     /// As [`Runtime::start`], which waits for nothing; [`Run::emits_blocking`] and its like wait for the run.

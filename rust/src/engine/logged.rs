@@ -134,7 +134,7 @@ impl Engine<'_> {
             let test = Arc::clone(test);
             let is_mocked = test.answers_for(model.index, &model.name);
             if is_mocked {
-                return self.ask_mocked(test, model, input, answer, rounds).await;
+                return Box::pin(self.ask_mocked(test, model, input, answer, rounds)).await;
             }
             if !test.live {
                 return Ok(Value::Nil);
@@ -143,9 +143,9 @@ impl Engine<'_> {
         match answer {
             vm::Answer::Response => self.execute(model, input, rounds).await,
             vm::Answer::Schema(schema) => {
-                self.execute_with_schema(model, schema, input, rounds).await
+                Box::pin(self.execute_with_schema(model, schema, input, rounds)).await
             }
-            vm::Answer::Stream => Ok(self.stream(model, input, rounds).await),
+            vm::Answer::Stream => Ok(Box::pin(self.stream(model, input, rounds)).await),
         }
     }
 

@@ -217,7 +217,7 @@ impl Talk {
     pub(super) async fn round(&mut self) -> Result<Answer, LlmError> {
         match self {
             Self::Provider(session) => session.round().await,
-            Self::Local(local) => local.round(false).await.map(|said| said.answer),
+            Self::Local(local) => Box::pin(local.round(false)).await.map(|said| said.answer),
         }
     }
 

@@ -72,7 +72,9 @@ impl Open {
             let Some(asked) = self.stream.asked() else {
                 return Ok(Ok(Err(self.stream.answer().map(models::response))));
             };
-            let results = engine.results(self.stream.call(), &asked.response, &self.rounds);
+            // Another round is rare, and would make each wait for a chunk as large as a whole call.
+            let results =
+                Box::pin(engine.results(self.stream.call(), &asked.response, &self.rounds));
             let messages = match self.stream.within(results).await {
                 Ok(messages) => messages?,
                 Err(failure) => {
@@ -80,7 +82,7 @@ impl Open {
                 }
             };
             self.rounds.count();
-            if let Err(error) = self.stream.go_on(messages).await {
+            if let Err(error) = Box::pin(self.stream.go_on(messages)).await {
                 return Ok(Err(error));
             }
         }
@@ -97,14 +99,15 @@ impl Pieces {
                 self.call.end(&End::Success);
                 return Ok(Ok(Err(Some(models::response(&self.answer)))));
             }
-            let results = engine.results(self.call.call(), &self.answer.response, &self.rounds);
+            let results =
+                Box::pin(engine.results(self.call.call(), &self.answer.response, &self.rounds));
             let messages = match self.call.within(results).await {
                 Ok(messages) => messages?,
                 Err(failure) => return Ok(Err(self.rounds.explain(self.call.broke(failure)))),
             };
             self.rounds.count();
             self.call.say(messages);
-            match self.call.round(true).await {
+            match Box::pin(self.call.round(true)).await {
                 Ok(said) => self.take(said),
                 Err(error) => return Ok(Err(error)),
             }

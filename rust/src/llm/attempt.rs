@@ -122,7 +122,7 @@ impl Round {
     /// Sends the request; once more, within the same time limit, for each field that this server turns out not to know.
     pub(super) async fn attempt(&mut self, meter: &Meter) -> Result<Opened, Failure> {
         self.answered = false;
-        let Some(pool) = &self.pool else { return self.ask_host(meter).await };
+        let Some(pool) = &self.pool else { return Box::pin(self.ask_host(meter)).await };
         let pool = Arc::clone(pool);
         let stream = self.chat.stream;
         let deadline = Deadline::after(&self.shared.options.clock, self.timeout);

@@ -4,6 +4,7 @@
 //! once.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -290,14 +291,17 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self, call: Option<Deadline>) {
-        let reading = async {
-            loop {
-                if let Some(ending) = self.read().await {
-                    return ending;
+        let ending = {
+            // Pinned here: what waits for it would hold it once more.
+            let reading = pin!(async {
+                loop {
+                    if let Some(ending) = self.read().await {
+                        return ending;
+                    }
                 }
-            }
+            });
+            transport::within(call.as_ref(), reading).await
         };
-        let ending = transport::within(call.as_ref(), reading).await;
         let body = self.body.take().filter(|_| ending.is_ok());
         self.buffer.end(ending);
         self.traffic.streamed(self.bytes, &self.beginning);

@@ -25,6 +25,7 @@ mod traffic;
 mod transport;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -364,7 +365,9 @@ impl CallSession {
             let permit = self.admitted(&round, attempt == 1).await?;
             let outcome = {
                 let _server = clock.outside();
-                transport::within(until.as_ref(), round.attempt(&self.meter)).await
+                // Pinned here: each of the futures around it would hold it once more.
+                let attempt = pin!(round.attempt(&self.meter));
+                transport::within(until.as_ref(), attempt).await
             };
             let failure = match outcome {
                 Ok(opened) => return Ok((opened, permit)),

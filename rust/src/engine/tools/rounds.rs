@@ -110,7 +110,7 @@ impl Engine<'_> {
                 Ok(answer) if talk.call().asks(&answer.response) => answer,
                 outcome => return Ok(outcome),
             };
-            let results = self.results(talk.call(), &answer.response, rounds);
+            let results = Box::pin(self.results(talk.call(), &answer.response, rounds)); // rare, and large
             match talk.within(results).await {
                 Ok(messages) => talk.say(messages?),
                 Err(failure) => return Ok(Err(rounds.explain(talk.broke(failure)))),
