@@ -211,7 +211,7 @@ class AsyncRuntime(RuntimeBase):
         """The same, but a `Result` is given as it is: an `Ok(value)`, or an `Err(error)` instead of an exception."""
         return await self._call(name, arguments_of(args, kwargs), timeout, raw=True)
 
-    def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> AsyncRun:
+    def start(self, name: str = "main", /, *args: Any, **kwargs: Any) -> AsyncRun:
         """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `AsyncRun`, not to handlers of `on`; those of `on_emit` answer
         what it asks.
         """

@@ -324,7 +324,7 @@ class Runtime(RuntimeBase):
             if takes_rest:
                 native.off("*")
 
-    def start(self, name: str | None = None, /, *args: Any, **kwargs: Any) -> Run:
+    def start(self, name: str = "main", /, *args: Any, **kwargs: Any) -> Run:
         """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`; those of `on_emit` answer
         what it asks.
         """

@@ -362,11 +362,16 @@ impl Runtime {
         self.raw(Some(name), args.into_args()?).await
     }
 
-    /// Starts `main` (None) or a `pub fn` on the runtime's threads; its emits go to the [`Run`].
+    /// Starts `"main"` (or `None`) or a `pub fn` on the runtime's threads; its emits go to the [`Run`].
     ///
     /// # Errors
     /// [`Error::Arguments`], [`Error::Config`].
-    pub fn start(&self, name: Option<&str>, args: impl IntoArgs) -> Result<Run, Error> {
+    pub fn start<'n>(
+        &self,
+        name: impl Into<Option<&'n str>>,
+        args: impl IntoArgs,
+    ) -> Result<Run, Error> {
+        let name = name.into().filter(|name| *name != "main");
         let plan = self.plan(name, &args.into_args()?)?;
         Ok(Run::start(Arc::clone(&self.inner), plan, true, true))
     }
@@ -575,7 +580,11 @@ impl Blocking<'_> {
     ///
     /// # Errors
     /// As [`Runtime::start`].
-    pub fn start(&self, name: Option<&str>, args: impl IntoArgs) -> Result<Run, Error> {
+    pub fn start<'n>(
+        &self,
+        name: impl Into<Option<&'n str>>,
+        args: impl IntoArgs,
+    ) -> Result<Run, Error> {
         self.runtime.start(name, args)
     }
 

@@ -100,7 +100,7 @@ async fn background(
     name: &str,
     emits: &Mutex<Vec<Json>>,
 ) -> Outcome {
-    let started = runtime.start((name != "main").then_some(name), arguments(step));
+    let started = runtime.start(name, arguments(step));
     let run: Run = started.map_err(|error| shown(&error))?;
     'taking: while let Some(batch) = run.emits(1).await {
         for emit in batch {

@@ -29,7 +29,7 @@ async fn main() -> Result<(), concerto::Error> {
         .max_tokens(10_000)
         .build()?;
     runtime.on_emit("approve", |_channel: String, plan: Value| approve(plan));
-    let mut run = runtime.start(Some("deploy"), ("the new search",))?;
+    let mut run = runtime.start("deploy", ("the new search",))?;
     while let Some(emit) = run.next().await {
         println!("[{}] {}", emit.channel, emit.payload);
     }

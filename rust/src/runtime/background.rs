@@ -222,7 +222,7 @@ impl Run {
 /// # async fn show(runtime: concerto::Runtime) -> Result<(), concerto::Error> {
 /// use futures_util::StreamExt;
 ///
-/// let mut run = runtime.start(None, concerto::Args::default())?;
+/// let mut run = runtime.start("main", concerto::Args::default())?;
 /// while let Some(emit) = run.next().await {
 ///     println!("{}: {}", emit.channel, emit.payload);
 /// }

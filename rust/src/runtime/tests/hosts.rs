@@ -35,7 +35,7 @@ fn everything_of_the_interface_may_move_between_threads() {
     sendable(runtime.call::<String>("echo", ("x",)));
     sendable(runtime.call_raw("echo", ("x",)));
     sendable(async {
-        let run = runtime.start(None, ()).unwrap();
+        let run = runtime.start("main", ()).unwrap();
         run.events(1).await;
         run.outcome().await;
         run.end_or_request().await;
@@ -86,7 +86,7 @@ async fn call_raw_gives_the_result_itself() {
 #[tokio::test]
 async fn a_run_is_a_stream_of_emits_and_a_future_of_its_result() {
     let runtime = runtime();
-    let mut run = runtime.start(Some("count"), (3,)).unwrap();
+    let mut run = runtime.start("count", (3,)).unwrap();
     let mut seen = Vec::new();
     while let Some(emit) = run.next().await {
         seen.push(emit.payload.to_string());
@@ -94,9 +94,9 @@ async fn a_run_is_a_stream_of_emits_and_a_future_of_its_result() {
     assert_eq!(seen, ["0", "1", "2"]);
     assert_eq!(run.await.unwrap(), 3.into());
     // One who looks at the result alone need not take the emits, more than wait at a time.
-    let run = runtime.start(Some("count"), (5000,)).unwrap();
+    let run = runtime.start("count", (5000,)).unwrap();
     assert_eq!(run.await.unwrap(), 5000.into());
-    let run = runtime.start(Some("fail"), ("no",)).unwrap();
+    let run = runtime.start("fail", ("no",)).unwrap();
     for _ in 0..2 {
         assert_eq!(run.result().await.unwrap_err().to_string(), "no");
     }
@@ -117,13 +117,13 @@ async fn dropping_a_run_or_a_call_cancels_it() {
             Ok(Value::Nil)
         }
     });
-    let run = runtime.start(Some("ask"), ("x",)).unwrap();
+    let run = runtime.start("ask", ("x",)).unwrap();
     begun.wait_for(|times| *times == 1).await.unwrap();
     drop(run);
     while dropped.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
-    let run = runtime.start(Some("ask"), ("x",)).unwrap();
+    let run = runtime.start("ask", ("x",)).unwrap();
     begun.wait_for(|times| *times == 2).await.unwrap();
     run.cancel();
     assert_eq!(run.await.unwrap_err().kind(), ErrorKind::Cancelled);
@@ -156,7 +156,7 @@ fn a_handler_may_wait_for_a_run_that_waits_for_time() {
     const HOUR: u64 = 3_600;
     let pause = |runtime: &Runtime| {
         runtime.blocking().call::<()>("pause", (HOUR * 1000,)).unwrap();
-        let run = runtime.blocking().start(Some("pause"), (HOUR * 1000,)).unwrap();
+        let run = runtime.blocking().start("pause", (HOUR * 1000,)).unwrap();
         assert!(run.outcome_blocking(Duration::from_secs(30)).unwrap().is_ok());
     };
     let clock = Clock::new_virtual();
@@ -200,7 +200,7 @@ async fn options_are_a_value() {
     for _ in 0..2 {
         let runtime = builder().config(config.clone()).build().unwrap();
         assert_eq!(runtime.call::<i64>("count", (3,)).await.unwrap(), 3);
-        let run = runtime.start(Some("count"), (3,)).unwrap();
+        let run = runtime.start("count", (3,)).unwrap();
         drop(runtime);
         let emits = run.emits(1).await.unwrap();
         assert_eq!(emits.len(), 1, "the threads live as long as the run");

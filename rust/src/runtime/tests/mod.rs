@@ -230,7 +230,7 @@ fn a_host_answers_now_or_later_from_any_thread_or_never() {
 async fn handlers_answer_runs_in_the_background() {
     let runtime = runtime();
     runtime.on_emit("double", doubling);
-    let run = runtime.start(Some("double"), Args::default()).unwrap();
+    let run = runtime.start("double", Args::default()).unwrap();
     let outcome = run.outcome().await;
     assert_eq!(outcome.as_ref().as_ref().unwrap().to_string(), "[2, 4, 6]");
 }
@@ -240,7 +240,7 @@ async fn handlers_answer_runs_in_the_background() {
 async fn a_host_takes_the_requests_of_a_run_in_the_background() {
     let runtime = runtime();
     runtime.on_emit_by_host("x", 1);
-    let run = runtime.start(Some("ask"), ("x", 5).into_args().unwrap()).unwrap();
+    let run = runtime.start("ask", ("x", 5).into_args().unwrap()).unwrap();
     let first = run.events(10).await.unwrap();
     assert_eq!((first.emits.len(), first.requests.len()), (1, 0));
     assert_eq!((first.emits[0].run_id, first.emits[0].task_id), (run.id(), 1));
@@ -252,7 +252,7 @@ async fn a_host_takes_the_requests_of_a_run_in_the_background() {
     assert!(run.events(10).await.is_none());
     assert_eq!(run.outcome().await.as_ref().as_ref().unwrap(), &Value::Int(6));
     // One who waits for the end alone is given them, too.
-    let run = runtime.start(Some("ask"), ("x", 5).into_args().unwrap()).unwrap();
+    let run = runtime.start("ask", ("x", 5).into_args().unwrap()).unwrap();
     let EndOrRequest::Request(request) = run.end_or_request().await else { panic!() };
     request.reply(Ok(7.into()));
     let EndOrRequest::End(outcome) = run.end_or_request().await else { panic!() };
