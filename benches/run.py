@@ -30,7 +30,7 @@ def start_up() -> None:
 
         def check_anew() -> None:
             shutil.rmtree(folder / ".concerto", ignore_errors=True)
-            run(*COMMAND, "check", "digest.conc", cwd=folder)
+            run(*COMMAND, "check", "-q", "digest.conc", cwd=folder)
 
         works: dict[str, Work] = {
             "python -c pass": lambda: run(sys.executable, "-c", "pass"),
@@ -38,7 +38,7 @@ def start_up() -> None:
             "concerto --version": lambda: run(*COMMAND, "--version"),
             "concerto check digest.conc, first": check_anew,
             "concerto check digest.conc, cached": lambda: run(
-                *COMMAND, "check", "digest.conc", cwd=folder
+                *COMMAND, "check", "-q", "digest.conc", cwd=folder
             ),
             "concerto run, until the first request": lambda: first_request(compiled),
         }

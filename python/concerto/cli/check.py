@@ -81,7 +81,7 @@ def _check(options: argparse.Namespace) -> int:
         (sys.stdout if options.format == "json" else sys.stderr).write(text)
     if denies:
         print("error: a warning above is denied", file=sys.stderr)
-    if not failed and options.format == "human":
+    if not failed and options.format == "human" and not options.quiet:
         print("no errors found", file=sys.stderr)
     return USAGE if failed else OK
 
