@@ -30,18 +30,6 @@ pub(crate) enum Place {
 
 thread_local! {
     static PLACE: Cell<Place> = const { Cell::new(Place::Free) };
-    /// Whether this thread ended a task that is still to be let go of.
-    static LEFT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// A task was aborted on this thread: it takes a turn of its runtime until it lets go of its connection.
-pub(crate) fn leave_task() {
-    LEFT.set(true);
-}
-
-/// Whether a task was aborted on this thread since this was last asked.
-pub(crate) fn has_left_task() -> bool {
-    LEFT.take()
 }
 
 /// What this thread is doing.

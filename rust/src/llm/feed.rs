@@ -17,7 +17,6 @@ use super::host::{self, Provider};
 use super::sse;
 use super::traffic::Traffic;
 use super::transport::{self, Deadline};
-use crate::apart;
 use crate::chat::{ChatRequest, ChatResponse, Usage};
 use crate::clock::Clock;
 use crate::providers::{Failure, FailureKind, StreamDecoder, classify};
@@ -267,7 +266,6 @@ impl Drop for Feed {
         let ended_well = self.rest().is_complete;
         if let Some(task) = self.task.take().filter(|_| !ended_well) {
             task.abort();
-            apart::leave_task();
         }
     }
 }

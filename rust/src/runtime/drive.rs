@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -60,15 +60,6 @@ pub(super) fn block_on<F: Future>(clock: &Clock, future: F) -> Result<F::Output,
     }
     let (_nested, _waiting) = (Nested::enter()?, clock.waiting());
     let mut future = pin!(future);
-    let output = drive(future.as_mut());
-    if apart::has_left_task() {
-        // Streams that the run left are closed before it is over, and not when somebody serves the sockets next.
-        Sockets::of_process().serve(tokio::task::yield_now());
-    }
-    Ok(output)
-}
-
-fn drive<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     loop {
         // Asked for each time: a handler may have forked.
         let sockets = Sockets::of_process();
@@ -81,14 +72,14 @@ fn drive<F: Future>(mut future: Pin<&mut F>) -> F::Output {
             }
         }));
         if let Some(output) = done {
-            return output;
+            return Ok(output);
         }
         // Whoever serves polls first of all, so a wake-up meanwhile may get lost.
         let _entered = sockets.runtime.enter();
         let mut context = Context::from_waker(Waker::noop());
         let (polled, _) = apart::at(Place::Apart, || future.as_mut().poll(&mut context));
         if let Poll::Ready(output) = polled {
-            return output;
+            return Ok(output);
         }
     }
 }
@@ -254,23 +245,6 @@ mod tests {
             block_on(async move { (tried(), tokio::spawn(async move { tried() }).await.unwrap()) });
         assert_eq!(refused.unwrap(), (true, true));
         assert_eq!(block_on(ping()).unwrap(), 7);
-    }
-
-    #[test]
-    fn a_task_that_a_run_leaves_is_let_go_of_before_the_run_is_over() {
-        let held = std::sync::Arc::new(());
-        let kept = std::sync::Arc::clone(&held);
-        block_on(async {
-            let task = tokio::spawn(async move {
-                std::future::pending::<()>().await;
-                drop(kept);
-            });
-            tokio::task::yield_now().await;
-            task.abort();
-            apart::leave_task();
-        })
-        .unwrap();
-        assert_eq!(std::sync::Arc::strong_count(&held), 1);
     }
 
     #[test]
