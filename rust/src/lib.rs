@@ -20,7 +20,6 @@
 //! # }
 //! ```
 
-mod apart;
 #[cfg(any(feature = "capi", feature = "python"))]
 mod bindings;
 mod chat;

@@ -1,13 +1,12 @@
 //! What hosts see: load a program, adjust its connections, run it, read its metrics.
 //!
 //! [`Runtime`] is a program with its settings, connection pools, handlers and counters. Runs may overlap; they share pools and
-//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread.
+//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread; worker threads do I/O only.
 
 mod args;
 mod background;
 mod builder;
 mod config;
-mod drive;
 mod hand_over;
 mod handlers;
 mod options;
@@ -172,7 +171,7 @@ pub(crate) struct Inner {
 
 /// A program with its settings, connection pools, handlers and metrics. Cloning gives another handle to the same runtime.
 ///
-/// Its futures run on any executor. Within a tokio runtime their sockets and timers are served there, so it must have both enabled
+/// Its futures run on any executor. Within a multi-threaded tokio runtime their sockets and timers are served there, so it must have both enabled
 /// (`enable_all`, as `#[tokio::main]` does); anywhere else threads of Concerto's own serve them.
 #[derive(Clone)]
 pub struct Runtime {
@@ -555,7 +554,7 @@ impl Blocking<'_> {
     /// # Errors
     /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn run(&self) -> Result<Value, Error> {
-        drive::block_on(&self.runtime.inner.shared.clock, self.runtime.run())?
+        threads::block_on(&self.runtime.inner, self.runtime.run())?
     }
 
     /// As [`Runtime::call`].
@@ -564,7 +563,7 @@ impl Blocking<'_> {
     /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn call<T: DeserializeOwned>(&self, name: &str, args: impl IntoArgs) -> Result<T, Error> {
         let args = args.into_args()?;
-        drive::block_on(&self.runtime.inner.shared.clock, self.runtime.call(name, args))?
+        threads::block_on(&self.runtime.inner, self.runtime.call(name, args))?
     }
 
     /// As [`Runtime::call_raw`].
@@ -573,7 +572,7 @@ impl Blocking<'_> {
     /// As [`Runtime::call_raw`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn call_raw(&self, name: &str, args: impl IntoArgs) -> Result<Value, Error> {
         let args = args.into_args()?;
-        drive::block_on(&self.runtime.inner.shared.clock, self.runtime.call_raw(name, args))?
+        threads::block_on(&self.runtime.inner, self.runtime.call_raw(name, args))?
     }
 
     /// As [`Runtime::start`], which waits for nothing; [`Run::emits_blocking`] and its like wait for the run.

@@ -174,7 +174,7 @@ reach(3)
 own.close()
 del own
 reach(0)
-assert [concerto.Runtime(program).start("pause").result() for _ in range(2)] == [7, 7]
+assert [concerto.Runtime(program).call("pause") for _ in range(2)] == [7, 7]
 reach(2)
 """
 

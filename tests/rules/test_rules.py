@@ -81,7 +81,6 @@ MAY_USE = {
 
 #: Which part of the runtime may use which others, besides itself and the leaves.
 LEAVES = {
-    "apart",
     "error",
     "secret",
     "clock",

@@ -5,7 +5,6 @@ use super::answers::Answered;
 use super::emits::Outlet;
 use super::requests::{Question, Refusal, Reply, RequestKind};
 use super::run::{Next, Run};
-use crate::apart::step_out;
 use crate::error::RunError;
 use crate::schema::Violation;
 use crate::value::{Text, Value, builtin, to_json};
@@ -30,7 +29,6 @@ impl<'e, O: Outlet> Run<'e, O> {
         let expected = engine.shared.program.type_name(ty);
         let kind = RequestKind::Emit { channel: name.clone() };
         let question = Question { kind, payload, expected };
-        step_out().await;
         let reply = self.outlet.ask(question).map_err(RunError::handler)?;
         let wait = async move { engine.reply(&name, ty, reply).await };
         self.suspend(id, Box::pin(wait), false).await

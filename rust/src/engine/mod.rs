@@ -30,7 +30,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::apart::step_out;
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
@@ -249,7 +248,6 @@ impl<'a> Engine<'a> {
         self.recorders.iter().for_each(|recorder| recorder.emitted());
         let EmitMode::Buffered { interval, size } = self.shared.emit_mode else {
             let _host = self.shared.clock.host();
-            step_out().await;
             return outlet.emit(emit).await.map_err(RunError::handler);
         };
         let is_full = {
@@ -272,7 +270,6 @@ impl<'a> Engine<'a> {
         }
         let _host = self.shared.clock.host();
         for emit in waiting.emits {
-            step_out().await;
             outlet.emit(emit).await.map_err(RunError::handler)?;
         }
         Ok(())

@@ -8,7 +8,6 @@ use super::pipelines::{Pipelines, Place, Told};
 use super::tools::{Jobs, Order};
 use super::tree::{Refused, Tree};
 use super::{BUDGET, EFFECTS, Engine, audit, broken, emitted, failed, frames, panicked, streams};
-use crate::apart::step_out;
 use crate::error::RunError;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value};
@@ -85,10 +84,7 @@ impl<'e, O: Outlet> Run<'e, O> {
         loop {
             let (id, resume) = self.next().await?;
             self.go_on(id, resume).await?;
-            if !self.tree.jobs.is_empty() {
-                step_out().await; // the next job may be one of the host
-                self.jobs_ended()?;
-            }
+            self.jobs_ended()?;
             if let Some(doomed) = self.doomed.take() {
                 self.tree.cancel(doomed);
             }
@@ -299,13 +295,12 @@ impl<'e, O: Outlet> Run<'e, O> {
             Effect::EmitAsk { channel, payload, ty } => {
                 return self.ask_host(id, &channel, emitted(payload), ty).await;
             }
-            Effect::Fit { value, ty } => match Box::pin(self.engine.fit(value, ty)).await? {
+            Effect::Fit { value, ty } => match self.engine.fit(value, ty).await? {
                 Ok(value) => value,
                 Err(message) => return Ok(Some(Resume::Panic(PanicKind::TypeMismatch, message))),
             },
             Effect::Print { text, newline } => {
                 let line = if newline { format!("{text}\n") } else { text.to_string() };
-                step_out().await;
                 self.outlet.print(&line).map_err(RunError::handler)?;
                 Value::Nil
             }
@@ -313,9 +308,7 @@ impl<'e, O: Outlet> Run<'e, O> {
                 return self.call_tool(id, (tool, method), args).await;
             }
             Effect::Env { name } => read_variable(self.engine.shared, &name),
-            Effect::ParseSchema { schema, text } => {
-                Box::pin(self.engine.parse_schema(schema, &text)).await?
-            }
+            Effect::ParseSchema { schema, text } => self.engine.parse_schema(schema, &text).await?,
             Effect::Ask { model, input, answer } => {
                 let engine = self.engine;
                 let log = engine.log(&model);
@@ -331,7 +324,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             Effect::Stream { stream, request } => {
                 let engine = self.engine;
                 if !request.reads() && streams::is_idle(&stream) {
-                    let resume = Box::pin(streams::answer(engine, &stream, request, None)).await?;
+                    let resume = streams::answer(engine, &stream, request, None).await?;
                     let record = streams::record(&stream);
                     return self.tell(id, Answer { resume, record }).await.map(Some);
                 }

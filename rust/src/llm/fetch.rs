@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::{Action, Attempt, Policy};
 
-use super::pools::{Pools, look_around};
+use super::pools::Pools;
 use super::transport;
 
 /// More redirects than this are an error.
@@ -83,7 +83,6 @@ pub(super) async fn fetch(
         request = request.body(content);
     }
     let work = async {
-        look_around().await;
         let response = request.headers(headers).send().await;
         read(response.map_err(|error| failure(&error, &host))?, most, &host).await
     };

@@ -9,7 +9,6 @@ use futures_util::StreamExt;
 
 use super::attempt::Opened;
 use super::feed::Feed;
-use crate::apart::apart;
 use crate::chat::{ChatRequest, ChatResponse};
 use crate::clock::Clock;
 use crate::futures::{BoxFuture, BoxStream};
@@ -118,8 +117,7 @@ pub(super) async fn ask(
         ..Failure::new(FailureKind::Timeout, "the provider of the host did not answer in time")
     };
     if !request.stream {
-        let asked = apart(async { provider.complete(request).await });
-        let answer = clock.until(until, asked).await.ok_or_else(late)?;
+        let answer = clock.until(until, provider.complete(request)).await.ok_or_else(late)?;
         return Ok(Opened::Whole(Box::new(answer?)));
     }
     let mut feed = Feed::of_host(Arc::clone(provider), request, clock);

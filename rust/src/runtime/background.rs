@@ -1,4 +1,4 @@
-//! Runs in the background: driven by the I/O threads, their emits handed over through a bounded queue.
+//! Runs in the background: driven by the worker threads, their emits handed over through a bounded queue.
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use super::handlers::{breadth, matches, panicked};
 use super::tools::StandIn;
-use crate::apart::apart;
 use crate::engine::requests::{HostRequest, Question, Refusal, Replied, Reply, RequestKind};
 use crate::error::BoxError;
 use crate::futures::BoxFuture;
@@ -112,7 +111,7 @@ impl Responders {
             Answers::Handler(handler) => {
                 let channel = channel.clone();
                 Box::pin(async move {
-                    let reply = apart(async { handler.request(&channel, question.payload).await });
+                    let reply = async { handler.request(&channel, question.payload).await };
                     without_panic(reply).await.map_err(|error| Refusal::Handler(error.to_string()))
                 })
             }

@@ -6,7 +6,6 @@ use serde::de::DeserializeOwned;
 
 use super::Runtime;
 use super::responders::without_panic;
-use crate::apart::apart;
 use crate::engine::requests::{HostRequest, Question, Refusal, Reply, RequestKind};
 use crate::error::{BoxError, Error};
 use crate::futures::BoxFuture;
@@ -105,7 +104,7 @@ impl StandIn {
                 return Err(Refusal::NoListener);
             };
             let args = ToolArgs::new(tool, method, &map);
-            let reply = without_panic(apart(async { handler.call(args).await })).await;
+            let reply = without_panic(async { handler.call(args).await }).await;
             reply.map_err(|error| Refusal::Handler(error.to_string()))
         }))
     }

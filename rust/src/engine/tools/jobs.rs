@@ -9,7 +9,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::{
     Caller, Ended, Job, Order, Outcome, Place, Waiter, What, declared, refusal, tool_error,
 };
-use crate::apart::step_out;
 use crate::engine::audit;
 use crate::engine::emits::Outlet;
 use crate::engine::run::Run;
@@ -165,11 +164,7 @@ impl<O: Outlet> Run<'_, O> {
         {
             engine.send(caller, channel.to_owned(), told, self.outlet).await?;
         }
-        if engine.is_hosted(place) {
-            engine.flush(self.outlet).await?;
-            step_out().await;
-        }
-        Ok(())
+        if engine.is_hosted(place) { engine.flush(self.outlet).await } else { Ok(()) }
     }
 
     /// Starts a job, or lets it wait for the others that change the same tool.
