@@ -78,6 +78,9 @@ def place_value(node: ast.Expr, *, in_settings: bool = False) -> Doc:
     """An expression behind `=`, `:`, `,` or an opening bracket."""
     if isinstance(node, ast.MapLiteral) and not node.entries and not is_grouped(node):
         return "{}"
+    if isinstance(node, ast.Block) and not node.statements and node.tail is None:
+        # Without `;` it would be an empty map.
+        return ("{", Indent((LINE, ";")), LINE, "}")
     return expression(node, Around(in_settings=in_settings))
 
 
