@@ -16,15 +16,13 @@ use super::machine::{Active, Caller, Fiber, Pending, Stop};
 use super::natives;
 use super::operate::{
     Plain, append, bounds, capture, cast, clear, concat, frame, grow, is_of_type, no_key, pairs,
-    part, part_of, put, set, taken, unshared, window, within,
+    part, part_of, push, put, set, taken, unshared, window, within,
 };
 use super::request::Request;
 use super::tasks;
 use crate::ir::ops::Op;
 use crate::schema;
-use crate::value::{
-    Captures, EnumValue, MAX_TEXT, RangeValue, Store, StructValue, Value, equal, order,
-};
+use crate::value::{Captures, EnumValue, RangeValue, Store, StructValue, Value, equal, order};
 
 impl Fiber {
     /// Goes on until something stops it, or about `budget` instructions are executed: the length of a loop counts at each of its turns, and that of a
@@ -66,15 +64,6 @@ impl Fiber {
             ($kind:ident, $($message:tt)+) => {
                 stop!(Stop::Panic(PanicKind::$kind, format!($($message)+)))
             };
-        }
-        // A text, unless it would be too large.
-        macro_rules! text_of {
-            ($made:expr) => {{
-                let Some(made) = $made else {
-                    panic_with!(LimitExceeded, "the text is larger than 256 MiB")
-                };
-                made
-            }};
         }
         macro_rules! ints {
             ($i:ident) => {{
@@ -560,15 +549,12 @@ impl Fiber {
                 Op::Concat => {
                     let first = i.b as usize;
                     let joined = concat(&mut regs[first..first + i.x as usize]);
-                    reg!(i.a) = text_of!(joined);
+                    reg!(i.a) = attempt!(joined);
                 }
                 Op::AppendString => {
                     let more = std::mem::take(&mut reg!(i.b));
                     match (&mut reg!(i.a), &more) {
-                        (Value::Str(text), Value::Str(more)) => {
-                            text_of!((text.len() + more.len() <= MAX_TEXT).then_some(()));
-                            text.push_str(more);
-                        }
+                        (Value::Str(text), Value::Str(more)) => attempt!(push(text, more)),
                         _ => stop!(Stop::Broken),
                     }
                 }
@@ -576,14 +562,11 @@ impl Fiber {
                     let mut whole = std::mem::take(&mut reg!(i.a));
                     let Value::Str(text) = &mut whole else { stop!(Stop::Broken) };
                     let first = i.b as usize;
-                    text_of!(append(text, &mut regs[first..first + i.x as usize]));
+                    attempt!(append(text, &mut regs[first..first + i.x as usize]));
                     reg!(i.a) = whole;
                 }
                 Op::AppendConst => match (&mut reg!(i.a), &constants[i.wide() as usize]) {
-                    (Value::Str(text), Value::Str(more)) => {
-                        text_of!((text.len() + more.len() <= MAX_TEXT).then_some(()));
-                        text.push_str(more);
-                    }
+                    (Value::Str(text), Value::Str(more)) => attempt!(push(text, more)),
                     _ => stop!(Stop::Broken),
                 },
                 Op::Array => {

@@ -153,7 +153,8 @@ fn panic<T>(kind: PanicKind, message: impl Into<String>) -> Result<T, Failure> {
 }
 
 /// Refuses a text that would be larger than one may be.
-fn sized(bytes: usize) -> Result<(), Failure> {
+#[inline]
+pub(super) fn sized(bytes: usize) -> Result<(), Failure> {
     if bytes > MAX_TEXT {
         return panic(PanicKind::LimitExceeded, "the text is larger than 256 MiB");
     }

@@ -164,10 +164,10 @@ pub(super) fn unshared(inner: Arc<Held>) -> Value {
 }
 
 /// Joins display forms; appends in place if the first is a text with one owner.
-pub(super) fn concat(parts: &mut [Value]) -> Option<Value> {
+pub(super) fn concat(parts: &mut [Value]) -> Result<Value, Failure> {
     /// What a value that is no text is expected to take.
     const USUAL: usize = 8;
-    let Some((first, rest)) = parts.split_first_mut() else { return Some(Value::from("")) };
+    let Some((first, rest)) = parts.split_first_mut() else { return Ok(Value::from("")) };
     let mut joined = match std::mem::take(first) {
         Value::Str(text) => text,
         other => {
@@ -179,20 +179,27 @@ pub(super) fn concat(parts: &mut [Value]) -> Option<Value> {
     let length: usize = rest.iter().map(|part| part.as_str().map_or(USUAL, str::len)).sum();
     joined.reserve(length.min(MAX_TEXT));
     append(&mut joined, rest)?;
-    Some(Value::Str(joined))
+    Ok(Value::Str(joined))
 }
 
-/// Appends display forms in place; `None` if the text would be larger than [`MAX_TEXT`].
-pub(super) fn append(text: &mut Text, parts: &mut [Value]) -> Option<()> {
+/// Appends a text in place.
+#[inline]
+pub(super) fn push(text: &mut Text, more: &str) -> Result<(), Failure> {
+    natives::sized(text.len() + more.len())?;
+    text.push_str(more);
+    Ok(())
+}
+
+/// Appends display forms in place.
+pub(super) fn append(text: &mut Text, parts: &mut [Value]) -> Result<(), Failure> {
     for part in parts {
         match std::mem::take(part) {
-            Value::Str(part) if text.len() + part.len() > MAX_TEXT => return None,
-            Value::Str(part) => text.push_str(&part),
+            Value::Str(part) => push(text, &part)?,
             Value::Int(number) => text.push_str(itoa::Buffer::new().format(number)),
             other => text.push_shown(&other),
         }
     }
-    (text.len() <= MAX_TEXT).then_some(())
+    natives::sized(text.len())
 }
 
 pub(super) fn pairs(window: &mut [Value]) -> Option<MapValue> {
