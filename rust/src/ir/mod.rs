@@ -30,8 +30,6 @@ use tune::{Facts, Tuned, owning, tune};
 pub use patterns::pattern;
 pub use print::print;
 
-/// What the compiler calls functions without a name.
-const CLOSURE: &str = "closure";
 /// Larger documents are refused.
 const MAX_BYTES: usize = 256 << 20;
 
@@ -166,7 +164,8 @@ fn bodies(document: &Document) -> Result<Vec<Body>, IrError> {
                 },
             );
             let registers = function.registers as usize;
-            let name = (function.name != CLOSURE).then(|| function.name.as_str().into());
+            let name =
+                (function.name != FunctionValue::CLOSURE).then(|| function.name.as_str().into());
             Body { code, registers, owning, origins, name, arity }
         });
     Ok(bodies.collect())

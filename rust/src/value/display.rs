@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::{Collection, Form, Value};
+use super::{Collection, Form, FunctionValue, Value};
 
 /// Deeper values show as `...`.
 const MAX_DEPTH: usize = 64;
@@ -98,7 +98,7 @@ fn nested(value: &Value, f: &mut Bounded<'_, '_>, depth: usize) -> Result {
             write!(f, "{}..{}{}", range.start, if range.inclusive { "=" } else { "" }, range.end)
         }
         Value::Function(function) => {
-            write!(f, "<fn {}>", function.name.as_deref().unwrap_or("closure"))
+            write!(f, "<fn {}>", function.name.as_deref().unwrap_or(FunctionValue::CLOSURE))
         }
         Value::Model(model) => write!(f, "<model {}>", model.name),
         Value::Pipeline(pipeline) => write!(f, "<pipeline {}>", &*pipeline.name),

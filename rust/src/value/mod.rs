@@ -275,6 +275,11 @@ pub struct FunctionValue {
     pub captures: Captures,
 }
 
+impl FunctionValue {
+    /// What functions without a name are called, by the compiler and when they are shown.
+    pub const CLOSURE: &str = "closure";
+}
+
 impl Value {
     /// Text.
     #[must_use]

@@ -316,10 +316,6 @@ pub(crate) fn out_of_bounds<T>(index: i64, len: usize) -> Result<T, Failure> {
 
 /// Sorts by [`sort_order`]; equal elements keep their order. Numbers, texts, and tuples that begin with a number are mostly compared by what stands beside them.
 fn sort(items: &mut [Value]) {
-    let number = |item: &Value| match item {
-        Value::Int(number) => Some(*number),
-        _ => None,
-    };
     let first = |item: &Value| match item {
         Value::Tuple(parts) => parts.first().and_then(number),
         _ => None,
@@ -328,18 +324,14 @@ fn sort(items: &mut [Value]) {
         Value::Tuple(parts) => parts.first().and_then(number).zip(parts.get(1).and_then(number)),
         _ => None,
     };
-    let prefix = |item: &Value| match item {
-        Value::Str(text) => Some(prefix(text)),
-        _ => None,
-    };
     if items.iter().all(|item| number(item).is_some()) {
         items.sort_unstable_by_key(number);
     } else if items.iter().all(|item| pair(item).is_some()) {
         sort_by_key(items, pair);
     } else if items.iter().all(|item| first(item).is_some()) {
         sort_by_key(items, first);
-    } else if items.iter().all(|item| prefix(item).is_some()) {
-        sort_by_key(items, prefix);
+    } else if items.iter().all(|item| first_bytes(item).is_some()) {
+        sort_by_key(items, first_bytes);
     } else {
         items.sort_by(sort_order);
     }
@@ -357,15 +349,10 @@ fn sort_by_key<K: Ord>(items: &mut [Value], key: impl Fn(&Value) -> K) {
 
 /// The places of values in the order of [`sort_order`]; equal ones keep their order.
 fn order_of(keys: &[Value]) -> Vec<usize> {
-    let number = |key: &Value| match key {
-        Value::Int(number) => Some(*number),
-        _ => None,
-    };
-    let first = |key: &Value| key.as_str().map(prefix);
     if keys.iter().all(|key| number(key).is_some()) {
         order_by(keys, number)
-    } else if keys.iter().all(|key| first(key).is_some()) {
-        order_by(keys, first)
+    } else if keys.iter().all(|key| first_bytes(key).is_some()) {
+        order_by(keys, first_bytes)
     } else {
         order_by(keys, |_| ())
     }
@@ -379,13 +366,21 @@ fn order_by<K: Ord>(keys: &[Value], key: impl Fn(&Value) -> K) -> Vec<usize> {
     places.into_iter().map(|(_, at)| at).collect()
 }
 
-/// The first bytes of a text as a number, which is in the order of texts.
-fn prefix(text: &str) -> u64 {
+fn number(item: &Value) -> Option<i64> {
+    match item {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// Those of a text as a number, which is in the order of texts.
+fn first_bytes(item: &Value) -> Option<u64> {
+    let text = item.as_str()?;
     let mut first = [0; 8];
     for (slot, byte) in first.iter_mut().zip(text.bytes()) {
         *slot = byte;
     }
-    u64::from_be_bytes(first)
+    Some(u64::from_be_bytes(first))
 }
 
 /// A total order for sorting, also inside of elements: NaN comes after all other numbers. The sort of the standard library may panic without one.
