@@ -13,6 +13,7 @@ from concerto.diagnostics.render import render
 from concerto.garbage import collector_paused
 from concerto.program import Program
 from concerto.source import Source
+from concerto.syntax import ast
 from concerto.syntax.filter import filter_tokens
 from concerto.syntax.format import format_module
 from concerto.syntax.lexer import lex
@@ -58,7 +59,7 @@ def parses(text: str) -> None:
     assert len([d for d in diagnostics if d.code.startswith("E1")]) <= 21
     _are_inside(diagnostics, text)
     if not any(diagnostic.is_error for diagnostic in diagnostics):
-        assert repr(parse(Source("t.conc", format_module(module)))[0]) == repr(module)
+        _reads_back(module)
 
 
 def checks(text: str) -> None:
@@ -81,8 +82,12 @@ def compiles_or_says_why(text: str) -> None:
     render(diagnostics)
     if ir is not None:
         Program.from_bytes(ir)
-        module, _ = parse(source)
-        assert repr(parse(Source("t.conc", format_module(module)))[0]) == repr(module)
+        _reads_back(parse(source)[0])
+
+
+def _reads_back(module: ast.Module) -> None:
+    """What is printed is read as the same."""
+    assert repr(parse(Source("t.conc", format_module(module)))[0]) == repr(module)
 
 
 def _are_inside(diagnostics: Iterable[Diagnostic], text: str) -> None:

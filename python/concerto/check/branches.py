@@ -23,22 +23,23 @@ def condition(body: Body, node: ast.Expr) -> None:
         body.checker.facts.steps[id(node)] = (("check",), t.BOOL)
     elif found not in (t.BOOL, t.UNKNOWN, t.NEVER):
         message = f"a condition must be Bool, found `{t.show(found)}`"
-        body.checker.report("E3003", message, node, _as_condition(found))
+        holds, _ = as_truth(found) or ("compare it, such as `x != 0` or `!s.is_empty()`", "")
+        body.checker.report("E3003", message, node, holds)
 
 
-def _as_condition(found: Type) -> str:
-    """How a value of a type becomes a condition."""
+def as_truth(found: Type) -> tuple[str, str] | None:
+    """How a value of a type becomes a condition, and what is written where others negate it."""
     match found:
         case t.Option():
-            return "write `.is_some()`, or `match` on it to have its value"
+            return "write `.is_some()`, or `match` on it to have its value", "write `.is_none()`"
         case t.Result():
-            return "write `.is_ok()`, or `match` on it to have its value"
+            return "write `.is_ok()`, or `match` on it to have its value", "write `.is_err()`"
         case t.Array() | t.Map() | t.Collection() | t.Simple("String"):
-            return "write `!x.is_empty()`"
+            return "write `!x.is_empty()`", "write `.is_empty()`"
         case t.Simple("Int" | "Float"):
-            return "compare it: `x != 0`"
+            return "compare it: `x != 0`", "compare it: `x == 0`"
         case _:
-            return "compare it, such as `x != 0` or `!s.is_empty()`"
+            return None
 
 
 def result_of(node: ast.Expr) -> ast.Expr:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concerto.check import types as t
 from concerto.check.bodies import Body
-from concerto.check.branches import condition
+from concerto.check.branches import as_truth, condition
 from concerto.check.lints import check_comparison, check_division
 from concerto.check.traits import is_ordered
 from concerto.check.types import Type
@@ -195,7 +195,8 @@ def check_unary(body: Body, node: ast.Unary, op: str, operand: ast.Expr) -> Type
     if op == "!":
         if found not in (t.BOOL, t.UNKNOWN):
             message = f"`!` is not defined for `{t.show(found)}`"
-            body.checker.report("E3002", message, node, _as_negation(found))
+            _, negated = as_truth(found) or ("", None)
+            body.checker.report("E3002", message, node, negated)
         return t.BOOL
     if found not in (*NUMBERS, t.UNKNOWN):
         body.checker.report("E3002", f"`-` is not defined for `{t.show(found)}`", node)
@@ -234,18 +235,3 @@ def _is_narrower(target: Type, found: Type) -> bool:
     """Whether a value of a wider type may be one of another: a union one of its members, a String one of some literals."""
     is_wide = isinstance(found, t.Union | t.Literals) or found == t.STRING
     return is_wide and t.assign(target, found) == ()
-
-
-def _as_negation(found: Type) -> str | None:
-    """What is written here where others negate a value."""
-    match found:
-        case t.Option():
-            return "write `.is_none()`"
-        case t.Result():
-            return "write `.is_err()`"
-        case t.Array() | t.Map() | t.Collection() | t.Simple("String"):
-            return "write `.is_empty()`"
-        case t.Simple("Int" | "Float"):
-            return "compare it: `x == 0`"
-        case _:
-            return None
