@@ -75,7 +75,7 @@ class RuntimeOptions(TypedDict, total=False):
         handler_errors: What an exception of a handler of `on` does: "raise" (default) ends the run, "log" writes it to the log as an error.
         reply_timeout: Seconds that a program waits for the reply of `await emit`; default: without end.
         prices: US dollars per million tokens by model id: `input`, `output` and perhaps `cached`; over those of the manifest and the built-in ones.
-        worker_threads: Threads of this runtime's own, 1 to 1,024, that do its I/O and drive its runs in the background; default: all runtimes of the process share 2.
+        worker_threads: Threads of this runtime's own, 1 to 1,024, that drive its runs in the background, with their I/O; default: all runtimes of the process share 2.
         connection_overrides: Settings by connection, as `override_connection` takes them.
     """
 

@@ -2,6 +2,9 @@
 
 mod simulated;
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -26,6 +29,26 @@ pub fn wall() -> SystemTime {
 #[must_use]
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Lets a runtime of one thread, which may have had no turn for a while, hear of what has come meanwhile, and then act on it.
+pub(crate) async fn look_around() {
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+}
+
+/// Does work until then. Code of the host may have kept this thread from its sockets until the time was over, so what has come is heard of first.
+async fn in_time<T>(at: Instant, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    if let Ok(done) = tokio::time::timeout_at(at, work.as_mut()).await {
+        return Some(done);
+    }
+    look_around().await;
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Where a runtime's time comes from. Clones are the same clock.
@@ -107,7 +130,7 @@ impl Clock {
 
     /// Does work until then; `None` if it has not ended.
     pub(crate) async fn until<T>(&self, at: Instant, work: impl Future<Output = T>) -> Option<T> {
-        let Some(simulated) = &self.0 else { return tokio::time::timeout_at(at, work).await.ok() };
+        let Some(simulated) = &self.0 else { return in_time(at, work).await };
         tokio::select! {
             biased;
             done = work => Some(done),

@@ -58,6 +58,9 @@ pub enum Error {
     /// Handlers that call the runtime, which calls handlers, which call it again, and so on.
     #[error("runs are nested more than 16 deep: a handler calls the program that calls it")]
     Nested,
+    /// A handler has forked: the run goes on in the parent process.
+    #[error("the run belongs to the parent process, which has forked while it waited for it")]
+    Forked,
     /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -262,6 +265,7 @@ impl Error {
             Self::Decode { .. } => ErrorKind::Decode,
             Self::InsideAsync => ErrorKind::InsideAsync,
             Self::Nested => ErrorKind::Nested,
+            Self::Forked => ErrorKind::Forked,
             Self::Run(error) => error.kind(),
         }
     }

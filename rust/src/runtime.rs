@@ -1,7 +1,7 @@
 //! What hosts see: load a program, adjust its connections, run it, read its metrics.
 //!
 //! [`Runtime`] is a program with its settings, connection pools, handlers and counters. Runs may overlap; they share pools and
-//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread; worker threads do I/O only.
+//! metrics, not state. Work of `run` and `call` happens on the caller's task or thread, and what `start` gives on worker threads.
 
 mod args;
 mod background;
@@ -9,6 +9,7 @@ mod builder;
 mod config;
 mod hand_over;
 mod handlers;
+mod lanes;
 mod options;
 mod responders;
 mod testing;
@@ -169,10 +170,17 @@ pub(crate) struct Inner {
     io: Io,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        lanes::tidy();
+    }
+}
+
 /// A program with its settings, connection pools, handlers and metrics. Cloning gives another handle to the same runtime.
 ///
-/// Its futures run on any executor. Within a multi-threaded tokio runtime their sockets and timers are served there, so it must have both enabled
-/// (`enable_all`, as `#[tokio::main]` does); anywhere else threads of Concerto's own serve them.
+/// Its futures run on any executor. Within a tokio runtime their sockets and timers are served there, so it must have both enabled
+/// (`enable_all`, as `#[tokio::main]` does); anywhere else threads of Concerto's own serve them. A thread that waits for a run ([`Runtime::blocking`])
+/// serves it itself.
 #[derive(Clone)]
 pub struct Runtime {
     inner: Arc<Inner>,
@@ -554,7 +562,7 @@ impl Blocking<'_> {
     /// # Errors
     /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn run(&self) -> Result<Value, Error> {
-        threads::block_on(&self.runtime.inner, self.runtime.run())?
+        lanes::block_on(&self.runtime.inner.shared.clock, self.runtime.run())?
     }
 
     /// As [`Runtime::call`].
@@ -563,7 +571,7 @@ impl Blocking<'_> {
     /// [`Error`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn call<T: DeserializeOwned>(&self, name: &str, args: impl IntoArgs) -> Result<T, Error> {
         let args = args.into_args()?;
-        threads::block_on(&self.runtime.inner, self.runtime.call(name, args))?
+        lanes::block_on(&self.runtime.inner.shared.clock, self.runtime.call(name, args))?
     }
 
     /// As [`Runtime::call_raw`].
@@ -572,7 +580,7 @@ impl Blocking<'_> {
     /// As [`Runtime::call_raw`]; [`Error::InsideAsync`] on a thread of an async runtime.
     pub fn call_raw(&self, name: &str, args: impl IntoArgs) -> Result<Value, Error> {
         let args = args.into_args()?;
-        threads::block_on(&self.runtime.inner, self.runtime.call_raw(name, args))?
+        lanes::block_on(&self.runtime.inner.shared.clock, self.runtime.call_raw(name, args))?
     }
 
     /// As [`Runtime::start`], which waits for nothing; [`Run::emits_blocking`] and its like wait for the run.

@@ -18,6 +18,8 @@ pub enum ErrorKind {
     InsideAsync,
     /// Runs that are nested too deep.
     Nested,
+    /// A run that a handler took into a child process.
+    Forked,
     /// An error that the program did not catch.
     Program,
     /// The same, where it is a failed model call.
@@ -46,6 +48,7 @@ impl ErrorKind {
             Self::Decode => "decode",
             Self::InsideAsync => "inside_async",
             Self::Nested => "nested",
+            Self::Forked => "forked",
             Self::Program => "program",
             Self::Llm => "llm",
             Self::Panic => "panic",

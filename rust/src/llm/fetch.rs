@@ -8,6 +8,7 @@ use reqwest::redirect::{Action, Attempt, Policy};
 
 use super::pools::Pools;
 use super::transport;
+use crate::clock::look_around;
 
 /// More redirects than this are an error.
 const MOST_REDIRECTS: usize = 10;
@@ -83,6 +84,7 @@ pub(super) async fn fetch(
         request = request.body(content);
     }
     let work = async {
+        look_around().await;
         let response = request.headers(headers).send().await;
         read(response.map_err(|error| failure(&error, &host))?, most, &host).await
     };

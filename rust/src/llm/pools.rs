@@ -6,13 +6,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::Url;
-use tokio::runtime::{Handle, Id};
+use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::tape::Tape;
 use super::transport::{CONNECT, TransportOptions, build, causes, client, wrong};
+use crate::clock::{self, look_around};
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::Failure;
+
+/// For so long an open connection is used again without a look at it.
+pub(super) const FRESH: Duration = Duration::from_millis(1);
 
 /// All pools of a client, each made on first use.
 #[derive(Debug, Default)]
@@ -64,6 +69,8 @@ pub(super) struct Pool {
     pub(super) tape: Option<Tape>,
     /// The first URL that was asked for, which is nearly always the next one too: reading a URL costs as much as all else before a request.
     usual: OnceLock<(String, Url)>,
+    /// When a server last answered, in a runtime of one thread.
+    answered: Option<Mutex<Instant>>,
 }
 
 impl Pools {
@@ -78,7 +85,8 @@ impl Pools {
         timeout: Duration,
     ) -> Result<Arc<Pool>, Failure> {
         let (connection, server) = (&settings.name, server(&settings.base_url));
-        let (connect, runtime) = (timeout.min(CONNECT), Handle::current().id());
+        let current = Handle::current();
+        let (connect, runtime) = (timeout.min(CONNECT), current.id());
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |pool: &&Arc<Pool>| {
             pool.runtime == runtime
@@ -100,6 +108,8 @@ impl Pools {
             tape: self.options.tape.clone(),
             watch: Watch::begin(),
             usual: OnceLock::new(),
+            answered: (current.runtime_flavor() == RuntimeFlavor::CurrentThread)
+                .then(|| Mutex::new(clock::now())),
         });
         pools.push(Arc::clone(&pool));
         Ok(pool)
@@ -139,6 +149,24 @@ fn server(url: &str) -> &str {
 }
 
 impl Pool {
+    /// Before a connection is used again: looks whether it is still open, if that was not clear a moment ago.
+    pub(super) async fn look(&self) {
+        let is_fresh = |at: &Mutex<Instant>| {
+            let at = *at.lock().unwrap_or_else(PoisonError::into_inner);
+            clock::now().saturating_duration_since(at) < FRESH
+        };
+        if self.answered.as_ref().is_some_and(|at| !is_fresh(at)) {
+            look_around().await;
+        }
+    }
+
+    /// A server has answered.
+    pub(super) fn answered(&self) {
+        if let Some(at) = &self.answered {
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = clock::now();
+        }
+    }
+
     pub(super) fn url(&self, text: &str) -> Result<Url, Failure> {
         match self.usual.get() {
             Some((usual, url)) if usual == text => Ok(url.clone()),

@@ -1,5 +1,6 @@
 //! Requests and answers of the HTTP library: TLS, proxies, time limits of one attempt. `pools.rs` keeps its clients; nobody else uses it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +118,8 @@ impl Pool {
         let mut ready = reqwest::Request::new(Method::POST, self.url(&request.url)?);
         *ready.headers_mut() = headers(settings, request, stream)?;
         *ready.body_mut() = Some(request.body.clone().into());
-        let sending = self.client.execute(ready);
+        self.look().await;
+        let sending = pin!(self.client.execute(ready));
         // The connector's own clock starts a moment later; it knows that it is connecting, this one does not.
         match deadline.clock.until(deadline.at + GRACE, sending).await {
             None => Err(timed_out("response", "no answer", deadline.limit)),
@@ -125,10 +127,13 @@ impl Pool {
                 let host = settings.base_url.split('/').nth(2);
                 Err(transport_failure(error, "response", deadline.limit, host))
             }
-            Some(Ok(answer)) => match &self.tape {
-                Some(Tape::Record(recording)) => recorded(recording, settings, request, answer),
-                _ => Ok(answer),
-            },
+            Some(Ok(answer)) => {
+                self.answered();
+                match &self.tape {
+                    Some(Tape::Record(recording)) => recorded(recording, settings, request, answer),
+                    _ => Ok(answer),
+                }
+            }
         }
     }
 }

@@ -114,8 +114,8 @@ pub struct RuntimeConfig {
     /// Whether tools (`Tool`) or single methods (`Tool.method`) may be called; see
     /// [`Runtime::set_tool_permissions`](super::Runtime::set_tool_permissions). By default all may.
     pub tool_permissions: BTreeMap<String, bool>,
-    /// Threads of this runtime's own, 1 to 1,024, that do its I/O and drive its runs in the background; they end with it. By default all runtimes of the
-    /// process share 2.
+    /// Threads of this runtime's own, 1 to 1,024, that drive its runs in the background, with their I/O; they end with it. By default all runtimes of
+    /// the process share 2.
     pub worker_threads: Option<usize>,
 }
 

@@ -1,17 +1,14 @@
-//! The worker threads that do I/O, and how a caller's thread or task drives a run beside them.
+//! The threads of runs in the background, and who drives a run for a caller's task, or for an observer.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::mem::ManuallyDrop;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::lanes::{self, block_on};
 use super::responders::Responders;
 use super::{Inner, Observer, Plan};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
@@ -49,14 +46,11 @@ impl Io {
         }
     }
 
-    /// Those that serve a future of the caller's task: its own tokio runtime does, if that has threads, unless the host asked for others.
+    /// What serves a future of the caller's task or thread: the tokio runtime that it is in, unless the host asked for threads of its own; a thread that waits
+    /// for a run does so in any case.
     fn serving(&self) -> Handle {
-        let is_served = |handle: &Handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread;
-        match self {
-            Self::Shared => Handle::try_current().ok().filter(is_served),
-            Self::Own(_) => None,
-        }
-        .unwrap_or_else(|| self.handle())
+        let is_served = |handle: &Handle| matches!(self, Self::Shared) || lanes::is_current(handle);
+        Handle::try_current().ok().filter(is_served).unwrap_or_else(|| self.handle())
     }
 }
 
@@ -108,10 +102,8 @@ impl Drop for Threads {
     }
 }
 
-/// Awaits a future, whatever executor polls it. Its sockets and timers are served by the tokio runtime that it is in if that one has threads of its own and
-/// the host asked for no others, else by the I/O threads: a runtime of one thread stands still while its owner does something else.
-///
-/// Staying in the caller's runtime saves two hand-overs between threads per request, about as much as all else that a call does.
+/// Awaits a future, whatever executor polls it. Its sockets and timers are served by the tokio runtime that it is in, unless the host asked for others,
+/// else by the I/O threads. To hand each request to other threads and back costs about as much as all else that a call does.
 pub(super) async fn with_io<F: Future>(io: &Io, mut future: Pin<&mut F>) -> F::Output {
     let handle = io.serving();
     poll_fn(|context| {
@@ -119,75 +111,6 @@ pub(super) async fn with_io<F: Future>(io: &Io, mut future: Pin<&mut F>) -> F::O
         future.as_mut().poll(context)
     })
     .await
-}
-
-/// Drives a future of a runtime on this thread. A handler of a run that is driven here may drive another one.
-pub(super) fn block_on<F: Future>(inner: &Inner, future: F) -> Result<F::Output, Error> {
-    let depth = DEPTH.get();
-    if depth == 0 && Handle::try_current().is_ok() {
-        return Err(Error::InsideAsync);
-    }
-    if depth == DEEPEST {
-        return Err(Error::Nested);
-    }
-    let (_nested, _waiting) = (Nested::enter(depth), inner.shared.clock.waiting());
-    let parker = Arc::new(Parker { thread: thread::current(), is_woken: AtomicBool::new(false) });
-    let waker = Waker::from(Arc::clone(&parker));
-    let (handle, mut future) = (inner.io.handle(), pin!(future));
-    loop {
-        let polled = {
-            // Entered only meanwhile, and not as tokio's own `block_on` does: that one cannot be nested.
-            let _entered = handle.enter();
-            future.as_mut().poll(&mut Context::from_waker(&waker))
-        };
-        if let Poll::Ready(output) = polled {
-            return Ok(output);
-        }
-        while !parker.is_woken.swap(false, Ordering::Acquire) {
-            thread::park();
-        }
-    }
-}
-
-/// Runs that handlers start while a run on the same thread waits for them: each holds a part of the thread's stack.
-const DEEPEST: usize = 16;
-
-thread_local! {
-    /// How many futures this thread drives, one inside the other.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts one more as long as it lives.
-struct Nested(usize);
-
-impl Nested {
-    fn enter(depth: usize) -> Self {
-        DEPTH.set(depth + 1);
-        Self(depth)
-    }
-}
-
-impl Drop for Nested {
-    fn drop(&mut self) {
-        DEPTH.set(self.0);
-    }
-}
-
-struct Parker {
-    thread: Thread,
-    is_woken: AtomicBool,
-}
-
-impl Wake for Parker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_woken.swap(true, Ordering::Release) {
-            self.thread.unpark();
-        }
-    }
 }
 
 /// Drives a run on this thread for an observer.
@@ -200,7 +123,7 @@ pub(super) fn observe(
     let observer = std::cell::RefCell::new(observer);
     let is_raw = plan.own.is_raw;
     let mut outlet = ObserverOutlet { observer: &observer, responders: &inner.responders };
-    let outcome = block_on(inner, async {
+    let outcome = block_on(&inner.shared.clock, async {
         let run = inner.execute(plan, next_run_id(), None, &mut outlet);
         tokio::pin!(run);
         let mut glance = tokio::time::interval(GLANCE);

@@ -105,7 +105,7 @@ fn status(kind: ErrorKind) -> concerto_status {
         ErrorKind::Ir => CONCERTO_IR,
         ErrorKind::Config => CONCERTO_CONFIG,
         ErrorKind::Arguments | ErrorKind::Decode => CONCERTO_INVALID_ARGUMENT,
-        ErrorKind::InsideAsync | ErrorKind::Nested => CONCERTO_BUSY,
+        ErrorKind::InsideAsync | ErrorKind::Nested | ErrorKind::Forked => CONCERTO_BUSY,
         ErrorKind::Program => CONCERTO_PROGRAM,
         ErrorKind::Llm => CONCERTO_LLM,
         ErrorKind::Panic => CONCERTO_PANIC,

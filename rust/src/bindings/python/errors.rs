@@ -22,7 +22,9 @@ fn class(kind: ErrorKind) -> (&'static str, &'static str) {
     match kind {
         ErrorKind::Io => ("builtins", "OSError"),
         ErrorKind::Arguments => ("builtins", "TypeError"),
-        ErrorKind::InsideAsync | ErrorKind::Nested => ("builtins", "RuntimeError"),
+        ErrorKind::InsideAsync | ErrorKind::Nested | ErrorKind::Forked => {
+            ("builtins", "RuntimeError")
+        }
         ErrorKind::Ir => (ERRORS, "IrError"),
         ErrorKind::Config => (ERRORS, "ConfigError"),
         ErrorKind::Program => (ERRORS, "ProgramError"),
