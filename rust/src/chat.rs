@@ -1,5 +1,8 @@
 //! A model call in words that no provider owns.
 
+use std::sync::{Arc, OnceLock};
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 /// Who said something.
@@ -171,13 +174,37 @@ pub struct Sampling {
     pub seed: Option<i64>,
 }
 
-/// The form that an answer must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The form that an answer must have. Each type of a program has one, whatever the number of its calls.
+#[derive(Clone, Debug)]
 pub struct OutputSchema {
     /// The type's name.
     pub name: String,
     /// Its JSON Schema, order kept.
     pub json: Json,
+    /// Bytes of the JSON as text.
+    length: u64,
+    sent: OnceLock<Sent>,
+}
+
+/// A schema as it is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) is_strict: bool,
+    pub(crate) schema: Box<RawValue>,
+}
+
+impl OutputSchema {
+    /// That of a type.
+    #[must_use]
+    pub fn new(name: String, json: Json) -> Self {
+        let length = json.to_string().len() as u64;
+        Self { name, json, length, sent: OnceLock::new() }
+    }
+
+    /// What is sent to servers of the OpenAI dialect: made for the first request.
+    pub(crate) fn sent(&self, make: impl FnOnce(&Json) -> Sent) -> &Sent {
+        self.sent.get_or_init(|| make(&self.json))
+    }
 }
 
 /// One request to a model.
@@ -190,7 +217,7 @@ pub struct ChatRequest {
     /// Sampling fields.
     pub sampling: Sampling,
     /// For typed answers.
-    pub output: Option<OutputSchema>,
+    pub output: Option<Arc<OutputSchema>>,
     /// What the model may call.
     pub tools: Tools,
     /// Whether the answer is to come in pieces.
@@ -280,6 +307,6 @@ pub fn estimate_prompt(messages: &[Message], output: Option<&OutputSchema>) -> u
         (message.content.len() + calls.sum::<usize>()) as u64
     };
     let text: u64 = messages.iter().map(length).sum();
-    let schema = output.map_or(0, |output| output.json.to_string().len() as u64);
+    let schema = output.map_or(0, |output| output.length);
     (text + schema).div_ceil(4) + 4 * messages.len() as u64
 }

@@ -27,9 +27,10 @@ mod typed;
 pub mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::chat::OutputSchema;
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::error::{RunError, TraceFrame};
@@ -79,6 +80,8 @@ pub struct Shared {
     pub mock: Mock,
     /// What runs evaluated.
     pub settings: SettingsCache,
+    /// What models are told of the schemas of the program, by number; made for the first call.
+    pub outputs: Vec<OnceLock<Arc<OutputSchema>>>,
     /// What `std::env::args` gives.
     pub args: Vec<String>,
     /// What `std::fs` may do.

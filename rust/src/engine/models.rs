@@ -70,7 +70,7 @@ impl Engine<'_> {
         &self,
         asking: &ModelValue,
         input: &Value,
-        output: Option<OutputSchema>,
+        output: Option<Arc<OutputSchema>>,
     ) -> Result<Call, LlmError> {
         let prepared = self.prepare(asking, input, output);
         if let Err(error) = &prepared {
@@ -93,7 +93,7 @@ impl Engine<'_> {
         &self,
         asking: &ModelValue,
         input: &Value,
-        output: Option<OutputSchema>,
+        output: Option<Arc<OutputSchema>>,
     ) -> Result<Call, LlmError> {
         let program = self.shared.program.clone();
         let index = asking.index;
@@ -205,7 +205,7 @@ impl Engine<'_> {
         (index, model): (u32, &Model),
         base: Option<String>,
         messages: Vec<Message>,
-        output: Option<OutputSchema>,
+        output: Option<Arc<OutputSchema>>,
     ) -> Result<Call, SettingsError> {
         let shared = self.shared;
         let settings = self.settings().lenient(shared, model.connection as usize)?;
@@ -238,7 +238,7 @@ impl Engine<'_> {
         (index, model): (u32, &Model),
         over: Over,
         said: Vec<Message>,
-        output: Option<OutputSchema>,
+        output: Option<Arc<OutputSchema>>,
     ) -> Result<Call, SettingsError> {
         let place = (MODELS + index as usize, "system_prompt");
         let declared = model.fields.system_prompt.as_ref();

@@ -1,5 +1,7 @@
 //! Typed answers: rounds until an answer fits its schema (M-41 to M-43, SC-19 to SC-24).
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
 use super::cached::Known;
@@ -46,23 +48,25 @@ impl Engine<'_> {
             Known::Nothing(question) => question,
         };
         let talk = Talk::begin(self.shared, call, self.recorders.clone());
-        let answer = result(self.typed(talk, &wanted, retry_message(model), rounds).await?);
+        let answer = result(self.typed(talk, wanted, retry_message(model), rounds).await?);
         self.keep(question, &answer);
         Ok(answer)
     }
 
     /// What an answer is judged by, and what of it the model is told.
-    pub(super) fn wanted(&self, index: u32) -> Option<(Schema, OutputSchema)> {
-        let wanted = self.schema(index)?;
-        let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
-        let output = OutputSchema { name: wanted.name.clone(), json };
-        Some((wanted, output))
+    pub(super) fn wanted(&self, index: u32) -> Option<(&Schema, Arc<OutputSchema>)> {
+        let (wanted, output) = (self.schema(index)?, self.shared.outputs.get(index as usize)?);
+        let output = output.get_or_init(|| {
+            let json: Json = serde_json::from_str(&wanted.json).unwrap_or_default();
+            Arc::new(OutputSchema::new(wanted.name.clone(), json))
+        });
+        Some((wanted, Arc::clone(output)))
     }
 
     /// `parse_schema`: the same judgement on a text that is there already (SC-23).
     pub(super) async fn parse_schema(&self, index: u32, text: &str) -> Result<Value, RunError> {
         let Some(wanted) = self.schema(index) else { return Ok(Value::Nil) };
-        let outcome = self.judge(&wanted, text).await?.map_err(|violations| {
+        let outcome = self.judge(wanted, text).await?.map_err(|violations| {
             let mut error = LlmError::config("", "", "", "", "");
             let rejected = Rejected { name: &wanted.name, raw: text, rounds: 1, limit: None };
             rejected.fill(&mut error, violations, &[]);
@@ -71,8 +75,8 @@ impl Engine<'_> {
         Ok(result(outcome))
     }
 
-    fn schema(&self, index: u32) -> Option<Schema> {
-        self.shared.program.schemas().get(index as usize).cloned()
+    fn schema(&self, index: u32) -> Option<&Schema> {
+        self.shared.program.schemas().get(index as usize)
     }
 
     /// Asks until an answer fits, at most as often as the model's policy says. One call, however many answers it takes.

@@ -203,7 +203,7 @@ impl Round {
     pub(super) fn estimate(&self) -> Estimate {
         let chat = &self.chat;
         let frames = 4 * chat.messages.len() as u64;
-        let input = estimate_prompt(&chat.messages, chat.output.as_ref());
+        let input = estimate_prompt(&chat.messages, chat.output.as_deref());
         let tools = chat.tools.specs.iter().map(|tool| {
             let parameters = tool.parameters.as_ref().map_or(0, |json| json.to_string().len());
             (tool.name.len() + tool.description.len() + parameters) as u64
@@ -221,7 +221,7 @@ impl Round {
         match failure.usage {
             Some(usage) => cost(&usage),
             None if self.answered => {
-                let input = estimate_prompt(&self.chat.messages, self.chat.output.as_ref());
+                let input = estimate_prompt(&self.chat.messages, self.chat.output.as_deref());
                 Cost { tokens: input, counted_input: None }
             }
             None => Cost { tokens: 0, counted_input: None },

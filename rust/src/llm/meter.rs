@@ -123,7 +123,7 @@ impl Meter {
 
     /// Adds the answer of a round; gives all of the call so far, and the tokens of this round alone.
     pub(super) fn answer(&mut self, call: &Call, response: ChatResponse) -> (Answer, Usage) {
-        let prompt = estimate_prompt(&call.messages, call.output.as_ref());
+        let prompt = estimate_prompt(&call.messages, call.output.as_deref());
         let usage = Usage::completed(response.usage, prompt, &response.text);
         let model = response.model.clone().unwrap_or_else(|| call.model_id.clone());
         let cost = self.used(call, &model, &usage);

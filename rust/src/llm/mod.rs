@@ -71,7 +71,7 @@ pub struct Call {
     /// Sampling fields.
     pub sampling: Sampling,
     /// For typed answers.
-    pub output: Option<OutputSchema>,
+    pub output: Option<Arc<OutputSchema>>,
     /// What the model may call.
     pub tools: Tools,
     /// Of one attempt.

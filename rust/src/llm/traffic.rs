@@ -114,7 +114,7 @@ pub(super) fn warn_of_cut(log: &Log, call: &Call, usage: Option<Usage>) {
     if call.settings.kind != ProviderKind::Ollama || counted == 0 {
         return;
     }
-    let sent = estimate_prompt(&call.messages, call.output.as_ref());
+    let sent = estimate_prompt(&call.messages, call.output.as_deref());
     if counted < sent / 2 {
         log.write(LogLevel::Warn, || {
             format!(

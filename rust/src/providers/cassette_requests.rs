@@ -47,10 +47,9 @@ fn limited(max_tokens: u64) -> Sampling {
 
 /// The sample's own schema, found where its protocol has it.
 fn typed(model: &str, sample: &Json, pointer: &str) -> ChatRequest {
-    let output =
-        OutputSchema { name: "Ticket".to_owned(), json: sample.pointer(pointer).unwrap().clone() };
+    let output = OutputSchema::new("Ticket".to_owned(), sample.pointer(pointer).unwrap().clone());
     let prompt = Message::user("Sort this ticket: the lamp flickers.");
-    ChatRequest { output: Some(output), ..asking(model, vec![prompt]) }
+    ChatRequest { output: Some(output.into()), ..asking(model, vec![prompt]) }
 }
 
 /// The second turn of a loop of calls: `ids` of the two calls, or none if the server gave none.

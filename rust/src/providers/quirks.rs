@@ -189,7 +189,7 @@ mod tests {
     fn only_what_was_sent_and_is_named_is_changed() {
         let sampling = Sampling { max_tokens: Some(5), ..Sampling::default() };
         let json = serde_json::json!({});
-        let output = Some(OutputSchema { name: "T".to_owned(), json });
+        let output = Some(OutputSchema::new("T".to_owned(), json).into());
         let chat = ChatRequest {
             model: "m".to_owned(),
             sampling,

@@ -1,7 +1,7 @@
 //! Makes a runtime of a program and its options.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
@@ -369,8 +369,10 @@ impl RuntimeBuilder {
             max_result_bytes: config.max_tool_result_bytes,
             ..ToolOptions::default()
         };
+        let outputs = vec![OnceLock::new(); program.0.schemas().len()];
         let shared = Shared {
             program: program.0,
+            outputs,
             prices,
             client: Client::new(transport, calls),
             recorder: Arc::clone(&recorder),

@@ -35,7 +35,7 @@ fn limited(call: Call) -> Call {
 fn typed(call: Call) -> Call {
     let schema =
         json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
-    Call { output: Some(OutputSchema { name: "T".to_owned(), json: schema }), ..call }
+    Call { output: Some(OutputSchema::new("T".to_owned(), schema).into()), ..call }
 }
 
 #[tokio::test]

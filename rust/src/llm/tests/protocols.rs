@@ -20,7 +20,7 @@ fn asking(kind: ProviderKind, server: &Server, model: &str) -> Call {
 fn typed(call: Call) -> Call {
     let json =
         json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
-    Call { output: Some(OutputSchema { name: "N".to_owned(), json }), ..call }
+    Call { output: Some(OutputSchema::new("N".to_owned(), json).into()), ..call }
 }
 
 const KINDS: [(ProviderKind, &str, &str, &str); 2] = [

@@ -48,7 +48,7 @@ struct Awaited {
 
 impl Awaited {
     fn by(chat: &ChatRequest) -> Self {
-        Self { respond: chat.output.as_ref().map(respond_name), calls: Calls::new(chat) }
+        Self { respond: chat.output.as_deref().map(respond_name), calls: Calls::new(chat) }
     }
 
     /// The typed answer that came as the arguments of its own tool.
@@ -299,7 +299,7 @@ mod tests {
     use crate::chat::OutputSchema;
 
     fn typed_chat() -> ChatRequest {
-        let output = Some(OutputSchema { name: "T".to_owned(), json: json!({}) });
+        let output = Some(OutputSchema::new("T".to_owned(), json!({})).into());
         ChatRequest { output, ..ChatRequest::default() }
     }
 

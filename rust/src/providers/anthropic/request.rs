@@ -75,13 +75,13 @@ pub(super) fn body(chat: &ChatRequest, quirks: &Quirks) -> Json {
     field(FIELDS.temperature, sampling.temperature.map(Json::from));
     field(FIELDS.top_p, sampling.top_p.map(Json::from));
     field(FIELDS.stop, (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
-    let respond = chat.output.as_ref().filter(|_| way == Some(Way::Tool));
+    let respond = chat.output.as_deref().filter(|_| way == Some(Way::Tool));
     let tools = tools(chat, respond);
     if !tools.is_empty() {
         field("tools", Some(tools.into()));
         field("tool_choice", choice(chat, respond));
     }
-    let native = chat.output.as_ref().filter(|_| way == Some(Way::Native));
+    let native = chat.output.as_deref().filter(|_| way == Some(Way::Native));
     field(
         "output_config",
         native.and_then(|output| schema::supported(&output.json)).map(|schema| format(&schema)),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn typed(model: &str, json: Json) -> ChatRequest {
-        let output = Some(OutputSchema { name: "Array<T>".to_owned(), json });
+        let output = Some(OutputSchema::new("Array<T>".to_owned(), json).into());
         ChatRequest { output, ..asking(model, vec![Message::user("x")]) }
     }
 

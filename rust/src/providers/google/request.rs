@@ -225,7 +225,7 @@ mod tests {
             ("gemini-3.5-flash", &json, 1, 0, Way::JsonSchema),
             ("gemini-flash-latest", &json, 1, 1, Way::OpenApi(older)),
         ] {
-            let output = Some(OutputSchema { name: "T".to_owned(), json: schema.clone() });
+            let output = Some(OutputSchema::new("T".to_owned(), schema.clone()).into());
             let tools = Tools { specs: vec![spec(); tools], ..Tools::default() };
             let chat =
                 ChatRequest { model: model.to_owned(), output, tools, ..ChatRequest::default() };

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::Quirks;
 use super::super::quirks::Fields;
 use super::super::told::{self, wire_name};
 use super::strict::strict;
-use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolChoice, ToolSpec};
+use crate::chat::{ChatRequest, Message, Role, Sent, ToolCall, ToolChoice, ToolSpec};
 use crate::config::{ConnectionSettings, ProviderKind, names_host};
 use crate::models_table;
 
@@ -196,17 +197,42 @@ fn tool_choice(choice: &ToolChoice) -> Json {
     }
 }
 
-fn response_format(chat: &ChatRequest, kind: ProviderKind, quirks: &Quirks) -> Option<Json> {
+/// What an answer must look like.
+#[derive(Serialize)]
+struct Format<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_schema: Option<JsonSchema<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonSchema<'a> {
+    name: String,
+    strict: bool,
+    schema: &'a RawValue,
+}
+
+fn response_format<'a>(
+    chat: &'a ChatRequest,
+    kind: ProviderKind,
+    quirks: &Quirks,
+) -> Option<Format<'a>> {
     let output = chat.output.as_ref()?;
     match (kind, quirks.schema_level) {
-        (ProviderKind::Custom, 1) => return Some(json!({"type": "json_object"})),
+        (ProviderKind::Custom, 1) => {
+            return Some(Format { kind: "json_object", json_schema: None });
+        }
         (ProviderKind::Custom, 2..) => return None,
         _ => {}
     }
-    let (schema, is_strict) =
-        strict(&output.json).map_or((output.json.clone(), false), |s| (s, true));
-    let format = json!({"name": wire_name(&output.name), "strict": is_strict, "schema": schema});
-    Some(json!({"type": "json_schema", "json_schema": format}))
+    let Sent { is_strict, schema } = output.sent(|json| {
+        let strict = strict(json);
+        let schema = to_raw_value(strict.as_ref().unwrap_or(json)).unwrap_or_default();
+        Sent { is_strict: strict.is_some(), schema }
+    });
+    let json_schema = JsonSchema { name: wire_name(&output.name), strict: *is_strict, schema };
+    Some(Format { kind: "json_schema", json_schema: Some(json_schema) })
 }
 
 #[cfg(test)]
@@ -349,7 +375,7 @@ mod tests {
     #[test]
     fn typed_answers_by_kind_and_by_what_the_server_refused() {
         let json = json!({"type": "object", "additionalProperties": {"type": "integer"}});
-        let output = Some(OutputSchema { name: "Map<String, Int>".to_owned(), json: json.clone() });
+        let output = Some(OutputSchema::new("Map<String, Int>".to_owned(), json.clone()).into());
         let chat = ChatRequest { output, ..ChatRequest::default() };
         let format = json!({"name": "Map_String__Int_", "strict": false, "schema": json});
         let native = json!({"type": "json_schema", "json_schema": format});
