@@ -31,6 +31,7 @@ pub fn stream(q: String) -> Result<Int, LlmError> {
 }
 pub fn down(n: Int) -> Int { emit("down", n); n }
 pub fn numbers(count: Int) -> Int { let mut i = 0; while i < count { emit("number", i); i += 1; } i }
+pub fn nap() -> Int { emit("chunk", "x"); std::time::sleep(5); 7 }
 pub fn busy() -> Int { let mut i = 0; while true { i += 1; } i }
 """
 RULES = [
@@ -147,6 +148,29 @@ def test_a_run_is_of_no_use_in_a_child(program: concerto.Program) -> None:
         os._exit(status)
     run.cancel()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_run_goes_on_in_the_parent_of_a_handler_that_forks(
+    program: concerto.Program, server: concerto.MockServer
+) -> None:
+    rt = concerto.Runtime(program, env={"URL": server.url})
+    children: list[int] = []
+
+    @rt.on("chunk")
+    def fork(text: str) -> None:
+        if not children:
+            children.append(os.fork())
+
+    status = 1
+    try:
+        assert rt.call("nap") == 7
+    except RuntimeError as error:
+        status = 0 if "parent process" in str(error) else 2
+    finally:
+        if children[0] == 0:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+    assert rt.call("ask", "hello") == "Hello."
 
 
 def in_child(program: concerto.Program, url: str) -> Any:
