@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use crate::turns::look_around;
 use simulated::Simulated;
 pub(crate) use simulated::{Outside, Waiting};
 
@@ -29,12 +30,6 @@ pub fn wall() -> SystemTime {
 #[must_use]
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Lets a runtime of one thread, which may have had no turn for a while, hear of what has come meanwhile, and then act on it.
-pub(crate) async fn look_around() {
-    tokio::task::yield_now().await;
-    tokio::task::yield_now().await;
 }
 
 /// Does work until then. Code of the host may have kept this thread from its sockets until the time was over, so what has come is heard of first.

@@ -41,6 +41,7 @@ mod runtime;
 mod schema;
 mod secret;
 mod sync;
+mod turns;
 mod value;
 mod vm;
 mod wire;

@@ -81,6 +81,7 @@ MAY_USE = {
 
 #: Which part of the runtime may use which others, besides itself and the leaves.
 LEAVES = {
+    "turns",
     "error",
     "secret",
     "clock",

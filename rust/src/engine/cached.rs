@@ -107,7 +107,8 @@ impl Engine<'_> {
         };
         let settings = &call.settings;
         let server = (&settings.name, &settings.base_url, settings.kind);
-        let form = (&call.output, &call.tools);
+        let output = call.output.as_ref().map(|output| (&output.name, &output.json));
+        let form = (output, &call.tools);
         let asked = (server, &call.model_id, &call.messages, &call.sampling, form);
         let question = Question { model, cache, text: format!("{asked:?}") };
         let now = self.shared.clock.now();

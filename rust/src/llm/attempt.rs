@@ -18,6 +18,7 @@ use crate::chat::{ChatRequest, ChatResponse, Usage, estimate_prompt};
 use crate::config::{ConnectionSettings, ProviderKind};
 use crate::providers::{Dialect, Failure, FailureKind, Quirks, server_limits};
 use crate::secret::Secret;
+use crate::turns::Underway;
 use crate::wire::{self, HttpRequest};
 
 /// What servers turned out not to know, by connection and base URL: an override may point a connection at another server.
@@ -129,6 +130,7 @@ impl Round {
         loop {
             meter.sent(self.request.body.len());
             self.traffic.sending(&self.request);
+            let underway = Underway::begin();
             let sent = pool.send(&self.settings, &self.request, stream, &deadline).await;
             let response = sent.inspect_err(|failure| self.traffic.failed(failure))?;
             self.answered = true;
@@ -137,6 +139,7 @@ impl Round {
             meter.told(&server_limits(&head.headers));
             let id = wire::request_id(&head.headers).map(str::to_owned);
             if stream && head.is_event_stream() {
+                underway.done();
                 self.remember();
                 let decoder = self.dialect.stream_decoder(&self.chat);
                 let traffic = self.traffic.clone();
@@ -154,6 +157,7 @@ impl Round {
             }
             // A whole answer, an error, or a server that answers a stream request with plain JSON.
             let answer = transport::read_body(head, response, &deadline).await?;
+            underway.done();
             meter.received(answer.body.len() as u64, 0);
             self.traffic.body(&answer.body);
             match self.dialect.decode(&self.chat, &answer) {

@@ -20,6 +20,7 @@ use super::transport::{self, Deadline};
 use crate::chat::{ChatRequest, ChatResponse, Usage};
 use crate::clock::Clock;
 use crate::providers::{Failure, FailureKind, StreamDecoder, classify};
+use crate::turns;
 use crate::wire::SseEvent;
 
 /// Pieces that may wait for the program.
@@ -266,6 +267,7 @@ impl Drop for Feed {
         let ended_well = self.rest().is_complete;
         if let Some(task) = self.task.take().filter(|_| !ended_well) {
             task.abort();
+            turns::leave();
         }
     }
 }

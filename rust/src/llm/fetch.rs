@@ -8,7 +8,7 @@ use reqwest::redirect::{Action, Attempt, Policy};
 
 use super::pools::Pools;
 use super::transport;
-use crate::clock::look_around;
+use crate::turns::look_around;
 
 /// More redirects than this are an error.
 const MOST_REDIRECTS: usize = 10;

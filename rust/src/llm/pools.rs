@@ -12,9 +12,10 @@ use tokio::time::Instant;
 
 use super::tape::Tape;
 use super::transport::{CONNECT, TransportOptions, build, causes, client, wrong};
-use crate::clock::{self, look_around};
+use crate::clock;
 use crate::config::{ConnectionSettings, is_loopback};
 use crate::providers::Failure;
+use crate::turns::look_around;
 
 /// For so long an open connection is used again without a look at it.
 pub(super) const FRESH: Duration = Duration::from_millis(1);

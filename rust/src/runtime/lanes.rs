@@ -20,8 +20,9 @@ use futures_util::task::AtomicWaker;
 use tokio::runtime::{Builder, Handle, Id, Runtime};
 use tokio::time::Instant;
 
-use crate::clock::{self, Clock, look_around};
+use crate::clock::{self, Clock};
 use crate::error::Error;
+use crate::turns::{has_left, look_around};
 
 /// Runs that handlers start while a run on the same thread waits for them: each holds a part of the thread's stack.
 const DEEPEST: usize = 16;
@@ -119,7 +120,6 @@ impl Lane {
     fn drive<F: Future>(&self, future: F) -> Result<F::Output, Error> {
         let waker = Waker::from(Arc::clone(&self.alarm));
         let mut future = pin!(Some(future));
-        let mut has_waited = false;
         let output = loop {
             let polled = {
                 // Entered, but not driven as by tokio's `block_on`, within which the host could not drive another runtime.
@@ -133,7 +133,6 @@ impl Lane {
             if std::process::id() != self.process {
                 return Err(Error::Forked);
             }
-            has_waited = true;
             if self.alarm.rings() {
                 // It did not wait, but sockets and timers have their turn all the same.
                 self.runtime.block_on(tokio::task::yield_now());
@@ -141,10 +140,12 @@ impl Lane {
                 self.runtime.block_on(poll_fn(|context| self.alarm.poll(context)));
             }
         };
-        if has_waited {
+        {
             let _entered = self.runtime.enter();
             future.set(None);
-            // What the run has left, such as a stream, is closed before the run is over.
+        }
+        if has_left() {
+            // It is closed before the run is over, not when the lane is used next.
             self.runtime.block_on(look_around());
         }
         Ok(output)
@@ -216,10 +217,7 @@ impl Resting {
     }
 
     fn push(&'static self, mut lane: Lane) {
-        let process = std::process::id();
-        if lane.process != process {
-            return std::mem::forget(lane);
-        }
+        let process = lane.process;
         lane.since = clock::now();
         let mut state = self.locked();
         state.lanes.push(lane);
@@ -231,37 +229,36 @@ impl Resting {
         state.keeper = keeper.spawn(|| self.keep()).is_ok().then_some(process);
     }
 
-    /// Looks after the lanes until there is none: what the other side has closed is closed here, too, and a lane that was not used for long ends.
+    /// Looks after the lanes while there are any: what the other side has closed is closed here, too, and a lane that was not used for long ends.
     fn keep(&self) {
         let mut state = self.locked();
-        while !state.lanes.is_empty() {
+        loop {
             let waited =
                 self.call.wait_timeout(state, ROUND).unwrap_or_else(PoisonError::into_inner);
             let is_called = !waited.1.timed_out();
             state = waited.0;
-            let mut at = 0;
-            while at < state.lanes.len() {
-                let age = state.lanes.get(at).map_or(Duration::ZERO, |lane| lane.since.elapsed());
-                if age < ROUND && !is_called {
-                    at += 1;
-                    continue;
-                }
-                // Looked after without the lock; whoever needs one meanwhile takes another.
-                let lane = state.lanes.remove(at);
-                drop(state);
-                if age > UNUSED {
-                    lane.runtime.shutdown_background();
-                    state = self.locked();
-                } else {
+            if state.lanes.is_empty() && !is_called {
+                state.keeper = None;
+                return;
+            }
+            for at in 0.. {
+                let Some(lane) = state.lanes.get(at) else { break };
+                let age = lane.since.elapsed();
+                if age >= ROUND || is_called {
+                    // With the lock: who needs this lane has it in a moment, and without it would make another.
                     lane.runtime.block_on(look_around());
-                    state = self.locked();
-                    at = at.min(state.lanes.len());
-                    state.lanes.insert(at, lane);
-                    at += 1;
                 }
+                if age > UNUSED {
+                    let unused = state.lanes.remove(at);
+                    drop(state);
+                    unused.runtime.shutdown_background();
+                    state = self.locked();
+                    break; // the others have their turn in the next round
+                }
+                drop(state);
+                state = self.locked();
             }
         }
-        state.keeper = None;
     }
 }
 
@@ -369,6 +366,7 @@ mod tests {
             });
             tokio::task::yield_now().await;
             task.abort();
+            crate::turns::leave();
         })
         .unwrap();
         assert_eq!(Arc::strong_count(&held), 1);

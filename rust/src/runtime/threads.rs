@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::lanes::{self, block_on};
 use super::responders::Responders;
 use super::{Inner, Observer, Plan};
+use crate::clock;
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::{Question, Reply};
 use crate::error::{BoxError, Error, RunError};
@@ -126,7 +127,7 @@ pub(super) fn observe(
     let outcome = block_on(&inner.shared.clock, async {
         let run = inner.execute(plan, next_run_id(), None, &mut outlet);
         tokio::pin!(run);
-        let mut glance = tokio::time::interval(GLANCE);
+        let mut glance = tokio::time::interval_at(clock::now() + GLANCE, GLANCE);
         loop {
             tokio::select! {
                 biased;
