@@ -231,7 +231,7 @@ impl Engine<'_> {
         let outcome = match (schema, answer) {
             (None, Answer::Stream) => streams::from_local(local, rounds).await,
             (Some(schema), _) => {
-                self.typed(Talk::Local(local), &schema, retry_message(model), rounds).await?
+                self.typed(Talk::Local(local), schema, retry_message(model), rounds).await?
             }
             (None, _) => {
                 let mut talk = Talk::Local(local);
