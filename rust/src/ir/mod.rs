@@ -169,7 +169,7 @@ fn bodies(document: &Document) -> Result<Vec<Body>, IrError> {
             let registers = function.registers as usize;
             let name =
                 (function.name != FunctionValue::CLOSURE).then(|| function.name.as_str().into());
-            // What a call without a frame were to let go of, nobody would.
+            // A call that ends at once lets go of nothing, so no argument may own something.
             let is_plain = owning.iter().all(|register| usize::from(*register) >= arity);
             let guard = if is_plain { Guard::of(&code, arity) } else { None };
             Body { code, registers, owning, guard, origins, name, arity }

@@ -189,6 +189,7 @@ impl Fiber {
                 (*number, *constant)
             }};
         }
+        // Before a call: one comparison sees both the room for callers and how many there may be.
         macro_rules! check_depth {
             () => {
                 if depth >= callers.len() {
@@ -221,7 +222,7 @@ impl Fiber {
                 grow(stack, base + body.registers);
             }};
         }
-        // Calls a function that may end at once. The number in the argument that is tested may be known before it is there.
+        // Calls a function that may end at once, given the number in the argument that is tested. `write` puts it there, if it is not yet.
         macro_rules! call_guarded {
             ($i:ident, $called:ident, $guard:ident, $number:expr, $write:expr) => {{
                 let number = $number;
@@ -240,6 +241,7 @@ impl Fiber {
                 pay!(code.len());
             }};
         }
+        // The function that an instruction calls, and how it may end at once.
         macro_rules! guarded {
             ($i:ident) => {{
                 let Some(called) = bodies.get($i.x as usize) else { stop!(Stop::Broken) };
@@ -303,6 +305,7 @@ impl Fiber {
                 continue;
             }};
         }
+        // Returns the outcome of checked arithmetic.
         macro_rules! return_int {
             ($i:ident, $operation:ident) => {{
                 let (left, right) = ints!($i);
