@@ -25,10 +25,11 @@ use program::{
 };
 
 use triomphe::Arc;
-use tune::{Facts, Tuned, owning, tune};
+use tune::{Facts, Tuned, calls, owning, tune};
 
 pub use patterns::pattern;
 pub use print::print;
+pub use tune::{Guard, Outcome};
 
 /// Larger documents are refused.
 const MAX_BYTES: usize = 256 << 20;
@@ -77,6 +78,8 @@ pub struct Body {
     pub registers: usize,
     /// Registers that may hold more than a plain value.
     pub owning: Box<[u16]>,
+    /// How it begins, if it may end at once.
+    pub guard: Option<Guard>,
     /// Of each instruction: where it stands in the document.
     origins: Vec<u32>,
     /// None of a closure, which is made often: a name would be one more thing to count.
@@ -166,9 +169,18 @@ fn bodies(document: &Document) -> Result<Vec<Body>, IrError> {
             let registers = function.registers as usize;
             let name =
                 (function.name != FunctionValue::CLOSURE).then(|| function.name.as_str().into());
-            Body { code, registers, owning, origins, name, arity }
+            // A call that ends at once lets go of nothing, so no argument may own something.
+            let is_plain = owning.iter().all(|register| usize::from(*register) >= arity);
+            let guard = if is_plain { Guard::of(&code, arity) } else { None };
+            Body { code, registers, owning, guard, origins, name, arity }
         });
-    Ok(bodies.collect())
+    let mut bodies: Vec<Body> = bodies.collect();
+    let guarded: Vec<Option<u16>> =
+        bodies.iter().map(|body| Some(body.guard.as_ref()?.register)).collect();
+    for body in &mut bodies {
+        calls(&mut body.code, &|function| *guarded.get(function as usize)?);
+    }
+    Ok(bodies)
 }
 
 /// Of each function: how many values the closures capture that are made of it.

@@ -76,6 +76,7 @@ instructions! {
         IfEqFloat IfLtFloat IfLeFloat IfLtFloatConst IfGtFloatConst
         IfEq IfEqConst IfVariant IfSome IfOk
         ArrayPush ArrayPopOr MapGetOr MapHas AppendConst AppendParts
+        CallGuarded AddIntImmCallGuarded AddIntReturn MulIntReturn
     }
 
     Const "const" [Reg Const];

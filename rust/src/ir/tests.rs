@@ -117,6 +117,94 @@ fn deep_recursion_ends_in_a_panic_of_the_language() {
     assert_eq!(panic.kind.to_string(), "StackOverflow");
 }
 
+/// `fn next(n) { if n < 2 { n } else { next(n - 1) + next(n - 2) } }`, whose calls test the argument before.
+fn recursive() -> super::Verified {
+    let mut document = sample();
+    document["functions"][1]["code"] = json!([
+        ["int", 1, 2],
+        ["lt_int", 1, 0, 1],
+        ["jump_unless", 1, 4],
+        ["return", 0],
+        ["add_int_imm", 2, 0, -1],
+        ["call", 1, 1, 2, 1],
+        ["add_int_imm", 3, 0, -2],
+        ["call", 2, 1, 3, 1],
+        ["add_int", 1, 1, 2],
+        ["return", 1]
+    ]);
+    document["functions"][1]["registers"] = 4.into();
+    document["functions"][1]["spans"] =
+        json!([[4, 1, 2], [5, 2, 3], [6, 3, 4], [7, 5, 6], [8, 6, 7]]);
+    load(&serde_json::to_vec(&document).unwrap()).unwrap()
+}
+
+#[test]
+fn a_call_that_ends_at_once_gives_what_the_function_would() {
+    let program = recursive();
+    let ops: Vec<_> = program.bodies()[1].code.iter().map(|i| i.op).collect();
+    assert!(
+        ops.contains(&super::Op::AddIntImmCallGuarded) && ops.contains(&super::Op::AddIntReturn)
+    );
+    for (n, expected) in [(-7, -7), (1, 1), (2, 1), (10, 55), (20, 6765)] {
+        let mut fiber = Fiber::new(program.clone(), 1, vec![Value::Int(n)], 21);
+        let mut yields = 0;
+        let found = loop {
+            match fiber.run(Resume::Continue, 50) {
+                Step::Yield => yields += 1,
+                other => break other,
+            }
+        };
+        assert!(matches!(found, Step::Done(Value::Int(found)) if found == expected), "{n}");
+        assert_eq!(yields > 0, n > 5);
+    }
+}
+
+#[test]
+fn a_call_that_ends_at_once_counts_as_active() {
+    for (n, depth, fits) in [(1, 1, true), (2, 1, false), (2, 2, true), (9, 8, false), (9, 9, true)]
+    {
+        let mut fiber = Fiber::new(recursive(), 1, vec![Value::Int(n)], depth);
+        match fiber.run(Resume::Continue, 1_000_000) {
+            Step::Done(_) => assert!(fits, "{n} in {depth}"),
+            Step::Panicked(panic) => {
+                assert!(!fits, "{n} in {depth}");
+                assert_eq!(panic.kind.to_string(), "StackOverflow");
+                assert_eq!((panic.trace.len(), panic.trace[0].column), (depth, 3));
+            }
+            _ => panic!(),
+        }
+    }
+}
+
+#[test]
+fn instructions_that_joined_fail_where_they_stood() {
+    let mut document = sample();
+    document["functions"][1]["code"] = json!([
+        ["int", 1, 0],
+        ["lt_int", 1, 1, 0],
+        ["jump_if", 1, 4],
+        ["return", 0],
+        ["add_int_imm", 2, 0, 2_000_000_000],
+        ["call", 1, 1, 2, 1],
+        ["mul_int", 1, 1, 0],
+        ["return", 1]
+    ]);
+    document["functions"][1]["registers"] = 3.into();
+    document["functions"][1]["spans"] = json!([[4, 1, 2], [5, 2, 3], [6, 6, 7]]);
+    let program = load(&serde_json::to_vec(&document).unwrap()).unwrap();
+    let fails = |n: i64| {
+        let mut fiber = Fiber::new(program.clone(), 1, vec![Value::Int(n)], 10);
+        let Step::Panicked(panic) = fiber.run(Resume::Continue, 1_000_000) else { panic!("{n}") };
+        let places = panic.trace.iter().map(|frame| (frame.line, frame.column));
+        (panic.kind.to_string(), places.collect::<Vec<_>>())
+    };
+    let overflow = "ArithmeticOverflow".to_owned();
+    assert_eq!(fails(i64::MAX), (overflow.clone(), vec![(1, 2)]));
+    assert_eq!(fails(i64::MAX - 2_000_000_000), (overflow, vec![(1, 2), (1, 3)]));
+    let mut wrong = Fiber::new(recursive(), 1, vec![Value::Bool(true)], 10);
+    assert!(matches!(wrong.run(Resume::Continue, 100), Step::Broken { what: "lt_int", .. }));
+}
+
 #[test]
 fn a_busy_loop_yields() {
     let mut busy = sample();

@@ -15,11 +15,12 @@ use super::effect::{Answer, Effect, Form, PanicKind, StreamRequest, TestRequest,
 use super::machine::{Active, Caller, Fiber, Pending, Stop};
 use super::natives;
 use super::operate::{
-    Plain, append, bounds, capture, cast, clear, concat, frame, grow, is_of_type, no_key, pairs,
-    part, part_of, push, put, set, taken, unshared, window, within,
+    Plain, append, bounds, capture, cast, clear, concat, deepen, frame, grow, is_of_type, no_key,
+    pairs, part, part_of, push, put, set, taken, unshared, window, within,
 };
 use super::request::Request;
 use super::tasks;
+use crate::ir::Outcome;
 use crate::ir::ops::Op;
 use crate::schema;
 use crate::value::{Captures, EnumValue, RangeValue, Store, StructValue, Value, equal, order};
@@ -28,15 +29,16 @@ impl Fiber {
     /// Goes on until something stops it, or about `budget` instructions are executed: the length of a loop counts at each of its turns, and that of a
     /// function when it is called.
     pub(super) fn execute(&mut self, budget: u32) -> Stop {
-        let Self { program, stack, frames, current, max_depth, pending } = self;
+        let Self { program, stack, callers: room, current, max_depth, pending } = self;
         let program = &*program;
         let constants = program.constants();
         let bodies = program.bodies();
-        let Active { mut function, mut base, mut pc } = *current;
+        let Active { mut function, mut base, mut pc, mut depth } = *current;
         let Some(mut body) = bodies.get(function) else { return Stop::Broken };
         // What each instruction needs: more would not fit into the processor's registers. `pc` is that of the instruction that follows.
         let mut code = &*body.code;
         let mut left = budget as usize;
+        let mut callers = &mut room[..];
         // The registers of the current function: a slice of its own spares each access a look at the stack's head.
         let mut regs: &mut [Value] = frame(stack, base, body.registers);
 
@@ -48,7 +50,7 @@ impl Fiber {
         // Leaves the loop at the instruction that stops it.
         macro_rules! stop {
             ($stop:expr) => {{
-                *current = Active { function, base, pc: pc - 1 };
+                *current = Active { function, base, pc: pc - 1, depth };
                 return $stop;
             }};
         }
@@ -56,7 +58,7 @@ impl Fiber {
         macro_rules! needs {
             ($pending:expr, $effect:expr) => {{
                 *pending = $pending;
-                *current = Active { function, base, pc };
+                *current = Active { function, base, pc, depth };
                 return Stop::Needs($effect);
             }};
         }
@@ -118,7 +120,7 @@ impl Fiber {
                 match left.checked_sub($steps) {
                     Some(rest) => left = rest,
                     None => {
-                        *current = Active { function, base, pc };
+                        *current = Active { function, base, pc, depth };
                         return Stop::Yield;
                     }
                 }
@@ -187,19 +189,64 @@ impl Fiber {
                 (*number, *constant)
             }};
         }
+        // Before a call: one comparison sees both the room for callers and how many there may be.
+        macro_rules! check_depth {
+            () => {
+                if depth >= callers.len() {
+                    if !deepen(room, *max_depth) {
+                        panic_with!(StackOverflow, "more than {max_depth} active calls")
+                    }
+                    callers = room;
+                }
+            };
+        }
         // Goes into a function whose registers begin at a window of this one's; `regs` must be set to them then.
         macro_rules! enter {
             ($callee:expr, $window:expr, $result:expr) => {{
-                if frames.len() + 1 >= *max_depth {
-                    panic_with!(StackOverflow, "more than {max_depth} active calls")
-                }
                 let callee = $callee;
                 let Some(called) = bodies.get(callee) else { stop!(Stop::Broken) };
-                frames.push(Caller { place: Active { function, base, pc }, result: $result });
-                function = callee;
+                check_depth!();
+                enter!(callee, called, 0, $window, $result);
+            }};
+            ($callee:expr, $called:expr, $start:expr, $window:expr, $result:expr) => {{
+                callers[depth] = Caller {
+                    function: function as u32,
+                    pc: pc as u32,
+                    window: $window,
+                    result: $result,
+                };
+                depth += 1;
+                function = $callee;
                 base += $window as usize;
-                (body, code, pc) = (called, &*called.code, 0);
+                (body, code, pc) = ($called, &*$called.code, $start);
                 grow(stack, base + body.registers);
+            }};
+        }
+        // Calls a function that may end at once, given the number in the argument that is tested. `write` puts it there, if it is not yet.
+        macro_rules! call_guarded {
+            ($i:ident, $called:ident, $guard:ident, $number:expr, $write:expr) => {{
+                let number = $number;
+                check_depth!();
+                if $guard.returns(number) {
+                    match &$guard.outcome {
+                        Outcome::Tested => put(&mut reg!($i.a), Value::Int, number),
+                        Outcome::Argument(argument) => load!($i.a, &reg!($i.b + argument)),
+                        Outcome::Plain(value) => load!($i.a, value),
+                    }
+                    continue;
+                }
+                $write;
+                enter!($i.x as usize, $called, $guard.otherwise, $i.b, $i.a);
+                regs = own_registers!();
+                pay!(code.len());
+            }};
+        }
+        // The function that an instruction calls, and how it may end at once.
+        macro_rules! guarded {
+            ($i:ident) => {{
+                let Some(called) = bodies.get($i.x as usize) else { stop!(Stop::Broken) };
+                let Some(guard) = &called.guard else { stop!(Stop::Broken) };
+                (called, guard)
             }};
         }
         // Copies a value from elsewhere into a register.
@@ -244,16 +291,28 @@ impl Fiber {
                 for register in &*body.owning {
                     set(&mut reg!(*register), Value::Nil);
                 }
-                let Some(Caller { place, result }) = frames.pop() else {
+                let Some(caller) = callers.get(depth.wrapping_sub(1)) else {
                     return Stop::Done($value);
                 };
-                let Some(caller) = bodies.get(place.function) else { return Stop::Broken };
-                (body, code) = (caller, &*caller.code);
-                Active { function, base, pc } = place;
+                let Some(found) = bodies.get(caller.function as usize) else { return Stop::Broken };
+                depth -= 1;
+                (body, code) = (found, &*found.code);
+                (function, pc) = (caller.function as usize, caller.pc as usize);
+                base -= caller.window as usize;
                 regs = own_registers!();
-                let $slot = &mut reg!(result);
+                let $slot = &mut reg!(caller.result);
                 $write;
                 continue;
+            }};
+        }
+        // Returns the outcome of checked arithmetic.
+        macro_rules! return_int {
+            ($i:ident, $operation:ident) => {{
+                let (left, right) = ints!($i);
+                let Some(result) = left.$operation(right) else {
+                    panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
+                };
+                leave!(Value::Int(result), slot => put(slot, Value::Int, result))
             }};
         }
         macro_rules! text {
@@ -836,6 +895,25 @@ impl Fiber {
                     regs = own_registers!();
                     pay!(code.len());
                 }
+                Op::CallGuarded => {
+                    let (called, guard) = guarded!(i);
+                    let Value::Int(number) = reg!(i.b + guard.register) else {
+                        stop!(Stop::Broken)
+                    };
+                    call_guarded!(i, called, guard, number, {});
+                }
+                Op::AddIntImmCallGuarded => {
+                    let Value::Int(number) = reg!(i.b) else { stop!(Stop::Broken) };
+                    let Some(number) = number.checked_add(i64::from(i.x.cast_signed())) else {
+                        panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
+                    };
+                    let call = &code[pc];
+                    let (called, guard) = guarded!(call);
+                    pc += 1;
+                    call_guarded!(call, called, guard, number, {
+                        put(&mut reg!(i.a), Value::Int, number);
+                    });
+                }
                 Op::Closure => {
                     let first = i.b as usize;
                     let captures = Captures::taken(&mut regs[first..first + i.y as usize]);
@@ -947,6 +1025,8 @@ impl Fiber {
                         leave!(value)
                     }
                 },
+                Op::AddIntReturn => return_int!(i, checked_add),
+                Op::MulIntReturn => return_int!(i, checked_mul),
                 Op::ReturnNil => leave!(Value::Nil),
                 Op::Fail => {
                     let error = std::mem::take(&mut reg!(i.a));

@@ -11,7 +11,8 @@ use crate::value::{FunctionValue, Value};
 pub struct Fiber {
     pub(super) program: Verified,
     pub(super) stack: Vec<Value>,
-    pub(super) frames: Vec<Caller>,
+    /// Of the callers, the first that are `current.depth`; the others are room.
+    pub(super) callers: Vec<Caller>,
     pub(super) current: Active,
     pub(super) max_depth: usize,
     pub(super) pending: Pending,
@@ -22,12 +23,18 @@ pub(super) struct Active {
     pub(super) function: usize,
     pub(super) base: usize,
     pub(super) pc: usize,
+    /// How many functions wait for it.
+    pub(super) depth: usize,
 }
 
-/// A function that waits for one that it has called.
+/// A function that waits for one that it has called. Small, as calls write and returns read one; what a document holds can be counted with 32 bits.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Caller {
+    pub(super) function: u32,
     /// Where it goes on.
-    pub(super) place: Active,
+    pub(super) pc: u32,
+    /// Its register where those of the called function begin.
+    pub(super) window: u16,
     /// Its register that receives the result.
     pub(super) result: u16,
 }
@@ -66,8 +73,8 @@ impl Fiber {
         let registers = program.function(function).map_or(0, |f| f.registers as usize);
         let mut stack = args;
         stack.resize(registers, Value::Nil);
-        let current = Active { function, base: 0, pc: 0 };
-        Self { program, stack, frames: Vec::new(), current, max_depth, pending: Pending::Nothing }
+        let current = Active { function, base: 0, pc: 0, depth: 0 };
+        Self { program, stack, callers: Vec::new(), current, max_depth, pending: Pending::Nothing }
     }
 
     /// A fiber that will execute a function value: its arguments, then what it captured.
@@ -150,8 +157,10 @@ impl Fiber {
 
     fn trace_at(&self, pc: usize) -> Trace {
         // A caller's saved pc is that of the instruction after its call.
-        let callers = self.frames.iter().rev().map(|caller| &caller.place);
-        let callers = callers.map(|place| (place.function, place.pc.saturating_sub(1)));
+        let callers = self.callers.iter().take(self.current.depth).rev();
+        let place =
+            |caller: &Caller| (caller.function as usize, caller.pc.saturating_sub(1) as usize);
+        let callers = callers.map(place);
         std::iter::once((self.current.function, pc))
             .chain(callers)
             .take(64)

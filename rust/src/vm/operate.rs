@@ -5,7 +5,7 @@
 use triomphe::Arc;
 
 use super::effect::PanicKind;
-use super::machine::Stop;
+use super::machine::{Caller, Stop};
 use super::natives::{self, Failure};
 use crate::ir::Verified;
 use crate::ir::program::Type;
@@ -25,6 +25,18 @@ pub(super) fn grow(stack: &mut Vec<Value>, top: usize) {
     if stack.len() < top {
         stack.resize(top, Value::Nil);
     }
+}
+
+/// Makes room for more callers, if there may be more.
+#[cold]
+pub(super) fn deepen(callers: &mut Vec<Caller>, max_depth: usize) -> bool {
+    /// As many as most programs need.
+    const FIRST: usize = 8;
+    let (now, most) = (callers.len(), max_depth.saturating_sub(1));
+    if now < most {
+        callers.resize((2 * now).max(FIRST).min(most), Caller::default());
+    }
+    now < most
 }
 
 /// Whether a value owns nothing.

@@ -20,7 +20,16 @@
 //! | `AppendParts x w` | `append_string` of the display forms of a window, whose count is `x` |
 //!
 //! `range_next`, `array_next` and `map_next` go on at `y` with a value.
+//!
+//! Last (`calls.rs`), what is known of other functions and of what follows comes into operations that stay where they are:
+//!
+//! | Operation | Effect |
+//! |---|---|
+//! | `CallGuarded` | `call` of a function that begins with a guard, which is tested before |
+//! | `AddIntImmCallGuarded` | `add_int_imm` of the argument that is tested, and the `CallGuarded` behind it |
+//! | `AddIntReturn`, `MulIntReturn` | `add_int`, `mul_int` and the `return` behind it |
 
+mod calls;
 mod draft;
 mod effects;
 mod joins;
@@ -34,6 +43,8 @@ use super::ops::Instr;
 use draft::Draft;
 use live::Live;
 
+pub(super) use calls::calls;
+pub use calls::{Guard, Outcome};
 pub(super) use owning::{Facts, owning};
 
 /// Code ready to execute.
