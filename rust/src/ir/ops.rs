@@ -74,9 +74,12 @@ instructions! {
         IfEqIntImm IfLtIntImm IfLeIntImm IfGtIntImm IfGeIntImm
         AddFloatConst MulFloatConst MulAddFloat MulSubFloat SubMulFloat
         IfEqFloat IfLtFloat IfLeFloat IfLtFloatConst IfGtFloatConst
-        IfEq IfEqConst IfVariant IfSome IfOk
+        IfEq IfEqConst IfVariant IfSome IfOk IfHas
         ArrayPush ArrayPopOr MapGetOr MapHas AppendConst AppendParts
         CallGuarded AddIntImmCallGuarded AddIntReturn MulIntReturn
+        IntIntoElement FloatIntoElement IntImmIntoElement IntIntoEntry FloatIntoEntry IntImmIntoEntry
+        TextTest TextTestConst
+        FloatIntoField FieldIntoField IntIntoField IntImmIntoField IfLtFieldConst IfGtFieldConst
     }
 
     Const "const" [Reg Const];

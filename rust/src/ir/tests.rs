@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::{IrError, load, print};
-use crate::value::Value;
+use crate::value::{Key, Value};
 use crate::vm::{Fiber, Resume, Step};
 
 /// A small program: `fn main() { loop that counts to 3, then returns an array }`.
@@ -214,6 +214,49 @@ fn a_busy_loop_yields() {
     let mut fiber = Fiber::new(program, 0, Vec::new(), 10);
     assert!(matches!(fiber.run(Resume::Continue, 1000), Step::Yield));
     assert!(matches!(fiber.run(Resume::Continue, 1000), Step::Yield));
+}
+
+/// Turns of a loop that changes what it shares with a register, until it yields.
+fn turns_of(change: &Json, value: Value) -> usize {
+    let mut copying = sample();
+    let function = &mut copying["functions"][1];
+    // 0 the value, 1 its copy, 2 a key, 3 what is set, 4 the turns.
+    let end = [json!(["add_int_imm", 4, 4, 1]), json!(["jump", 2])];
+    let code =
+        [json!(["int", 2, 0]), json!(["int", 4, 0]), json!(["copy", 1, 0]), json!(["const", 3, 0])];
+    function["code"] = code.into_iter().chain([change.clone()]).chain(end).collect();
+    function["params"][0]["type"] = 0.into();
+    function["registers"] = 6.into();
+    let program = load(&serde_json::to_vec(&copying).unwrap()).unwrap();
+    let mut fiber = Fiber::new(program, 1, vec![value], 10);
+    assert!(matches!(fiber.run(Resume::Continue, 10_000), Step::Yield));
+    let Some(Value::Int(turns)) = fiber.register(4) else { panic!() };
+    usize::try_from(*turns).unwrap()
+}
+
+#[test]
+fn a_copy_counts_for_as_much_as_is_copied() {
+    let array = |length| Value::array(vec![Value::Int(1); length]);
+    let map = |length: i64| Value::map((0..length).map(|key| (Key::Int(key), 1.into())).collect());
+    let text = |length| Value::text("a".repeat(length));
+    let (set, push) =
+        (json!(["set_index_array", 1, 2, 3]), json!(["native_mut", 5, "array.push", 1, 3, 1]));
+    let set_entry = json!(["set_index_map", 1, 2, 3]);
+    let reversed = json!(["native", 3, "array.reversed", 1, 1]);
+    let append = json!(["append_string", 1, 3]);
+    for (change, short, long) in [
+        (&set, array(10), array(640_000)),
+        (&push, array(10), array(640_000)),
+        (&reversed, array(10), array(640_000)),
+        (&set_entry, map(10), map(64_000)),
+        (&append, text(10), text(10_240_000)),
+    ] {
+        let (many, few) = (turns_of(change, short), turns_of(change, long));
+        assert!(
+            many > 1000 && few < 20,
+            "{change}: {many} turns with a short one, {few} with a long one"
+        );
+    }
 }
 
 /// Every place in a document, as JSON pointers.

@@ -107,31 +107,49 @@ impl MapValue {
         Self(IndexMap::with_capacity_and_hasher(entries, RandomState::default()))
     }
 
-    /// Sets the value of a key; false for what can be none.
-    pub fn put(&mut self, key: &Value, value: Value) -> bool {
-        let slot = match key {
-            Value::Str(text) => self.0.get_mut(text),
-            Value::Int(number) => self.0.get_mut(number),
-            _ => None,
-        };
-        if let Some(slot) = slot {
+    /// Sets the value of a key; false for what can be none. `near` is as for [`find`](Self::find).
+    pub fn put(&mut self, key: &Value, value: Value, near: &mut usize) -> bool {
+        if let Some((held, slot)) = self.0.get_index_mut(*near)
+            && is_same_key(held, key)
+        {
             *slot = value;
             return true;
         }
-        let key = key.to_key();
-        let is_key = key.is_some();
-        self.0.extend(key.map(|key| (key, value)));
-        is_key
+        let Some(key) = key.to_key() else { return false };
+        (*near, _) = self.0.insert_full(key, value);
+        true
     }
 
-    /// The value of a key; nothing for what can be none.
-    #[must_use]
-    pub fn find(&self, key: &Value) -> Option<&Value> {
-        match key {
-            Value::Str(text) => self.0.get(text),
-            Value::Int(number) => self.0.get(number),
-            other => self.0.get(&other.to_key()?),
+    /// The value of a key; nothing for what can be none. `near` says where a key was found the last time, in whatever map: mostly the same key is looked up
+    /// again soon, to be changed, and then it need not be hashed.
+    pub fn find(&self, key: &Value, near: &mut usize) -> Option<&Value> {
+        if let Some((held, value)) = self.0.get_index(*near)
+            && is_same_key(held, key)
+        {
+            return Some(value);
         }
+        let (place, _, value) = match key {
+            Value::Str(text) => self.0.get_full(text),
+            Value::Int(number) => self.0.get_full(number),
+            other => self.0.get_full(&other.to_key()?),
+        }?;
+        *near = place;
+        Some(value)
+    }
+
+    /// The value of a key to be changed; `near` is as for [`find`](Self::find).
+    pub fn find_mut(&mut self, key: &Value, near: &mut usize) -> Option<&mut Value> {
+        self.find(key, near)?;
+        self.0.get_index_mut(*near).map(|(_, value)| value)
+    }
+}
+
+/// Whether a key is this value; false also for kinds that are seldom keys.
+fn is_same_key(key: &Key, value: &Value) -> bool {
+    match (key, value) {
+        (Key::Str(held), Value::Str(text)) => held == text,
+        (Key::Int(held), Value::Int(number)) => held == number,
+        _ => false,
     }
 }
 
@@ -320,6 +338,33 @@ mod tests {
             assert_eq!(order(&left, &right), None);
             assert!(to_json(&left).to_string().contains("..."));
             assert!(left.to_key().is_none());
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_one_was_found_last() {
+        let keys: Vec<Value> = vec![1.into(), "a".into(), true.into(), "b".into(), 2.into()];
+        for mut near in 0..7 {
+            let mut map = MapValue::default();
+            for (key, value) in keys.iter().zip(0_i64..) {
+                assert!(map.find(key, &mut near).is_none());
+                assert!(map.put(key, value.into(), &mut near));
+            }
+            for (key, value) in keys.iter().zip(0_i64..) {
+                assert!(equal(map.find(key, &mut 99).unwrap(), &value.into()));
+                assert!(equal(map.find(key, &mut near).unwrap(), &value.into()));
+                *map.find_mut(key, &mut near).unwrap() = (value + 10).into();
+                assert!(map.put(&"c".into(), 5.into(), &mut near));
+                assert!(equal(map.find(&"c".into(), &mut 99).unwrap(), &5.into()));
+            }
+            // What is known of one map is not believed of another, nor of what was deleted.
+            let other: MapValue = [(Key::Int(9), 1.into())].into_iter().collect();
+            assert!(keys.iter().all(|key| other.find(key, &mut near).is_none()));
+            assert!(map.find(&2.into(), &mut near).is_some());
+            map.shift_remove(&Key::Int(1));
+            assert!(equal(map.find(&2.into(), &mut near).unwrap(), &14.into()));
+            assert!(map.find(&1.into(), &mut near).is_none());
+            assert!(!map.put(&Value::Nil, 1.into(), &mut near) && map.len() == 5);
         }
     }
 

@@ -25,6 +25,9 @@ enum Form {
 #[repr(align(8))]
 struct Inline([AsciiChar; 16]);
 
+/// The longest text that may stand inline.
+const INLINE: usize = 15;
+
 impl Inline {
     const EMPTY: Self = Self([AsciiChar::Null; 16]);
 
@@ -75,8 +78,8 @@ impl Inline {
     }
 
     fn scalars_mut(&mut self) -> &mut [AsciiChar] {
-        let [_, scalars @ ..] = &mut self.0;
-        scalars
+        let len = self.len();
+        self.0.get_mut(1..=len).unwrap_or_default()
     }
 }
 
@@ -183,6 +186,50 @@ impl Text {
             let text = text.into();
             Content::Long { is_ascii: text.is_ascii(), text }
         }))))
+    }
+
+    /// Empty text, with room for as many bytes.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        let content = match bytes {
+            0..=INLINE => return Self(Form::Inline(Inline::EMPTY)),
+            ..=SHORT => Content::Short { is_ascii: true, len: 0, bytes: [0; SHORT] },
+            _ => Content::Long { is_ascii: true, text: String::with_capacity(bytes) },
+        };
+        Self(Form::Shared(Arc::new(content)))
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Inline(inline) => inline.len(),
+            Form::Shared(content) => content.bytes().len(),
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of text that needs no memory of its own, to be made without a call.
+    #[inline(always)]
+    pub(crate) fn copied(&self) -> Option<Self> {
+        match &self.0 {
+            Form::Inline(inline) => Some(Self(Form::Inline(*inline))),
+            Form::Shared(_) => None,
+        }
+    }
+
+    /// Whether it is changed in place.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        match &self.0 {
+            Form::Inline(_) => true,
+            Form::Shared(content) => content.is_unique(),
+        }
     }
 
     fn is_all_ascii(&self) -> bool {
@@ -388,6 +435,22 @@ mod tests {
         let copy = text.clone();
         text.push_str("é");
         assert_eq!((&*text, &*copy, text.char_count()), ("aé", "a", 2));
+    }
+
+    #[test]
+    fn text_with_room_grows_as_any() {
+        for room in [0, 1, 15, 16, 29, 30, 100] {
+            let mut text = Text::with_room(room);
+            assert!(text.is_empty() && text.is_unique());
+            for length in 1..40 {
+                text.push_str("a");
+                assert_eq!((text.len(), &*text), (length, &*"a".repeat(length)), "{room}");
+            }
+            let copy = text.clone();
+            assert!(!text.is_unique() && !copy.is_unique());
+        }
+        assert_eq!(Text::new("a").copied(), Some(Text::new("a")));
+        assert_eq!(Text::new("a".repeat(16)).copied(), None);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use super::effect::{Answer, Effect, Form, PanicKind, StreamRequest, TestRequest,
 use super::machine::{Active, Caller, Fiber, Pending, Stop};
 use super::natives;
 use super::operate::{
-    Plain, append, bounds, capture, cast, clear, concat, deepen, frame, grow, is_of_type, no_key,
-    pairs, part, part_of, push, put, set, taken, unshared, window, within,
+    Plain, append, append_shown, bounds, calculated, calculated_int, capture, cast, clear, concat,
+    copying, deepen, frame, grow, is_of_type, no_key, pairs, part, part_of, push, put, set, split,
+    taken, test, unshared, window, within,
 };
 use super::request::Request;
 use super::tasks;
@@ -39,6 +40,8 @@ impl Fiber {
         let mut code = &*body.code;
         let mut left = budget as usize;
         let mut callers = &mut room[..];
+        // Where a map had the key that was looked up last.
+        let mut near = 0;
         // The registers of the current function: a slice of its own spares each access a look at the stack's head.
         let mut regs: &mut [Value] = frame(stack, base, body.registers);
 
@@ -126,6 +129,24 @@ impl Fiber {
                 }
             };
         }
+        // Pays for a copy that is made to change a value, or that was just made; the loop ends at its next turn.
+        macro_rules! pay_for_copy {
+            ($value:expr, $is_shared:expr) => {
+                left = left.saturating_sub(copying($value, $is_shared))
+            };
+        }
+        // The content of an array or a map to be changed, for which a shared one is copied.
+        macro_rules! own {
+            ($held:expr) => {{
+                let held = $held;
+                if !held.is_unique() {
+                    let elements = held.len();
+                    left = left.saturating_sub(split(held, elements));
+                }
+                let Some(content) = Arc::get_mut(held) else { stop!(Stop::Broken) };
+                content
+            }};
+        }
         macro_rules! jump {
             ($to:expr) => {{
                 let (from, to) = (pc, $to as usize);
@@ -200,6 +221,23 @@ impl Fiber {
                 }
             };
         }
+        // The constant in front of a number, of which 0 stands for none.
+        macro_rules! constant_before {
+            ($number:expr) => {
+                ($number as usize).checked_sub(1).map(|constant| &constants[constant])
+            };
+        }
+        // A Float in a field and a constant.
+        macro_rules! field_and_constant {
+            ($i:ident) => {{
+                let (Some(Value::Float(number)), Value::Float(constant)) =
+                    (part(&reg!($i.a), $i.b.into()), &constants[$i.c as usize])
+                else {
+                    stop!(Stop::Broken)
+                };
+                (*number, *constant)
+            }};
+        }
         // Goes into a function whose registers begin at a window of this one's; `regs` must be set to them then.
         macro_rules! enter {
             ($callee:expr, $window:expr, $result:expr) => {{
@@ -259,8 +297,12 @@ impl Fiber {
                     Value::Float(number) => put(&mut reg!($register), Value::Float, number),
                     Value::Bool(truth) => put(&mut reg!($register), Value::Bool, truth),
                     _ => {
-                        let value = found.clone();
-                        reg!($register) = value;
+                        let value = match found {
+                            Value::Str(text) => text.copied().map(Value::Str),
+                            _ => None,
+                        };
+                        let value = value.unwrap_or_else(|| found.clone());
+                        set(&mut reg!($register), value);
                     }
                 }
             }};
@@ -344,6 +386,51 @@ impl Fiber {
                     Err(failure) => stop!(Stop::from(failure)),
                 }
             };
+        }
+        // Places that an instruction changes: a field, an element, an entry.
+        macro_rules! field {
+            ($i:ident) => {{
+                let Some(place) = part_of(&mut reg!($i.a), $i.x) else { stop!(Stop::Broken) };
+                place
+            }};
+        }
+        macro_rules! element {
+            ($i:ident) => {{
+                let at = int_at!($i.b);
+                let Value::Array(items) = &mut reg!($i.a) else { stop!(Stop::Broken) };
+                let index = attempt!(within(at, items.len()));
+                &mut own!(items)[index]
+            }};
+        }
+        macro_rules! entry {
+            ($i:ident) => {{
+                let operands = [$i.a as usize, $i.b as usize];
+                let Ok([Value::Map(map), key]) = regs.get_disjoint_mut(operands) else {
+                    stop!(Stop::Broken)
+                };
+                let Some(place) = own!(map).find_mut(key, &mut near) else {
+                    stop!(no_key(&reg!($i.b)))
+                };
+                place
+            }};
+        }
+        // Computes with the number in a place.
+        macro_rules! into_int {
+            ($place:expr, |$left:ident| $result:expr) => {{
+                let Value::Int(place) = $place else { stop!(Stop::Broken) };
+                let $left = *place;
+                let Some(result) = $result else {
+                    panic_with!(ArithmeticOverflow, "the result does not fit into 64 bits")
+                };
+                *place = result;
+            }};
+        }
+        macro_rules! into_float {
+            ($place:expr, |$left:ident| $result:expr) => {{
+                let Value::Float(place) = $place else { stop!(Stop::Broken) };
+                let $left = *place;
+                *place = $result;
+            }};
         }
         macro_rules! range {
             ($i:ident, $inclusive:expr) => {{
@@ -603,14 +690,21 @@ impl Fiber {
                     let Value::Enum(value) = &reg!(i.a) else { stop!(Stop::Broken) };
                     branch!(i, value.variant == i.wide());
                 }
+                Op::IfHas => {
+                    let Value::Map(map) = &reg!(i.a) else { stop!(Stop::Broken) };
+                    branch!(i, map.find(&reg!(i.b), &mut near).is_some());
+                }
                 Op::IfSome => branch!(i, matches!(reg!(i.a), Value::Some(_))),
                 Op::IfOk => branch!(i, matches!(reg!(i.a), Value::Ok(_))),
                 Op::Concat => {
                     let first = i.b as usize;
-                    let joined = concat(&mut regs[first..first + i.x as usize]);
-                    reg!(i.a) = attempt!(joined);
+                    let parts = &mut regs[first..first + i.x as usize];
+                    let joined = concat(constant_before!(i.y), parts, constant_before!(i.c));
+                    let joined = attempt!(joined);
+                    set(&mut reg!(i.a), joined);
                 }
                 Op::AppendString => {
+                    pay_for_copy!(&reg!(i.a), true);
                     let more = std::mem::take(&mut reg!(i.b));
                     match (&mut reg!(i.a), &more) {
                         (Value::Str(text), Value::Str(more)) => attempt!(push(text, more)),
@@ -618,16 +712,38 @@ impl Fiber {
                     }
                 }
                 Op::AppendParts => {
+                    pay_for_copy!(&reg!(i.a), true);
                     let mut whole = std::mem::take(&mut reg!(i.a));
                     let Value::Str(text) = &mut whole else { stop!(Stop::Broken) };
                     let first = i.b as usize;
+                    if let Some(constant) = constant_before!(i.y) {
+                        attempt!(append_shown(text, constant));
+                    }
                     attempt!(append(text, &mut regs[first..first + i.x as usize]));
-                    reg!(i.a) = whole;
+                    if let Some(constant) = constant_before!(i.c) {
+                        attempt!(append_shown(text, constant));
+                    }
+                    set(&mut reg!(i.a), whole);
                 }
-                Op::AppendConst => match (&mut reg!(i.a), &constants[i.wide() as usize]) {
-                    (Value::Str(text), Value::Str(more)) => attempt!(push(text, more)),
-                    _ => stop!(Stop::Broken),
-                },
+                Op::AppendConst => {
+                    pay_for_copy!(&reg!(i.a), true);
+                    match (&mut reg!(i.a), &constants[i.wide() as usize]) {
+                        (Value::Str(text), Value::Str(more)) => attempt!(push(text, more)),
+                        _ => stop!(Stop::Broken),
+                    }
+                }
+                Op::TextTest => {
+                    let Some(truth) = test(i.x, &reg!(i.b), &reg!(i.c)) else {
+                        stop!(Stop::Broken)
+                    };
+                    put(&mut reg!(i.a), Value::Bool, truth);
+                }
+                Op::TextTestConst => {
+                    let Some(truth) = test(i.x, &reg!(i.b), &constants[i.y as usize]) else {
+                        stop!(Stop::Broken)
+                    };
+                    put(&mut reg!(i.a), Value::Bool, truth);
+                }
                 Op::Array => {
                     let items = window(regs, i.b as usize, i.x as usize);
                     reg!(i.a) = Value::array(items);
@@ -712,6 +828,56 @@ impl Fiber {
                     }
                     None => stop!(Stop::Broken),
                 },
+                Op::FloatIntoField => {
+                    let right = float_at!(i.b);
+                    into_float!(field!(i), |left| calculated(i.c.into(), left, right));
+                }
+                Op::FieldIntoField => {
+                    let Some(&Value::Float(right)) = part(&reg!(i.b), i.y) else {
+                        stop!(Stop::Broken)
+                    };
+                    into_float!(field!(i), |left| calculated(i.c.into(), left, right));
+                }
+                Op::IntIntoField => {
+                    let right = int_at!(i.b);
+                    into_int!(field!(i), |left| calculated_int(i.c.into(), left, right));
+                }
+                Op::IntImmIntoField => {
+                    let right = i64::from(i.y.cast_signed());
+                    into_int!(field!(i), |left| left.checked_add(right));
+                }
+                Op::IntIntoElement => {
+                    let right = int_at!(i.c);
+                    into_int!(element!(i), |left| calculated_int(i.x, left, right));
+                }
+                Op::FloatIntoElement => {
+                    let right = float_at!(i.c);
+                    into_float!(element!(i), |left| calculated(i.x, left, right));
+                }
+                Op::IntImmIntoElement => {
+                    let right = i64::from(i.x.cast_signed());
+                    into_int!(element!(i), |left| left.checked_add(right));
+                }
+                Op::IntIntoEntry => {
+                    let right = int_at!(i.c);
+                    into_int!(entry!(i), |left| calculated_int(i.x, left, right));
+                }
+                Op::FloatIntoEntry => {
+                    let right = float_at!(i.c);
+                    into_float!(entry!(i), |left| calculated(i.x, left, right));
+                }
+                Op::IntImmIntoEntry => {
+                    let right = i64::from(i.x.cast_signed());
+                    into_int!(entry!(i), |left| left.checked_add(right));
+                }
+                Op::IfLtFieldConst => {
+                    let (number, constant) = field_and_constant!(i);
+                    branch!(i, number < constant);
+                }
+                Op::IfGtFieldConst => {
+                    let (number, constant) = field_and_constant!(i);
+                    branch!(i, number > constant);
+                }
                 Op::TupleField => {
                     let Value::Tuple(items) = &reg!(i.b) else { stop!(Stop::Broken) };
                     let Some(item) = items.get(i.x as usize) else { stop!(Stop::Broken) };
@@ -728,7 +894,7 @@ impl Fiber {
                     let Value::Int(at) = reg!(i.b) else { stop!(Stop::Broken) };
                     let Value::Array(items) = &mut reg!(i.a) else { stop!(Stop::Broken) };
                     let index = attempt!(within(at, items.len()));
-                    set(&mut Arc::make_mut(items)[index], value.into());
+                    set(&mut own!(items)[index], value.into());
                 }),
                 Op::TakeIndexArray => {
                     let Value::Int(at) = reg!(i.c) else { stop!(Stop::Broken) };
@@ -737,35 +903,39 @@ impl Fiber {
                     match Plain::of(&items[index]) {
                         Some(plain) => set(&mut reg!(i.a), plain.into()),
                         None => {
-                            let value = std::mem::take(&mut Arc::make_mut(items)[index]);
+                            let value = std::mem::take(&mut own!(items)[index]);
                             reg!(i.a) = value;
                         }
                     }
                 }
                 Op::IndexMap => {
                     let Value::Map(map) = &reg!(i.b) else { stop!(Stop::Broken) };
-                    let Some(value) = map.find(&reg!(i.c)) else { stop!(no_key(&reg!(i.c))) };
+                    let Some(value) = map.find(&reg!(i.c), &mut near) else {
+                        stop!(no_key(&reg!(i.c)))
+                    };
                     load!(i.a, value);
                 }
-                Op::SetIndexMap => {
-                    let value = std::mem::take(&mut reg!(i.c));
+                Op::SetIndexMap => give!(i.c, value => {
                     let operands = [i.a as usize, i.b as usize];
                     let Ok([Value::Map(map), key]) = regs.get_disjoint_mut(operands) else {
                         stop!(Stop::Broken)
                     };
-                    if !Arc::make_mut(map).put(key, value) {
+                    if !own!(map).put(key, value.into(), &mut near) {
                         stop!(Stop::Broken)
                     }
-                }
+                }),
                 Op::TakeIndexMap => {
                     let Value::Map(map) = &reg!(i.b) else { stop!(Stop::Broken) };
-                    match map.find(&reg!(i.c)).map(Plain::of) {
+                    match map.find(&reg!(i.c), &mut near).map(Plain::of) {
                         Some(Some(plain)) => set(&mut reg!(i.a), plain.into()),
                         Some(None) => {
-                            let Some(key) = reg!(i.c).to_key() else { stop!(Stop::Broken) };
-                            let Value::Map(map) = &mut reg!(i.b) else { stop!(Stop::Broken) };
-                            let taken = Arc::make_mut(map).get_mut(&key).map(std::mem::take);
-                            reg!(i.a) = taken.unwrap_or_default();
+                            let operands = [i.b as usize, i.c as usize];
+                            let Ok([Value::Map(map), key]) = regs.get_disjoint_mut(operands) else {
+                                stop!(Stop::Broken)
+                            };
+                            let value = own!(map).find_mut(key, &mut near);
+                            let taken = value.map(std::mem::take).unwrap_or_default();
+                            reg!(i.a) = taken;
                         }
                         None => stop!(no_key(&reg!(i.c))),
                     }
@@ -784,6 +954,7 @@ impl Fiber {
                     };
                     let (start, end) = bounds(range);
                     let part = Value::from(text.slice(start, end));
+                    pay_for_copy!(&part, false);
                     reg!(i.a) = part;
                 }
                 Op::SliceArray => {
@@ -793,6 +964,7 @@ impl Fiber {
                     };
                     let (start, end) = bounds(range);
                     let part = Value::array(natives::array_slice(items, start, end).to_vec());
+                    pay_for_copy!(&part, false);
                     reg!(i.a) = part;
                 }
                 Op::Len => {
@@ -964,25 +1136,25 @@ impl Fiber {
                 }
                 Op::ArrayPush => give!(i.b, item => {
                     let Value::Array(items) = &mut reg!(i.a) else { stop!(Stop::Broken) };
-                    Arc::make_mut(items).push(item.into());
+                    own!(items).push(item.into());
                 }),
                 Op::ArrayPopOr => {
                     let Value::Array(items) = &mut reg!(i.b) else { stop!(Stop::Broken) };
-                    match Arc::make_mut(items).pop() {
+                    match own!(items).pop() {
                         Some(item) => set(&mut reg!(i.a), item),
                         None => jump!(i.x),
                     }
                 }
                 Op::MapGetOr => {
                     let Value::Map(map) = &reg!(i.b) else { stop!(Stop::Broken) };
-                    match map.find(&reg!(i.c)) {
+                    match map.find(&reg!(i.c), &mut near) {
                         Some(value) => load!(i.a, value),
                         None => jump!(i.x),
                     }
                 }
                 Op::MapHas => {
                     let Value::Map(map) = &reg!(i.b) else { stop!(Stop::Broken) };
-                    let truth = map.find(&reg!(i.c)).is_some();
+                    let truth = map.find(&reg!(i.c), &mut near).is_some();
                     put(&mut reg!(i.a), Value::Bool, truth);
                 }
                 Op::Native => {
@@ -990,6 +1162,7 @@ impl Fiber {
                     let window = first..first + i.y as usize;
                     let result = natives::call(i.x, &mut regs[window.clone()]);
                     let result = attempt!(result);
+                    pay_for_copy!(&result, false);
                     clear(&mut regs[window]);
                     reg!(i.a) = result;
                 }
@@ -997,6 +1170,7 @@ impl Fiber {
                     let first = i.c as usize;
                     let window = first..first + i.y as usize;
                     let mut receiver = std::mem::take(&mut reg!(i.b));
+                    pay_for_copy!(&receiver, true);
                     let result =
                         natives::call_mutating(i.x, &mut receiver, &mut regs[window.clone()]);
                     reg!(i.b) = receiver;

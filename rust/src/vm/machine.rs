@@ -123,6 +123,12 @@ impl Fiber {
         Ok(())
     }
 
+    /// A register of the current function.
+    #[cfg(test)]
+    pub(crate) fn register(&self, register: usize) -> Option<&Value> {
+        self.stack.get(self.current.base + register)
+    }
+
     fn stopped(&mut self, stop: Stop) -> Step {
         match stop {
             Stop::Done(value) => Step::Done(value),

@@ -2,12 +2,15 @@
 
 #![expect(clippy::indexing_slicing, reason = "the verifier checked every index")]
 
+use std::sync::LazyLock;
+
 use triomphe::Arc;
 
 use super::effect::PanicKind;
 use super::machine::{Caller, Stop};
 use super::natives::{self, Failure};
 use crate::ir::Verified;
+use crate::ir::ops::Op;
 use crate::ir::program::Type;
 use crate::schema;
 use crate::value::{Held, MAX_TEXT, MapValue, RangeValue, Text, Value};
@@ -175,23 +178,93 @@ pub(super) fn unshared(inner: Arc<Held>) -> Value {
     Arc::try_unwrap(inner).map_or_else(|shared| Value::clone(&shared), Held::into_value)
 }
 
-/// Joins display forms; appends in place if the first is a text with one owner.
-pub(super) fn concat(parts: &mut [Value]) -> Result<Value, Failure> {
+/// How many elements are copied in the time of an instruction; so many bytes of text as take their room.
+const COPIED: usize = 64;
+
+/// How many instructions a copy of the value counts for, which is made to change it or was made a moment ago. A loop that copies much in each turn would
+/// otherwise not notice for seconds that its time is over.
+#[inline(always)]
+pub(super) fn copying(value: &Value, is_shared: bool) -> usize {
+    const BYTES: usize = COPIED * std::mem::size_of::<Value>();
+    match value {
+        Value::Array(items) | Value::Tuple(items) if items.is_unique() != is_shared => {
+            items.len() / COPIED
+        }
+        Value::Map(map) if map.is_unique() != is_shared => map.len() / COPIED,
+        Value::Collection(items) if items.is_unique() != is_shared => items.len() / COPIED,
+        Value::Str(text) if text.is_unique() != is_shared => text.len() / BYTES,
+        _ => 0,
+    }
+}
+
+/// Gives a holder of shared content a copy of its own, and says how many instructions that counts for. Apart, as `Arc::make_mut` is a call also where there is
+/// nothing to copy.
+#[cold]
+#[inline(never)]
+pub(super) fn split<T: Clone>(held: &mut Arc<T>, elements: usize) -> usize {
+    *held = Arc::new(T::clone(held));
+    elements / COPIED
+}
+
+/// Joins display forms, with constants at the ends; appends in place if the first is a text with one owner.
+pub(super) fn concat(
+    first: Option<&Value>,
+    parts: &mut [Value],
+    last: Option<&Value>,
+) -> Result<Value, Failure> {
     /// What a value that is no text is expected to take.
     const USUAL: usize = 8;
-    let Some((first, rest)) = parts.split_first_mut() else { return Ok(Value::from("")) };
-    let mut joined = match std::mem::take(first) {
-        Value::Str(text) => text,
-        other => {
-            let mut shown = Text::new("");
-            shown.push_shown(&other);
-            shown
-        }
+    let room = |part: &Value| if let Value::Str(text) = part { text.len() } else { USUAL };
+    let rooms = |parts: &[Value]| {
+        let last = last.map_or(0, room);
+        parts.iter().fold(last, |sum, part| sum + room(part)).min(MAX_TEXT)
     };
-    let length: usize = rest.iter().map(|part| part.as_str().map_or(USUAL, str::len)).sum();
-    joined.reserve(length.min(MAX_TEXT));
+    let (mut joined, rest) = match (first, parts) {
+        (Some(first), parts) => {
+            let mut joined = Text::with_room(rooms(parts) + room(first));
+            append_shown(&mut joined, first)?;
+            (joined, parts)
+        }
+        (None, [first, rest @ ..]) => {
+            let mut joined = match std::mem::take(first) {
+                Value::Str(text) => text,
+                other => {
+                    let mut shown = Text::new("");
+                    shown.push_shown(&other);
+                    shown
+                }
+            };
+            joined.reserve(rooms(rest));
+            (joined, rest)
+        }
+        (None, []) => (Text::new(""), &mut [][..]),
+    };
     append(&mut joined, rest)?;
+    last.map_or(Ok(()), |last| append_shown(&mut joined, last))?;
     Ok(Value::Str(joined))
+}
+
+/// Appends a display form in place.
+pub(super) fn append_shown(text: &mut Text, part: &Value) -> Result<(), Failure> {
+    match part {
+        Value::Str(part) => return push(text, part),
+        Value::Int(number) => text.push_str(itoa::Buffer::new().format(*number)),
+        other => text.push_shown(other),
+    }
+    natives::sized(text.len())
+}
+
+/// Whether a text begins, ends with or contains another one, as the native function of that number says.
+pub(super) fn test(function: u32, text: &Value, part: &Value) -> Option<bool> {
+    static KINDS: LazyLock<[Option<u32>; 2]> =
+        LazyLock::new(|| ["string.starts_with", "string.ends_with"].map(natives::find));
+    let (Value::Str(text), Value::Str(part)) = (text, part) else { return None };
+    let [starts, ends] = *KINDS;
+    Some(match Some(function) {
+        kind if kind == starts => text.starts_with(&**part),
+        kind if kind == ends => text.ends_with(&**part),
+        _ => text.contains(&**part),
+    })
 }
 
 /// Appends a text in place.
@@ -205,13 +278,10 @@ pub(super) fn push(text: &mut Text, more: &str) -> Result<(), Failure> {
 /// Appends display forms in place.
 pub(super) fn append(text: &mut Text, parts: &mut [Value]) -> Result<(), Failure> {
     for part in parts {
-        match std::mem::take(part) {
-            Value::Str(part) => push(text, &part)?,
-            Value::Int(number) => text.push_str(itoa::Buffer::new().format(number)),
-            other => text.push_shown(&other),
-        }
+        append_shown(text, part)?;
+        set(part, Value::Nil);
     }
-    natives::sized(text.len())
+    Ok(())
 }
 
 pub(super) fn pairs(window: &mut [Value]) -> Option<MapValue> {
@@ -234,20 +304,58 @@ pub(super) fn cast(program: &Verified, wanted: u32, value: Value) -> Result<Valu
 }
 
 /// A field of a struct or an element of a tuple, to be changed.
+#[inline(always)]
 pub(super) fn part_of(whole: &mut Value, position: u32) -> Option<&mut Value> {
     match whole {
-        Value::Struct(held) => Arc::make_mut(held).fields.get_mut(position as usize),
-        Value::Tuple(items) => Arc::make_mut(items).get_mut(position as usize),
+        Value::Struct(held) => {
+            if !held.is_unique() {
+                split(held, 0);
+            }
+            Arc::get_mut(held)?.fields.get_mut(position as usize)
+        }
+        Value::Tuple(items) => {
+            if !items.is_unique() {
+                split(items, 0);
+            }
+            Arc::get_mut(items)?.get_mut(position as usize)
+        }
         _ => None,
     }
 }
 
 /// Such a part, to be read.
+#[inline(always)]
 pub(super) fn part(whole: &Value, position: u32) -> Option<&Value> {
     match whole {
         Value::Struct(held) => held.fields.get(position as usize),
         Value::Tuple(items) => items.get(position as usize),
         _ => None,
+    }
+}
+
+/// What an operation of Floats gives; its number stands in an instruction that changes a place.
+#[inline(always)]
+pub(super) fn calculated(op: u32, left: f64, right: f64) -> f64 {
+    const ADD: u32 = Op::AddFloat as u32;
+    const SUB: u32 = Op::SubFloat as u32;
+    const MUL: u32 = Op::MulFloat as u32;
+    match op {
+        ADD => left + right,
+        SUB => left - right,
+        MUL => left * right,
+        _ => left / right,
+    }
+}
+
+/// Likewise of Ints; nothing if it does not fit.
+#[inline(always)]
+pub(super) fn calculated_int(op: u32, left: i64, right: i64) -> Option<i64> {
+    const ADD: u32 = Op::AddInt as u32;
+    const SUB: u32 = Op::SubInt as u32;
+    match op {
+        ADD => left.checked_add(right),
+        SUB => left.checked_sub(right),
+        _ => left.checked_mul(right),
     }
 }
 

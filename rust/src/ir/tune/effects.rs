@@ -56,6 +56,7 @@ pub(super) fn effects(i: &Instr) -> Option<Effects> {
         | O::VariantField
         | O::Field
         | O::TupleField
+        | O::TextTestConst
         | O::Len => [Write, Read, No],
         O::RangeBounds => {
             is_pair = true;
@@ -92,7 +93,8 @@ pub(super) fn effects(i: &Instr) -> Option<Effects> {
         | O::SliceString
         | O::SliceArray
         | O::MapGetOr
-        | O::MapHas => [Write, Read, Read],
+        | O::MapHas
+        | O::TextTest => [Write, Read, Read],
         // Its fourth register counts as a window of one.
         O::MulAddFloat | O::MulSubFloat | O::SubMulFloat => {
             window = (u16::try_from(i.x).unwrap_or(u16::MAX), 1);
@@ -104,7 +106,8 @@ pub(super) fn effects(i: &Instr) -> Option<Effects> {
         | O::IfEqFloat
         | O::IfLtFloat
         | O::IfLeFloat
-        | O::IfEq => [Read, Read, No],
+        | O::IfEq
+        | O::IfHas => [Read, Read, No],
         O::JumpIf
         | O::JumpUnless
         | O::Panic
@@ -116,6 +119,8 @@ pub(super) fn effects(i: &Instr) -> Option<Effects> {
         | O::IfEqConst
         | O::IfLtFloatConst
         | O::IfGtFloatConst
+        | O::IfLtFieldConst
+        | O::IfGtFieldConst
         | O::IfVariant
         | O::IfSome
         | O::IfOk => [Read, No, No],
@@ -145,7 +150,12 @@ pub(super) fn effects(i: &Instr) -> Option<Effects> {
             [Write, Edit, No]
         }
         O::AppendString | O::ArrayPush => [Edit, Take, No],
-        O::AppendConst => [Edit, No, No],
+        O::AppendConst | O::IntImmIntoField => [Edit, No, No],
+        O::IntImmIntoElement | O::IntImmIntoEntry => [Edit, Read, No],
+        O::IntIntoElement | O::FloatIntoElement | O::IntIntoEntry | O::FloatIntoEntry => {
+            [Edit, Read, Read]
+        }
+        O::FloatIntoField | O::FieldIntoField | O::IntIntoField => [Edit, Read, No],
         O::AppendParts => {
             window = (i.b, i.x);
             [Edit, No, No]
@@ -189,6 +199,11 @@ impl Effects {
             || (self.is_pair && u32::from(i.a) + 1 == u32::from(register))
             || self.in_window(register)
     }
+}
+
+/// Whether all registers from the window on may have another value afterwards: there those of a function that is called begin.
+pub(super) fn overwrites(op: Op) -> bool {
+    matches!(op, Op::Call | Op::CallValue | Op::CallAny)
 }
 
 /// The highest register that an instruction names.
@@ -240,9 +255,12 @@ pub(super) fn targets(i: &Instr) -> Targets {
         | O::IfEqConst
         | O::IfLtFloatConst
         | O::IfGtFloatConst
+        | O::IfLtFieldConst
+        | O::IfGtFieldConst
         | O::IfVariant
         | O::IfSome
         | O::IfOk
+        | O::IfHas
         | O::RangeNext
         | O::ArrayNext
         | O::MapNext => Targets::Both(x, y),

@@ -9,7 +9,7 @@ use crate::ir::ops::{Instr, Op};
 use crate::vm::natives;
 
 /// How many instructions may stand between a constant and its only use.
-const FAR: usize = 6;
+const FAR: usize = 12;
 
 /// Numbers of the native functions that have instructions of their own.
 struct Natives {
@@ -18,6 +18,7 @@ struct Natives {
     get: Option<u32>,
     has: Option<u32>,
     lengths: [Option<u32>; 3],
+    tests: [Option<u32>; 3],
 }
 
 static NATIVES: LazyLock<Natives> = LazyLock::new(|| Natives {
@@ -26,13 +27,17 @@ static NATIVES: LazyLock<Natives> = LazyLock::new(|| Natives {
     get: natives::find("map.get"),
     has: natives::find("map.has"),
     lengths: ["string.len", "array.len", "map.len"].map(natives::find),
+    tests: ["string.starts_with", "string.ends_with", "string.contains"].map(natives::find),
 });
 
 pub(super) fn join(draft: &mut Draft, live: &mut Live) {
     for at in 0..draft.code.len() {
         let i = draft.at(at);
         match i.op {
-            Op::Native => native(draft, live, at, i),
+            Op::Native => {
+                native(draft, live, at, i);
+                branch(draft, live, at, draft.at(at));
+            }
             Op::NativeMut => native_mut(draft, live, at, i),
             Op::Concat => concat(draft, live, at, i),
             _ => branch(draft, live, at, i),
@@ -95,6 +100,7 @@ fn branch(draft: &mut Draft, live: &Live, at: usize, i: Instr) {
         Op::IsVariant => Instr { op: Op::IfVariant, a: i.b, ..i }.with_wide(i.x),
         Op::IsSome => Instr { op: Op::IfSome, a: i.b, ..i },
         Op::IsOk => Instr { op: Op::IfOk, a: i.b, ..i },
+        Op::MapHas => Instr { op: Op::IfHas, a: i.b, b: i.c, ..i },
         _ => return,
     };
     let Some(mut next) = draft.next(at) else { return };
@@ -195,8 +201,24 @@ fn with_constant(user: Instr, constant: Instr) -> Option<Instr> {
         Op::AppendString if user.b == own && user.a != own => {
             Some(Instr { op: Op::AppendConst, ..user }.with_wide(constant.x))
         }
+        Op::TextTest if user.c == own && user.b != own => {
+            Some(Instr { op: Op::TextTestConst, c: 0, y: constant.x, ..user })
+        }
+        Op::Concat | Op::AppendParts => part(user, constant),
         _ => None,
     }
+}
+
+/// What is joined begins or ends with a constant: the window becomes smaller. Zero says that there is none.
+fn part(user: Instr, constant: Instr) -> Option<Instr> {
+    let (own, first) = (u32::from(constant.a), u32::from(user.b));
+    let number = constant.x.checked_add(1)?;
+    if user.x > 0 && own == first && user.y == 0 {
+        return Some(Instr { b: user.b.checked_add(1)?, x: user.x - 1, y: number, ..user });
+    }
+    let is_last = user.x > 0 && own == first + user.x - 1 && user.c == 0;
+    let c = u16::try_from(number).ok().filter(|_| is_last)?;
+    Some(Instr { x: user.x - 1, c, ..user })
 }
 
 /// Methods that only read their arguments read them where they are.
@@ -204,7 +226,8 @@ fn native(draft: &mut Draft, live: &mut Live, at: usize, i: Instr) {
     let function = Some(i.x);
     let known = &*NATIVES;
     let is_length = known.lengths.contains(&function);
-    if !is_length && function != known.get && function != known.has {
+    let is_test = known.tests.contains(&function);
+    if !is_length && !is_test && function != known.get && function != known.has {
         return;
     }
     let Some(args) = arguments(draft, live, at, i) else { return };
@@ -216,6 +239,9 @@ fn native(draft: &mut Draft, live: &mut Live, at: usize, i: Instr) {
     let place = if is_length {
         draft.put(at, Instr { op: Op::Len, b, c, x: 0, y: 0, ..i });
         at
+    } else if is_test {
+        draft.put(at, Instr { op: Op::TextTest, b, c, y: 0, ..i });
+        at
     } else if function == known.has {
         draft.put(at, Instr { op: Op::MapHas, b, c, x: 0, y: 0, ..i });
         at
@@ -226,12 +252,15 @@ fn native(draft: &mut Draft, live: &mut Live, at: usize, i: Instr) {
         at
     };
     for (copy, source) in args {
+        if matches!(draft.at(copy).op, Op::Const) {
+            continue;
+        }
         draft.skip(copy);
         live.extend(source, copy, place);
     }
 }
 
-/// The copies that make the arguments of a native function, and their sources, which nothing changes meanwhile.
+/// The copies that make the arguments of a native function, and their sources, which nothing changes meanwhile. A constant is its own source.
 fn arguments(draft: &Draft, live: &Live, at: usize, i: Instr) -> Option<Vec<(usize, u16)>> {
     let mut found = Vec::new();
     let mut behind = at;
@@ -242,6 +271,14 @@ fn arguments(draft: &Draft, live: &Live, at: usize, i: Instr) -> Option<Vec<(usi
             return None;
         }
         let instr = draft.at(copy);
+        if instr.op == Op::Const
+            && u32::from(instr.a) == u32::from(i.b) + position
+            && !live.is_live_after(draft, at, instr.a)
+        {
+            found.push((copy, instr.a));
+            behind = copy;
+            continue;
+        }
         let is_copy = matches!(instr.op, Op::Copy | Op::Move)
             && u32::from(instr.a) == u32::from(i.b) + position;
         // A move leaves nil behind, which somebody may read.
@@ -375,6 +412,14 @@ mod tests {
             x(4, instr(Op::UnwrapOrJump, 0, 3, 0)),
         ];
         assert_eq!(tuned(&get), [Op::MapGetOr, Op::Return]);
+        let has = [
+            instr(Op::Copy, 4, 1, 0),
+            instr(Op::Copy, 5, 2, 0),
+            native("map.has", 3, 4, 2),
+            x(5, instr(Op::JumpUnless, 3, 0, 0)),
+            instr(Op::Nil, 0, 0, 0),
+        ];
+        assert_eq!(tuned(&has), [Op::IfHas, Op::Nil, Op::Return]);
         let len = [instr(Op::Copy, 4, 1, 0), native("array.len", 0, 4, 1)];
         assert_eq!(tuned(&len), [Op::Len, Op::Return]);
         // What is not copied is consumed.
@@ -390,5 +435,48 @@ mod tests {
         let append = instr(Op::AppendString, 0, 3, 0);
         assert_eq!(tuned(&[join, append]), [Op::AppendParts, Op::Return]);
         assert_eq!(tuned(&[join, append, instr(Op::Copy, 0, 3, 0)])[0], Op::Concat);
+    }
+
+    #[test]
+    fn constants_at_the_ends_of_what_is_joined_need_no_registers() {
+        let constant = |register, number| x(number, instr(Op::Const, register, 0, 0));
+        let end = instr(Op::Return, 0, 0, 0);
+        let joined = |code: &[Instr]| tune([code, &[end]].concat()).code;
+        let (first, last) = (constant(4, 7), constant(6, 8));
+        let join = x(3, instr(Op::Concat, 0, 4, 0));
+        let expected = x(1, Instr { y: 8, ..instr(Op::Concat, 0, 5, 9) });
+        assert_eq!(joined(&[first, last, join]), [expected, end]);
+        // The one in the middle needs its register, as does one that is read again.
+        assert_eq!(joined(&[constant(5, 7), join]), [constant(5, 7), join, end]);
+        let again = [first, join, x(2, instr(Op::Array, 0, 4, 0))];
+        assert_eq!(joined(&again)[..2], again[..2]);
+        // Two constants, of which the second is the first of what is left.
+        let join = x(2, join);
+        let expected = x(0, Instr { y: 8, ..instr(Op::Concat, 0, 5, 10) });
+        assert_eq!(joined(&[first, constant(5, 9), join]), [expected, end]);
+        // A number that has no room stays in its register.
+        let late = constant(5, 1 << 16);
+        assert_eq!(joined(&[late, join]), [late, join, end]);
+        let append = [x(2, instr(Op::Concat, 3, 4, 0)), instr(Op::AppendString, 0, 3, 0)];
+        let expected = x(1, Instr { y: 8, ..instr(Op::AppendParts, 0, 5, 0) });
+        assert_eq!(joined(&[&[first], &append[..]].concat()), [expected, end]);
+    }
+
+    #[test]
+    fn texts_are_tested_where_they_are() {
+        for name in ["string.starts_with", "string.ends_with", "string.contains"] {
+            let number = natives::find(name).unwrap();
+            let test = x(number, Instr { y: 2, ..instr(Op::Native, 0, 4, 0) });
+            let (text, part) = (instr(Op::Copy, 4, 1, 0), instr(Op::Copy, 5, 2, 0));
+            let constant = x(7, instr(Op::Const, 5, 0, 0));
+            let end = instr(Op::Return, 0, 0, 0);
+            let found = tune(vec![text, part, test, end]).code;
+            assert_eq!(found, [x(number, instr(Op::TextTest, 0, 1, 2)), end]);
+            let found = tune(vec![text, constant, test, end]).code;
+            let expected = x(number, Instr { y: 7, ..instr(Op::TextTestConst, 0, 1, 0) });
+            assert_eq!(found, [expected, end]);
+            // What is not copied is consumed.
+            assert_eq!(tune(vec![constant, test, end]).code[1].op, Op::Native);
+        }
     }
 }

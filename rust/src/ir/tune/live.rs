@@ -94,6 +94,17 @@ impl Live {
             || (after.falls_through() && self.is_read_at(at + 1, register))
     }
 
+    /// Notes that another register is read wherever one was.
+    pub(super) fn rename(&mut self, from: u16, to: u16) {
+        for row in self.before.chunks_exact_mut(self.words) {
+            let word = row.get(usize::from(from / 64)).copied().unwrap_or(0);
+            if word >> (from % 64) & 1 == 1 {
+                clear(row, from);
+                set(row, to.into());
+            }
+        }
+    }
+
     /// Notes that a register is read at `to`, which comes straight behind `from`.
     pub(super) fn extend(&mut self, register: u16, from: usize, to: usize) {
         for at in from + 1..=to {

@@ -2,7 +2,7 @@
 //! comparison of both tests what is done here.
 //!
 //! The steps, each a file: values go straight where they are moved to (`moves.rs`), instructions join with what surrounds them (`joins.rs`), what is put back
-//! changed is taken out (`takes.rs`), jumps go where they end up (`jumps.rs`). Operations that stand in no document (`d` is `a`, the others follow):
+//! changed is taken out (`takes.rs`), fields are changed and compared where they are (`fields.rs`), jumps go where they end up (`jumps.rs`). Operations that stand in no document (`d` is `a`, the others follow):
 //!
 //! | Operation | Effect |
 //! |---|---|
@@ -13,11 +13,19 @@
 //! | `IfEqIntImm r`, `IfLtIntImm`, `IfLeIntImm`, `IfGtIntImm`, `IfGeIntImm` | likewise with the wide number |
 //! | `IfEqConst r`, `IfLtFloatConst`, `IfGtFloatConst` | likewise with the constant of the wide number |
 //! | `IfVariant r`, `IfSome r`, `IfOk r` | likewise; the first with the wide number |
+//! | `IfHas r r` | `map.has` likewise |
 //! | `ArrayPush x m` | `array.push` |
 //! | `ArrayPopOr d x`, `MapGetOr d r r` | `array.pop`, `map.get`: the value itself, or on at `x` without one |
 //! | `MapHas d r r` | `map.has` |
+//! | `TextTest d r r`, `TextTestConst d r` | `starts_with`, `ends_with` or `contains`, as the native function `x` says; with the constant `y` |
 //! | `AppendConst x` | `append_string` of the constant of the wide number |
-//! | `AppendParts x w` | `append_string` of the display forms of a window, whose count is `x` |
+//! | `FloatIntoField x r`, `IntIntoField` | `x.f = x.f op r`, where `x` is the field and `c` the operation |
+//! | `FieldIntoField x y` | `x.f = x.f op y.g`, of Floats, where `y` is the field `g` |
+//! | `IntIntoElement x r s`, `FloatIntoElement`, `IntIntoEntry`, `FloatIntoEntry` | `x[r] = x[r] op s`, where `x` is the operation |
+//! | `IntImmIntoElement x r`, `IntImmIntoEntry` | `x[r] = x[r] + n`, where `x` is the number |
+//! | `IntImmIntoField x` | `x.f = x.f + n`, where `y` is the number |
+//! | `IfLtFieldConst x`, `IfGtFieldConst` | as `IfLtFloatConst` of the field `b`, with the constant `c` |
+//! | `AppendParts x w` | `append_string` of the display forms of a window, whose count is `x`; as to `concat`, the constant before `y` comes first, that before `c` last |
 //!
 //! `range_next`, `array_next` and `map_next` go on at `y` with a value.
 //!
@@ -32,6 +40,7 @@
 mod calls;
 mod draft;
 mod effects;
+mod fields;
 mod joins;
 mod jumps;
 mod live;
@@ -67,8 +76,12 @@ pub(super) fn tune(code: Vec<Instr>) -> Tuned {
         // Some copies wait for another one to fall away.
         moves::sources(&mut draft, &mut live);
         moves::sources(&mut draft, &mut live);
+        moves::aliases(&mut draft, &mut live);
         joins::join(&mut draft, &mut live);
+        fields::elements(&mut draft, &live);
         takes::take(&mut draft);
+        fields::join(&mut draft, &live);
+        fields::rename(&mut draft);
     }
     jumps::shorten(&mut draft);
     draft.finish()

@@ -109,6 +109,8 @@ fn makes_plain(op: Op) -> bool {
             | Op::IsType
             | Op::Len
             | Op::MapHas
+            | Op::TextTest
+            | Op::TextTestConst
             | Op::RangeNext
             | Op::RangeBounds
     )

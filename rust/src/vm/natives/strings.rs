@@ -1,5 +1,7 @@
 //! Methods of String. Positions and lengths count Unicode scalar values.
 
+use memchr::memmem;
+
 use super::texts::unreadable;
 use super::{
     Failure, Function, Outcome, Table, clamped, counted, int, length, panic, sized, take, text,
@@ -80,7 +82,15 @@ fn split(args: &mut [Value]) -> Outcome {
     if separator.is_empty() {
         return characters(within);
     }
-    Ok(texts(within.split(&**separator)))
+    // Searching for a text that is prepared once is faster than what the standard library does. Matches of whole texts end between scalar values.
+    let finder = memmem::Finder::new(separator.as_bytes());
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for end in finder.find_iter(within.as_bytes()) {
+        parts.push(Value::from(within.get(start..end).unwrap_or_default()));
+        start = end + separator.len();
+    }
+    parts.push(Value::from(within.get(start..).unwrap_or_default()));
+    Ok(Value::array(parts))
 }
 
 fn replace(args: &mut [Value]) -> Outcome {
