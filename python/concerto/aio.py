@@ -178,6 +178,10 @@ class AsyncRuntime(RuntimeBase):
     def __init__(
         self, program: Program | str | os.PathLike[str], **options: Unpack[RuntimeOptions]
     ) -> None:
+        if callable(options.get("env")):
+            raise TypeError(
+                "an `AsyncRuntime` cannot ask a function for variables, since its runs go on in threads that call no Python: give `env` as a mapping"
+            )
         super().__init__(program, **options)
         self._replying: set[asyncio.Future[None]] = set()
 

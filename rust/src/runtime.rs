@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::config::settings::ConnectionSettings;
 use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::HostRequest;
@@ -258,12 +259,46 @@ impl Runtime {
         Ok(())
     }
 
-    /// The settings of a connection that a call would use now: each field as `{"value", "origin"}`, secrets masked, with an `error` where the
-    /// value cannot be evaluated.
+    /// The same from settings that own themselves, as a configuration file has them; see [`ConnectionSettings`].
+    ///
+    /// ```
+    /// # fn load(runtime: &concerto::Runtime, file: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::collections::BTreeMap;
+    ///
+    /// use concerto::ConnectionSettings;
+    ///
+    /// let connections: BTreeMap<String, ConnectionSettings> = serde_json::from_str(file)?;
+    /// for (name, settings) in &connections {
+    ///     runtime.override_connection_settings(name, settings)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`], as [`Runtime::override_connection`].
+    pub fn override_connection_settings(
+        &self,
+        name: &str,
+        settings: &ConnectionSettings,
+    ) -> Result<(), ConfigError> {
+        settings.with_config(|config| self.override_connection(name, config))
+    }
+
+    /// The settings of a connection that a call would use now; `None` if the program declares none of this name.
+    ///
+    /// A field that cannot be evaluated, such as a key in a variable that is not set, is left out and stands among the
+    /// [`problems`](ConnectionSettings::problems).
+    #[must_use]
+    pub fn connection_settings(&self, name: &str) -> Option<ConnectionSettings> {
+        Engine::new(&self.inner.shared, 0, None).settings_in_force(name)
+    }
+
+    /// The same as JSON, with where each field comes from: as `{"value", "origin"}`, secrets masked, with an `error` where the value cannot be evaluated.
     ///
     /// # Errors
     /// [`Error::Config`] for an unknown name.
-    pub fn connection_settings(&self, name: &str) -> Result<serde_json::Value, Error> {
+    pub fn connection_settings_json(&self, name: &str) -> Result<serde_json::Value, Error> {
         self.inner.overrides.check_name(name)?;
         Engine::new(&self.inner.shared, 0, None).settings_of(name).map_err(Error::Settings)
     }

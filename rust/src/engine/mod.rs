@@ -26,6 +26,7 @@ mod tree;
 mod typed;
 pub mod world;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use crate::chat::OutputSchema;
 use crate::clock::Clock;
 use crate::config::Overrides;
+use crate::config::settings::ConnectionSettings;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
@@ -179,6 +181,19 @@ impl<'a> Engine<'a> {
             self.settings().resolve(self.shared, index).map_err(|error| error.message)?;
         }
         Ok(())
+    }
+
+    /// The settings that a call over a connection would use now; `None` if there is none of this name.
+    #[must_use]
+    pub fn settings_in_force(&self, name: &str) -> Option<ConnectionSettings> {
+        let connections = self.shared.program.connections();
+        let index = connections.iter().position(|c| c.name == name)?;
+        let (settings, problems) = self.settings().seen(self.shared, index).ok()?;
+        let mut by_field = BTreeMap::new();
+        for (field, problem) in problems {
+            by_field.entry(field).or_insert(problem);
+        }
+        Some(ConnectionSettings::in_force(settings, by_field))
     }
 
     /// The settings that a call over a connection would use now, as JSON, secrets masked; a field that cannot be evaluated says why.
