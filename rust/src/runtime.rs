@@ -415,7 +415,7 @@ impl Runtime {
     ) -> Result<Run, Error> {
         let name = name.into().filter(|name| *name != "main");
         let plan = self.plan(name, &args.into_args()?)?;
-        Ok(Run::start(Arc::clone(&self.inner), plan, true, true))
+        Ok(Run::start(Arc::clone(&self.inner), plan))
     }
 
     /// The same for a call that is awaited at once: without metrics of its own, and perhaps nobody who hears its emits.
@@ -428,7 +428,7 @@ impl Runtime {
         is_heard: bool,
     ) -> Result<Run, Error> {
         let plan = self.plan(name, args)?.with(own);
-        Ok(Run::start(Arc::clone(&self.inner), plan, false, is_heard))
+        Ok(Run::start_call(Arc::clone(&self.inner), plan, is_heard))
     }
 
     /// The same operations for hosts without an async runtime.
@@ -499,6 +499,8 @@ pub(crate) struct OfOneRun {
     pub(crate) args: Option<Vec<String>>,
     /// A `Result` is given as it is, and its `Err` is no error of the run.
     pub(crate) is_raw: bool,
+    /// Its first poll is on a thread of the host.
+    pub(crate) begins_with_host: bool,
 }
 
 impl Plan {
@@ -550,7 +552,9 @@ impl Inner {
         let is_limited = self.shared.max_cost_usd.is_some() || self.shared.max_tokens.is_some();
         let recorder = recorder.or_else(|| is_limited.then(|| self.recorder.for_run()));
         let args = plan.own.args.take();
-        let mut engine = Engine::new(&self.shared, id, recorder).with_args(args);
+        let mut engine = Engine::new(&self.shared, id, recorder)
+            .with_args(args)
+            .beginning_with_host(plan.own.begins_with_host);
         let outcome = self.limited(&mut engine, plan, outlet).await;
         if matches!(outcome, Err(RunError::Handler { .. })) {
             return outcome;

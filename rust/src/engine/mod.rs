@@ -57,6 +57,8 @@ use world::Environment;
 
 /// Instructions between two looks at the host: about a millisecond of computation.
 const BUDGET: u32 = 100_000;
+/// The same on a thread of the host that has other things to do: well under what it costs to hand a run to another thread and to hear of its end.
+const FIRST_BUDGET: u32 = 1_000;
 /// Effects between two looks at the host: those that are answered at once would else keep a time limit waiting for ever.
 const EFFECTS: u32 = 1_000;
 
@@ -146,6 +148,7 @@ pub struct Engine<'a> {
     emitted: AtomicU64,
     waiting: Mutex<Waiting>,
     outside: Outside,
+    begins_with_host: bool,
 }
 
 impl<'a> Engine<'a> {
@@ -162,7 +165,16 @@ impl<'a> Engine<'a> {
             emitted,
             waiting: Mutex::default(),
             outside: Outside::new(shared.seed, &shared.clock),
+            begins_with_host: false,
         }
+    }
+
+    /// The first poll of the run is on a thread of the host, which has other things to do: it ends before the run has computed long or asks anything
+    /// of the world.
+    #[must_use]
+    pub fn beginning_with_host(mut self, begins_with_host: bool) -> Self {
+        self.begins_with_host = begins_with_host;
+        self
     }
 
     /// Gives the run arguments of its own (`std::env::args`), in place of those of the runtime.

@@ -209,7 +209,12 @@ impl Runtime {
         raw: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let args = arguments(args)?;
-        let own = OfOneRun { timeout: time_limit(timeout)?, args: argv, is_raw: raw };
+        let own = OfOneRun {
+            timeout: time_limit(timeout)?,
+            args: argv,
+            is_raw: raw,
+            ..OfOneRun::default()
+        };
         let mut callbacks = Callbacks { on_emit, on_print, on_request, run: None };
         // The wait may last minutes: other Python threads must run meanwhile.
         let outcome =
@@ -245,7 +250,12 @@ impl Runtime {
         raw: bool,
     ) -> PyResult<Run> {
         let args = arguments(args)?;
-        let own = OfOneRun { timeout: time_limit(timeout)?, args: argv, is_raw: raw };
+        let own = OfOneRun {
+            timeout: time_limit(timeout)?,
+            args: argv,
+            is_raw: raw,
+            ..OfOneRun::default()
+        };
         let started = py.detach(|| self.inner.start_call(function, &args, own, is_heard));
         started.map(|run| Run::new(run, None)).map_err(|error| to_py(py, error))
     }
