@@ -105,6 +105,22 @@ class Bench:
         row(".. `await AsyncRuntime.call`, one after another", asyncio.run(one_by_one()), count)
         row(".. 100 at once", asyncio.run(at_once()), count)
 
+    def snapshots(self, count: int) -> float:
+        """What does it cost to look at the metrics, and at one number of them? Gives seconds for a snapshot."""
+        rt = self.sync()
+        for _ in range(100):
+            rt.call("ask", "hello")
+        started = time.perf_counter()
+        for _ in range(count):
+            rt.get_metrics()
+        taken = time.perf_counter() - started
+        row("a snapshot of the metrics, `get_metrics()`", taken, count)
+        started = time.perf_counter()
+        for _ in range(count):
+            rt.get_metrics().total_tokens()
+        row(".. and one number of it", time.perf_counter() - started, count)
+        return taken / count
+
     def emits(self, count: int) -> None:
         """What does an emit cost until the host has it?"""
         rt, art, heard = self.sync(), self.asyncio(), [0]
@@ -271,6 +287,7 @@ def main() -> None:
     with concerto.MockServer(script=json.dumps({"rules": RULES})) as server:
         bench = Bench(server)
         bench.calls(options.calls)
+        assert bench.snapshots(options.calls) < 10e-6, "a snapshot takes longer than 10 \u00b5s"
         bench.emits(options.chunks)
         bench.waiting(options.waiting)
         bench.loops(options.threads, 10)

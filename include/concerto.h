@@ -172,6 +172,13 @@ concerto_status concerto_runtime_call(concerto_runtime *runtime, const char *fun
 /* What all runs of the runtime used so far, as a JSON object, to be freed with concerto_string_free. NULL for NULL. */
 char *concerto_runtime_metrics_json(const concerto_runtime *runtime);
 
+/* Sets the price of a model id, or of all ids with a beginning if pattern ends in *, for tokens that are used from now on.
+ *
+ * price_json is an object of US dollars per million tokens: input, output, and perhaps cached. It wins over the prices of
+ * the option prices, of the manifest, and the built-in ones. Gives CONCERTO_CONFIG for a price out of range,
+ * CONCERTO_INVALID_ARGUMENT for an object that is none. */
+concerto_status concerto_runtime_set_price(concerto_runtime *runtime, const char *pattern, const char *price_json, concerto_error **err);
+
 /* Sets all counters to zero; calls in flight count in the new period when they end. NULL is no runtime: nothing happens. */
 void concerto_runtime_reset_metrics(concerto_runtime *runtime);
 

@@ -111,8 +111,14 @@ class Program:
 class Runtime:
     """A program with its settings, connection pools and metrics."""
 
-    def __new__(cls, program: Program, options: str, clock: VirtualClock | None = None) -> Self:
-        """`options` is a JSON object. Raises `ConfigError`."""
+    def __new__(
+        cls,
+        program: Program,
+        options: str,
+        clock: VirtualClock | None = None,
+        env: Callable[[str], str | None] | None = None,
+    ) -> Self:
+        """`options` is a JSON object; `env` is called on the threads that drive runs. Raises `ConfigError`."""
 
     def override_connection(self, name: str, fields: str, command_line: bool = False) -> None:
         """`fields` is a JSON object. Raises `ConfigError`."""

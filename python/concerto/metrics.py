@@ -131,7 +131,7 @@ class Metrics:
         return sum(entry["calls"] for entry in self._data["connections"].values())
 
     def tool_calls(self) -> int:
-        """Calls of tools: none, since this release runs none."""
+        """Calls of tools that models have asked for."""
         return int(self._data["tool_calls"])
 
     def emit_count(self) -> int:

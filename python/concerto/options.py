@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -34,12 +34,18 @@ def buffered(interval_ms: float = 50, size: int = 10_000) -> Buffered:
 ToolPermissions = Mapping[str, bool | Mapping[str, bool]]
 
 
+#: Gives the value of a variable; None for one that it does not know, which is asked of the process.
+EnvLookup = Callable[[str], str | None]
+
+
 class RuntimeOptions(TypedDict, total=False):
     """Keyword arguments of `Runtime` and `AsyncRuntime`; each may be left out, and None leaves it at its default.
 
     Keys:
         mock: Answer every model call locally, without network and keys; a script (a mapping, or JSON text, as `docs/mock.md` describes) says what; default: no.
-        env: Laid over the process environment for `env(..)`.
+        env: Laid over the process environment for `env(..)`: a mapping, or a function that gives the value of a name, or None for what it does not know. A function
+            is called on the thread that called `run` or `call`, each time that a value is needed; what it raises comes out of there. Runs in the background and
+            an `AsyncRuntime` go on in threads that call no Python: they take a mapping.
         env_allow: If given, other variables count as not set.
         execution_timeout: Limit of one run in seconds; default: none, as for the next three.
         max_cost_usd: The most that one run may cost, in US dollars; beyond that it ends with `LimitError`. What has no price costs nothing.
@@ -80,7 +86,7 @@ class RuntimeOptions(TypedDict, total=False):
     """
 
     mock: bool | str | Mapping[str, Any]
-    env: Mapping[str, str] | None
+    env: Mapping[str, str] | EnvLookup | None
     env_allow: Collection[str] | None
     execution_timeout: float | None
     max_cost_usd: float | None

@@ -18,7 +18,7 @@ from concerto import _native
 from concerto.connection import ConnectionConfig, fields_to_json, plain
 from concerto.execution import Emit, Request, Run
 from concerto.metrics import Metrics
-from concerto.options import RuntimeOptions, ToolPermissions, options_to_json
+from concerto.options import EnvLookup, RuntimeOptions, ToolPermissions, options_to_json
 from concerto.program import Program
 
 EmitHandler = Callable[[Any], Any]
@@ -59,7 +59,13 @@ class RuntimeBase:
         self._closed = False
         self._pid = os.getpid()
         clock = options.pop("clock", None)
-        self._native = _native.Runtime(program._native, options_to_json(options), clock)
+        #: The option `env` as a function: the native side calls it on the thread that drives a run.
+        self._env: EnvLookup | None = None
+        env = options.get("env")
+        if callable(env):
+            self._env = env
+            del options["env"]
+        self._native = _native.Runtime(program._native, options_to_json(options), clock, self._env)
 
     def override_connection(
         self, name: str, config: ConnectionConfig | None = None, /, **fields: Any
@@ -327,7 +333,13 @@ class Runtime(RuntimeBase):
     def start(self, name: str = "main", /, *args: Any, **kwargs: Any) -> Run:
         """Starts `main`, or a `pub fn` by name, in the background. Its emits go to the `Run`, not to handlers of `on`; those of `on_emit` answer
         what it asks.
+
+        Raises `TypeError` for an unknown function and for arguments that do not fit, and if the option `env` is a function: no Python is called in the background.
         """
+        if self._env is not None:
+            raise TypeError(
+                "the option `env` is a function, which only `run` and `call` can ask: give a mapping to start runs in the background"
+            )
         run = self._open()._native.start(name, arguments_of(args, kwargs), self._answer)
         self._runs.add(run)
         return Run(run)

@@ -51,6 +51,7 @@ pub use chat::{
     ToolChoice, ToolSpec, Tools, Usage,
 };
 pub use clock::Clock;
+pub use config::settings::ConnectionSettings;
 pub use config::{ConfigError, ConnectionConfig, PriceConfig, RateLimitConfig, RetryConfig};
 pub use engine::Mock;
 pub use engine::emits::{Emit, EmitMode, USUAL_BUFFER};
@@ -77,8 +78,7 @@ pub use runtime::{
 };
 #[cfg(feature = "python")]
 pub(crate) use runtime::{OfOneRun, Reader};
-#[cfg(feature = "python")]
-pub(crate) use secret::Secret;
+pub use secret::Secret;
 pub use value::{
     Collection, CollectionKind, EnumValue, Form, Key, StructValue, Text, Value, builtin, to_json,
 };

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::config::settings::ConnectionSettings;
 use crate::config::{ConfigError, ConnectionConfig, Overrides, PriceConfig};
 use crate::engine::emits::{Emit, Outlet, next_run_id};
 use crate::engine::requests::HostRequest;
@@ -258,12 +259,46 @@ impl Runtime {
         Ok(())
     }
 
-    /// The settings of a connection that a call would use now: each field as `{"value", "origin"}`, secrets masked, with an `error` where the
-    /// value cannot be evaluated.
+    /// The same from settings that own themselves, as a configuration file has them; see [`ConnectionSettings`].
+    ///
+    /// ```
+    /// # fn load(runtime: &concerto::Runtime, file: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::collections::BTreeMap;
+    ///
+    /// use concerto::ConnectionSettings;
+    ///
+    /// let connections: BTreeMap<String, ConnectionSettings> = serde_json::from_str(file)?;
+    /// for (name, settings) in &connections {
+    ///     runtime.override_connection_settings(name, settings)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`], as [`Runtime::override_connection`].
+    pub fn override_connection_settings(
+        &self,
+        name: &str,
+        settings: &ConnectionSettings,
+    ) -> Result<(), ConfigError> {
+        settings.with_config(|config| self.override_connection(name, config))
+    }
+
+    /// The settings of a connection that a call would use now; `None` if the program declares none of this name.
+    ///
+    /// A field that cannot be evaluated, such as a key in a variable that is not set, is left out and stands among the
+    /// [`problems`](ConnectionSettings::problems).
+    #[must_use]
+    pub fn connection_settings(&self, name: &str) -> Option<ConnectionSettings> {
+        Engine::new(&self.inner.shared, 0, None).settings_in_force(name)
+    }
+
+    /// The same as JSON, with where each field comes from: as `{"value", "origin"}`, secrets masked, with an `error` where the value cannot be evaluated.
     ///
     /// # Errors
     /// [`Error::Config`] for an unknown name.
-    pub fn connection_settings(&self, name: &str) -> Result<serde_json::Value, Error> {
+    pub fn connection_settings_json(&self, name: &str) -> Result<serde_json::Value, Error> {
         self.inner.overrides.check_name(name)?;
         Engine::new(&self.inner.shared, 0, None).settings_of(name).map_err(Error::Settings)
     }
@@ -380,7 +415,7 @@ impl Runtime {
     ) -> Result<Run, Error> {
         let name = name.into().filter(|name| *name != "main");
         let plan = self.plan(name, &args.into_args()?)?;
-        Ok(Run::start(Arc::clone(&self.inner), plan, true, true))
+        Ok(Run::start(Arc::clone(&self.inner), plan))
     }
 
     /// The same for a call that is awaited at once: without metrics of its own, and perhaps nobody who hears its emits.
@@ -393,7 +428,7 @@ impl Runtime {
         is_heard: bool,
     ) -> Result<Run, Error> {
         let plan = self.plan(name, args)?.with(own);
-        Ok(Run::start(Arc::clone(&self.inner), plan, false, is_heard))
+        Ok(Run::start_call(Arc::clone(&self.inner), plan, is_heard))
     }
 
     /// The same operations for hosts without an async runtime.
@@ -464,6 +499,8 @@ pub(crate) struct OfOneRun {
     pub(crate) args: Option<Vec<String>>,
     /// A `Result` is given as it is, and its `Err` is no error of the run.
     pub(crate) is_raw: bool,
+    /// Its first poll is on a thread of the host.
+    pub(crate) begins_with_host: bool,
 }
 
 impl Plan {
@@ -515,7 +552,9 @@ impl Inner {
         let is_limited = self.shared.max_cost_usd.is_some() || self.shared.max_tokens.is_some();
         let recorder = recorder.or_else(|| is_limited.then(|| self.recorder.for_run()));
         let args = plan.own.args.take();
-        let mut engine = Engine::new(&self.shared, id, recorder).with_args(args);
+        let mut engine = Engine::new(&self.shared, id, recorder)
+            .with_args(args)
+            .beginning_with_host(plan.own.begins_with_host);
         let outcome = self.limited(&mut engine, plan, outlet).await;
         if matches!(outcome, Err(RunError::Handler { .. })) {
             return outcome;

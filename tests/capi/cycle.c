@@ -119,6 +119,8 @@ static void round_of(const char *path) {
     check(concerto_runtime_off(runtime, "step", &err) == CONCERTO_OK, "off");
     check(concerto_connection_settings(runtime, "cloud", &result, &err) == CONCERTO_OK, "settings");
     concerto_string_free(result);
+    check(concerto_runtime_set_price(runtime, "m*", "{\"input\": 1, \"output\": 2}", &err) == CONCERTO_OK, "price");
+    fails(concerto_runtime_set_price(runtime, "m*", "{\"input\": -1, \"output\": 2}", &err), CONCERTO_CONFIG, &err);
     concerto_string_free(concerto_runtime_metrics_json(runtime));
     concerto_runtime_reset_metrics(runtime);
     concerto_runtime_free(runtime);

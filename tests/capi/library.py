@@ -192,6 +192,9 @@ class Runtime:
     def clear_override(self, name: str | None = None) -> None:
         checked("clear_override", self.handle, ffi.NULL if name is None else name.encode())
 
+    def set_price(self, pattern: str, **price: float) -> None:
+        checked("runtime_set_price", self.handle, pattern.encode(), encoded(price))
+
     def run(self) -> Any:
         out = ffi.new("char **")
         checked("runtime_run", self.handle, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.capi.library import CallError, Program, Runtime, checked, encoded, ffi, lib, text
+from tests.waiting import wait_for
 
 SOURCE = """
 connect c { provider: "openai", api_key: env("K"), default_model: "m-1" }
@@ -76,6 +78,8 @@ def test_a_runtime_outlives_its_program() -> None:
     runtime.free()
 
 
+PRICE = b'{"input": 1, "output": 1}'
+
 #: Each function with a NULL, or with bytes that are no UTF-8, where a value is needed.
 BAD = [
     ("program_load", lambda h: (ffi.NULL, h.out)),
@@ -113,6 +117,12 @@ BAD = [
     ("connection_settings", lambda h: (h.runtime, ffi.NULL, h.out)),
     ("connection_settings", lambda h: (h.runtime, b"\xc3", h.out)),
     ("connection_settings", lambda h: (h.runtime, b"c", ffi.NULL)),
+    ("runtime_set_price", lambda h: (ffi.NULL, b"m", b"{}")),
+    ("runtime_set_price", lambda h: (h.runtime, ffi.NULL, PRICE)),
+    ("runtime_set_price", lambda h: (h.runtime, b"\xc3", PRICE)),
+    ("runtime_set_price", lambda h: (h.runtime, b"m", ffi.NULL)),
+    ("runtime_set_price", lambda h: (h.runtime, b"m", b"1")),
+    ("runtime_set_price", lambda h: (h.runtime, b"m", b'{"input": 1}')),
     ("runtime_run", lambda h: (ffi.NULL, h.out)),
     ("runtime_run", lambda h: (h.runtime, ffi.NULL)),
     ("runtime_call", lambda h: (ffi.NULL, b"double", b"[1]", h.out)),
@@ -237,6 +247,49 @@ def test_errors_tell_all_they_know(runtime: Runtime) -> None:
     assert failed.value.json["code"] == "IndexOutOfBounds"
     (frame,) = failed.value.json["trace"]
     assert (frame["function"], frame["line"]) == ("panics", 9)
+
+
+def test_prices_are_set_for_what_comes(program: Program) -> None:
+    """8.6: from then on, at this runtime, by the id of the model or its beginning."""
+    with (
+        concerto.MockServer() as server,
+        Runtime(program, env={"K": "k"}) as runtime,
+    ):
+        runtime.override("c", base_url=server.url)
+        runtime.call("ask", "Hi")
+        before = runtime.metrics()["connections"]["c"]
+        runtime.set_price("m-*", input=1e6, output=0)
+        runtime.call("ask", "Hi")
+        after = runtime.metrics()["connections"]["c"]
+        used = before["tokens"]["tokens_in"]
+        assert (before["cost"]["usd"], after["cost"]["usd"]) == (0, used)
+        assert after["tokens"]["tokens_in"] == 2 * used > 0
+        with pytest.raises(CallError, match="the price `output` must be 0 to 1000000") as failed:
+            runtime.set_price("m-1", input=1, output=-1)
+        assert failed.value.status == lib.CONCERTO_CONFIG
+        with pytest.raises(CallError, match="unknown field `in`") as failed:
+            checked("runtime_set_price", runtime.handle, b"m", b'{"in": 1, "output": 1}')
+        assert failed.value.status == lib.CONCERTO_INVALID_ARGUMENT
+
+
+def test_a_cancelled_run_closes_its_request_at_once(program: Program) -> None:
+    """8.4 (6): the fastest of ten rounds, so that the load of the machine has no say."""
+    script = json.dumps({"rules": [{"reply": {"fault": "stall"}}]})
+    took: list[float] = []
+    with (
+        concerto.MockServer(script=script) as server,
+        Runtime(program, env={"K": "k"}) as runtime,
+    ):
+        runtime.override("c", base_url=server.url)
+        for _ in range(10):
+            with runtime.start("ask", "Hi") as run:
+                wait_for(lambda: server.counts()["open_requests"] == 1)
+                cancelled = time.perf_counter()
+                run.cancel()
+                wait_for(lambda: server.counts()["open_requests"] == 0)
+                took.append(time.perf_counter() - cancelled)
+        assert server.counts()["outcomes"] == {"client_closed": 10}
+    assert min(took) < 0.1, took
 
 
 def test_an_override_is_partial_and_cleared(program: Program) -> None:

@@ -13,7 +13,7 @@ from tests.capi import header
 #: The functions of the interface; a signature changes only together with the ABI version.
 FUNCTIONS = """
 abi_version version program_load program_from_bytes program_free runtime_new override_connection clear_override runtime_on runtime_on_emit
-runtime_register_tool runtime_off reply_ok reply_error connection_settings runtime_reset_metrics run_metrics_json
+runtime_register_tool runtime_off reply_ok reply_error connection_settings runtime_set_price runtime_reset_metrics run_metrics_json
 runtime_run runtime_call run_start run_next_emit run_wait run_cancel run_free runtime_metrics_json runtime_free
 error_kind error_message error_json error_free string_free
 """

@@ -31,6 +31,7 @@ pub fn numbers(count: Int) -> Int {
     i
 }
 pub fn broken() -> Int { let a = [1]; a[7] }
+pub fn spin() -> Int { let mut i = 0; while true { i = (i + 1) % 7; } i }
 fn main() { emit("out", 40 + 2); }
 """
 STALL = json.dumps(
@@ -74,6 +75,59 @@ async def until_closed(server: concerto.MockServer) -> None:
     while "open" in (outcomes := {request["outcome"] for request in server.requests()}):
         await asyncio.sleep(0.002)
     assert outcomes == {"client_closed"}
+
+
+def test_a_call_that_only_computes_has_ended_at_once(rt: concerto.AsyncRuntime) -> None:
+    """No thread and no turn of the loop stands between the call and its result, nor between the call and its error."""
+
+    async def work() -> None:
+        done = asyncio.ensure_future(rt.call("add", 4))
+        failed = asyncio.ensure_future(rt.call("broken"))
+        wrong = asyncio.ensure_future(rt.call("add", "x"))
+        await asyncio.sleep(0)
+        assert done.done()
+        assert await done == 5
+        assert isinstance(failed.exception(), concerto.PanicError)
+        assert isinstance(wrong.exception(), TypeError)
+
+    go(work())
+
+
+def test_a_call_that_computes_long_leaves_the_loop_alone(rt: concerto.AsyncRuntime) -> None:
+    """It goes on in a thread of Rust, and so does whatever sends or asks something."""
+
+    async def work() -> None:
+        calls = [
+            asyncio.ensure_future(call)
+            for call in (rt.call("spin"), rt.call("ask", "stall"), rt.call("ask", "Hi"))
+        ]
+        await asyncio.sleep(0)
+        assert not any(call.done() for call in calls)
+        assert await calls[2] == "Hello."
+        for call in calls[:2]:
+            call.cancel()
+        ended = await asyncio.gather(*calls[:2], return_exceptions=True)
+        assert [type(each) for each in ended] == [asyncio.CancelledError] * 2
+
+    go(work())
+
+
+def test_calls_that_end_at_once_let_the_loop_go_on(rt: concerto.AsyncRuntime) -> None:
+    """Else a task that does nothing but such calls could not even be cancelled."""
+
+    async def for_ever() -> None:
+        for _ in range(10_000):
+            await rt.call("add", 1)
+        raise AssertionError("nobody else had a turn")
+
+    async def work() -> None:
+        task = asyncio.ensure_future(for_ever())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    go(work())
 
 
 def test_calls_are_awaited_and_raise_what_the_other_runtime_raises(

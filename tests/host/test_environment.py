@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,71 @@ def test_keys_are_required_up_front_if_the_host_wants_it(connections: concerto.P
     runtime = concerto.Runtime(connections, env={"URL": "http://127.0.0.1:9", "KEY": "sk-1"})
     with pytest.raises(concerto.ConfigError, match="connection `unused`: field `api_key`"):
         runtime._native.require_keys()
+
+
+LOOKED_UP = """
+connect c { provider: custom, base_url: env("VAULT_URL"), api_key: env("VAULT_KEY"), default_model: "m" }
+model M { provider: c }
+pub fn ask() -> Result<String, LlmError> { Ok(M.execute("hello")?.text) }
+pub fn read(name: String) -> String { env(name) }
+pub fn or_else(name: String) -> String { env(name) ?? "d" }
+pub fn spin() -> Int { let a = env("BAD") ?? ""; let mut i = 0; while true { i = (i + 1) % 7; } i }
+"""
+
+
+def test_a_function_looks_variables_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """8.5: asked each time, on the calling thread, before the process; `env_allow` holds for it as well."""
+    monkeypatch.setenv("OF_THE_PROCESS", "p")
+    asked: list[tuple[str, bool]] = []
+    known = {"VAULT_KEY": "sk-canary-1", "A": "a", "EMPTY": ""}
+    here = threading.get_ident()
+
+    def look_up(name: str) -> str | None:
+        asked.append((name, threading.get_ident() == here))
+        return known.get(name)
+
+    program = concerto.compile(LOOKED_UP)
+    with concerto.MockServer() as server:
+        known["VAULT_URL"] = server.url
+        runtime = concerto.Runtime(program, env=look_up)
+        assert asked == [], "nothing is asked before it is needed"
+        assert runtime.call("ask") == "[mock response to: hello]"
+        assert server.requests()[0]["headers"]["authorization"] == "***"
+        assert {name for name, _ in asked} == {"VAULT_URL", "VAULT_KEY"}
+        assert runtime.call("read", "A") == "a"
+        known["A"] = "b"
+        assert [runtime.call("read", name) for name in ("A", "EMPTY", "OF_THE_PROCESS")] == [
+            "b", "", "p",
+        ]  # fmt: skip
+        assert runtime.call("or_else", "UNKNOWN") == "d"
+        assert all(is_here for _, is_here in asked)
+        allowed = concerto.Runtime(program, env=look_up, env_allow=["VAULT_URL"])
+        assert allowed.call("or_else", "A") == "d"
+        assert "canary" not in repr(runtime)
+
+
+def test_what_a_look_up_raises_comes_out_of_the_call() -> None:
+    """As itself, also where the program would go on without the variable."""
+
+    def look_up(name: str) -> Any:
+        if name == "RAISES":
+            raise KeyError("the vault is shut")
+        return 7 if name == "BAD" else None
+
+    runtime = concerto.Runtime(concerto.compile(LOOKED_UP), env=look_up)
+    for function in ("read", "or_else"):
+        with pytest.raises(KeyError, match="the vault is shut"):
+            runtime.call(function, "RAISES")
+    for function, args in (("or_else", ["BAD"]), ("spin", [])):
+        with pytest.raises(TypeError, match="must give a str or None, and gave a value of type"):
+            runtime.call(function, *args)
+    assert runtime.call("or_else", "UNKNOWN") == "d", "nothing is left of it"
+
+
+def test_no_python_is_called_in_the_background() -> None:
+    """9 rule 1: so a function for variables is refused there."""
+    program = concerto.compile(LOOKED_UP)
+    with pytest.raises(TypeError, match="give a mapping to start runs in the background"):
+        concerto.Runtime(program, env=lambda _: None).start("read", "A")
+    with pytest.raises(TypeError, match="give `env` as a mapping"):
+        concerto.AsyncRuntime(program, env=lambda _: None)

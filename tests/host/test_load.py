@@ -21,6 +21,7 @@ def bench() -> Iterator[Bench]:
 def test_calls_and_emits_reach_the_host(bench: Bench) -> None:
     bench.calls(200)
     bench.emits(3_000)
+    assert bench.snapshots(200) > 0
 
 
 def test_thousands_of_runs_wait_at_once(bench: Bench) -> None:

@@ -50,6 +50,10 @@ def program() -> concerto.Program:
         ({"emit_mode": "later"}, '`emit_mode` must be "immediate" or'),
         ({"tool_permissions": {"T": 1}}, "`tool_permissions` must be an object of truth values"),
         ({"tool_permissions": {"T": {"m": 1}}}, "`tool_permissions` must be an object of truth v"),
+        ({"allow_processes": False}, "`allow_processes` is not there yet: no program can start"),
+        ({"debug": True}, "`debug` is none: each error has its kind, its trace"),
+        ({"log_sink": print}, "`log_sink` is a function, which only hosts in Rust can give"),
+        ({"tracer": "otel"}, "`tracer` is not there yet: nothing is exported to OpenTelemetry"),
         ({"mock": True, "replay": "t"}, "`mock` must be the only one of `mock`, `record` and"),
     ],
 )

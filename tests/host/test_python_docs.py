@@ -44,7 +44,7 @@ def test_the_examples_of_the_page_run(
         assert concerto.check(text) == []
         Path(text.split("\n")[0].removeprefix("// ")).write_text(text)
     python = [text for kind, text in blocks if kind == "python"]
-    assert len(python) == 8
+    assert len(python) == 9
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
     for number, text in enumerate(python):

@@ -9,7 +9,7 @@ use super::layer::{self, Layer};
 use super::{ProviderKind, RateLimitConfig, RetryConfig, url};
 use crate::secret::{Secret, is_secret_header};
 
-/// Effective settings of one connection.
+/// Effective settings of one connection, as a call uses them; hosts see [`settings::ConnectionSettings`](super::settings::ConnectionSettings).
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
     /// Its name in the program.

@@ -6,6 +6,7 @@
 mod layer;
 mod merge;
 mod overrides;
+pub(crate) mod settings;
 mod url;
 
 use std::str::FromStr;

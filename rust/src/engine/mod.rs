@@ -26,6 +26,7 @@ mod tree;
 mod typed;
 pub mod world;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use crate::chat::OutputSchema;
 use crate::clock::Clock;
 use crate::config::Overrides;
+use crate::config::settings::ConnectionSettings;
 use crate::error::{RunError, TraceFrame};
 use crate::ir::Verified;
 use crate::llm::Client;
@@ -55,6 +57,8 @@ use world::Environment;
 
 /// Instructions between two looks at the host: about a millisecond of computation.
 const BUDGET: u32 = 100_000;
+/// The same on a thread of the host that has other things to do: well under what it costs to hand a run to another thread and to hear of its end.
+const FIRST_BUDGET: u32 = 1_000;
 /// Effects between two looks at the host: those that are answered at once would else keep a time limit waiting for ever.
 const EFFECTS: u32 = 1_000;
 
@@ -144,6 +148,7 @@ pub struct Engine<'a> {
     emitted: AtomicU64,
     waiting: Mutex<Waiting>,
     outside: Outside,
+    begins_with_host: bool,
 }
 
 impl<'a> Engine<'a> {
@@ -160,7 +165,16 @@ impl<'a> Engine<'a> {
             emitted,
             waiting: Mutex::default(),
             outside: Outside::new(shared.seed, &shared.clock),
+            begins_with_host: false,
         }
+    }
+
+    /// The first poll of the run is on a thread of the host, which has other things to do: it ends before the run has computed long or asks anything
+    /// of the world.
+    #[must_use]
+    pub fn beginning_with_host(mut self, begins_with_host: bool) -> Self {
+        self.begins_with_host = begins_with_host;
+        self
     }
 
     /// Gives the run arguments of its own (`std::env::args`), in place of those of the runtime.
@@ -179,6 +193,19 @@ impl<'a> Engine<'a> {
             self.settings().resolve(self.shared, index).map_err(|error| error.message)?;
         }
         Ok(())
+    }
+
+    /// The settings that a call over a connection would use now; `None` if there is none of this name.
+    #[must_use]
+    pub fn settings_in_force(&self, name: &str) -> Option<ConnectionSettings> {
+        let connections = self.shared.program.connections();
+        let index = connections.iter().position(|c| c.name == name)?;
+        let (settings, problems) = self.settings().seen(self.shared, index).ok()?;
+        let mut by_field = BTreeMap::new();
+        for (field, problem) in problems {
+            by_field.entry(field).or_insert(problem);
+        }
+        Some(ConnectionSettings::in_force(settings, by_field))
     }
 
     /// The settings that a call over a connection would use now, as JSON, secrets masked; a field that cannot be evaluated says why.

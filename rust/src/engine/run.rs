@@ -7,7 +7,10 @@ use super::outside::read_variable;
 use super::pipelines::{Pipelines, Place, Told};
 use super::tools::{Jobs, Order};
 use super::tree::{Refused, Tree};
-use super::{BUDGET, EFFECTS, Engine, audit, broken, emitted, failed, frames, panicked, streams};
+use super::{
+    BUDGET, EFFECTS, Engine, FIRST_BUDGET, audit, broken, emitted, failed, frames, panicked,
+    streams,
+};
 use crate::error::RunError;
 use crate::log::LogLevel;
 use crate::value::{Key, MapValue, Text, Value};
@@ -35,6 +38,8 @@ pub(super) struct Run<'e, O> {
     doomed: Option<u64>,
     effects: u32,
     pipelines: Pipelines,
+    /// It is still in its first poll, on a thread of the host.
+    is_with_host: bool,
 }
 
 impl<'e, O: Outlet> Run<'e, O> {
@@ -50,6 +55,7 @@ impl<'e, O: Outlet> Run<'e, O> {
             doomed: None,
             effects: 0,
             pipelines: Pipelines::new(shared.clock.clone()),
+            is_with_host: engine.begins_with_host,
         }
     }
 
@@ -228,7 +234,8 @@ impl<'e, O: Outlet> Run<'e, O> {
     async fn go_on(&mut self, id: u64, mut resume: Resume) -> Result<(), RunError> {
         loop {
             let Some(task) = self.tree.task(id) else { return Ok(()) };
-            resume = match task.fiber.run(resume, BUDGET) {
+            let budget = if self.is_with_host { FIRST_BUDGET } else { BUDGET };
+            resume = match task.fiber.run(resume, budget) {
                 Step::Done(value) => {
                     return self.tree.ended(id, value).map_err(|(at, why)| self.refused(at, why));
                 }
@@ -247,16 +254,22 @@ impl<'e, O: Outlet> Run<'e, O> {
                     self.give_way().await;
                     Resume::Continue
                 }
-                Step::Needs(effect) => match self.answer(id, effect).await? {
-                    Some(resume) => resume,
-                    None => return Ok(()),
-                },
+                Step::Needs(effect) => {
+                    if self.is_with_host {
+                        self.give_way().await;
+                    }
+                    match self.answer(id, effect).await? {
+                        Some(resume) => resume,
+                        None => return Ok(()),
+                    }
+                }
             };
         }
     }
 
     /// Lets other runs and the host have a look; the task that computes stays the one whose turn it is.
     async fn give_way(&mut self) {
+        self.is_with_host = false;
         if !self.tree.answers.is_empty() {
             let arrived = self.tree.answers.arrived().await;
             self.arrived.extend(arrived);

@@ -124,13 +124,24 @@ impl RunSettings {
         Ok(config::merge_for_view(&connection.name, kind(connection), &borrowed(&layers)).0)
     }
 
-    /// Every field with its value and origin, secrets masked; a field that cannot be evaluated has an `error` instead of a value.
-    pub(super) fn view(&mut self, shared: &Shared, index: usize) -> Result<Json, SettingsError> {
+    /// What a call would use now, and what is wrong with it, by field: a field that cannot be evaluated has its default.
+    pub(super) fn seen(
+        &mut self,
+        shared: &Shared,
+        index: usize,
+    ) -> Result<(ConnectionSettings, Vec<Problem>), SettingsError> {
         let connection = declared(shared, index)?;
         let (layers, mut problems) = self.layers(shared, index, connection, &mut Reads::new());
         let (settings, problem) =
             config::merge_for_view(&connection.name, kind(connection), &borrowed(&layers));
         problems.extend(problem);
+        Ok((settings, problems))
+    }
+
+    /// Every field with its value and origin, secrets masked; a field that cannot be evaluated has an `error` instead of a value.
+    pub(super) fn view(&mut self, shared: &Shared, index: usize) -> Result<Json, SettingsError> {
+        let connection = declared(shared, index)?;
+        let (settings, problems) = self.seen(shared, index)?;
         let mut shown = settings.to_json();
         for (field, problem) in problems {
             let top = field.split('.').next().unwrap_or_default();

@@ -1,12 +1,14 @@
 //! Runs in the background: driven by the worker threads, their emits handed over through a bounded queue.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 pub use super::hand_over::{EndOrRequest, Events};
@@ -29,7 +31,8 @@ const QUEUE: usize = 1024;
 pub struct Run {
     id: u64,
     hand_over: Arc<HandOver>,
-    task: AbortHandle,
+    /// None for one that had ended before it got there.
+    task: Option<AbortHandle>,
     recorder: Arc<Recorder>,
     /// Those of its runtime, which it may outlive.
     io: Io,
@@ -84,24 +87,55 @@ impl Drop for Reader {
     }
 }
 
+/// Polls a run on this thread and gives what is left of it. One that panics is over, as it is on a worker.
+fn polled_once<F: Future<Output = ()>>(
+    handle: &Handle,
+    mut run: Pin<Box<F>>,
+) -> Option<Pin<Box<F>>> {
+    let _entered = handle.enter();
+    let mut context = Context::from_waker(Waker::noop());
+    let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(&mut context)));
+    matches!(polled, Ok(Poll::Pending)).then_some(run)
+}
+
 impl Run {
-    /// Starts it. `own` says whether its usage is also counted by itself; without a host that hears them, its emits go nowhere.
-    pub(super) fn start(inner: Arc<Inner>, plan: Plan, own: bool, is_heard: bool) -> Self {
+    /// Starts it on the worker threads, with its usage also counted by itself.
+    pub(super) fn start(inner: Arc<Inner>, plan: Plan) -> Self {
+        let counted = inner.recorder.for_run();
+        Self::begin(inner, plan, Some(counted), true)
+    }
+
+    /// The same for a call that is awaited at once, from a thread that has other things to do: without metrics of its own, and without a host that hears
+    /// them its emits go nowhere. A run that only computes, and not for long, has ended when this returns: to hand it to a worker and to hear of its
+    /// end would cost several times what it does.
+    #[cfg(feature = "python")]
+    pub(super) fn start_call(inner: Arc<Inner>, mut plan: Plan, is_heard: bool) -> Self {
+        // A virtual clock knows runs by who drives them; stores may lie in files, which are read on workers.
+        plan.own.begins_with_host =
+            !inner.shared.clock.is_virtual() && inner.shared.program.document().stores.is_empty();
+        Self::begin(inner, plan, None, is_heard)
+    }
+
+    fn begin(inner: Arc<Inner>, plan: Plan, own: Option<Arc<Recorder>>, is_heard: bool) -> Self {
         let id = next_run_id();
         let hand_over = HandOver::new(QUEUE);
-        let counted = own.then(|| inner.recorder.for_run());
-        let recorder = counted.clone().unwrap_or_else(|| Arc::clone(&inner.recorder));
+        let recorder = own.clone().unwrap_or_else(|| Arc::clone(&inner.recorder));
         let responders = inner.responders.clone();
         let mut queue = Queue { hand_over: Arc::clone(&hand_over), responders, is_heard };
         let (io, clock) = (inner.io.clone(), inner.shared.clock.clone());
-        let is_raw = plan.own.is_raw;
-        let task = io.handle().spawn(async move {
-            let outcome = inner.execute(plan, id, counted, &mut queue).await;
+        let (is_raw, begins_here) = (plan.own.is_raw, plan.own.begins_with_host);
+        let work = async move {
+            let outcome = inner.execute(plan, id, own, &mut queue).await;
             let settled = |value| if is_raw { Ok(value) } else { inner.settled(value) };
             queue.hand_over.end(outcome.and_then(settled));
-        });
-        let (task, process) = (task.abort_handle(), std::process::id());
-        Self { id, hand_over, task, recorder, io, clock, process }
+        };
+        let handle = io.handle();
+        let task = if begins_here {
+            polled_once(&handle, Box::pin(work)).map(|rest| handle.spawn(rest).abort_handle())
+        } else {
+            Some(handle.spawn(work).abort_handle())
+        };
+        Self { id, hand_over, task, recorder, io, clock, process: std::process::id() }
     }
 
     /// Unique within the process.
@@ -200,7 +234,9 @@ impl Run {
 
     /// Stops the run; requests in flight are dropped.
     pub fn cancel(&self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 
     /// Whether the run has ended.

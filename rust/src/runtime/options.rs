@@ -98,6 +98,20 @@ const OPTIONS: &[(&str, Set)] = &[
     ("worker_threads", |c, v| some(&mut c.worker_threads, count(v))),
 ];
 
+/// Names of the reference that are no options here, and why: to take them and do nothing would be a promise.
+const NOTHING_TO_SET: &[(&str, &str)] = &[
+    (
+        "allow_processes",
+        "is not there yet: no program can start a process, so there is nothing to allow or to forbid",
+    ),
+    ("log_sink", "is a function, which only hosts in Rust can give: records go to standard error"),
+    ("debug", "is none: each error has its kind, its trace and its value without it"),
+    (
+        "tracer",
+        "is not there yet: nothing is exported to OpenTelemetry; logs, metrics and the emits of `audit` tell what happens",
+    ),
+];
+
 impl RuntimeConfig {
     /// Options by name, with the values that Python's `Runtime` takes: times in seconds, `clock` as "system" or "virtual", `mock` as a truth value or a
     /// script (an object, or its text), `connection_overrides` and `prices` as objects. Null leaves an option as it is, as does one that is not named.
@@ -118,6 +132,9 @@ impl RuntimeConfig {
 
     pub(super) fn set_json(&mut self, options: &Map<String, Json>) -> Result<(), ConfigError> {
         for (name, value) in options.iter().filter(|(_, value)| !value.is_null()) {
+            if let Some((option, why)) = NOTHING_TO_SET.iter().find(|(known, _)| known == name) {
+                return Err(ConfigError::Option { option, problem: (*why).to_owned() });
+            }
             let Some((option, set)) = OPTIONS.iter().find(|(known, _)| known == name) else {
                 let close = closest(name, OPTIONS.iter().map(|(known, _)| *known));
                 return Err(ConfigError::UnknownOption { option: name.clone(), close });

@@ -14,7 +14,7 @@ use super::gate::Gate;
 use super::program::concerto_program;
 use super::reply::forget_withdrawn;
 use super::{CONCERTO_OK, concerto_status};
-use crate::{Args, BoxError, Emit, Error, HostRequest, Observer, Runtime, to_json};
+use crate::{Args, BoxError, Emit, Error, HostRequest, Observer, PriceConfig, Runtime, to_json};
 
 /// A program with its settings, connection pools, handlers and metrics. Reusable, and usable from any thread.
 pub struct concerto_runtime(Arc<Host>);
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn concerto_connection_settings(
         // SAFETY: as the caller promises.
         let (out, host, name) =
             unsafe { (Out::new("json", json)?, host(runtime)?, text("name", name)?) };
-        Ok(out.set_text(host.runtime.connection_settings(name)?.to_string()))
+        Ok(out.set_text(host.runtime.connection_settings_json(name)?.to_string()))
     };
     // SAFETY: as the caller promises.
     unsafe { guard(err, work) }
@@ -396,6 +396,33 @@ pub unsafe extern "C" fn concerto_runtime_metrics_json(
             Err(_) => std::ptr::null_mut(),
         }
     })
+}
+
+/// Sets the price of a model id, or of all ids with a beginning if `pattern` ends in `*`, for tokens that are used from now on.
+///
+/// `price_json` is an object of US dollars per million tokens: `input`, `output`, and perhaps `cached`. It wins over the prices of the option `prices`, of
+/// the manifest, and the built-in ones. Gives `CONCERTO_CONFIG` for a price out of range, `CONCERTO_INVALID_ARGUMENT` for an object that is none.
+///
+/// # Safety
+/// `runtime` is NULL or valid; `pattern` and `price_json` are NULL or end in NUL; `err` is NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn concerto_runtime_set_price(
+    runtime: *mut concerto_runtime,
+    pattern: *const c_char,
+    price_json: *const c_char,
+    err: *mut *mut concerto_error,
+) -> concerto_status {
+    let work = || {
+        // SAFETY: as the caller promises.
+        let (host, pattern, json) =
+            unsafe { (host(runtime)?, text("pattern", pattern)?, text("price_json", price_json)?) };
+        let price = serde_json::from_str::<PriceConfig>(json)
+            .map_err(|wrong| concerto_error::not_json("price_json", "price", &wrong))?;
+        host.runtime.set_price(pattern, price).map_err(Error::from)?;
+        Ok(CONCERTO_OK)
+    };
+    // SAFETY: as the caller promises.
+    unsafe { guard(err, work) }
 }
 
 /// Sets all counters to zero; calls in flight count in the new period when they end. NULL is no runtime: nothing happens.

@@ -1,5 +1,6 @@
 //! `Runtime` for Python.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -15,11 +16,40 @@ use super::program::Program;
 use super::run::Run;
 use super::serve::serve;
 use super::values::{dict_to_json, emit_to_py, py_to_json, run_name, value_to_py};
-use crate::{Args, BoxError, Emit, Error, HostRequest, Observer, OfOneRun, PriceConfig};
+use crate::{Args, BoxError, Emit, Error, HostRequest, Observer, OfOneRun, PriceConfig, Variables};
 
 #[pyclass(frozen, module = "concerto._native")]
 pub(super) struct Runtime {
     inner: crate::Runtime,
+}
+
+thread_local! {
+    /// What the function of the option `env` raised last on this thread: a look-up by itself can only say that there is no such variable.
+    static LOOKUP_FAILED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// Variables that a function of Python looks up, on the thread that drives the run.
+fn looked_up(function: Py<PyAny>) -> Variables {
+    Variables::lookup(move |name| {
+        let found = attach(|py| -> PyResult<Option<String>> {
+            let found = function.bind(py).call1((name,))?;
+            found.extract().map_err(|_| {
+                let kind = found.get_type().name().map(|kind| kind.to_string()).unwrap_or_default();
+                PyTypeError::new_err(format!(
+                    "the function of the option `env` must give a str or None, and gave a value of type `{kind}` for `{name}`"
+                ))
+            })
+        });
+        found.unwrap_or_else(|error| {
+            LOOKUP_FAILED.set(Some(error));
+            None
+        })
+    })
+}
+
+/// Raises what a look-up on this thread has raised.
+fn lookup_failed() -> PyResult<()> {
+    LOOKUP_FAILED.take().map_or(Ok(()), Err)
 }
 
 /// Calls back into Python on the thread that drives the run.
@@ -63,6 +93,7 @@ impl Observer for Callbacks {
     }
 
     fn interrupted(&mut self) -> Result<(), BoxError> {
+        lookup_failed()?;
         #[expect(
             clippy::redundant_closure_for_method_calls,
             reason = "the method alone is not general enough"
@@ -109,18 +140,23 @@ fn object(what: &str, text: &str) -> PyResult<Map<String, Json>> {
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (program, options, clock = None))]
+    #[pyo3(signature = (program, options, clock = None, env = None))]
     fn new(
         py: Python<'_>,
         program: &Bound<'_, Program>,
         options: &str,
         clock: Option<&Bound<'_, VirtualClock>>,
+        env: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let options = object("options", options)?;
         let builder = crate::Runtime::builder(program.get().inner.clone());
         let builder = builder.options(&options).map_err(|error| to_py(py, error.into()))?;
         let builder = match clock {
             Some(clock) => builder.clock(clock.get().inner.clone()),
+            None => builder,
+        };
+        let builder = match env {
+            Some(function) => builder.env(looked_up(function)),
             None => builder,
         };
         builder.build().map(|inner| Self { inner }).map_err(|error| to_py(py, error))
@@ -153,7 +189,8 @@ impl Runtime {
     }
 
     fn connection_settings(&self, py: Python<'_>, name: &str) -> PyResult<String> {
-        let settings = self.inner.connection_settings(name);
+        let settings = self.inner.connection_settings_json(name);
+        lookup_failed()?;
         settings.map(|json| json.to_string()).map_err(|error| to_py(py, error))
     }
 
@@ -172,11 +209,17 @@ impl Runtime {
         raw: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let args = arguments(args)?;
-        let own = OfOneRun { timeout: time_limit(timeout)?, args: argv, is_raw: raw };
+        let own = OfOneRun {
+            timeout: time_limit(timeout)?,
+            args: argv,
+            is_raw: raw,
+            ..OfOneRun::default()
+        };
         let mut callbacks = Callbacks { on_emit, on_print, on_request, run: None };
         // The wait may last minutes: other Python threads must run meanwhile.
         let outcome =
             py.detach(|| self.inner.blocking().observe_one(function, &args, own, &mut callbacks));
+        lookup_failed()?;
         match outcome {
             Ok(value) => value_to_py(py, &value),
             Err(error) => Err(to_py(py, error)),
@@ -207,7 +250,12 @@ impl Runtime {
         raw: bool,
     ) -> PyResult<Run> {
         let args = arguments(args)?;
-        let own = OfOneRun { timeout: time_limit(timeout)?, args: argv, is_raw: raw };
+        let own = OfOneRun {
+            timeout: time_limit(timeout)?,
+            args: argv,
+            is_raw: raw,
+            ..OfOneRun::default()
+        };
         let started = py.detach(|| self.inner.start_call(function, &args, own, is_heard));
         started.map(|run| Run::new(run, None)).map_err(|error| to_py(py, error))
     }
@@ -233,7 +281,9 @@ impl Runtime {
     }
 
     fn require_keys(&self, py: Python<'_>) -> PyResult<()> {
-        self.inner.blocking().require_keys().map_err(|error| to_py(py, error))
+        let keys = self.inner.blocking().require_keys();
+        lookup_failed()?;
+        keys.map_err(|error| to_py(py, error))
     }
 
     fn metrics(&self) -> Metrics {

@@ -14,7 +14,7 @@ use crate::llm::{Chunk, Provider, ProviderError};
 use crate::providers::FailureKind;
 use crate::value;
 use crate::value::to_json;
-use crate::{Mock, Variables};
+use crate::{ConnectionSettings, Mock, Secret, Variables};
 
 /// What may move between threads, and what may be shared by them.
 #[test]
@@ -388,4 +388,62 @@ fn values_are_made_from_types_of_the_host_and_read_by_path() {
     );
     assert_eq!(value!([1, {"a": "b"}]).to_string(), r#"[1, {"a": "b"}]"#);
     assert_eq!(Value::from(()), Value::Nil);
+}
+
+// 10 rule 1: read from a file, laid over a connection, seen again as they are in force.
+#[test]
+fn settings_of_a_connection_are_data_of_the_host() {
+    let runtime = builder().env_allow([]).build().unwrap();
+    assert_eq!(runtime.connection_settings("none"), None);
+    let declared = runtime.connection_settings("box").unwrap();
+    assert_eq!(declared.base_url.as_deref(), Some("http://127.0.0.1:1/v1"));
+    assert_eq!((declared.timeout, declared.timeout_ms, declared.api_key), (Some(30), None, None));
+    let file = r#"{"api_key": "sk-canary-1", "timeout_ms": 1500, "models": {"fast": "m-small"}, "headers": {"X-Team": "ads"}}"#;
+    let given: ConnectionSettings = serde_json::from_str(file).unwrap();
+    runtime.override_connection_settings("box", &given).unwrap();
+    let used = runtime.connection_settings("box").unwrap();
+    assert_eq!(used.api_key.as_ref().map(Secret::expose), Some("sk-canary-1"));
+    assert_eq!((used.timeout, used.timeout_ms), (None, Some(1500)));
+    assert_eq!(used.default_model.as_deref(), Some("m-large"), "what is not given stays");
+    let shown = format!("{used:?}{}", serde_json::to_string(&used).unwrap());
+    assert!(!shown.contains("canary"), "{shown}");
+    // What is in force in one runtime can be put in force in another one.
+    let other = builder().build().unwrap();
+    other.override_connection_settings("box", &used).unwrap();
+    assert_eq!(other.connection_settings("box").unwrap(), used);
+    let wrong = ConnectionSettings { timeout: Some(0), ..ConnectionSettings::default() };
+    let error = runtime.override_connection_settings("box", &wrong).unwrap_err();
+    assert_eq!(error.to_string(), "connection `box`: `timeout` must be 1 to 86400, found 0");
+    assert_eq!(runtime.blocking().run().unwrap_err().to_string(), error.to_string());
+}
+
+// 8.4 (6): not after a timer. The fastest of ten tells that without an eye on the load of the machine.
+#[cfg(feature = "mock")]
+#[tokio::test]
+async fn a_run_that_is_dropped_closes_its_request_at_once() {
+    use crate::mock::{MockOptions, MockServer};
+
+    let script = Some(r#"{"rules": [{"reply": {"fault": "stall"}}]}"#.to_owned());
+    let mut server = MockServer::start(&MockOptions { script, ..Default::default() }).unwrap();
+    let runtime = runtime();
+    let url = server.url();
+    let here = ConnectionConfig { base_url: &url, ..Default::default() };
+    runtime.override_connection("box", here).unwrap();
+    let open = async |count: u64| {
+        while server.counts().open_requests != count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let mut fastest = Duration::MAX;
+    for _ in 0..10 {
+        let run = runtime.start("write", ("hello",)).unwrap();
+        open(1).await;
+        let dropped = crate::clock::now();
+        drop(run);
+        open(0).await;
+        fastest = fastest.min(crate::clock::now() - dropped);
+    }
+    assert_eq!(server.counts().outcomes.get("client_closed"), Some(&10));
+    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+    server.stop();
 }
