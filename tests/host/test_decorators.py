@@ -75,10 +75,30 @@ def test_decorators_hold_for_methods() -> None:
     ]
 
 
+def test_decorators_hold_for_methods_that_change_a_tool() -> None:
+    source = """
+    tool Box {
+        description: "A box", items: Array<Int> = [], tries: Int = 0,
+        @describe("Add one") @param("n", "It") @retry(max: 2, delay_ms: 0) @log("l")
+        pub fn add(mut self, n: Int) -> Result<Int, ToolError> {
+            self.items.push(n);
+            emit("items", self.items);
+            if n < 0 { Err(ToolError::new("no")) } else { Ok(self.items.len()) }
+        }
+    }
+    pub fn go() -> String { "${Box.add(1)} ${Box.add(-1)} ${Box.add(2)}" }
+    """
+    seen: list[Any] = []
+    runtime = concerto.Runtime(concerto.compile(source))
+    runtime.on("items", seen.append)
+    assert runtime.call("go") == 'Ok(1) Err("no") Ok(3)'
+    assert seen == [[1], [1, -1], [1, -1], [1, -1, 2]]
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "struct S { n: Int } impl S { §@retry fn f(mut self) -> Result<Int, String> { Ok(1) } }",
+        "struct S { n: Int } impl S { §@retry fn f(mut self) { self.n += 1; } }",
         "struct S { n: Int } impl S { §@retry fn f(self) -> Int { 1 } }",
         "struct S { n: Int } impl S { §@cache(ttl_seconds: 1) fn f(self) -> Int { 1 } }",
         "trait T { §@retry fn f(self) -> Result<Int, String>; }",

@@ -125,7 +125,7 @@ def _clear(store: Store) -> Map:
 def _scope(store: Store, name: str) -> Store:
     if ":" in name:
         panic("InvalidArgument", "the prefix of a scope contains `:`")
-    return Store(store.name, store.entries, f"{store.prefix}{name}:")
+    return Store(store.name, store.entries, f"{store.prefix}{name}:", store.types)
 
 
 def _listen(store: Store, key: Value, function: Value) -> None:

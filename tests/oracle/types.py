@@ -109,7 +109,9 @@ def conform(types: Types, index: int, value: Value) -> Value:
             name.lower() == kind
         ):
             return Collection(name, each(inner, items))
-        case (["hashmap", _, _], Store()):
+        case (["hashmap", k, v], Store(types=own)) if own == (k, v) or types[k] == types[v] == [
+            "any"
+        ]:
             return value
         case (["struct" | "enum", inner], Struct() | Enum()) if inner["name"] == value.type.name:
             return value

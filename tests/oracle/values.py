@@ -77,6 +77,8 @@ class Store:
     name: str
     entries: Entries
     prefix: str = ""
+    #: The indices of the types of its keys and values.
+    types: tuple[int, int] = (0, 0)
 
     def full(self, key: Value) -> Value:
         """A key as the whole store has it."""

@@ -11,6 +11,7 @@ from typing import Any
 from tests.oracle.decode import decode
 from tests.oracle.machine import Machine, panic
 from tests.oracle.tools import Asked
+from tests.oracle.types import conform, written
 from tests.oracle.values import (
     Array,
     Entries,
@@ -83,8 +84,23 @@ class ScriptedWorld:
                 assert self.machine is not None
                 if not self.stores:
                     declared = self.machine.document["stores"]
-                    self.stores = [Store(each["name"], Entries()) for each in declared]
+                    self.stores = [
+                        Store(each["name"], Entries(), "", (each["key"], each["value"]))
+                        for each in declared
+                    ]
                 return self.stores[index]
+            case "store.key" | "store.value" as part, (Store(store_name, types=own), value):
+                assert self.machine is not None
+                of, index = ("keys", own[0]) if part == "store.key" else ("values", own[1])
+                types = self.machine.document["types"]
+                try:
+                    return conform(types, index, value)
+                except TypeError as found:
+                    wanted = written(types, index)
+                    message = (
+                        f"the {of} of the hashmap `{store_name}` are `{wanted}`, found `{found}`"
+                    )
+                    panic("TypeMismatch", message)
             case "env.read", (str() as variable,):
                 return self.env(variable)
             case "env.has", (str() as variable,):

@@ -72,13 +72,6 @@ def _fits(checker: Checker, function: FunctionInfo, layers: Layers) -> bool:
         help_ = f"`{function.name}` returns `{t.show(result)}`: it cannot fail"
         checker.report("E2018", message, layers.places["retry"], help_)
         return False
-    if function.changes:
-        # Of an attempt that failed or was cut off, nobody could say what it has changed.
-        name, place = next(iter(layers.places.items()))
-        message = f"`@{name}` is for methods that leave their receiver as it is"
-        help_ = "take `self` and return the changed value, or decorate what it calls"
-        checker.report("E2018", message, place, help_)
-        return False
     # Of a function without a Result the limit is an uncaught error.
     layers.late = Raise("fail")
     if "timeout" in layers.places and isinstance(result, t.Result):

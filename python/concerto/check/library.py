@@ -239,7 +239,7 @@ def _method(
     if changes(function):
         must_be_held(body, receiver, method)
     has_value = _CHANGE.get(function.name, True)
-    if function.name == "hashmap_update":
+    if function.name in ("hashmap_update", "hashmapref_update"):
         check_update(body, node)
     for key in _keys(result):
         if not is_key(body.checker, key):

@@ -84,7 +84,9 @@ def _waits(body: Body, node: ast.Node, seen: set[str]) -> ast.Node | None:
     )
 
     match body.checker.facts.calls.get(id(node)):
-        case CallModel() | CallStream() | CallEffect() | CallTool():
+        case CallModel() | CallStream() | CallTool():
+            return node
+        case CallEffect(effect) if _is_wait(("effect", effect)):
             return node
         case CallLibrary(function) if function.direct is not None and _is_wait(function.direct):
             return node
@@ -108,6 +110,6 @@ def _waits(body: Body, node: ast.Node, seen: set[str]) -> ast.Node | None:
 
 def _is_wait(direct: tuple[str, str]) -> bool:
     kind, name = direct
-    return (
-        kind == "effect" and name.split(".")[0] in ("time", "fs", "http") and name != "time.now_ms"
-    )
+    if kind != "effect" or name in ("time.now_ms", "time.monotonic_ms"):
+        return False
+    return name == "task.yield" or name.split(".")[0] in ("time", "fs", "http")

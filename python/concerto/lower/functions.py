@@ -180,7 +180,7 @@ def lower_function(
         return code
     from concerto.lower.layers import with_layers
 
-    return with_layers(tables, info, code)
+    return with_layers(tables, info, code, result)
 
 
 def _instance_name(info: FunctionInfo, args: tuple[Type, ...]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from concerto.check import types as t
 from concerto.check.checked import FunctionInfo, Layers, Retry
+from concerto.check.types import Type
 from concerto.lower.functions import Builder, Label, finish_function
 from concerto.lower.ir import Function
 from concerto.source import Span
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
 
 
 class Around:
-    """The layers of one function, from the inside out. All have its arguments, `count` of them, in their first registers."""
+    """The layers of one function, from the inside out. All have its arguments, `count` of them, in their first registers.
+
+    Of a method that changes its receiver each attempt begins with the one that the call was given; the call leaves what the attempt has left
+    whose value it gives.
+    """
+
+    #: What of the value inside can be an error, as the library has it.
+    judged = 0
 
     def __init__(
         self, tables: Tables, name: str, count: int, layers: Layers, span: Span, body: int
@@ -44,7 +52,7 @@ class Around:
         if layers.total_ms is not None:
             self.limit(layers.total_ms)
         if layers.log is not None:
-            self.hidden("log", [layers.log, self.name])
+            self.hidden("log", [layers.log, self.name, self.judged])
 
     def begin(self) -> tuple[Builder, int]:
         """Code with room for the arguments, and a register with the function inside."""
@@ -98,12 +106,13 @@ class Around:
 
     def _retry(self, retry: Retry) -> None:
         builder, function = self.begin()
-        first = builder.temporary(6)
+        first = builder.temporary(7)
         self.policy(builder, retry, first)
-        builder.emit("move", first + 5, function)
+        builder.emit("int", first + 5, self.judged)
+        builder.emit("move", first + 6, function)
         pair = builder.temporary()
         library = self.tables.function(self.layers.functions["retry"])
-        builder.emit("call", pair, library, first, 6, at=self.span)
+        builder.emit("call", pair, library, first, 7, at=self.span)
         self.counts = self.layers.log is not None
         if not self.counts:
             builder.emit("tuple_field", pair, pair, 0)
@@ -131,6 +140,12 @@ class Around:
             place = next(iter(self.layers.places.values()))
             convert(builder, late.steps, late.wanted, outcome, place)
         builder.emit("err", outcome, outcome)
+        if self.judged:
+            # What was cut off has changed nothing.
+            whole = builder.temporary(2)
+            builder.emit("copy", whole, 0)
+            builder.emit("move", whole + 1, outcome)
+            builder.emit("tuple", outcome, whole, 2)
         if self.counts:
             pair = builder.temporary(2)
             builder.emit("move", pair, outcome)
@@ -144,8 +159,8 @@ class Around:
         builder.emit("int", target, 1)
 
 
-def with_layers(tables: Tables, info: FunctionInfo, code: Function) -> Function:
-    """A function whose body is `code`, which has its parameters, with the layers of its decorators around it."""
+def with_layers(tables: Tables, info: FunctionInfo, code: Function, gives: Type) -> Function:
+    """A function whose body is `code`, which has its parameters and gives such values, with the layers of its decorators around it."""
     assert info.layers is not None
     assert info.node is not None
     span = info.node.span
@@ -156,6 +171,8 @@ def with_layers(tables: Tables, info: FunctionInfo, code: Function) -> Function:
     )  # fmt: skip
     count, body = len(info.params), tables.first_hidden + place
     around = Around(tables, info.name, count, info.layers, span, body)
+    if info.changes:
+        around.judged = -1 if t.resolve(info.result) == t.NIL else 1
     around.build()
     builder, function = around.begin()
     result = builder.temporary()
@@ -163,6 +180,4 @@ def with_layers(tables: Tables, info: FunctionInfo, code: Function) -> Function:
     if info.layers.log is not None:
         builder.emit("tuple_field", result, result, 0)
     builder.emit("return", result)
-    return finish_function(
-        builder, code.name, span, code.public, code.doc, code.params, info.result
-    )
+    return finish_function(builder, code.name, span, code.public, code.doc, code.params, gives)

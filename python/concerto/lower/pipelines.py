@@ -105,7 +105,7 @@ class StageLayers(Around):
         if layers.total_ms is not None:
             self.limit(layers.total_ms)
         if layers.log is not None:
-            self.hidden("log", [layers.log, f"{self.pipeline.name}::{self.name}"])
+            self.hidden("log", [layers.log, f"{self.pipeline.name}::{self.name}", self.judged])
 
     def _attempts(self) -> None:
         builder, function = self.begin()

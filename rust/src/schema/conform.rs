@@ -77,8 +77,9 @@ fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result
             let checked = checked.ok_or_else(|| value.type_name().to_owned())?;
             return Ok(Value::Collection(Arc::new(checked)));
         }
-        // What its entries are, its declaration says.
-        (Type::Store(..), Value::Foreign(_)) => Store::of(&value).is_some(),
+        (Type::Store(key, item), Value::Foreign(_)) => {
+            Store::of(&value).is_some_and(|store| is_store_of(program, store, *key, *item))
+        }
         (Type::Union(members), _) => {
             let found = members.iter().find_map(|ty| conform(program, *ty, value.clone()).ok());
             return found.ok_or_else(|| value.type_name().to_owned());
@@ -86,4 +87,13 @@ fn conform_at(program: &Verified, ty: u32, value: Value, depth: usize) -> Result
         _ => false,
     };
     if fits { Ok(value) } else { Err(value.type_name().to_owned()) }
+}
+
+/// Whether the declaration of a store says these types, as everybody who writes into it relies on. A `HashMapRef` takes every store: no store has keys of
+/// type Any.
+fn is_store_of(program: &Verified, store: &Store, key: u32, item: u32) -> bool {
+    let is_any = |ty: u32| matches!(program.types().get(ty as usize), Some(Type::Any));
+    let declared = program.document().stores.get(store.number());
+    (is_any(key) && is_any(item))
+        || declared.is_some_and(|declared| (declared.key, declared.value) == (key, item))
 }

@@ -13,6 +13,8 @@ const DEEPEST: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Store {
     name: Arc<str>,
+    /// Which of the stores of its program it is.
+    number: usize,
     entries: Arc<Mutex<Entries>>,
     hearing: Arc<Mutex<Hearing>>,
     room: Arc<Room>,
@@ -110,20 +112,27 @@ struct Listener {
 }
 
 impl Store {
-    /// A store with these entries.
+    /// A store with these entries; `number` says which of the program's declarations it is of.
     ///
     /// # Errors
     /// [`Full`] if there is no room for them.
-    pub fn new(name: &str, map: MapValue, room: &Arc<Room>) -> Result<Self, Full> {
+    pub fn new(name: &str, number: usize, map: MapValue, room: &Arc<Room>) -> Result<Self, Full> {
         room.change(map.iter().map(|(key, value)| entry_size(key, value)).sum(), 0)?;
         let entries = Entries { map, ..Entries::default() };
         Ok(Self {
             name: name.into(),
+            number,
             entries: Arc::new(Mutex::new(entries)),
             hearing: Arc::default(),
             room: Arc::clone(room),
             prefix: String::new(),
         })
+    }
+
+    /// Which of the stores of its program it is, or is a part of.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// The same entries for another run, which hears of its own changes only.
@@ -377,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_scope_sees_and_clears_its_own_keys_only() {
-        let store = Store::new("h", MapValue::default(), &Room::new(usize::MAX)).unwrap();
+        let store = Store::new("h", 0, MapValue::default(), &Room::new(usize::MAX)).unwrap();
         let inner = store.scope("a").scope("b");
         assert_eq!(store.put(key("x"), 1.into()).unwrap().map(|_| ()), None);
         assert_eq!(inner.put(key("k"), 2.into()).unwrap().map(|_| ()), None);
@@ -399,8 +408,8 @@ mod tests {
     fn stores_share_their_room_and_give_it_back() {
         let room = Room::new(1000);
         let (one, two) = (
-            Store::new("one", MapValue::default(), &room).unwrap(),
-            Store::new("two", MapValue::default(), &room).unwrap(),
+            Store::new("one", 0, MapValue::default(), &room).unwrap(),
+            Store::new("two", 0, MapValue::default(), &room).unwrap(),
         );
         let text = || Value::text("x".repeat(600));
         assert!(one.put(key("k"), text()).is_ok());
@@ -419,7 +428,7 @@ mod tests {
 
     #[test]
     fn another_run_shares_entries_and_hears_nothing() {
-        let store = Store::new("h", MapValue::default(), &Room::new(usize::MAX)).unwrap();
+        let store = Store::new("h", 0, MapValue::default(), &Room::new(usize::MAX)).unwrap();
         store.listen(None, "f".into());
         let other = store.for_run();
         assert!(other.put(key("k"), 1.into()).is_ok());

@@ -49,6 +49,8 @@ requests! {
     FsRename "fs.rename" 2;
     FsSize "fs.file_size" 1;
     StoreOpen "store.open" 1;
+    StoreKey "store.key" 2;
+    StoreValue "store.value" 2;
     HttpSend "http.request" 5;
     TestCover "test.cover" 1;
 }

@@ -114,6 +114,9 @@ pub(super) async fn answer(
             let store = outside.store_values.get(index).cloned();
             store.ok_or((PanicKind::TypeMismatch, "there is no such store".to_owned()))
         }
+        (Request::StoreKey | Request::StoreValue, [store, value]) => {
+            stores::fitted(&shared.program, request, store, value.clone())
+        }
         (Request::TestCover, [Value::Int(point)]) => covered(shared, *point),
         (Request::HttpSend, _) if shared.test.as_ref().is_some_and(|test| !test.live) => {
             let message = "a test makes no network calls (use --live)".to_owned();

@@ -10,6 +10,7 @@ use crate::ir::Verified;
 use crate::ir::program;
 use crate::schema;
 use crate::value::{Key, MapValue, Room, Store, Text, Value, to_json};
+use crate::vm::{PanicKind, Request};
 
 /// Changes are gathered for so long before they are saved.
 const GATHER: Duration = Duration::from_millis(250);
@@ -45,6 +46,29 @@ impl SharedStores {
     }
 }
 
+/// A key or value for a store of which the program does not know the types at this place.
+pub(super) fn fitted(
+    program: &Verified,
+    request: Request,
+    store: &Value,
+    value: Value,
+) -> Result<Value, (PanicKind, String)> {
+    let number = Store::of(store).map(Store::number);
+    let declared = number.and_then(|number| program.document().stores.get(number));
+    let Some(declared) = declared else {
+        return Err((PanicKind::TypeMismatch, "there is no such store".to_owned()));
+    };
+    let (part, ty) = match request {
+        Request::StoreKey => ("the keys", declared.key),
+        _ => ("the values", declared.value),
+    };
+    schema::conform(program, ty, value).map_err(|found| {
+        let (name, wanted) = (&declared.name, program.type_name(ty));
+        let message = format!("{part} of the hashmap `{name}` are `{wanted}`, found `{found}`");
+        (PanicKind::TypeMismatch, message)
+    })
+}
+
 struct Open {
     store: Store,
     path: Option<String>,
@@ -64,14 +88,14 @@ impl Stores {
     ) -> Result<Self, String> {
         let room = Room::new(max_bytes);
         let declared = &program.document().stores;
-        let open = declared.iter().map(|declared| {
+        let open = declared.iter().enumerate().map(|(number, declared)| {
             let map = match &declared.path {
                 None => MapValue::default(),
                 Some(path) => load(program, access, declared, path).map_err(|what| {
                     format!("the hashmap `{}` cannot use `{path}`: {what}", declared.name)
                 })?,
             };
-            let store = Store::new(&declared.name, map, &room).map_err(|full| {
+            let store = Store::new(&declared.name, number, map, &room).map_err(|full| {
                 format!(
                     "the hashmap `{}` holds more than `max_store_bytes` allows: {} bytes",
                     declared.name, full.most
