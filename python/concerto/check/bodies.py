@@ -95,6 +95,7 @@ class Body:
     at_top: bool
     in_test: bool = False
     outer: Body | None = None  # of the function around a closure
+    roots: tuple[ast.Node, ...] = ()  # all that is in it, if it is that of a function
     captures: list[tuple[Local, Local]] = field(default_factory=list)
     scopes: list[dict[str, Local]] = field(default_factory=list)
     loops: list[LoopState] = field(default_factory=list)
@@ -277,6 +278,7 @@ def check_bodies(checker: Checker, top: list[ast.Statement]) -> None:
         finish(state, None)
     if top:
         body = Body(checker, t.NIL, is_entry=True, at_top=True, scopes=[{}], can_await=True)
+        body.roots = tuple(top)
         statements(body, tuple(top))
         finish(body, ast.Block(span=top[0].span, statements=tuple(top), tail=None))
 
@@ -292,6 +294,7 @@ def check_function(checker: Checker, function: FunctionInfo, node: ast.Function)
     can_await = is_test or node.is_async or model is not None or function.is_tool
     is_entry = is_test or is_main
     body = Body(checker, function.result, is_entry=is_entry, at_top=False, can_await=can_await)
+    body.roots = (node,)
     body.in_test = is_test
     body.is_stage = function.is_stage
     body.own_model = model
@@ -408,7 +411,7 @@ def _statement(body: Body, node: ast.Statement) -> bool:
 
 def _let(body: Body, node: ast.Let) -> bool:
     from concerto.check.collect import written_type
-    from concerto.check.emits import subject_type
+    from concerto.check.emits import keeps_mark, subject_type
     from concerto.check.exprs import check_expr
     from concerto.check.patterns import bind, bind_whole
 
@@ -421,6 +424,9 @@ def _let(body: Body, node: ast.Let) -> bool:
         # The first assignment tells a type that is not written.
         type_ = declared if declared is not None else t.Var()
         bind(body, node.pattern, type_, is_mut=node.is_mut, is_late=True)
+        local = body.checker.facts.patterns.get(id(node.pattern))
+        if declared is None and isinstance(local, Local):
+            local.is_reply = keeps_mark(body, local.name)
         return False
     found = check_expr(body, node.value, declared)
     type_ = declared if declared is not None else subject_type(body, node.value, found)

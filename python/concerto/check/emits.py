@@ -17,6 +17,7 @@ from concerto.check.generics import mentions_parameter
 from concerto.check.types import Type
 from concerto.records import record
 from concerto.syntax import ast
+from concerto.syntax.walk import children
 
 if TYPE_CHECKING:
     from concerto.check.checker import Checker
@@ -242,12 +243,47 @@ def _convert(body: Body, node: ast.Await, info: AskInfo, wanted: t.Result) -> No
 
 
 def is_reply(body: Body, node: ast.Expr) -> bool:
-    """Whether an expression that was checked is a reply with its mark."""
+    """Whether an expression that was checked is a reply with its mark, in each of its branches."""
+    facts = body.checker.facts
+    ends = [e for e in ends_of(node) if t.resolve(facts.types.get(id(e), t.UNKNOWN)) != t.NEVER]
+    return bool(ends) and all(_is_marked(body, end) for end in ends)
+
+
+def _is_marked(body: Body, node: ast.Expr) -> bool:
     ask = body.checker.facts.asks.get(id(node))
     if ask is not None:
         return ask.form == "plain"
     name = body.checker.facts.names.get(id(node))
     return isinstance(name, Local) and name.is_reply
+
+
+def ends_of(node: ast.Expr) -> list[ast.Expr]:
+    """The expressions of which one gives the value of an expression."""
+    match node:
+        case ast.Block(tail=ast.Expr() as tail):
+            return ends_of(tail)
+        case ast.If(then=then, other=ast.Expr() as other):
+            return ends_of(then) + ends_of(other)
+        case ast.Match(arms=arms):
+            return [end for arm in arms for end in ends_of(arm.body)]
+        case _:
+            return [node]
+
+
+def keeps_mark(body: Body, name: str) -> bool:
+    """Whether all that a function assigns to variables of a name are replies, so that one that begins as a reply always is one."""
+    while body.outer is not None:
+        body = body.outer
+    found = list(body.roots)
+    for node in found:  # grows
+        found += children(node)
+        match node:
+            case ast.Assign(place=ast.PathExpr(path=path)) if str(path) == name:
+                if node.op or not all(is_ask(body, end) for end in ends_of(node.value)):
+                    return False
+            case _:
+                pass
+    return bool(found)
 
 
 def subject_type(body: Body, node: ast.Expr, found: Type) -> Type:

@@ -16,6 +16,7 @@ from concerto.check.checked import (
     UnitVariant,
 )
 from concerto.check.coverage import missing_forms
+from concerto.check.emits import keeps_mark
 from concerto.check.forms import form_of
 from concerto.check.generics import written_struct
 from concerto.check.traits import is_user_error
@@ -130,7 +131,7 @@ class _Binder:
         type_ = t.ANY if is_reply else type_
         local = Local(text, type_, name.span, self.is_mut, is_late=self.is_late)
         # What is assigned later need not be a reply.
-        local.is_reply = is_reply and not self.is_mut
+        local.is_reply = is_reply and (not self.is_mut or keeps_mark(self.body, text))
         if text[0].isupper():
             self.capitalised(name, type_)
             local.used = True
