@@ -202,6 +202,40 @@ def test_comments_keep_their_places() -> None:
     )
 
 
+def test_comments_beside_a_useless_semicolon_keep_their_places() -> None:
+    check(
+        """
+        fn g(x: Nil) {}
+        fn main() {
+            g({ ; /* one */ });
+            g({ // two
+                ; });
+            g({ /* three */ });
+
+            ;
+            g({ ; });
+        }
+        """,
+        """
+        fn g(x: Nil) {}
+
+        fn main() {
+            g({
+                ;
+            /* one */ });
+            g({ // two
+                ;
+            });
+            g({/* three */});
+
+            g({
+                ;
+            });
+        }
+        """,
+    )
+
+
 def test_imports_are_sorted_with_the_comments_behind_them() -> None:
     check(
         """

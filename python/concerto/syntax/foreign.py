@@ -92,6 +92,18 @@ _MACROS = {
 }
 _OPERAND = frozenset(["IDENT", "INT", "FLOAT", "STRING", "ISTART", "TRUE", "FALSE", "NIL", "SELF"])
 _ENDS = frozenset([*_OPERAND, "RPAREN", "RBRACKET", "IEND", "QUEST"]) - {"ISTART"}
+_OF_NAMES = frozenset(["IDENT", "LANGLE", "RANGLE", "COMMA", "COLON", "PLUS", "COLONCOLON"])
+_PARTS = {"STRUCT": "fields", "SCHEMA": "fields", "ENUM": "variants"} | dict.fromkeys(
+    ("CONNECT", "MODEL", "AGENT", "MOCK", "TOOL", "MCP"), "settings"
+)
+#: What brackets hold that are no blocks.
+_HELD = {
+    "LBRACE_MAP": "entries",
+    "LBRACE_STRUCT": "fields",
+    "LBRACE_BODY": "arms",
+    "LBRACKET": "elements",
+    "LPAREN": "the parts",
+}
 _HEADS = {"IF": "if", "WHILE": "while", "FOR": "for", "MATCH": "match"}
 
 
@@ -193,6 +205,9 @@ def _loops(place: Place) -> Diagnostic | None:
     if kind == "FOR" and opening >= 0 and place.tokens[opening].type == "LBRACKET":
         help_ = "write `xs.map(|x| ..)`, with `.filter(|x| ..)` before it for conditions"
         return place.has_no("[.. for x in xs]", help_)
+    if kind == "FOR" and opening >= 0 and place.tokens[opening].type == "LBRACE_MAP":
+        help_ = "write `xs.map(|x| (key, value)).to_map()`"
+        return place.has_no("{ .. for x in xs }", help_)
     if kind == "FOR" and before == "RPAREN":
         inner = Place(place.source, place.tokens, place.at - 1, place.before(), {}).opening()
         if inner > 0 and place.tokens[inner - 1].value == "parallel":
@@ -277,8 +292,8 @@ def _declarations(place: Place) -> Diagnostic | None:
         return place.says("E1008", "there are no tuple structs", help_)
     if kind == "LPAREN" and before == "PUB":
         return place.has_no("pub(..)", "write `pub` alone")
-    if kind == "SEMI" and "COMMA" in place.expected and _in_fields(place):
-        return place.says("E1001", "fields are separated by `,`", "write `,`")
+    if kind == "SEMI" and place.in_list() and (parts := _parts(place)):
+        return place.says("E1001", f"{parts} are separated by `,`", "write `,`")
     if kind == "ASSIGN" and before == "IDENT" and place.kind_before(2) in ("MODEL", "CONNECT"):
         word = place.before(2).value
         help_ = f"leave out the `=`: `{word} {place.word_before()} {{ .. }}`"
@@ -327,10 +342,18 @@ def _is_field_path(place: Place, opening: int) -> bool:
     )
 
 
-def _in_fields(place: Place) -> bool:
-    """Whether the token stands among the fields of a struct or schema."""
+def _parts(place: Place) -> str:
+    """What the brackets around the token hold; nothing if they hold statements."""
     opening = place.opening()
-    return opening > 1 and place.tokens[opening - 2].type in ("STRUCT", "SCHEMA")
+    bracket = place.tokens[opening].type
+    if bracket in _HELD:
+        return _HELD[bracket]
+    # Before the brace stand a name, perhaps its type parameters, and the word that declares it.
+    kinds = [token.type for token in place.tokens[max(opening - 40, 0) : opening]]
+    while kinds and kinds[-1] in _OF_NAMES:
+        kinds.pop()
+    word = kinds[-1] if bracket == "LBRACE" and kinds else ""
+    return _PARTS.get(word, "")
 
 
 def _in_use(place: Place) -> bool:

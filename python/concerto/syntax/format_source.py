@@ -34,6 +34,7 @@ from concerto.syntax.parser import parse, parse_again
 from concerto.syntax.spelling import spelled_as
 
 _COMMENT = re.compile(r"//[^\n]*|/\*")
+_EMPTY_LINE = re.compile(r"\n[ \t\f]*\n")
 _ENDS = re.compile(r"/\*|\*/")
 #: Where the two texts may differ.
 _FREE = ("COMMA", "SEMI")
@@ -76,9 +77,9 @@ class _Text:
         """The line of a place, from 1."""
         return self.text.count("\n", 0, offset) + 1
 
-    def lines_between(self, start: int, end: int) -> int:
-        """Line ends in a part that holds only white space."""
-        return self.text.count("\n", start, end)
+    def has_gap(self, start: int, end: int) -> bool:
+        """Whether there is an empty line in a part that holds only white space and useless `;`."""
+        return _EMPTY_LINE.search(self.text, start, end) is not None
 
 
 @collector_paused()
@@ -152,7 +153,7 @@ def _with_comments(doc: Doc, old: _Text) -> Doc:
             _place(placed, old, comment, at, previous, (mark, twin))
             at = comment.end
             comment = next(comments)
-        if at and old.lines_between(_line_start_of(old, at), start) > 1:
+        if at and old.has_gap(_line_start_of(old, at), start):
             placed.before(twin, Note("", "above", has_gap=True))
         previous = (mark, twin)
         at = mark.end
@@ -182,7 +183,7 @@ def _place(
     line_start = text.rfind("\n", 0, comment.start) + 1
     line_end = text.find("\n", comment.end)
     rest = text[comment.end : len(text) if line_end < 0 else line_end].strip()
-    has_gap = text.count("\n", _line_start_of(old, at), comment.start) > 1
+    has_gap = old.has_gap(_line_start_of(old, at), comment.start)
     shares_line = bool(text[line_start : comment.start].strip())
     if shares_line and (not rest or comment.text.startswith("//")) and previous:
         placed.after(previous[1], Note(comment.text, "behind"))

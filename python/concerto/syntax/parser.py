@@ -34,6 +34,7 @@ from concerto.syntax.tokens import (
     SIGNS,
     SOFT_KEYWORDS,
 )
+from concerto.syntax.unexpected import Place
 
 #: More syntax errors than this are not looked for.
 MAX_ERRORS = 20
@@ -189,6 +190,8 @@ def parse(source: Source, lexed: Lexed | None = None) -> tuple[ast.Module, list[
             line = source.position(diagnostic.primary.span.start)[0]
             if not removed & {at, at - 1} and line not in bad_lines:
                 diagnostics.append(diagnostic)
+            if _with_commas(source, tokens, at, error):
+                continue
             start, end = _region(tokens, at)
             if start == end:
                 return module, diagnostics
@@ -204,6 +207,21 @@ def parse(source: Source, lexed: Lexed | None = None) -> tuple[ast.Module, list[
     if not diagnostics:
         diagnostics = lint_tree(source, module, reading.notes, docs)
     return module, diagnostics
+
+
+def _with_commas(source: Source, tokens: list[Any], at: int, error: UnexpectedTokenError) -> bool:
+    """Takes a `;` between the parts of a list, and those behind it, for the commas that they should be; whether it was one."""
+    place = Place(source, tokens, at, error.token, error.expected)
+    if place.kind != "SEMI" or not place.in_list():
+        return False
+    depth = 0
+    for token in tokens[at:]:
+        depth += (token.type in OPENERS) - (token.type in CLOSERS)
+        if depth < 0:
+            break
+        if depth == 0 and token.type == "SEMI":
+            token.type = "COMMA"
+    return True
 
 
 def _inside(source: Source, words: list[Any], docs: Docs, unbalanced: Diagnostic) -> Diagnostic:

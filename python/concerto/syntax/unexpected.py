@@ -80,6 +80,10 @@ class Place:
                 depth -= 1
         return -1
 
+    def in_list(self) -> bool:
+        """Whether the token stands where a comma could, in brackets."""
+        return "COMMA" in self.expected and self.opening() >= 0
+
     def says(self, code: str, message: str, help_: str | None = None, at: Any = None) -> Diagnostic:
         """A diagnostic at a token or span, by default at the unexpected token."""
         end = len(self.source.text)
