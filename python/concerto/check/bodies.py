@@ -231,6 +231,9 @@ class Body:
                 return Raise("fail")
             message = f"`{shown}` does not convert to `{t.show(result.err)}`"
             help_ = f"change the result to `Result<{t.show(result.ok)}, {shown}>`"
+            if t.resolve(result.err) == t.ERROR:
+                help_ += ", or, if other errors leave here too, to an enum of yours that has `impl From` for each"
+                message += ", which holds errors of the library"
             if isinstance(t.resolve(result.err), t.Struct | t.Enum) and not t.is_error(result.err):
                 help_ += f", or write `impl From<{shown}> for {t.show(result.err)} {{ .. }}`"
             self.checker.report("E3035", message, at, help_)

@@ -408,6 +408,8 @@ def _inside_help(checker: Checker, receiver: Type, name: str) -> str | None:
 def _no_method(body: Body, receiver: Type, name: ast.Name) -> None:
     """E3011."""
     checker, shown = body.checker, t.show(receiver)
+    if name.text in checker.refused:
+        return  # it stands in what could not be read
     names = _method_names(checker, receiver)
     help_ = method_hint(name.text, names)
     found = methods.find(checker, receiver, name.text, name)

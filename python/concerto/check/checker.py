@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from concerto.check import types as t
@@ -189,6 +190,13 @@ class Checker:
         """E3001."""
         message = f"expected `{t.show(expected)}`, found `{t.show(found)}`"
         self.report("E3001", message, at, help_)
+
+    def add_help(self, since: int, code: str, help_: str) -> None:
+        """A help line for what was reported since then under a code, where it has none."""
+        for at in range(since, len(self.diagnostics)):
+            each = self.diagnostics[at]
+            if each.code == code and each.help is None:
+                self.diagnostics[at] = replace(each, help=help_)
 
 
 def _as_written(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concerto.check import builtins
 from concerto.check import types as t
 from concerto.check.bodies import Body, statements
 from concerto.check.branches import check_if, check_match, result_of
@@ -40,7 +41,8 @@ def check_expr(
         return found
     steps = t.assign(found, expected)
     if steps is None:
-        body.checker.mismatch(expected, found, result_of(node), _hint(expected, found))
+        end = result_of(node)
+        body.checker.mismatch(expected, found, end, _hint(expected, found, end))
         return t.UNKNOWN
     if steps and not _passes_inward(node):
         body.checker.facts.steps[id(node)] = (steps, expected)
@@ -67,8 +69,12 @@ def _passes_inward(node: ast.Expr) -> bool:
     return branches or (isinstance(node, ast.TryCatch) and bool(node.catches))
 
 
-def _hint(expected: Type, found: Type) -> str | None:
+def _hint(expected: Type, found: Type, node: ast.Node) -> str | None:
     expected, found = t.resolve(expected), t.resolve(found)
+    if expected == t.Array(builtins.MESSAGE) and found == t.STRING:
+        return "write `[Message::user(..)]`"
+    if isinstance(node, ast.Literal) and node.value is None:
+        return f"only an `Option<{t.show(expected)}>` can be `nil`"
     if isinstance(found, t.Future) and t.assign(found.item, expected) is not None:
         return "await it: write `await` before it"
     if isinstance(found, t.Array) and isinstance(t.resolve(found.item), t.Future):
@@ -83,6 +89,10 @@ def _hint(expected: Type, found: Type) -> str | None:
         return "add `?? ..` for the case of `None`"
     if expected == t.STRING and found in (t.INT, t.FLOAT, t.BOOL):
         return 'write it into a string: `"${..}"`'
+    if (expected, found) == (t.INT, t.FLOAT):
+        return "write `as Int`, which leaves out the fraction, or call `.round()`"
+    if expected in (t.INT, t.FLOAT) and found == t.STRING:
+        return f"read it: `.parse_{t.show(expected).lower()}()?`"
     return None
 
 

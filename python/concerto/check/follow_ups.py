@@ -12,7 +12,7 @@ from concerto.syntax import ast
 #: What a use in a part that could not be understood would have settled.
 _UNUSED = frozenset(["W2001", "W2002", "W2004", "W2007"])
 #: What a part that could not be read would have settled.
-_INCOMPLETE = frozenset(["E3029", "E3031"])
+_INCOMPLETE = frozenset(["E3012", "E3029", "E3031"])
 #: What a type that could not be read would have settled.
 _DEAD = frozenset(["W2003", "W3009"])
 

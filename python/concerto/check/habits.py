@@ -85,6 +85,10 @@ _FUNCTIONS = {
     **dict.fromkeys(("Error", "Exception", "error"), "any value can be thrown: a text, or a struct of your own"),
     **dict.fromkeys(("exit", "abort", "todo", "unimplemented"), "return from `main`, or call `panic(..)`"),
     **dict.fromkeys(("fetch", "request"), "call `std::http::get(..)`"),
+    **dict.fromkeys(
+        ("assert_equal", "assertEqual", "assertEquals", "assert_equals", "expect", "check", "should"),
+        "write `assert(condition)`, or `assert_eq(found, wanted)`",
+    ),
     "range": "write `a..b`, or `a..=b` with the end",
     "input": "let a `pub fn` take it as a parameter",
     "open": "call `std::fs::read_file(..)`",

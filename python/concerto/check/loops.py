@@ -35,7 +35,11 @@ def check_loop(
         case ast.For():
             found = t.resolve(check_span(body, node.iterable))
             item = item_type(body, node, found)
+            before = len(body.checker.diagnostics)
             bind_whole(body, node.pattern, item)
+            if isinstance(node.pattern, ast.TuplePattern) and len(node.pattern.items) == 2:
+                help_ = "write `.enumerate()` behind the array for `(index, value)`"
+                body.checker.add_help(before, "E3001", help_)
         case _:
             pass
     body.loops.append(state)
@@ -125,7 +129,13 @@ def check_leave(body: Body, node: Any) -> Type:
                 if result not in (t.NIL, t.UNKNOWN) and not body.is_entry:
                     checker.mismatch(result, t.NIL, node)
             else:
+                before = len(checker.diagnostics)
                 check_expr(body, value, None if body.at_top else result)
+                if result == t.NIL:
+                    help_ = (
+                        "leave the value out, or write the type of the result: `fn f(..) -> Type`"
+                    )
+                    checker.add_help(before, "E3001", help_)
         case ast.Throw():
             check_throw(body, node)
         case ast.Break() | ast.Continue():

@@ -171,6 +171,8 @@ def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Typ
 
     checker = body.checker
     typed = method.endswith("_with_schema")
+    if typed and not node.type_args and _names_schema_as_argument(body, node, method):
+        return t.UNKNOWN
     result: Type = t.STREAM if method == "stream" else builtins.RESPONSE
     schema = None
     if typed:
@@ -178,7 +180,10 @@ def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Typ
         schema = answer
         result = answer or t.UNKNOWN
     elif node.type_args:
-        checker.report("E3017", f"`{method}` takes no type arguments", node)
+        help_ = (
+            f"write `{method}_with_schema<..>(..)`" if f"{method}_with_schema" in _ASKING else None
+        )
+        checker.report("E3017", f"`{method}` takes no type arguments", node, help_)
     messages = method.startswith("chat")
     first = ("messages", t.Array(builtins.MESSAGE)) if messages else ("prompt", None)
     params = (first, ("retry_message", t.STRING)) if typed else (first,)
@@ -193,6 +198,19 @@ def _ask(body: Body, node: ast.Call, model: ast.Expr, method: str, expected: Typ
     retry = args[1] if typed else None
     checker.facts.calls[id(node)] = CallModel(model, _ASKING[method], args[0], schema, retry)
     return t.Result(result, builtins.LLM_ERROR)
+
+
+def _names_schema_as_argument(body: Body, node: ast.Call, method: str) -> bool:
+    """E4038 for `M.execute_with_schema(prompt, Schema)`, as other languages have it."""
+    for arg in node.args:
+        value = arg.value
+        name = str(value.path) if isinstance(value, ast.PathExpr) else ""
+        if name in body.checker.structs and body.find(name) is None:
+            message = f"the schema `{name}` is no argument"
+            help_ = f"write `{method}<{name}>(..)`"
+            body.checker.report("E4038", message, value, help_)
+            return True
+    return False
 
 
 def _warn_of_layers(body: Body, node: ast.Call, model: ast.Expr, *, typed: bool) -> None:

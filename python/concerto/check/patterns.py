@@ -21,7 +21,7 @@ from concerto.check.forms import form_of
 from concerto.check.generics import written_struct
 from concerto.check.traits import is_user_error
 from concerto.check.types import Type
-from concerto.check.variants import Variant, find_variant, unknown_variant
+from concerto.check.variants import Variant, find_variant, unknown_variant, variant_help
 from concerto.diagnostics.model import did_you_mean
 from concerto.syntax import ast
 
@@ -326,6 +326,7 @@ class _Binder:
             word = path.names[0].text
             if word not in self.checker.refused:
                 help_ = did_you_mean(word, ["Some", "Ok", "Err"])
+                help_ = help_ or variant_help(self.checker, word)
                 self.checker.report("E2001", f"there is no variant `{word}`", path, help_)
         else:
             unknown_variant(self.checker, path)

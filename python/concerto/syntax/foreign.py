@@ -52,6 +52,7 @@ BEGIN = {
     "sizeof": "call `len(x)`",
     "print": "call it: `print(x)`",
     "echo": "call `println(x)`",
+    "assert": "call it: `assert(condition)`",
     "export": "write `pub`",
     "public": "write `pub`",
     "private": "leave it out: what is not `pub` is private",
@@ -78,6 +79,7 @@ _BETWEEN = {
     "elseif": "write `else if`",
     "elsif": "write `else if`",
     "then": "write the body in braces",
+    "where": "write the bounds behind the names: `<T: Trait>`",
 }
 
 _MACROS = {
@@ -126,11 +128,20 @@ def _signs(place: Place) -> Diagnostic | None:
         return place.has_no("**", "use `.pow(n)`")
     if kind == "ASSIGN" and before in ("EQ", "NE") and place.touches():
         return place.has_no(f"{place.before().value}=", "leave out the last `=`")
+    opening = place.opening()
+    is_literal = opening >= 0 and place.tokens[opening].type == "LBRACE_STRUCT"
+    if kind in ("DOTDOT", "DOTDOT_OPEN") and is_literal and "IDENT" in place.expected:
+        help_ = "name each field, or change a copy: `let mut b = a; b.x = 1;`"
+        return place.has_no("..", help_)
     if kind == "DOT" and before == "DOTDOT":
         help_ = "call `.concat(..)` or `.merge(..)`; in a pattern write `..rest`"
         return place.has_no("...", help_, place.before())
     if kind == "BAR" and before in _ENDS:
         return place.has_no("|", "`or` is written `||`; there are no operators on bits")
+    behind = place.kind_behind()
+    if kind == "NOT" and before in _ENDS and (behind in ("DOT", "COMMA", "RBRACKET", *ends)):
+        help_ = "take the value out with `?? ..`, `match` or `.unwrap()`"
+        return place.has_no("x!", help_)
     if kind == "NOT" and before == "IDENT" and place.kind_behind() in ("LPAREN", "LBRACKET"):
         word = place.word_before()
         help_ = _MACROS.get(word, "leave out the `!`")
@@ -140,7 +151,7 @@ def _signs(place: Place) -> Diagnostic | None:
 
 def _words(place: Place) -> Diagnostic | None:
     kind, word, before = place.kind, place.word, place.word_before()
-    if word in _BETWEEN and place.kind_before() in (*_ENDS, "RBRACE"):
+    if word in _BETWEEN and place.kind_before() in (*_ENDS, "RBRACE", "RANGLE"):
         return place.has_no(word, _BETWEEN[word])
     starts = kind in (*_OPERAND, "FN", "LPAREN", "STRUCT", "ENUM", "CONST", "IF", "LBRACE")
     if before in BEGIN and starts and place.is_same_line():
@@ -174,6 +185,9 @@ def _callee(place: Place) -> Any:
 def _types(place: Place) -> Diagnostic | None:
     """Types as others write them."""
     kind, word = place.kind, place.word_before()
+    if kind == "IMPL" and place.kind_before() in ("COLON", "ARROW"):
+        help_ = "write `fn f<T: Trait>(x: T)`"
+        return place.says("E1008", "a trait is no type of values", help_)
     if kind == "MUT":
         help_ = "it belongs to `let mut x` and to parameters"
         return place.says("E1008", "`mut` cannot stand here", help_)
@@ -232,6 +246,9 @@ def _branches(place: Place) -> Diagnostic | None:
     in_match = opening >= 0 and place.tokens[opening].type == "LBRACE_BODY"
     if kind in ("COLON", "ARROW") and in_match and "FATARROW" in place.expected:
         return place.says("E1008", "the value of an arm stands behind `=>`", "write `=>`")
+    if kind == "DOT" and in_match and before == "IDENT" and "FATARROW" in place.expected:
+        help_ = f"write `{place.word_before()}::..`"
+        return place.says("E1008", "variants are named with `::`", help_)
     head = _head(place)
     if head and kind in ("COLON", "RETURN", "BREAK", "CONTINUE", "THROW", *_OPERAND):
         message = f"the body of `{head}` stands in braces"
@@ -292,6 +309,9 @@ def _declarations(place: Place) -> Diagnostic | None:
         return place.says("E1008", "there are no tuple structs", help_)
     if kind == "LPAREN" and before == "PUB":
         return place.has_no("pub(..)", "write `pub` alone")
+    if kind in ("FN", "ASYNC") and place.opening() >= 0 and _parts(place) in ("fields", "variants"):
+        help_ = "write `impl Name { fn .. }` behind it"
+        return place.says("E1008", "methods stand in a block of their own", help_)
     if kind == "SEMI" and place.in_list() and (parts := _parts(place)):
         return place.says("E1001", f"{parts} are separated by `,`", "write `,`")
     if kind == "ASSIGN" and before == "IDENT" and place.kind_before(2) in ("MODEL", "CONNECT"):
