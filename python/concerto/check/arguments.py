@@ -33,6 +33,11 @@ def place_arguments(
     for position, arg in enumerate(node.args):
         word = arg.name.text if arg.name is not None else None
         slot = position if word is None else names.index(word) if word in names else None
+        by_sign = _by_sign(body, arg.value, names) if word is None else None
+        if by_sign is not None:
+            message = f"the argument of `{by_sign}` stands behind `:`"
+            checker.report("E3032", message, arg, f"write `{by_sign}: ..`")
+            continue
         if slot is None:
             help_ = did_you_mean(word or "", names) or _takes(names)
             message = f"`{name}` has no parameter `{word}`"
@@ -55,6 +60,14 @@ def place_arguments(
         _wrong_count(body, node, name, known, node, help_)
     placed.is_right = len(checker.diagnostics) == before
     return placed
+
+
+def _by_sign(body: Body, value: ast.Expr, names: list[str]) -> str | None:
+    """The parameter of `f(x = 1)`, as other languages have it, unless a variable of the name is assigned."""
+    if not isinstance(value, ast.Assign) or value.op or not isinstance(value.place, ast.PathExpr):
+        return None
+    name = str(value.place.path)
+    return name if name in names and body.find(name) is None else None
 
 
 def _takes(names: list[str]) -> str:

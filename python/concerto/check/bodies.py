@@ -96,6 +96,8 @@ class Body:
     in_test: bool = False
     outer: Body | None = None  # of the function around a closure
     roots: tuple[ast.Node, ...] = ()  # all that is in it, if it is that of a function
+    #: Names whose first value is being checked, in functions around as well.
+    declaring: list[str] = field(default_factory=list)
     captures: list[tuple[Local, Local]] = field(default_factory=list)
     scopes: list[dict[str, Local]] = field(default_factory=list)
     loops: list[LoopState] = field(default_factory=list)
@@ -128,7 +130,7 @@ class Body:
 
     def __post_init__(self) -> None:
         if self.outer is not None:
-            self.demands = self.outer.demands
+            self.demands, self.declaring = self.outer.demands, self.outer.declaring
 
     def declare(self, local: Local) -> None:
         """Makes a variable known in the innermost scope; it may shadow another."""
@@ -431,7 +433,10 @@ def _let(body: Body, node: ast.Let) -> bool:
         if declared is None and isinstance(local, Local):
             local.is_reply = keeps_mark(body, local.name)
         return False
+    names = [str(node.pattern.path)] if isinstance(node.pattern, ast.PathPattern) else []
+    body.declaring += names
     found = check_expr(body, node.value, declared)
+    del body.declaring[len(body.declaring) - len(names) :]
     type_ = declared if declared is not None else subject_type(body, node.value, found)
     bind_whole(body, node.pattern, type_, is_mut=node.is_mut, help_="use `match`")
     return t.resolve(found) == t.NEVER

@@ -18,6 +18,12 @@ def condition(body: Body, node: ast.Expr) -> None:
     """E3003, unless the expression is a Bool."""
     from concerto.check.exprs import check_expr
 
+    if isinstance(node, ast.Assign) and not node.op:
+        check_expr(body, node.place, None)
+        check_expr(body, node.value, None)
+        body.checker.facts.types[id(node)] = t.UNKNOWN
+        body.checker.report("E3003", "an assignment is no condition", node, "write `==`")
+        return
     found = t.resolve(check_expr(body, node, None))
     if found == t.ANY:
         body.checker.facts.steps[id(node)] = (("check",), t.BOOL)

@@ -150,6 +150,10 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
         hint = of_self(body, name) or checker.hint(name, names, path)
         help_ = function_hint(name) or _as_method(body, node, name) or hint
         help_ = help_ or variant_help(checker, name)
+        if name in checker.pipelines:
+            help_ = f"`{name}` is a pipeline: write `{name}.run(..)`"
+        elif name in body.declaring:
+            help_ = "a closure cannot call itself: declare a `fn`"
         checker.report("E2001", f"there is no function `{name}`", path, help_)
     return t.UNKNOWN
 

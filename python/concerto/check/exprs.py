@@ -85,6 +85,11 @@ def _hint(expected: Type, found: Type, node: ast.Node) -> str | None:
         return "add `?` to take the value out of the `Result`"
     if isinstance(expected, t.Result) and t.assign(found, expected.ok) is not None:
         return "write `Ok(..)`"
+    if isinstance(found, t.Result) and isinstance(expected, t.Result):
+        fits = [t.assign(found.ok, expected.ok), t.assign(found.err, expected.err)]
+        return "write `Ok(..?)`: it converts the error" if None not in fits else None
+    if isinstance(expected, t.Literals) and found == t.STRING:
+        return f"write `as ({t.show(expected)})`, which is checked when the program runs"
     if isinstance(found, t.Option) and t.assign(found.item, expected) is not None:
         return "add `?? ..` for the case of `None`"
     if expected == t.STRING and found in (t.INT, t.FLOAT, t.BOOL):

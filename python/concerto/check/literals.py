@@ -130,7 +130,8 @@ def _fields(
     missing = [
         f.name for f in declared if f.name not in given and not f.has_default and not f.optional
     ]
-    if missing:
+    # A field that does not exist may be meant for one that is missing.
+    if missing and all(field.name.text in fields for field in node.fields):
         names = ", ".join(f"`{each}`" for each in missing)
         checker.report("E3012", f"`{name}` lacks {names}", node.path, f"add `{missing[0]}: ..`")
 

@@ -127,7 +127,7 @@ def check_leave(body: Body, node: Any) -> Type:
             result = t.resolve(body.result)
             if value is None:
                 if result not in (t.NIL, t.UNKNOWN) and not body.is_entry:
-                    checker.mismatch(result, t.NIL, node)
+                    checker.mismatch(result, t.NIL, node, "write `return ..` with a value")
             else:
                 before = len(checker.diagnostics)
                 check_expr(body, value, None if body.at_top else result)

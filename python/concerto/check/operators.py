@@ -122,6 +122,10 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     )
     if op == "*" and left_text and right == t.INT:
         help_ = "use `.repeat(n)`"
+    if op == "+" and isinstance(left, t.Array) and isinstance(right, t.Array):
+        help_ = "use `.concat(..)`"
+    if op == "+" and isinstance(left, t.Map) and isinstance(right, t.Map):
+        help_ = "use `.merge(..)`"
     if isinstance(left, t.Future) or isinstance(right, t.Future):
         help_ = "await the future: `(await x)`"
     elif any(isinstance(each, t.Option) for each in (left, right)):

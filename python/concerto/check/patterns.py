@@ -403,7 +403,9 @@ class _Binder:
             else:
                 self.bind(field.pattern, inner)
         missing = [name for name in fields if all(f.name.text != name for f in pattern.fields)]
-        if missing and not pattern.has_rest:
+        # A field that does not exist may be meant for one that is left out.
+        is_whole = all(f.name.text in fields for f in pattern.fields)
+        if missing and is_whole and not pattern.has_rest:
             help_ = f"add `{missing[0]}`, or `..` for the rest"
             count = f"{len(missing)} field{'s' if len(missing) != 1 else ''}"
             self.checker.report("E3027", f"the pattern leaves out {count}", pattern, help_)

@@ -136,6 +136,11 @@ def _signs(place: Place) -> Diagnostic | None:
     if kind == "DOT" and before == "DOTDOT":
         help_ = "call `.concat(..)` or `.merge(..)`; in a pattern write `..rest`"
         return place.has_no("...", help_, place.before())
+    around = [place.kind_before(steps) for steps in (2, 3, 4)]
+    if kind == "BAR" and around[0] == "BAR" and around[2] == "COLON":
+        help_ = 'write `|x: ("a" | "b")| ..`'
+        message = "a union in the parameters of a closure stands in parentheses"
+        return place.says("E1008", message, help_, place.before(2))
     if kind == "BAR" and before in _ENDS:
         return place.has_no("|", "`or` is written `||`; there are no operators on bits")
     behind = place.kind_behind()
@@ -249,6 +254,8 @@ def _branches(place: Place) -> Diagnostic | None:
     if kind == "DOT" and in_match and before == "IDENT" and "FATARROW" in place.expected:
         help_ = f"write `{place.word_before()}::..`"
         return place.says("E1008", "variants are named with `::`", help_)
+    if before == "ELSE" and kind in (*_OPERAND, "RETURN", "BREAK", "CONTINUE", "THROW"):
+        return place.says("E1008", "the body of `else` stands in braces", "write `else { .. }`")
     head = _head(place)
     if head and kind in ("COLON", "RETURN", "BREAK", "CONTINUE", "THROW", *_OPERAND):
         message = f"the body of `{head}` stands in braces"
@@ -271,6 +278,10 @@ def _head(place: Place) -> str | None:
 def _closures(place: Place) -> Diagnostic | None:
     opening = place.opening()
     in_match = opening >= 0 and place.tokens[opening].type == "LBRACE_BODY"
+    around = [place.kind_before(steps) for steps in (3, 2, 1)]
+    if place.kind in _OPERAND and around == ["BAR", "ARROW", "IDENT"]:
+        help_ = "write `|x| -> T { .. }`, or leave out the type"
+        return place.says("E1008", "behind `->` the body of a closure stands in braces", help_)
     if place.kind == "FATARROW" and in_match:
         if place.kind_before() != "DOTDOT_OPEN":
             return None

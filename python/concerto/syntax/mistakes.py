@@ -158,6 +158,10 @@ def _separator(place: Place) -> Diagnostic | None:
         return place.says("E1007", message, help_, after)
     starts = place.kind in _STARTS_STATEMENT
     starts = starts or (place.kind in _STARTS_DECLARATION and not place.is_same_line())
+    opening = place.opening()
+    inside = place.tokens[opening].type if opening >= 0 else ""
+    if inside in ("LPAREN", "LBRACKET") and starts and previous.type not in OPENERS:
+        return place.says("E1001", "missing `,`", "separate the parts with `,`", after)
     if "SEMI" in place.expected and starts:
         rest = place.source.text[previous.end :].lstrip(" ")
         help_ = "end the statement with `;`"
