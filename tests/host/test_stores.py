@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ import concerto
 import pytest
 from concerto.compiler import compile_source
 from concerto.source import Source
+
+from tests.conftest import ROOT
+from tests.waiting import wait_for
 
 KEPT = """
 schema Visit { page: String, count: Int }
@@ -68,6 +73,35 @@ def test_changes_are_saved_while_a_run_goes_on(program: concerto.Program, tmp_pa
     assert "x" in json.loads((tmp_path / "visits.json").read_text())
     (tmp_path / "go").touch()
     run.result(30)
+
+
+def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_file(tmp_path: Path) -> None:
+    source = """
+    hashmap big: HashMap<Int, String> = HashMap::new().with_persistence("big.json");
+    fn main() {
+        let mut round = 0;
+        loop {
+            round += 1;
+            for i in 0..3000 { big.set(i, "${round} ".repeat(100)); }
+            std::time::sleep(1);
+        }
+    }
+    pub fn count() -> (Int, Int) { (big.len(), big.values().map(|v| v.len()).min() ?? 0) }
+    """
+    (tmp_path / "main.conc").write_text(source, encoding="utf-8")
+    kept = tmp_path / "big.json"
+    command = [sys.executable, "-m", "concerto", "run", "main.conc"]
+    for _ in range(3):
+        before = kept.stat().st_mtime_ns if kept.exists() else 0
+        process = subprocess.Popen(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "python")})
+        # In the middle of the next saving, or of one behind it: its new file stands beside the old one.
+        wait_for(lambda: kept.exists() and kept.stat().st_mtime_ns != before)  # noqa: B023
+        wait_for(lambda: any("big" in each.name and each != kept for each in tmp_path.iterdir()))
+        process.kill()
+        process.wait()
+        runtime = concerto.Runtime(concerto.compile(source), fs_root=tmp_path)
+        count, least = runtime.call("count")
+        assert (count, least >= 200) == (3000, True)
 
 
 @pytest.mark.parametrize(
