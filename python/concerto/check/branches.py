@@ -104,6 +104,7 @@ def _branches(body: Body, nodes: list[ast.Expr], expected: Type | None, discarde
 def check_if(body: Body, node: ast.If, expected: Type | None, discarded: bool) -> Type:
     """The type of an `if`; without `else` it is Nil."""
     from concerto.check.exprs import check_expr
+    from concerto.check.lints import check_dropped
 
     condition(body, node.condition)
     if node.other is None:
@@ -114,6 +115,7 @@ def check_if(body: Body, node: ast.If, expected: Type | None, discarded: bool) -
             else:
                 body.checker.mismatch(expected, t.NIL, node, "add an `else`")
         check_expr(body, node.then, None, discarded=True)
+        check_dropped(body, node.then)
         return t.UNKNOWN if expected is not None and t.resolve(expected) != t.NIL else t.NIL
     return _branches(body, [node.then, node.other], expected, discarded)
 

@@ -103,6 +103,33 @@ def check_tail(body: Body, node: ast.Block, found: Type) -> None:
         body.checker.report("W3006", message, node.tail, help_)
 
 
+def check_dropped(body: Body, block: ast.Block) -> None:
+    """W3006: the value of an `if` without `else`, if nothing but that value can be meant by it."""
+    tail = block.tail
+    if tail is None or not _does_nothing(tail):
+        return
+    found = t.resolve(body.checker.facts.types[id(tail)])
+    if found in (t.NIL, t.NEVER, t.UNKNOWN) or isinstance(found, t.Var):
+        return
+    message = f"an `if` without `else` has no value, and drops this `{t.show(found)}`"
+    body.checker.report("W3006", message, tail, "write `return ..`, or an `else`")
+
+
+def _does_nothing(node: ast.Expr) -> bool:
+    """Whether an expression does nothing but give its value."""
+    match node:
+        case ast.Literal() | ast.PathExpr():
+            return True
+        case ast.Binary(left=left, right=right):
+            return _does_nothing(left) and _does_nothing(right)
+        case ast.FieldAccess(object=inner) | ast.Unary(operand=inner):
+            return _does_nothing(inner)
+        case ast.Interpolated(values=values):
+            return all(map(_does_nothing, values))
+        case _:
+            return False
+
+
 def _is_whole(node: ast.Expr) -> bool:
     """Whether each way through branches ends with an expression."""
     match node:
