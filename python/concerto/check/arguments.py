@@ -89,5 +89,7 @@ def _wrong_count(
     count = f"{least}" if least == len(params) else f"{least} to {len(params)}"
     shown = f" ({', '.join(each for each, _ in params)})" if params else ""
     plural = "" if count == "1" else "s"
+    if name in ("assert_eq", "assert_ne") and len(node.args) > len(params):
+        help_ = "both values are shown; with a text of your own write `assert(a == b, text)`"
     message = f"`{name}` takes {count} argument{plural}{shown}, found {len(node.args)}"
     body.checker.report("E3032", message, at, help_)

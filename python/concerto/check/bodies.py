@@ -103,6 +103,8 @@ class Body:
     loops: list[LoopState] = field(default_factory=list)
     tries: list[TryState] = field(default_factory=list)
     locals: list[Local] = field(default_factory=list)
+    #: The names of each pattern behind a `let mut`, which is for all of them.
+    mutable: list[list[Local]] = field(default_factory=list)
     #: Operands of `??` with another behind them, where an unset variable is None.
     unset: set[int] = field(default_factory=set)
     #: Operands of `await`.
@@ -366,9 +368,11 @@ def check_unused(body: Body) -> None:
             help_ = f"remove it, or name it `_{local.name}`"
             body.checker.report("W2001", f"{what}`{local.name}` is never used", local.span, help_)
         elif local.is_mut and not local.mutated and not local.is_param and local.used:
-            body.checker.report(
-                "W2002", f"`{local.name}` is never changed", local.span, "remove `mut`"
-            )
+            # One `mut` is for all names of a pattern: it is needed if one of them is changed, and spoken of once.
+            names = next((names for names in body.mutable if local in names), [local])
+            if not any(each.mutated for each in names) and local is names[0]:
+                message = f"`{local.name}` is never changed"
+                body.checker.report("W2002", message, local.span, "remove `mut`")
 
 
 def statements(body: Body, items: tuple[ast.Statement, ...], tail: ast.Expr | None = None) -> bool:
@@ -438,7 +442,10 @@ def _let(body: Body, node: ast.Let) -> bool:
     found = check_expr(body, node.value, declared)
     del body.declaring[len(body.declaring) - len(names) :]
     type_ = declared if declared is not None else subject_type(body, node.value, found)
+    before = len(body.locals)
     bind_whole(body, node.pattern, type_, is_mut=node.is_mut, help_="use `match`")
+    if node.is_mut:
+        body.mutable.append(body.locals[before:])
     return t.resolve(found) == t.NEVER
 
 

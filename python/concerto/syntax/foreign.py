@@ -194,7 +194,11 @@ def _types(place: Place) -> Diagnostic | None:
         help_ = "write `fn f<T: Trait>(x: T)`"
         return place.says("E1008", "a trait is no type of values", help_)
     if kind == "MUT":
+        opening = place.opening()
+        of_let = opening > 0 and place.tokens[opening - 1].type == "LET"
         help_ = "it belongs to `let mut x` and to parameters"
+        if of_let:
+            help_ = "write `let mut (a, b) = ..`: it is for all names of the pattern"
         return place.says("E1008", "`mut` cannot stand here", help_)
     is_type = bool(word) and place.kind_before(2) in ("COLON", "ARROW", "LANGLE", "COMMA")
     if is_type and kind == "LBRACKET" and place.kind_behind() == "RBRACKET":
