@@ -22,6 +22,7 @@ from concerto.check.checker import Checker
 from concerto.check.closures import check_value_call
 from concerto.check.dynamic import any_method
 from concerto.check.emits import check_emit, reply_method
+from concerto.check.follow_ups import import_help
 from concerto.check.function_calls import call_function
 from concerto.check.habits import function_hint, method_hint
 from concerto.check.memories import check_memory_call, is_memory
@@ -148,7 +149,11 @@ def _named(body: Body, node: ast.Call, path: ast.Path, expected: Type | None) ->
     if path.names[0].text not in checker.refused:
         names = [*checker.functions, *builtins.PRELUDE]
         hint = of_self(body, name) or checker.hint(name, names, path)
-        help_ = function_hint(name) or _as_method(body, node, name) or hint
+        own = [
+            full for full, f in checker.functions.items() if full.endswith(f"::{name}") and f.is_pub
+        ]
+        usual = import_help(own[0]) if own else function_hint(name)
+        help_ = usual or _as_method(body, node, name) or hint
         help_ = help_ or variant_help(checker, name)
         if name in checker.pipelines:
             help_ = f"`{name}` is a pipeline: write `{name}.run(..)`"

@@ -96,7 +96,8 @@ def _hint(expected: Type, found: Type, node: ast.Node) -> str | None:
         return 'write it into a string: `"${..}"`'
     if (expected, found) == (t.INT, t.FLOAT):
         return "write `as Int`, which leaves out the fraction, or call `.round()`"
-    if expected in (t.INT, t.FLOAT) and found == t.STRING:
+    is_word = isinstance(node, ast.Literal) and not str(node.value).strip("+-")[:1].isdigit()
+    if expected in (t.INT, t.FLOAT) and found == t.STRING and not is_word:
         return f"read it: `.parse_{t.show(expected).lower()}()?`"
     return None
 

@@ -84,7 +84,7 @@ def check_name(body: Body, node: ast.PathExpr | ast.SelfExpr, expected: Type | N
             checker.report("E2001", message, node, help_)
             return t.UNKNOWN
         hint = _top_level(body, name) or of_self(body, name) or checker.hint(name, names, node)
-        if name in library.modules():
+        if name in library.modules() or any(f.startswith(f"{name}::") for f in checker.functions):
             hint = f"names of modules are joined by `::`: write `{name}::..`"
         hint = hint or value_hint(name) or variant_help(checker, name)
         checker.report("E2001", f"there is no `{name}`", node, hint)

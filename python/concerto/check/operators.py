@@ -122,6 +122,8 @@ def _arithmetic(body: Body, node: ast.Binary, left: Type, right: Type) -> Type:
     )
     if op == "*" and left_text and right == t.INT:
         help_ = "use `.repeat(n)`"
+    if comparing and isinstance(left, t.Opaque) and left == right:
+        help_ = f"give it the bound: `{t.show(left)}: Ord`"
     if op == "+" and isinstance(left, t.Array) and isinstance(right, t.Array):
         help_ = "use `.concat(..)`"
     if op == "+" and isinstance(left, t.Map) and isinstance(right, t.Map):

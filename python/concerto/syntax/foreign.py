@@ -106,6 +106,7 @@ _HELD = {
     "LBRACKET": "elements",
     "LPAREN": "the parts",
 }
+_LOOPS = ("FOR", "WHILE", "LOOP")
 _HEADS = {"IF": "if", "WHILE": "while", "FOR": "for", "MATCH": "match"}
 
 
@@ -221,6 +222,10 @@ def _loops(place: Place) -> Diagnostic | None:
     if kind == "COMMA" and before == "IDENT" and place.kind_before(2) == "FOR":
         help_ = "write `for (i, x) in xs.enumerate()`, or `for (key, value) in map`"
         return place.says("E1008", "the names of a loop stand in parentheses", help_)
+    if kind == "COLON" and before == "IDENT" and place.kind_behind() in _LOOPS:
+        return _label(place, place.at - 1)
+    if kind == "LBRACE_MAP" and place.kind_behind(3) in _LOOPS:
+        return _label(place, place.at + 1)
     opening = place.opening()
     in_head = opening > 0 and place.tokens[opening - 1].type == "FOR"
     if in_head and (kind in ("IN", "LET", "CONST", "SEMI") or place.word == "of"):
@@ -240,6 +245,13 @@ def _loops(place: Place) -> Diagnostic | None:
     if kind == "IN" and before in _ENDS:
         return place.has_no("x in xs", "write `xs.contains(x)`, of a map `m.has(key)`")
     return None
+
+
+def _label(place: Place, at: int) -> Diagnostic:
+    """A label without its `'`, with the place of its name."""
+    name, loop = place.tokens[at], place.tokens[at + 2]
+    help_ = f"write `'{name.value}: {loop.value} ..`"
+    return place.says("E1008", "the name of a loop begins with `'`", help_, name)
 
 
 def _branches(place: Place) -> Diagnostic | None:
@@ -287,7 +299,7 @@ def _closures(place: Place) -> Diagnostic | None:
         help_ = "write `|x| -> T { .. }`, or leave out the type"
         return place.says("E1008", "behind `->` the body of a closure stands in braces", help_)
     if place.kind == "FATARROW" and in_match:
-        if place.kind_before() != "DOTDOT_OPEN":
+        if place.kind_before() not in ("DOTDOT_OPEN", "DOTDOT", "DOTDOTEQ"):
             return None
         help_ = "write both, or a guard: `n if n >= 1 => ..`"
         return place.says("E1001", "a range in a pattern has two ends", help_, place.before())
