@@ -141,5 +141,9 @@ def lower_value_call(builder: Builder, node: ast.Call, call: CallValue, target: 
     callee = builder.temporary()
     lower_into(builder, call.callee, callee)
     first = lower_window(builder, call.args)
-    name = "call_any" if type_of(builder, call.callee) == t.ANY else "call_value"
+    type_ = type_of(builder, call.callee)
+    name = "call_any" if type_ == t.ANY else "call_value"
     builder.emit(name, target, callee, first, len(call.args), at=node)
+    if isinstance(type_, t.Function) and t.resolve(type_.result) == t.NIL:
+        # A function with any result may stand where one without is wanted: its value goes nowhere.
+        builder.emit("nil", target)
