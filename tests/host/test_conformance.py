@@ -23,6 +23,9 @@ from tests.oracle.run import Outcome, compiled, run_by_oracle, run_by_vm
 CONFORMANCE = ROOT / "tests/conformance"
 PROGRAMS = sorted([*CONFORMANCE.glob("*/*.conc"), *CONFORMANCE.glob("*/*/main.conc")])
 
+#: What only a program that runs can give.
+RUNS = ("expect", "expect-output", "panics", "fails")
+
 
 def name(path: Path) -> str:
     return str(path.relative_to(CONFORMANCE).with_suffix("")).removesuffix("/main")
@@ -74,8 +77,7 @@ def test_programs_conform(path: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert found == expected, render(diagnostics)
     if ir is None:
         # What never runs must not look as if it were held by more than its messages.
-        words = ("expect", "expect-output", "panics", "fails")
-        assert not any(marked(file, word) for file in files(path) for word in words)
+        assert not any(marked(file, word) for file in files(path) for word in RUNS)
         return
     program, document = compiled(source.text, Folder.of(path).find)
     for index, case in enumerate(testing.tests_of(program)):
@@ -85,6 +87,7 @@ def test_programs_conform(path: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         report = testing.run_test(program, index)
         assert report.failure is None, (case.name, report.failure)
     if not program.has_main:
+        assert not any(marked(file, word) for file in files(path) for word in RUNS)
         return
     outcome = run_by_vm(program, None)
     assert outcome == run_by_oracle(document, None)
@@ -97,7 +100,7 @@ def test_programs_conform(path: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_each_program_expects_something() -> None:
-    words = ("reports", "expect", "expect-output", "panics", "fails")
+    words = ("reports", *RUNS)
     for path in PROGRAMS:
         has_tests = "@test fn" in path.read_text(encoding="utf-8")
         assert has_tests or any(marked(file, word) for file in files(path) for word in words), path
