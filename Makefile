@@ -73,6 +73,7 @@ header: .venv/.dev ## Generate include/concerto.h from the C interface
 	$(BIN)/python -m tests.capi.header
 
 rust-example: native ## Build the Rust example, and run it without network and keys
+	@mkdir -p target/embed_rust
 	$(BIN)/concerto build examples/embed_rust/deploy.conc -o target/embed_rust/deploy.conc-ir
 	cargo build --locked --features mock --example embed_rust
 	cd target/embed_rust && ../debug/examples/embed_rust --mock
