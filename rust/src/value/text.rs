@@ -191,10 +191,13 @@ impl Text {
     /// Empty text, with room for as many bytes.
     #[must_use]
     pub fn with_room(bytes: usize) -> Self {
-        let content = match bytes {
-            0..=INLINE => return Self(Form::Inline(Inline::EMPTY)),
-            ..=SHORT => Content::Short { is_ascii: true, len: 0, bytes: [0; SHORT] },
-            _ => Content::Long { is_ascii: true, text: String::with_capacity(bytes) },
+        if bytes <= INLINE {
+            return Self(Form::Inline(Inline::EMPTY));
+        }
+        let content = if bytes <= SHORT {
+            Content::Short { is_ascii: true, len: 0, bytes: [0; SHORT] }
+        } else {
+            Content::Long { is_ascii: true, text: String::with_capacity(bytes) }
         };
         Self(Form::Shared(Arc::new(content)))
     }

@@ -167,7 +167,7 @@ pub(super) fn rename(draft: &mut Draft) {
             let Some(found) = effects(other) else { return false };
             let is_lost = overwrites(other.op) && i.b >= found.window.0;
             let is_free = |register| !found.touches(other, register) && !is_lost;
-            let stands_alone = !found.in_window(i.a) && !(found.is_pair && other.a + 1 == i.a);
+            let stands_alone = !(found.in_window(i.a) || found.is_pair && other.a + 1 == i.a);
             is_free(i.b)
                 && (if place < at { is_free(i.a) } else { stands_alone })
                 && !(found.is_pair && other.a == i.a)
