@@ -3,6 +3,8 @@
 //! The rules are those of the HTML standard (section 9.2.6), but for two that servers need: a last event without its empty line is
 //! dispatched, and lines of other fields are kept, since some servers answer a stream request with a plain JSON error.
 
+use std::borrow::Cow;
+
 use crate::wire::SseEvent;
 
 /// The longest event and the longest line, in bytes.
@@ -95,7 +97,7 @@ impl Decoder {
         match field {
             b"" | b"id" | b"retry" => {}
             b"data" => {
-                let value = String::from_utf8_lossy(value);
+                let value = text(value);
                 match &mut self.data {
                     Some(data) => {
                         data.push('\n');
@@ -118,6 +120,11 @@ impl Decoder {
             events.push(SseEvent { name, data });
         }
     }
+}
+
+/// The text of bytes; what is no UTF-8 is replaced. Looking first whether all is well is much quicker than looking for what to replace.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 #[cfg(test)]

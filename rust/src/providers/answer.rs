@@ -148,8 +148,9 @@ pub(super) fn body(bytes: &[u8]) -> Cow<'_, str> {
 pub(super) fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     source: D,
 ) -> Result<Option<T>, D::Error> {
-    let raw = <&RawValue>::deserialize(source)?;
-    Ok(serde_json::from_str(raw.get()).ok())
+    let raw = <&RawValue>::deserialize(source)?.get();
+    // The usual form of what is absent, in each event of a stream: it is no error to be written.
+    if raw == "null" { Ok(None) } else { Ok(serde_json::from_str(raw).ok()) }
 }
 
 /// Reads JSON, unless it is an error object.

@@ -13,6 +13,7 @@ use super::super::{Failure, StreamDecoder, answer};
 use crate::chat::{ChatRequest, ChatResponse, Usage};
 use crate::wire::SseEvent;
 
+/// Most events of a stream have no usage, so it stands apart: the rest is moved often.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Answer<'a> {
@@ -22,7 +23,7 @@ struct Answer<'a> {
     model: Option<Word<'a>>,
     choices: Option<Vec<Choice<'a>>>,
     #[serde(deserialize_with = "lenient")]
-    usage: Option<Counted>,
+    usage: Option<Box<Counted>>,
     x_groq: Option<Groq>,
     error: Option<IgnoredAny>,
 }
@@ -31,7 +32,7 @@ struct Answer<'a> {
 #[serde(default)]
 struct Groq {
     #[serde(deserialize_with = "lenient")]
-    usage: Option<Counted>,
+    usage: Option<Box<Counted>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -158,7 +159,7 @@ pub(super) fn whole(chat: &ChatRequest, raw: &str) -> Result<ChatResponse, Failu
         tool_calls: calls.take(),
         model: answer.model.map(Word::into_owned),
         request_id: answer.id.map(Word::into_owned),
-        usage: answer.usage.as_ref().and_then(Counted::usage),
+        usage: answer.usage.as_deref().and_then(Counted::usage),
         ..ChatResponse::default()
     };
     let refusal = message.refusal.map(Word::into_owned);
@@ -294,7 +295,7 @@ impl StreamDecoder for Reader {
         take(&mut self.model, part.model);
         take(&mut self.id, part.id);
         let reported = part.usage.or_else(|| part.x_groq?.usage);
-        let usage = reported.as_ref().and_then(Counted::usage);
+        let usage = reported.as_deref().and_then(Counted::usage);
         self.usage = usage.or(self.usage);
         let Some(choice) = part.choices.and_then(|choices| choices.into_iter().next()) else {
             // Not all servers say `[DONE]`; after the reason and the usage nothing else comes.
