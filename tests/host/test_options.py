@@ -143,6 +143,21 @@ def test_a_certificate_file_must_be_readable(program: concerto.Program, tmp_path
         assert str(path) in str(caught.value)
 
 
+def test_no_certificates_are_read_where_no_tls_is_on_the_way(
+    program: concerto.Program, tmp_path: Path
+) -> None:  # C-62
+    missing = str(tmp_path / "none.pem")
+    with concerto.MockServer() as server:
+        env = {"URL": server.url}
+        near = concerto.Runtime(program, env=env, ca_bundle=missing)
+        assert near.call("ask") == "[mock response to: hello]"
+        # The way to a proxy may be TLS.
+        proxied = concerto.Runtime(program, env=env, ca_bundle=missing, proxy="https://127.0.0.1:9")
+        with pytest.raises(errors.ConfigurationError, match="cannot be read"):
+            proxied.call("ask")
+        assert len(server.requests()) == 1
+
+
 def test_a_call_that_cannot_be_made_counts_as_failed(program: concerto.Program) -> None:
     """T-10, T-12, E-2: no attempt, but a call with an error."""
     runtime = concerto.Runtime(program, env_allow=[])

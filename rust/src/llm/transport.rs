@@ -2,6 +2,8 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+#[cfg(feature = "rustls")]
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -207,9 +209,15 @@ pub(super) fn build(
     base_url: &str,
     connect: Duration,
 ) -> Result<reqwest::Client, Failure> {
-    let mut builder =
-        client(options, base_url, connect)?.redirect(reqwest::redirect::Policy::none()); // following would send the key to another host
-    if base_url.starts_with("http://") {
+    let plain = base_url.starts_with("http://");
+    let (builder, way) = common(options, base_url, connect)?;
+    // Without redirects and proxies there is no TLS on the way, and reading certificates takes longer than all else before a first request.
+    let mut builder = match way {
+        Way::Straight if plain => without_tls(builder),
+        _ => with_tls(builder, options),
+    }?
+    .redirect(reqwest::redirect::Policy::none()); // following would send the key to another host
+    if plain {
         builder = builder.http1_only();
     }
     builder.build().map_err(|error| {
@@ -217,29 +225,42 @@ pub(super) fn build(
     })
 }
 
-/// What all clients have in common.
+/// What all clients have in common, with TLS.
 pub(super) fn client(
     options: &TransportOptions,
     url: &str,
     connect: Duration,
 ) -> Result<reqwest::ClientBuilder, Failure> {
-    let mut builder = reqwest::Client::builder()
+    with_tls(common(options, url, connect)?.0, options)
+}
+
+/// Whether a proxy may be on the way to a server.
+enum Way {
+    Straight,
+    MayHaveProxy,
+}
+
+fn common(
+    options: &TransportOptions,
+    url: &str,
+    connect: Duration,
+) -> Result<(reqwest::ClientBuilder, Way), Failure> {
+    let builder = reqwest::Client::builder()
         .retry(reqwest::retry::never()) // only our own loop retries
         .connect_timeout(connect)
         .pool_max_idle_per_host(MAX_IDLE)
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
         .referer(false);
-    builder = match options.proxy.as_deref() {
-        None if is_loopback(url) => builder.no_proxy(),
-        Some("none") => builder.no_proxy(),
+    Ok(match options.proxy.as_deref() {
+        None if is_loopback(url) => (builder.no_proxy(), Way::Straight),
+        Some("none") => (builder.no_proxy(), Way::Straight),
         Some(url) => {
             let proxy = reqwest::Proxy::all(url).map_err(|_| wrong("proxy", "is no URL"))?;
-            builder.no_proxy().proxy(proxy)
+            (builder.no_proxy().proxy(proxy), Way::MayHaveProxy)
         }
-        None => builder,
-    };
-    tls(builder, options).map_err(|message| wrong("ca_bundle", &message))
+        None => (builder, Way::MayHaveProxy),
+    })
 }
 
 pub(super) fn wrong(option: &str, message: &str) -> Failure {
@@ -247,24 +268,45 @@ pub(super) fn wrong(option: &str, message: &str) -> Failure {
 }
 
 #[cfg(feature = "rustls")]
-fn tls(
+fn with_tls(
     builder: reqwest::ClientBuilder,
     options: &TransportOptions,
-) -> Result<reqwest::ClientBuilder, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+) -> Result<reqwest::ClientBuilder, Failure> {
+    /// Mozilla's certificates, read once for all clients of the process.
+    static MOZILLA: LazyLock<Arc<rustls::RootCertStore>> = LazyLock::new(|| {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+        Arc::new(roots)
+    });
+    let mut roots = Arc::clone(&MOZILLA);
     if let Some(path) = &options.ca_bundle {
-        let pem = std::fs::read(path)
-            .map_err(|error| format!("the CA bundle `{path}` cannot be read: {error}"))?;
-        let (added, _) = roots.add_parsable_certificates(pem_certificates(&pem));
+        let wrong = |what: &str| wrong("ca_bundle", &format!("the CA bundle `{path}` {what}"));
+        let pem =
+            std::fs::read(path).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+        let (added, _) =
+            Arc::make_mut(&mut roots).add_parsable_certificates(pem_certificates(&pem));
         if added == 0 {
-            return Err(format!("the CA bundle `{path}` holds no certificate"));
+            return Err(wrong("holds no certificate"));
         }
     }
+    trusting(builder, roots)
+}
+
+/// A client that speaks to `http://` only trusts nobody: the library would else read certificates of its own.
+#[cfg(feature = "rustls")]
+fn without_tls(builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, Failure> {
+    trusting(builder, Arc::new(rustls::RootCertStore::empty()))
+}
+
+#[cfg(feature = "rustls")]
+fn trusting(
+    builder: reqwest::ClientBuilder,
+    roots: Arc<rustls::RootCertStore>,
+) -> Result<reqwest::ClientBuilder, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(|error| wrong("base_url", &format!("TLS cannot be set up: {error}")))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(builder.tls_backend_preconfigured(config))
@@ -277,10 +319,15 @@ fn pem_certificates(pem: &[u8]) -> Vec<rustls::pki_types::CertificateDer<'static
 }
 
 #[cfg(not(feature = "rustls"))]
-fn tls(
+fn with_tls(
     builder: reqwest::ClientBuilder,
     _options: &TransportOptions,
-) -> Result<reqwest::ClientBuilder, String> {
+) -> Result<reqwest::ClientBuilder, Failure> {
+    Ok(builder)
+}
+
+#[cfg(not(feature = "rustls"))]
+fn without_tls(builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, Failure> {
     Ok(builder)
 }
 
