@@ -12,9 +12,13 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = (
+    False  # `typing` takes longer to load than the rest of what a compiled program needs
+)
 if TYPE_CHECKING:
+    from typing import Any
+
     from concerto._native import MockServer, VirtualClock
     from concerto.aio import AsyncRun, AsyncRuntime
     from concerto.compiler import check_text as check
@@ -35,9 +39,10 @@ if TYPE_CHECKING:
         RunCancelled,
     )
     from concerto.execution import Emit, Request, Run
+    from concerto.interface import Channel, EntryPoint, Parameter
     from concerto.metrics import CostEstimate, Metrics, TokenUsage
     from concerto.options import Buffered, RuntimeOptions, buffered
-    from concerto.program import Channel, EntryPoint, Parameter, Program
+    from concerto.program import Program
     from concerto.runtime import Runtime, run_file
     from concerto.values import Err, Ok, OrderedSet, Record, Variant
 
@@ -56,7 +61,8 @@ _HOMES = {
     "concerto.execution": ("Emit", "Request", "Run"),
     "concerto.metrics": ("CostEstimate", "Metrics", "TokenUsage"),
     "concerto.options": ("Buffered", "RuntimeOptions", "buffered"),
-    "concerto.program": ("Channel", "EntryPoint", "Parameter", "Program"),
+    "concerto.interface": ("Channel", "EntryPoint", "Parameter"),
+    "concerto.program": ("Program",),
     "concerto.runtime": ("Runtime", "run_file"),
     "concerto.values": ("Err", "Ok", "OrderedSet", "Record", "Variant"),
 }  # fmt: skip

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -187,6 +186,8 @@ def _read(entry: Path, folder: Folder) -> Compiled | None:
 
 
 def _write(entry: Path, compiled: Compiled, folder: Folder) -> None:
+    import tempfile
+
     entry.parent.mkdir(parents=True, exist_ok=True)
     ignore = entry.parent.parent / ".gitignore"
     if not ignore.exists():

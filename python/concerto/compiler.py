@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto.diagnostics.model import Diagnostic, Label
-from concerto.diagnostics.render import render
 from concerto.errors import CompileError, ConfigError
 from concerto.folder import Folder, decode
 from concerto.garbage import collector_paused
@@ -113,7 +112,7 @@ def open_project(
     It is looked for in the file's folder and above; without `profile` the variable `CONCERTO_PROFILE` names one. Raises `OSError`, and `ConfigError`
     for a profile without a manifest.
     """
-    from concerto.project.manifest import find, load
+    from concerto.project.find import find
 
     profile = profile or os.environ.get("CONCERTO_PROFILE") or None
     found = manifest or find(path.parent)
@@ -121,6 +120,8 @@ def open_project(
         if profile is not None:
             raise ConfigError(f"there is no `Concerto.toml` with a profile `{profile}`")
         return None, []
+    from concerto.project.manifest import load
+
     try:
         return load(found, profile)
     except UnicodeDecodeError:
@@ -161,6 +162,8 @@ def _program(ir: bytes | None, diagnostics: list[Diagnostic]) -> Program:
     from concerto.program import Program
 
     if ir is None:
+        from concerto.diagnostics.render import render
+
         errors = [diagnostic for diagnostic in diagnostics if diagnostic.is_error]
         raise CompileError(render(errors), diagnostics)
     return Program.from_bytes(ir)

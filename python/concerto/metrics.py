@@ -6,8 +6,6 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from concerto.diagnostics.model import did_you_mean
-
 if TYPE_CHECKING:
     from concerto import _native
 
@@ -117,6 +115,8 @@ class Metrics:
         entry = self._entry("connections", name)
         names = [key for key in entry if key.endswith("_ms")]
         if which not in names:
+            from concerto.diagnostics.model import did_you_mean
+
             hint = did_you_mean(which, names) or f"there are: {', '.join(names)}"
             raise KeyError(f"no distribution is named `{which}`; {hint}")
         found: dict[str, Any] = entry[which]
@@ -178,6 +178,8 @@ class Metrics:
     def _entry(self, kind: str, name: str) -> dict[str, Any]:
         entries: dict[str, Any] = self._data[kind]
         if name not in entries:
+            from concerto.diagnostics.model import did_you_mean
+
             declared = ", ".join(entries) or "none"
             hint = did_you_mean(name, list(entries)) or f"declared: {declared}"
             raise KeyError(f"no {kind[:-1]} is named `{name}`; {hint}")

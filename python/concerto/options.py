@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from concerto.connection import ConnectionConfig, plain, plain_fields
+from concerto.settings import Part
 
 if TYPE_CHECKING:
     from concerto._native import VirtualClock
+    from concerto.connection import ConnectionConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Buffered:
+class Buffered(Part):
     """Emits are handed to handlers several at a time, in order: when `size` of them wait, or the first has waited `interval_ms` milliseconds.
 
     What waits is handed over also before a request and at the end of the run; the program waits while it is.
@@ -122,18 +122,3 @@ class RuntimeOptions(TypedDict, total=False):
     prices: Mapping[str, Mapping[str, float]] | None
     worker_threads: int | None
     connection_overrides: Mapping[str, ConnectionConfig | Mapping[str, Any]] | None
-
-
-def options_to_json(options: RuntimeOptions) -> str:
-    """The options as JSON, which the runtime checks."""
-    return json.dumps({name: _plain_option(name, value) for name, value in options.items()})
-
-
-def _plain_option(name: str, value: Any) -> Any:
-    match name, value:
-        case "connection_overrides", Mapping():
-            return {connection: plain_fields(config) for connection, config in value.items()}
-        case _, Buffered():
-            return asdict(value)
-        case _:
-            return plain(value)

@@ -1,45 +1,20 @@
-"""Compiled programs: loading one, and what a host can learn about it."""
+"""Compiled programs: loading one, and looking into it.
+
+Running one loads this module, so it imports no more than that needs.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from concerto import _native
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A channel that a program names: the types of what it sends there, and of the replies that it expects, as the language writes them.
-
-    Without `replies` nothing is asked there.
-    """
-
-    name: str
-    payloads: tuple[str, ...]
-    replies: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a function that a host may call; `type` as the language writes it."""
-
-    name: str
-    type: str
-    has_default: bool
-
-
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
-    """A `pub fn` of the program's entry file."""
-
-    name: str
-    parameters: tuple[Parameter, ...]
-    result: str
+    from concerto.interface import Channel, EntryPoint
 
 
 class Program:
@@ -53,7 +28,8 @@ class Program:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Program:
         """Reads a `.conc-ir` file. Raises `IrError` if it is no such file or of another version."""
-        return cls.from_bytes(Path(path).read_bytes())
+        with open(os.fspath(path), "rb") as file:
+            return cls.from_bytes(file.read())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:
@@ -76,6 +52,8 @@ class Program:
     @property
     def entry_points(self) -> tuple[EntryPoint, ...]:
         """The functions that `Runtime.call` accepts."""
+        from concerto.interface import EntryPoint, Parameter
+
         return tuple(
             EntryPoint(name, tuple(Parameter(*p) for p in parameters), result)
             for name, parameters, result in self._native.entry_points()
@@ -84,6 +62,8 @@ class Program:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """The channels that the program names, by name."""
+        from concerto.interface import Channel
+
         found = self._native.channels()
         return tuple(Channel(name, tuple(sent), tuple(asked)) for name, sent, asked in found)
 
@@ -102,6 +82,8 @@ class Program:
         text = self._native.schema(name)
         if text is None:
             raise KeyError(name)
+        import json
+
         schema: dict[str, Any] = json.loads(text)
         return schema
 

@@ -1,32 +1,34 @@
 """The host API: make a runtime of a program, adjust its connections, run it, read its metrics.
 
-This is the typed face of `concerto._native`, which does the work: it decides nothing.
+This is the typed face of `concerto._native`, which does the work: it decides nothing. What a first call of a compiled program does not need is imported
+where it is needed, since a process that makes one call is mostly imports; `tests/host/test_start.py` knows what is loaded.
 """
 
 from __future__ import annotations
 
-import inspect
 import itertools
-import json
 import os
 import weakref
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
 
 from concerto import _native
-from concerto.connection import ConnectionConfig, fields_to_json, plain
-from concerto.execution import Emit, Request, Run
-from concerto.metrics import Metrics
-from concerto.options import EnvLookup, RuntimeOptions, ToolPermissions, options_to_json
 from concerto.program import Program
 
-EmitHandler = Callable[[Any], Any]
-ReplyHandler = Callable[[Any], Any]
-H = TypeVar("H", bound=EmitHandler)
-R = TypeVar("R", bound=ReplyHandler)
-ToolFunction = Callable[..., Any]
-F = TypeVar("F", bound=ToolFunction)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
+
+    from concerto.connection import ConnectionConfig
+    from concerto.execution import Emit, Request, Run
+    from concerto.metrics import Metrics
+    from concerto.options import EnvLookup, RuntimeOptions, ToolPermissions
+
+    EmitHandler = Callable[[Any], Any]
+    ReplyHandler = Callable[[Any], Any]
+    H = TypeVar("H", bound=EmitHandler)
+    R = TypeVar("R", bound=ReplyHandler)
+    ToolFunction = Callable[..., Any]
+    F = TypeVar("F", bound=ToolFunction)
 
 
 class RuntimeBase:
@@ -46,7 +48,7 @@ class RuntimeBase:
         self, program: Program | str | os.PathLike[str], **options: Unpack[RuntimeOptions]
     ) -> None:
         if not isinstance(program, Program):
-            program = _load(Path(program))
+            program = _load(program)
         self.program = program
         self._handlers: list[tuple[str, EmitHandler]] = []
         self._heard_by: dict[str, tuple[EmitHandler, ...]] = {}
@@ -65,7 +67,12 @@ class RuntimeBase:
         if callable(env):
             self._env = env
             del options["env"]
-        self._native = _native.Runtime(program._native, options_to_json(options), clock, self._env)
+        given = "{}"
+        if options:
+            from concerto.settings import options_to_json
+
+            given = options_to_json(options)
+        self._native = _native.Runtime(program._native, given, clock, self._env)
 
     def override_connection(
         self, name: str, config: ConnectionConfig | None = None, /, **fields: Any
@@ -83,6 +90,8 @@ class RuntimeBase:
         """
         if config is not None and fields:
             raise TypeError("give a ConnectionConfig or keyword arguments, not both")
+        from concerto.settings import fields_to_json
+
         given = fields if config is None else config
         self._open()._native.override_connection(name, fields_to_json(given))
 
@@ -95,7 +104,9 @@ class RuntimeBase:
         Raises:
             ConfigError: The program declares no such tool or method; then nothing has changed.
         """
-        self._open()._native.set_tool_permissions(json.dumps(plain(permissions)))
+        from concerto.settings import to_json
+
+        self._open()._native.set_tool_permissions(to_json(permissions))
 
     def clear_override(self, name: str) -> None:
         """Restores the program's settings of one connection."""
@@ -110,13 +121,18 @@ class RuntimeBase:
 
         `origin` is `default`, `program`, `manifest`, `profile` or `override`. Raises `ConfigError` for an unknown name.
         """
+        import json
+
         settings: dict[str, Any] = json.loads(self._open()._native.connection_settings(name))
         return settings
 
-    @overload
-    def on(self, channel: str, handler: H) -> H: ...
-    @overload
-    def on(self, channel: str, handler: None = None) -> Callable[[H], H]: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def on(self, channel: str, handler: H) -> H: ...
+        @overload
+        def on(self, channel: str, handler: None = None) -> Callable[[H], H]: ...
+
     def on(self, channel: str, handler: H | None = None) -> H | Callable[[H], H]:
         """Calls `handler(payload)` for each emit on `channel`; without a handler it is a decorator.
 
@@ -135,10 +151,13 @@ class RuntimeBase:
         self._heard_by.clear()
         return handler
 
-    @overload
-    def on_emit(self, channel: str, handler: R) -> R: ...
-    @overload
-    def on_emit(self, channel: str, handler: None = None) -> Callable[[R], R]: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def on_emit(self, channel: str, handler: R) -> R: ...
+        @overload
+        def on_emit(self, channel: str, handler: None = None) -> Callable[[R], R]: ...
+
     def on_emit(self, channel: str, handler: R | None = None) -> R | Callable[[R], R]:
         """Answers `await emit` on `channel` with what `handler(payload)` returns; without a handler it is a decorator.
 
@@ -153,10 +172,13 @@ class RuntimeBase:
         self._native.on_emit(channel, token)
         return handler
 
-    @overload
-    def tool(self, tool: str, method: str, fn: F) -> F: ...
-    @overload
-    def tool(self, tool: str, method: str, fn: None = None) -> Callable[[F], F]: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def tool(self, tool: str, method: str, fn: F) -> F: ...
+        @overload
+        def tool(self, tool: str, method: str, fn: None = None) -> Callable[[F], F]: ...
+
     def tool(self, tool: str, method: str, fn: F | None = None) -> F | Callable[[F], F]:
         """Lets `fn` stand in for a method of a tool, in place of its body if it has one; without a function it is a decorator.
 
@@ -184,6 +206,8 @@ class RuntimeBase:
 
     def get_metrics(self) -> Metrics:
         """What all runs of this runtime used so far: an immutable snapshot."""
+        from concerto.metrics import Metrics
+
         return Metrics(self._native.metrics())
 
     @property
@@ -218,6 +242,8 @@ class RuntimeBase:
         return self
 
     def _check_handler(self, handler: Callable[..., Any]) -> None:
+        import inspect
+
         if inspect.iscoroutinefunction(handler) and not self._takes_coroutines:
             raise TypeError("a handler of a `Runtime` must be a plain function, not a coroutine")
 
@@ -313,11 +339,15 @@ class Runtime(RuntimeBase):
         def forward(
             channel: str, payload: Any, time: float, run_id: str, task_id: int, sequence: int
         ) -> None:
+            from concerto.execution import Emit
+
             on_emit(Emit(channel, payload, time, run_id, task_id, sequence))
 
         def answer(token: int, payload: Any, channel: str, expected: str) -> Any:
             if token or on_request is None:
                 return self._answer(token, payload)
+            from concerto.execution import Request
+
             return on_request(Request(channel, payload, expected))
 
         native = self._open()._native
@@ -340,6 +370,8 @@ class Runtime(RuntimeBase):
             raise TypeError(
                 "the option `env` is a function, which only `run` and `call` can ask: give a mapping to start runs in the background"
             )
+        from concerto.execution import Run
+
         run = self._open()._native.start(name, arguments_of(args, kwargs), self._answer)
         self._runs.add(run)
         return Run(run)
@@ -379,8 +411,8 @@ def run_file(path: str | os.PathLike[str], **options: Unpack[RuntimeOptions]) ->
         return runtime.run()
 
 
-def _load(path: Path) -> Program:
-    if path.suffix == ".conc":
+def _load(path: str | os.PathLike[str]) -> Program:
+    if os.path.splitext(os.fspath(path))[1] == ".conc":
         from concerto.compiler import compile_file  # only a source program needs the compiler
 
         return compile_file(path)

@@ -11,7 +11,8 @@ import concerto
 import pytest
 from concerto.compiler import compile_source
 from concerto.diagnostics.model import Diagnostic
-from concerto.project.manifest import Project, find, read
+from concerto.project.find import find
+from concerto.project.manifest import Project, read
 from concerto.project.toml import TomlError, parse
 from concerto.source import Located, Source
 from hypothesis import given

@@ -59,20 +59,22 @@ MAY_USE = {
     "errors": {"diagnostics"},
     "values": set(),
     "text": set(),
-    "connection": set(),
+    "settings": {"options"},  # for types alone
+    "connection": {"settings"},
     "metrics": {"_native", "diagnostics"},
-    "program": {"_native"},
+    "interface": set(),
+    "program": {"_native", "interface"},
     "execution": {"_native", "metrics"},
-    "options": {"_native", "connection"},  # `_native` for a type alone
+    "options": {"_native", "connection", "settings"},  # the first two for types alone
     "runtime": {
         "_native",
         "connection",
-        "errors",
         "execution",
         "metrics",
         "options",
         "program",
         "compiler",
+        "settings",
     },
     "aio": {"_native", "execution", "options", "program", "runtime"},
     "local": set(),

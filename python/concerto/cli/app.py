@@ -1,13 +1,15 @@
-"""Commands, options that all share, and what happens when something goes wrong."""
+"""Commands, and what happens when something goes wrong."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Callable
 from importlib import import_module
-from typing import NoReturn, TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
 
 #: Command, its one-line help, and an example.
 COMMANDS = {
@@ -39,64 +41,16 @@ class Exit(Exception):  # noqa: N818 - it is no error by itself
         self.status = status
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments as all else that goes wrong."""
+class SharedOptions:
+    """The options that all commands share, with their defaults."""
 
-    def error(self, message: str) -> NoReturn:
-        """Ends the command."""
-        raise Exit(USAGE, f"error: {message}\nsee `{self.prog} --help`")
-
-
-def _parser() -> Parser:
-    lines = "\n".join(f"  {name:<11} {text}" for name, (text, _) in COMMANDS.items())
-    parser = Parser(
-        prog="concerto",
-        description="Write, check and run LLM programs.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"commands:\n{lines}\n\n`concerto COMMAND --help` tells more.",
-    )
-    parser.add_argument("--version", action="store_true", help="print the version")
-    parser.add_argument("command", nargs="?", metavar="COMMAND")
-    return parser
-
-
-def command_parser(name: str) -> Parser:
-    """The parser of one command, with the options that all share."""
-    text, example = COMMANDS[name]
-    parser = Parser(
-        prog=f"concerto {name}",
-        description=text[0].upper() + text[1:] + ".",
-        epilog=f"example: {example}",
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no warnings")
-    parser.add_argument(
-        "-v",
-        "--verbose",
-        action="count",
-        default=0,
-        help="say how each program was compiled; `run` logs more with each further -v",
-    )
-    parser.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="colour in diagnostics (default: on a terminal)",
-    )
-    parser.add_argument(
-        "--format", choices=("human", "short", "json"), default="human", help="form of diagnostics"
-    )
-    parser.add_argument(
-        "--manifest", metavar="FILE", help="instead of the `Concerto.toml` nearest to the program"
-    )
-    parser.add_argument(
-        "--profile",
-        metavar="NAME",
-        help="a profile of the manifest (default: the variable CONCERTO_PROFILE)",
-    )
-    parser.add_argument(
-        "--debug", action="store_true", help="traces of errors, and of bugs of this tool"
-    )
-    return parser
+    quiet = False
+    verbose = 0
+    color = "auto"
+    format = "human"
+    manifest: str | None = None
+    profile: str | None = None
+    debug = False
 
 
 def run(args: list[str]) -> int:
@@ -106,9 +60,11 @@ def run(args: list[str]) -> int:
 
 def _command(args: list[str]) -> int:
     if not args or args[0].startswith("-"):
-        options = _parser().parse_args(args[:1] if args and args[0] != "--version" else [])
+        from concerto.cli.arguments import main_parser
+
+        options = main_parser().parse_args(args[:1] if args and args[0] != "--version" else [])
         if not args or options.command is None:
-            _parser().print_help()
+            main_parser().print_help()
             return USAGE if not args else OK
     if args[0] not in COMMANDS:
         from concerto.diagnostics.model import did_you_mean

@@ -6,7 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from concerto.cli.app import OK, USAGE, Exit, command_parser
+from concerto.cli.app import OK, USAGE, Exit
+from concerto.cli.arguments import command_parser
 from concerto.cli.sources import default_file, open_project, report
 
 

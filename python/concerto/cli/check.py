@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from concerto.cli.app import OK, USAGE, Exit, command_parser, wants_color
+from concerto.cli.app import OK, USAGE, Exit, wants_color
+from concerto.cli.arguments import command_parser
 from concerto.cli.sources import compile_path, default_file, files_of
 from concerto.diagnostics.codes import CODES, code_of
 from concerto.diagnostics.model import did_you_mean

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from concerto.cli.app import OK, Parser, guarded
+from concerto.cli.app import OK, guarded
+from concerto.cli.arguments import Parser
 
 
 def main(argv: list[str] | None = None) -> int:

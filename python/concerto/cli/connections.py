@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from concerto.cli import overrides
-from concerto.cli.app import OK, USAGE, Exit, command_parser
+from concerto.cli.app import OK, USAGE, Exit
+from concerto.cli.arguments import command_parser
 from concerto.cli.sources import default_file, load_program
 from concerto.errors import ConfigError
 from concerto.runtime import Runtime

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from concerto import __version__, _native
-from concerto.cli.app import FAILED, OK, Exit, command_parser
+from concerto.cli.app import FAILED, OK, Exit
+from concerto.cli.arguments import command_parser
 from concerto.cli.sources import compile_path, default_file, open_project
 from concerto.errors import ConcertoError
 from concerto.program import Program

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from concerto.cli.app import OK, USAGE, Exit, command_parser
+from concerto.cli.app import OK, USAGE, Exit
+from concerto.cli.arguments import command_parser
 from concerto.diagnostics.codes import CODES, code_of
 from concerto.diagnostics.model import did_you_mean
 

@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concerto.cli.app import FAILED, OK, USAGE, Exit, command_parser, wants_color
+from concerto.cli.app import FAILED, OK, USAGE, Exit, wants_color
+from concerto.cli.arguments import command_parser
 from concerto.cli.sources import open_project
 from concerto.source import Source
 

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from concerto.cli.app import OK, USAGE, Exit, command_parser
+from concerto.cli.app import OK, USAGE, Exit
+from concerto.cli.arguments import command_parser
 from concerto.project.scaffold import CannotCreate, create, files, project_name
 from concerto.project.templates import PROVIDERS, TEMPLATES
 

@@ -7,7 +7,8 @@ import difflib
 import json
 import sys
 
-from concerto.cli.app import FAILED, OK, command_parser
+from concerto.cli.app import FAILED, OK
+from concerto.cli.arguments import command_parser
 from concerto.cli.sources import default_file, load_program
 from concerto.program import Program
 

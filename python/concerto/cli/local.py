@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from concerto.cli.app import OK, USAGE, Exit, command_parser
+from concerto.cli.app import OK, USAGE, Exit
+from concerto.cli.arguments import command_parser
 from concerto.cli.mock import wait_for_signal
 
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from concerto.cli.app import OK, USAGE, Exit, command_parser
+from concerto.cli.app import OK, USAGE, Exit
+from concerto.cli.arguments import command_parser
 
 #: Options that only the mock itself has.
 _OWN = ("script", "latency", "chunk_delay", "error_rate", "rate_limit", "seed", "log")

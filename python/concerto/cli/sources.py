@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concerto.cli.app import USAGE, Exit, wants_color
+from concerto.cli.compiled import is_compiled, load_compiled
 from concerto.source import Source
 
 if TYPE_CHECKING:
+    import argparse
+
     from concerto.cache import Compiled
+    from concerto.cli.app import SharedOptions
     from concerto.lower.coverage import Point
     from concerto.program import Program
     from concerto.project.manifest import Project
 
+    Options = argparse.Namespace | SharedOptions
+
 _DEFAULTS = ("main.conc", "src/main.conc")
 
 
-def default_file(options: argparse.Namespace) -> str:
+def default_file(options: Options) -> str:
     """The file of a command without one: the manifest's entry, else a usual name. Raises `Exit`."""
     project, said = open_project(".", options)
     if project is not None and project.entry is not None:
@@ -37,7 +42,7 @@ def default_file(options: argparse.Namespace) -> str:
     )
 
 
-def open_project(path: str, options: argparse.Namespace) -> tuple[Project | None, Compiled]:
+def open_project(path: str, options: Options) -> tuple[Project | None, Compiled]:
     """The manifest that a source file or folder belongs to, and what is wrong with it. Raises `Exit`."""
     from concerto.cache import compiled_from
     from concerto.compiler import open_project
@@ -56,7 +61,7 @@ def open_project(path: str, options: argparse.Namespace) -> tuple[Project | None
 
 def compile_path(
     path: str,
-    options: argparse.Namespace,
+    options: Options,
     *,
     as_part: bool = False,
     points: list[Point] | None = None,
@@ -134,7 +139,7 @@ def _root(path: Path, source: Source, project: Project | None) -> Path | None:
     return None if runs or has_main else root
 
 
-def files_of(path: str, options: argparse.Namespace) -> list[str]:
+def files_of(path: str, options: Options) -> list[str]:
     """A file, or those in a folder: first what programs start with, so that their modules are known. Raises `Exit`."""
     if path == "-" or not Path(path).is_dir():
         return [path]
@@ -157,18 +162,15 @@ def files_of(path: str, options: argparse.Namespace) -> list[str]:
 
 
 def load_program(
-    path: str, options: argparse.Namespace, points: list[Point] | None = None
+    path: str, options: Options, points: list[Point] | None = None
 ) -> tuple[Program, Project | None]:
     """Loads IR, or compiles a source and prints what is wrong with it; with its manifest, if it was compiled here. Raises `Exit`."""
+    if is_compiled(path):
+        return load_compiled(path, options), None
     from concerto.errors import IrError
     from concerto.program import Program
 
     try:
-        if path != "-" and not path.endswith(".conc"):
-            if options.manifest or options.profile:
-                message = "a compiled program has its manifest and profile already"
-                raise Exit(USAGE, f"error: {message}; choose them with `concerto build`")
-            return Program.from_bytes(Path(path).read_bytes()), None
         compiled, project = compile_path(path, options, points=points)
         report(compiled, options)
         if compiled.ir is None:
@@ -180,7 +182,7 @@ def load_program(
         raise Exit(USAGE, f"error: {path}: {error}") from None
 
 
-def report(compiled: Compiled, options: argparse.Namespace) -> None:
+def report(compiled: Compiled, options: Options) -> None:
     """Prints the diagnostics of a compilation on standard error."""
     text = compiled.render(
         options.format, color=wants_color(options.color), warnings=not options.quiet

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from concerto.cli.app import FAILED, INTERRUPTED, OK, USAGE, Exit, command_parser
+from concerto.cli.app import FAILED, INTERRUPTED, OK, USAGE, Exit
+from concerto.cli.arguments import command_parser
 from concerto.cli.sources import (
     compile_path,
     default_file,

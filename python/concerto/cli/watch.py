@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from concerto.cli.app import Exit
-from concerto.project.manifest import find
+from concerto.project.find import find
 
 #: Seconds between two looks. Looking at a thousand files takes some milliseconds, on every system and file system.
 INTERVAL = 0.25

@@ -6,7 +6,6 @@ not have are refused at their place, so that nobody relies on a limit or a permi
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from concerto.diagnostics.model import Diagnostic, Label, closest, did_you_mean
 from concerto.project import toml
 from concerto.source import Located, Source, Span
 
-NAME = "Concerto.toml"
 #: Tables that profiles may hold too; `project` and `profile` stand at the top only.
 TABLES = ("connections", "pricing", "run", "lint", "fmt", "test", "mcp", "agents", "permissions")
 _NOT_YET = ("mcp", "agents")
@@ -90,23 +88,6 @@ class Project:
     profile: str | None = None
     #: Of `concerto fmt`.
     line_width: int = 100
-
-
-def find(folder: Path) -> Path | None:
-    """The manifest of a folder: there, else in the nearest folder above that has one."""
-    absolute = Path(os.path.abspath(folder))
-    for each in (absolute, *absolute.parents):
-        if (each / NAME).is_file():
-            return _shown(each / NAME)
-    return None
-
-
-def _shown(path: Path) -> Path:
-    """Relative to the current folder where that is shorter, as paths of sources are written."""
-    try:
-        return Path(os.path.relpath(path))
-    except ValueError:  # another drive
-        return path
 
 
 def load(path: Path, profile: str | None) -> tuple[Project, list[Diagnostic]]:

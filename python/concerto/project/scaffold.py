@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from concerto.project.manifest import NAME
+from concerto.project.find import NAME
 from concerto.project.templates import (
     GITIGNORE,
     MORE_FILES,
