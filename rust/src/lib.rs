@@ -61,7 +61,7 @@ pub use engine::world::Variables;
 pub use error::{BoxError, Error, ErrorKind, LlmError, RunError, TraceFrame, Violation};
 pub use futures::{BoxFuture, BoxStream};
 pub use ir::IrError;
-pub use ir::program::Channel;
+pub use ir::program::{Channel, Permissions};
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub use llm::parts;

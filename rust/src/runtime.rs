@@ -31,7 +31,7 @@ use crate::engine::requests::HostRequest;
 use crate::engine::{Argument, Engine, Shared, reported};
 use crate::error::{BoxError, Error, RunError};
 use crate::ir::Verified;
-use crate::ir::program::Channel;
+use crate::ir::program::{Channel, Permissions};
 use crate::log::LogLevel;
 use crate::metrics::{Metrics, Recorder};
 use crate::value::Value;
@@ -130,9 +130,8 @@ impl Program {
 
     /// Environment variables and hosts that the program may ask for.
     #[must_use]
-    pub fn permissions(&self) -> (Vec<String>, Vec<String>) {
-        let permissions = self.0.permissions();
-        (permissions.env.clone(), permissions.hosts.clone())
+    pub fn permissions(&self) -> &Permissions {
+        self.0.permissions()
     }
 
     /// Names of the declared connections.

@@ -39,7 +39,8 @@ impl Program {
     }
 
     fn permissions(&self) -> (Vec<String>, Vec<String>) {
-        self.inner.permissions()
+        let permissions = self.inner.permissions();
+        (permissions.env.clone(), permissions.hosts.clone())
     }
 
     fn connections(&self) -> Vec<String> {
