@@ -116,7 +116,7 @@ long-stream: .venv/.dev ## One stream of 1,000,000 chunks from Python, and the s
 	@rm -f .venv/.native
 	$(BIN)/python benches/long_stream.py --rounds $(ROUNDS)
 
-bench-compare: native ## Compare with other ways to call models, each in an environment of its own; half an hour (ROUNDS=3)
+bench-compare: native ## Compare with other ways to call models, each in an environment of its own; an hour (ROUNDS=3)
 	$(BIN)/python -m benches.compare.run --rounds $(ROUNDS)
 
 STREAMS ?= 5000
