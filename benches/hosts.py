@@ -272,7 +272,9 @@ class Bench:
             f"{'.. memory after a tenth, and after all':<52} {first[0] >> 10} KiB, {last[0] >> 10} KiB"
         )
         assert last[0] <= first[0] * 1.05 + (4 << 20), "memory grows"
-        assert last[1:] == first[1:], "descriptors or threads are left over"
+        # Fewer is well: what runs before this needed may end meanwhile.
+        assert last[1] <= first[1], "descriptors are left over"
+        assert last[2] <= first[2], "threads are left over"
 
 
 def main() -> None:
