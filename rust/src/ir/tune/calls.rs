@@ -107,10 +107,7 @@ pub(in crate::ir) fn calls(code: &mut [Instr], guarded: &dyn Fn(u32) -> Option<u
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn instr(op: Op, a: u16, b: u16, c: u16) -> Instr {
-        Instr { op, a, b, c, x: 0, y: 0 }
-    }
+    use crate::ir::tune::testing::instr;
 
     fn test(op: Op, register: u16, number: i32) -> Instr {
         Instr { x: 1, y: 2, ..instr(op, register, 0, 0) }.with_wide(number.cast_unsigned())

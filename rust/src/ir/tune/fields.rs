@@ -192,15 +192,8 @@ pub(super) fn rename(draft: &mut Draft) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::tune::testing::{instr, x};
     use crate::ir::tune::tune;
-
-    fn instr(op: Op, a: u16, b: u16, c: u16) -> Instr {
-        Instr { op, a, b, c, x: 0, y: 0 }
-    }
-
-    fn x(x: u32, instr: Instr) -> Instr {
-        Instr { x, ..instr }
-    }
 
     /// Code that ends with the return of register 1.
     fn tuned(code: &[Instr]) -> Vec<Instr> {

@@ -86,3 +86,17 @@ pub(super) fn tune(code: Vec<Instr>) -> Tuned {
     jumps::shorten(&mut draft);
     draft.finish()
 }
+
+/// How tests write instructions.
+#[cfg(test)]
+mod testing {
+    use crate::ir::ops::{Instr, Op};
+
+    pub(super) fn instr(op: Op, a: u16, b: u16, c: u16) -> Instr {
+        Instr { op, a, b, c, x: 0, y: 0 }
+    }
+
+    pub(super) fn x(x: u32, instr: Instr) -> Instr {
+        Instr { x, ..instr }
+    }
+}

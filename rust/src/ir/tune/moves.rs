@@ -187,11 +187,8 @@ fn reading(user: &Instr, roles: &[Role; 3], copy: Instr, is_move: bool) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::tune::testing::instr;
     use crate::ir::tune::tune;
-
-    fn instr(op: Op, a: u16, b: u16, c: u16) -> Instr {
-        Instr { op, a, b, c, x: 0, y: 0 }
-    }
 
     fn tuned(code: &[Instr]) -> Vec<Instr> {
         tune(code.to_vec()).code

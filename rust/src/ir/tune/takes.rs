@@ -57,11 +57,8 @@ fn is_put_back(draft: &Draft, at: usize, read: Instr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::tune::testing::instr;
     use crate::ir::tune::tune;
-
-    fn instr(op: Op, a: u16, b: u16, c: u16) -> Instr {
-        Instr { op, a, b, c, x: 0, y: 0 }
-    }
 
     fn first(between: &[Instr]) -> Op {
         let read = instr(Op::IndexArray, 4, 1, 2);
